@@ -1,0 +1,57 @@
+# Two commands do all set-up on a fresh machine: `make up` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up demo test test-fast lint format types status sample bench lock docs clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## Install everything into .venv from the lock file
+
+# uv is installed first, pinned by hash like all the rest.
+$(STAMP): requirements.lock requirements-uv.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Atlas needs Python 3.11 or newer: make PYTHON=python3.12 setup")'
+	@test -x $(BIN)/python || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing dependencies (a few minutes on a first run)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
+	@$(BIN)/uv pip sync --require-hashes --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
+	@touch $(STAMP)
+
+up: setup ## Sample data to gold tables, then the Dagster UI until Ctrl-C
+	@exec $(BIN)/atlas up
+
+demo: setup ## The main job without a server: materialize everything once, print the table
+	@$(BIN)/atlas demo
+
+test: setup ## Run all tests
+	@$(BIN)/pytest
+
+test-fast: setup ## Run the tests that need no server and no browser
+	@$(BIN)/pytest -m "not slow"
+
+lint: setup ## Check style and types
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+
+format: setup ## Put the code into style
+	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+status: setup ## Show tables and services
+	@$(BIN)/atlas status
+
+bench: setup ## Run the benchmarks against their rivals (minutes)
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+docs: setup ## Write the generated parts of the documentation anew
+	@$(BIN)/python docs/generate.py
+
+lock: setup ## Resolve the dependencies anew and write the lock files
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+	@echo "uv" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header - -o requirements-uv.lock
+
+clean: ## Remove the virtual environment and all data of this checkout
+	@rm -rf $(VENV) .atlas
