@@ -1,0 +1,157 @@
+"""The one reader of the environment: every `ATLAS_*` setting, its default, its meaning, and its validation.
+
+Belongs here: settings and the paths derived from them. Does not belong here: anything that acts on them. No other
+module reads `os.environ` or `.env`. The configuration table in docs/configuration.md is generated from this class.
+"""
+
+import difflib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "ATLAS_"
+_CHECKOUT = Path(__file__).resolve().parents[1]
+PROJECT_ROOT = _CHECKOUT if (_CHECKOUT / "workspace.yaml").exists() else Path.cwd()
+
+
+class SettingsError(Exception):
+    """The environment or `.env` holds a setting that Atlas cannot use; the message names it, never its value."""
+
+
+def _postgres_url(secret: SecretStr | None) -> SecretStr | None:
+    if secret is None or not secret.get_secret_value():
+        return None
+    if not secret.get_secret_value().startswith(("postgresql://", "postgres://")):
+        raise ValueError("expected postgresql://user@host:5432/database")
+    return secret
+
+
+PostgresUrl = Annotated[SecretStr | None, AfterValidator(_postgres_url)]
+
+
+class Settings(BaseSettings):
+    """Read once at start-up, in this order: environment, `.env` in the project root, secret files, default."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=PROJECT_ROOT / ".env",
+        secrets_dir=os.environ.get(f"{PREFIX}SECRETS_DIR"),
+        extra="ignore",
+        hide_input_in_errors=True,
+        frozen=True,
+    )
+
+    environment: Literal["development", "staging", "production"] = Field(
+        "development", description="Where this installation runs. Production refuses generated keys."
+    )
+    home: Path = Field(
+        Path(".atlas"),
+        description="Folder for everything Atlas keeps: embedded Postgres, landing files, logs, generated keys. "
+        "Relative paths count from the project root.",
+    )
+    landing: Path | None = Field(
+        None, description="Folder that relative dataset sources count from. Default: `landing` in `ATLAS_HOME`."
+    )
+    database_url: PostgresUrl = Field(
+        None,
+        description="Warehouse database (Postgres 14 or newer) on a server of your own, as the role that owns the "
+        "pipeline's tables. Default: the embedded server.",
+    )
+    dagster_database_url: PostgresUrl = Field(
+        None, description="Database for Dagster's runs and events. Default: the embedded server."
+    )
+    secrets_dir: Path | None = Field(
+        None,
+        description="Folder of secret files (Docker or systemd style): a file named `atlas_database_url` sets "
+        "`ATLAS_DATABASE_URL`, and so on.",
+    )
+    host: str = Field("127.0.0.1", description="Address that the web server of `atlas up` binds.")
+    port: int = Field(3000, ge=1, le=65535, description="Port that the web server of `atlas up` binds.")
+    sample_rows: int = Field(10_000, ge=1, description="Customers in the sample data of `atlas up` and `atlas demo`.")
+    sensor_interval_seconds: int = Field(30, ge=5, description="How often the landing sensor looks for new files.")
+    settle_seconds: float = Field(
+        5.0, ge=0, description="A landing file counts as complete when it has not changed for this long."
+    )
+    max_queued_runs: int = Field(
+        1000, ge=1, description="Backpressure: with this many runs queued, the landing sensor waits and says so."
+    )
+    lock_timeout_seconds: int = Field(
+        600, ge=1, description="How long a step waits for another run that is writing the same table."
+    )
+    pii_hash_key: SecretStr | None = Field(
+        None,
+        description="Key for the `hash` action on personal data. Required in production; otherwise generated once "
+        "and kept in `ATLAS_HOME`.",
+    )
+    s3_endpoint_url: str | None = Field(
+        None, description="Endpoint of an S3-compatible store. Credentials come from the standard AWS variables."
+    )
+    s3_region: str = Field("us-east-1", description="Region for `s3://` sources.")
+
+    @model_validator(mode="after")
+    def _no_placeholders(self) -> Self:
+        for name, value in self:
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            if "<CHANGE_ME" in text:
+                raise ValueError(f"{PREFIX}{name.upper()} still holds a <CHANGE_ME_…> placeholder: set a real value")
+        return self
+
+    @property
+    def home_path(self) -> Path:
+        """`home` as an absolute path."""
+        return (PROJECT_ROOT / self.home).absolute()
+
+    @property
+    def landing_path(self) -> Path:
+        """`landing` as an absolute path."""
+        return (PROJECT_ROOT / self.landing).absolute() if self.landing else self.home_path / "landing"
+
+
+@cache
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises SettingsError naming each wrong or unknown setting, what was expected, and never a value.
+    """
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "see docs/configuration.md for the names"
+            raise SettingsError(f"unknown setting {name}: {hint}")
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" if item["loc"] else item["msg"]
+            for item in error.errors(include_input=False, include_url=False)
+        )
+        raise SettingsError(f"settings refused: {problems}") from None
+
+
+def source_database_url(name: str) -> str:
+    """The connection URL of a source database, from the variable or secret file `name`.
+
+    Raises SettingsError when it is not set. The name must end in `_DATABASE_URL`, so that a dataset's YAML cannot
+    read any variable it likes.
+    """
+    if not name.endswith("_DATABASE_URL"):
+        raise SettingsError(f"{name} is not the name of a source database: expected a name ending in _DATABASE_URL")
+    value = os.environ.get(name) or _dotenv().get(name)
+    folder = load_settings().secrets_dir
+    if not value and folder and (folder / name.lower()).is_file():
+        value = (folder / name.lower()).read_text().strip()
+    if not value:
+        raise SettingsError(f"{name} is not set: put the connection URL of the source database there")
+    return value
+
+
+@cache
+def _dotenv() -> dict[str, str | None]:
+    from dotenv import dotenv_values
+
+    return dotenv_values(PROJECT_ROOT / ".env")

@@ -1,0 +1,92 @@
+"""What must be in the databases before the first row: databases, roles, schemas, Atlas's own tables.
+
+Belongs here: idempotent set-up and its versions. Does not belong here: the tables of datasets (`ingest/`, `gold.py`).
+Roles: `atlas_owner` (the pipeline), `atlas_analyst` (reads silver and gold), `atlas_backup` (reads everything),
+`atlas_monitor` (reads statistics and Atlas's own tables). On a server of the user's own, a role that may not create
+roles gets a warning instead, and the tables work without them.
+"""
+
+from importlib import resources
+
+import psycopg
+from psycopg import sql
+
+from atlas_pipeline.warehouse.connect import DAGSTER, OWNER, WAREHOUSE, connect
+from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+
+ANALYST = "atlas_analyst"
+BACKUP = "atlas_backup"
+MONITOR = "atlas_monitor"
+LAYERS = ("bronze", "silver", "gold", "quarantine", "staging")
+_VERSION = 1
+_SETUP_LOCK = 0x61746C61
+
+
+def prepare_embedded(server: EmbeddedPostgres) -> None:
+    """Create the owner role and the two databases on the embedded server, if they are not there."""
+    with connect(server.url(SUPERUSER, SUPERUSER), autocommit=True) as connection:
+        connection.execute("SELECT pg_advisory_lock(%s)", [_SETUP_LOCK])
+        found = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+        if {WAREHOUSE, DAGSTER} <= found:
+            return
+        _ensure_roles(connection)
+        for name in sorted({WAREHOUSE, DAGSTER} - found):
+            statement = "CREATE DATABASE {} OWNER {}"
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(OWNER)))
+            connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+            for role in (ANALYST, BACKUP, MONITOR) if name == WAREHOUSE else (BACKUP, MONITOR):
+                grant = "GRANT CONNECT ON DATABASE {} TO {}"
+                connection.execute(sql.SQL(grant).format(sql.Identifier(name), sql.Identifier(role)))
+
+
+def prepare_warehouse(connection: psycopg.Connection) -> list[str]:
+    """Create schemas, ledger and grants in the warehouse, if they are not there. Returns warnings, if any."""
+    done = connection.execute("SELECT to_regclass('atlas.setup')").fetchone()
+    if done and done[0]:
+        row = connection.execute("SELECT max(version) FROM atlas.setup").fetchone()
+        if row and row[0] == _VERSION:
+            connection.rollback()
+            return []
+    warnings = []
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_SETUP_LOCK])
+        if not _ensure_roles(connection):
+            warnings.append(
+                f"this database user may not create roles, so {ANALYST}, {BACKUP} and {MONITOR} are missing: "
+                "create them as an administrator (docs/operations.md) and start again"
+            )
+        connection.execute(resources.files(__package__).joinpath("schema.sql").read_text())
+        for layer in LAYERS:
+            connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(layer)))
+        if not warnings:
+            _grant(connection)
+            connection.execute("INSERT INTO atlas.setup (version) VALUES (%s) ON CONFLICT DO NOTHING", [_VERSION])
+    return warnings
+
+
+def _ensure_roles(connection: psycopg.Connection) -> bool:
+    roles = (OWNER, ANALYST, BACKUP, MONITOR)
+    found = {
+        name for (name,) in connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(roles)])
+    }
+    try:
+        with connection.transaction():
+            for role in sorted(set(roles) - found):
+                connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
+                if role in (BACKUP, MONITOR):
+                    group = "pg_read_all_data" if role == BACKUP else "pg_monitor"
+                    grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(role))
+                    connection.execute(grant)
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True
+
+
+def _grant(connection: psycopg.Connection) -> None:
+    usage = sql.SQL("GRANT USAGE ON SCHEMA {} TO {}")
+    for layer in ("silver", "gold"):
+        connection.execute(usage.format(sql.Identifier(layer), sql.Identifier(ANALYST)))
+        grant = sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}")
+        connection.execute(grant.format(sql.Identifier(layer), sql.Identifier(ANALYST)))
+    connection.execute(usage.format(sql.Identifier("atlas"), sql.Identifier(MONITOR)))
+    connection.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA atlas TO {}").format(sql.Identifier(MONITOR)))

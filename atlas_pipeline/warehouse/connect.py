@@ -1,0 +1,90 @@
+"""Where the databases are and how to reach them: embedded by default, a server of the user's own by setting.
+
+Belongs here: connection strings and connections. Does not belong here: what is inside (`bootstrap.py`).
+"""
+
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import conninfo
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
+
+from atlas_pipeline.settings import Settings
+from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
+
+WAREHOUSE = "atlas"
+DAGSTER = "dagster"
+OWNER = "atlas_owner"
+MINIMUM_VERSION = 140000
+
+
+class WarehouseError(Exception):
+    """The database cannot be used; the message says which, why, and what to do. It holds no password."""
+
+
+def warehouse_url(settings: Settings) -> str:
+    """libpq URL of the warehouse, after starting the embedded server when that is what holds it."""
+    if settings.database_url:
+        return settings.database_url.get_secret_value()
+    return _embedded(settings).url(WAREHOUSE, OWNER)
+
+
+def dagster_url(settings: Settings) -> str:
+    """SQLAlchemy URL of Dagster's database, naming the psycopg2 driver that dagster-postgres needs."""
+    if settings.dagster_database_url:
+        url = settings.dagster_database_url.get_secret_value()
+    else:
+        url = _embedded(settings).url(DAGSTER, OWNER)
+    return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
+
+
+def _embedded(settings: Settings) -> EmbeddedPostgres:
+    from atlas_pipeline.warehouse.bootstrap import prepare_embedded
+
+    home = settings.home_path
+    fresh = home not in EmbeddedPostgres._held
+    server = EmbeddedPostgres.running(home)
+    if fresh:
+        prepare_embedded(server)
+    return server
+
+
+def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection:
+    """A connection to `url`, retried with back-off for up to 15 s while the server is away.
+
+    Sessions work in UTC with ISO dates, and a server notices within 5 s when its client was killed.
+    Raises WarehouseError naming host and database when it stays away or is older than Postgres 14.
+    """
+    try:
+        connection = _attempt(url, autocommit)
+    except psycopg.OperationalError as error:
+        raise WarehouseError(f"cannot reach Postgres at {where(url)}: {_first_line(error)}") from None
+    if connection.info.server_version < MINIMUM_VERSION:
+        version = connection.info.server_version // 10000
+        connection.close()
+        raise WarehouseError(f"Postgres at {where(url)} is version {version}: Atlas needs 14 or newer")
+    connection.execute("SET client_connection_check_interval = '5s'")
+    if not autocommit:
+        connection.commit()
+    return connection
+
+
+@retry(
+    retry=retry_if_exception_type(psycopg.OperationalError),
+    stop=stop_after_delay(15),
+    wait=wait_exponential_jitter(multiplier=0.2, max=3),
+    reraise=True,
+)
+def _attempt(url: str, autocommit: bool) -> psycopg.Connection:
+    session = "-c timezone=UTC -c datestyle=ISO"
+    return psycopg.connect(url, options=session, autocommit=autocommit, connect_timeout=10, application_name="atlas")
+
+
+def where(url: str) -> str:
+    """Host and database of a URL, for messages; no user, no password."""
+    parts = conninfo.conninfo_to_dict(url)
+    return f"{parts.get('host', 'localhost')}:{parts.get('port', '5432')}/{parts.get('dbname', '')}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,159 @@
+"""Write, audit, publish: how a finished staging table becomes the one that readers see.
+
+Belongs here: names of staging tables, the lock on a table, the swap, and the record of it. Does not belong here: how
+the staging table was filled (`ingest/silver.py`, `gold.py`) and how it is audited (`quality/`).
+"""
+
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+from psycopg import sql
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from atlas_pipeline.warehouse.bootstrap import ANALYST
+
+STAGING = "staging"
+
+
+class PublishError(Exception):
+    """A finished table cannot be put in the place of the published one, which stays as it was."""
+
+
+class TableBusy(Exception):
+    """Another run has been writing the same table for longer than this one may wait."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What `atlas.publications` says of a table."""
+
+    rows: int
+    quarantined: int
+    definition: str
+    published_at: datetime
+
+
+def staging_name(layer: str, name: str, part: str = "") -> str:
+    """Name of the staging table of `layer`.`name`, within Postgres's 63 bytes."""
+    return f"{layer}__{name}" + (f"__{part}" if part else "")
+
+
+@contextmanager
+def table_lock(connection: psycopg.Connection, layer: str, name: str, wait_seconds: int) -> Iterator[None]:
+    """Hold the right to write `layer`.`name`; it goes with the connection if the process is killed.
+
+    Raises TableBusy after `wait_seconds`.
+    """
+    take = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
+    connection.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(f"{wait_seconds}s")))
+    try:
+        connection.execute(take, [f"{layer}.{name}"])
+    except psycopg.errors.LockNotAvailable:
+        connection.rollback()
+        raise TableBusy(
+            f"another run has been writing {layer}.{name} for more than {wait_seconds} s: wait for it or end it "
+            "(Runs page), then start this one again"
+        ) from None
+    connection.execute("SET lock_timeout = 0")
+    connection.commit()
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", [f"{layer}.{name}"])
+            connection.commit()
+
+
+def published(connection: psycopg.Connection, layer: str, name: str) -> Publication | None:
+    """The newest publication of a table whose table is still there, or null."""
+    row = connection.execute(
+        "SELECT rows, quarantined, definition, published_at FROM atlas.publications"
+        " WHERE layer = %s AND name = %s AND to_regclass(format('%%I.%%I', layer, name)) IS NOT NULL",
+        [layer, name],
+    ).fetchone()
+    return Publication(*row) if row else None
+
+
+def add_key(connection: psycopg.Connection, table: str, key: Sequence[str]) -> None:
+    """Give the staging table a primary key, whose name will not clash when the tables are swapped."""
+    if not key:
+        return
+    statement = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY ({})").format(
+        sql.Identifier(STAGING, table),
+        sql.Identifier(f"pk_{secrets.token_hex(8)}"),
+        sql.SQL(", ").join(map(sql.Identifier, key)),
+    )
+    connection.execute(statement)
+
+
+def describe(connection: psycopg.Connection, table: str, columns: Mapping[str, str]) -> None:
+    """Put descriptions on the columns of the staging table, where a database client shows them."""
+    for column, text in columns.items():
+        place = sql.Identifier(STAGING, table, column)
+        connection.execute(sql.SQL("COMMENT ON COLUMN {} IS {}").format(place, sql.Literal(text)))
+
+
+@retry(
+    retry=retry_if_exception_type(psycopg.errors.LockNotAvailable),
+    stop=stop_after_attempt(6),
+    wait=wait_exponential_jitter(multiplier=1, max=20),
+    reraise=True,
+)
+def _swap(connection: psycopg.Connection, layer: str, name: str) -> None:
+    with connection.transaction():
+        connection.execute("SET LOCAL lock_timeout = '3s'")
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(layer, name)))
+
+
+def swap(connection: psycopg.Connection, layer: str, name: str) -> None:
+    """Put the staging table in the place of `layer`.`name`. To be called inside the publishing transaction.
+
+    Readers see the old table until that transaction commits, and the new one after. A reader in the middle of a long
+    query is waited for in short turns, so that others are not queued up behind the wait.
+    Raises PublishError when something else in the database depends on the old table.
+    """
+    staged = staging_name(layer, name)
+    try:
+        _swap(connection, layer, name)
+    except psycopg.errors.DependentObjectsStillExist as error:
+        depends = (error.diag.message_detail or "").splitlines()[0] if error.diag.message_detail else "another object"
+        raise PublishError(
+            f"{layer}.{name} cannot be replaced: {depends}. Make it a gold model, or drop it; "
+            "the published table is as it was"
+        ) from None
+    except psycopg.errors.LockNotAvailable:
+        raise PublishError(
+            f"{layer}.{name} cannot be replaced: queries have held it for the whole wait; it is as it was, run again"
+        ) from None
+    move = sql.SQL("ALTER TABLE {} SET SCHEMA {}").format(sql.Identifier(STAGING, staged), sql.Identifier(layer))
+    connection.execute(move)
+    if staged != name:
+        rename = sql.SQL("ALTER TABLE {} RENAME TO {}").format(sql.Identifier(layer, staged), sql.Identifier(name))
+        connection.execute(rename)
+    if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ANALYST]).fetchone():
+        grant = sql.SQL("GRANT SELECT ON {} TO {}").format(sql.Identifier(layer, name), sql.Identifier(ANALYST))
+        connection.execute(grant)
+
+
+def record(
+    connection: psycopg.Connection, layer: str, name: str, rows: int, quarantined: int, definition: str, batch: str
+) -> None:
+    """Write down the publication. To be called inside the publishing transaction."""
+    connection.execute(
+        "INSERT INTO atlas.publications (layer, name, rows, quarantined, definition, batch)"
+        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (layer, name) DO UPDATE SET rows = excluded.rows,"
+        " quarantined = excluded.quarantined, definition = excluded.definition, batch = excluded.batch,"
+        " published_at = clock_timestamp()",
+        [layer, name, rows, quarantined, definition, batch],
+    )
+
+
+def drop_staging(connection: psycopg.Connection, *tables: str) -> None:
+    """Remove what an earlier, ended run left in staging."""
+    for table in tables:
+        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(STAGING, table)))

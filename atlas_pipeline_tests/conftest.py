@@ -1,0 +1,88 @@
+"""What tests are handed: a real Postgres of their own, a warehouse in it, and a home folder.
+
+Nothing here touches the checkout's own `.atlas`, and nothing is left running.
+"""
+
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from atlas_pipeline.settings import load_settings
+from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
+from atlas_pipeline.warehouse.connect import OWNER, connect
+from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+
+for name in [name for name in os.environ if name.startswith(("ATLAS_", "DAGSTER_"))]:
+    del os.environ[name]
+os.environ["ATLAS_SETTLE_SECONDS"] = "0"
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A home folder with a short path, removed at the end."""
+    path = Path(tempfile.mkdtemp(prefix="atlas-test-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(home: Path) -> Iterator[EmbeddedPostgres]:
+    """A Postgres server for this test session, with Atlas's roles."""
+    server = EmbeddedPostgres(home)
+    server.start()
+    prepare_embedded(server)
+    yield server
+    server.release()
+
+
+@pytest.fixture(scope="session")
+def postgres_dsn(postgres: EmbeddedPostgres) -> str:
+    """Connection URL of a scratch database."""
+    return _new_database(postgres)
+
+
+@pytest.fixture
+def warehouse_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Connection URL of a warehouse of the test's own, set up and empty, as the pipeline's role."""
+    url = _new_database(postgres)
+    with connect(url) as connection:
+        prepare_warehouse(connection)
+    yield url
+    name = url.split("@/")[1].split("?")[0]
+    with connect(postgres.url(SUPERUSER, SUPERUSER), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+def warehouse(warehouse_url: str) -> Iterator[psycopg.Connection]:
+    """A connection to the test's own warehouse."""
+    with connect(warehouse_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def atlas_env(
+    warehouse_url: str, postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """An installation of the test's own: home folder, landing folder in it, both databases. Yields the home folder."""
+    monkeypatch.setenv("ATLAS_HOME", str(tmp_path))
+    monkeypatch.setenv("ATLAS_DATABASE_URL", warehouse_url)
+    monkeypatch.setenv("ATLAS_DAGSTER_DATABASE_URL", _new_database(postgres))
+    (tmp_path / "landing").mkdir()
+    load_settings.cache_clear()
+    yield tmp_path
+    load_settings.cache_clear()
+
+
+def _new_database(server: EmbeddedPostgres) -> str:
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with connect(server.url(SUPERUSER, SUPERUSER), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(OWNER)))
+    return server.url(name, OWNER)
