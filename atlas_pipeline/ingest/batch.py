@@ -1,0 +1,91 @@
+"""What a reader hands to the loader: rows as text, where each row stood, and the rows that cannot be rows.
+
+Belongs here: the vocabulary shared by every reader. Does not belong here: how a format is read (`readers/`),
+what a column's text means (`types.py`), or where rows go (`bronze.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv as arrow_csv
+
+
+class FileRefused(Exception):
+    """A whole file that cannot be loaded; nothing of it is. `rule` is stable, `reason` is for people.
+
+    The reason never quotes the file's content, only its shape: what was found, what was expected, what to do.
+    """
+
+    def __init__(self, rule: str, reason: str):
+        super().__init__(reason)
+        self.rule = rule
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Reject:
+    """One row that cannot be loaded: its line, a stable rule, a reason without values, and its raw bytes."""
+
+    line: int
+    rule: str
+    reason: str
+    raw: bytes
+
+
+class Batch:
+    """Up to some tens of thousands of rows of one file, as a table of text or as records of minimal CSV.
+
+    A reader makes it from whichever it has, and the other is worked out when it is asked for. `lines` gives for each
+    row its 1-based position: the physical line in text formats (where the row starts, the header being line 1), the
+    row's number in Parquet.
+    """
+
+    def __init__(self, rows: pa.Table, lines: pa.Int64Array, rejects: Sequence[Reject] = ()):
+        """A batch of a table of string columns, null where the source has no value."""
+        self.columns: tuple[str, ...] = tuple(rows.column_names)
+        self.lines: Sequence[int] | pa.Int64Array = lines
+        self.rejects = list(rejects)
+        self.rows = rows
+
+    @classmethod
+    def of_records(cls, columns: tuple[str, ...], records: list[bytes], lines: Sequence[int]) -> Self:
+        """A batch of records that are minimal CSV already: UTF-8, quoted only where need be, without line end."""
+        batch = cls.__new__(cls)
+        batch.columns, batch.records, batch.lines, batch.rejects = columns, records, lines, []
+        return batch
+
+    @cached_property
+    def rows(self) -> pa.Table:
+        """The rows as string columns, named as the source names them, null where it has no value."""
+        text = b"\n".join(self.records)
+        types = dict.fromkeys(self.columns, pa.string())
+        return arrow_csv.read_csv(
+            pa.BufferReader(text),
+            arrow_csv.ReadOptions(column_names=list(self.columns), block_size=len(text) + 1, use_threads=False),
+            arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+            arrow_csv.ConvertOptions(
+                column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
+            ),
+        )
+
+    @cached_property
+    def records(self) -> list[bytes]:
+        """The rows as minimal CSV, comma-separated, without line ends: what is missing is empty, `""` is empty text."""
+        columns = [_as_csv(column.combine_chunks()) for column in self.rows.columns]
+        if not columns:
+            return []
+        joined = pc.binary_join_element_wise(*columns, ",", null_handling="replace", null_replacement="")
+        records: list[bytes] = joined.cast(pa.binary()).to_pylist()
+        return records
+
+
+def _as_csv(column: pa.Array) -> pa.Array:
+    needs = pc.fill_null(pc.or_(pc.match_substring_regex(column, '[",\r\n]'), pc.equal(column, "")), False)
+    if not needs.true_count:
+        return column
+    escaped = pc.replace_substring(column, '"', '""')
+    return pc.if_else(needs, pc.binary_join_element_wise('"', escaped, '"', ""), column)

@@ -1,0 +1,352 @@
+"""Loading files into `bronze.<dataset>`: every value as text, with where it came from, each file once and whole.
+
+Belongs here: one file, one transaction; what was read is hashed while it is read, and the ledger decides by that hash.
+Does not belong here: finding files (`source.py`), reading formats (`readers/`), types (`silver.py`).
+
+Lineage of each row: `_atlas_file_id` (the ledger's entry: file, SHA-256, load time, batch), `_atlas_line`, and
+`_atlas_row_hash`, BLAKE2b-64 in hex of the record as minimal CSV.
+"""
+
+import hashlib
+import io
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import BinaryIO, Self, cast
+
+import psycopg
+from psycopg import sql
+
+from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
+from atlas_pipeline.ingest.outside import ServiceUnavailable
+from atlas_pipeline.ingest.quarantine import create_quarantine, quarantine_lines
+from atlas_pipeline.ingest.readers import read
+from atlas_pipeline.ingest.source import SourceError, SourceFile
+from atlas_pipeline.warehouse import ledger
+
+FILE_ID, LINE, ROW_HASH = "_atlas_file_id", "_atlas_line", "_atlas_row_hash"
+_BLOCK_BYTES = 1 << 20
+_BLOCKS_AHEAD = 4
+_SWITCH_SECONDS = 0.00005
+
+
+@dataclass
+class FileResult:
+    """What came of one file: `loaded`, `duplicate`, `refused`, or `unavailable` (then it is tried again)."""
+
+    uri: str
+    status: str
+    rows: int = 0
+    rejected: int = 0
+    bytes: int = 0
+    sha256: str | None = None
+    rule: str | None = None
+    reason: str | None = None
+
+
+@dataclass
+class BronzeResult:
+    """What came of a load. `known` counts files of the source that were in the ledger already."""
+
+    files: list[FileResult] = field(default_factory=list)
+    known: int = 0
+    unsettled: int = 0
+    refused: list[FileResult] = field(default_factory=list)
+    new_columns: list[str] = field(default_factory=list)
+    total_rows: int = 0
+
+    @property
+    def loaded(self) -> list[FileResult]:
+        """The files that were loaded now."""
+        return [file for file in self.files if file.status == "loaded"]
+
+
+def load(
+    connection: psycopg.Connection,
+    dataset: str,
+    files: Sequence[SourceFile],
+    *,
+    batch: str,
+    delimiter: str | None = None,
+    settle_seconds: float = 0.0,
+    progress: Callable[[str], None] = lambda message: None,
+) -> BronzeResult:
+    """Load what is new among `files` into `bronze.<dataset>`, in the order given.
+
+    A file that cannot be loaded is refused whole and noted in the ledger; the others still load. Each file is one
+    transaction: a killed process leaves no part of a file. Raises psycopg.Error when the database cannot go on.
+    """
+    _create_table(connection, dataset)
+    before = _columns(connection, dataset)
+    seen = ledger.known_files(connection, dataset)
+    connection.commit()
+    result = BronzeResult()
+    for number, file in enumerate(files, 1):
+        entry = seen.get(file.uri)
+        if entry and entry.version == file.version:
+            result.known += 1
+            if entry.status == "refused":
+                result.refused.append(FileResult(file.uri, "refused", rule=entry.rule, reason=entry.reason))
+            continue
+        if not file.settled(settle_seconds):
+            result.unsettled += 1
+            continue
+        progress(f"{dataset}: loading file {number} of {len(files)}, {file.name}")
+        outcome = _load_file(connection, dataset, file, batch, delimiter)
+        result.files.append(outcome)
+        if outcome.status in ("refused", "unavailable"):
+            result.refused.append(outcome)
+            progress(f"{dataset}: {file.name} {outcome.status}: {outcome.reason}")
+    if before:
+        result.new_columns = [name for name in _columns(connection, dataset) if name not in before]
+    total = connection.execute(
+        "SELECT coalesce(sum(rows), 0)::bigint FROM atlas.files WHERE dataset = %s AND status = 'loaded'", [dataset]
+    ).fetchone()
+    result.total_rows = total[0] if total else 0
+    connection.commit()
+    return result
+
+
+def _load_file(
+    connection: psycopg.Connection, dataset: str, file: SourceFile, batch: str, delimiter: str | None
+) -> FileResult:
+    result = FileResult(file.uri, "loaded")
+    try:
+        with connection.transaction(), file.open() as raw:
+            stream = _Hashed(raw)
+            file_id = ledger.begin(connection, dataset, file.partition, file.uri, file.version, batch)
+            batches = read(cast(BinaryIO, stream), file.name, delimiter=delimiter, block_bytes=_BLOCK_BYTES)
+            with _ahead(_prepare(batches, file_id)) as prepared, _Loader(connection, dataset, file_id) as loader:
+                for item in prepared:
+                    loader.add(item)
+            stream.drain()
+            if file.bytes and stream.bytes != file.bytes:
+                raise SourceError(f"changed while it was read ({file.bytes} bytes listed, {stream.bytes} read)")
+            result.rows, result.rejected, result.bytes = loader.rows, loader.rejected, stream.bytes
+            result.sha256 = stream.digest.hexdigest()
+            columns = list(loader.columns)
+            ledger.finish(connection, file_id, result.sha256, stream.bytes, loader.rows, loader.rejected, columns)
+        return result
+    except psycopg.errors.UniqueViolation:
+        result = FileResult(file.uri, "duplicate", reason="the same content is loaded already")
+    except FileRefused as refusal:
+        result = FileResult(file.uri, "refused", rule=refusal.rule, reason=refusal.reason)
+    except psycopg.errors.TooManyColumns:
+        reason = "with this file the table would have more columns than Postgres can hold (1,600): split the dataset"
+        result = FileResult(file.uri, "refused", rule="too_many_columns", reason=reason)
+    except (ServiceUnavailable, SourceError, OSError) as error:
+        # Not noted in the ledger: the file may be well, and is tried again by the next run.
+        return FileResult(file.uri, "unavailable", rule="unavailable", reason=_plain(error))
+    with connection.transaction():
+        ledger.note(
+            connection,
+            dataset,
+            file.partition,
+            file.uri,
+            file.version,
+            batch,
+            result.status,
+            result.rule,
+            result.reason,
+        )
+    return result
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A batch as the text that COPY takes."""
+
+    columns: tuple[str, ...]
+    text: bytes
+    rows: int
+    rejects: list[Reject]
+
+
+def _prepare(batches: Iterable[Batch], file_id: int) -> Iterator[_Prepared]:
+    for batch in batches:
+        records = batch.records
+        lines = [
+            b"%b,%d,%d,%b\n" % (record, file_id, line, hashlib.blake2b(record, digest_size=8).hexdigest().encode())
+            for record, line in zip(records, batch.lines, strict=True)
+        ]
+        yield _Prepared(batch.columns, b"".join(lines), len(records), batch.rejects)
+
+
+class _Loader:
+    """The COPY into bronze for one file; opened anew when a batch brings columns that the table lacks."""
+
+    def __init__(self, connection: psycopg.Connection, dataset: str, file_id: int):
+        self._connection = connection
+        self._dataset = dataset
+        self._file_id = file_id
+        self._present = set(_columns(connection, dataset))
+        self._copying = ExitStack()
+        self._copy: psycopg.Copy | None = None
+        self._open: tuple[str, ...] = ()
+        self.columns: dict[str, None] = {}
+        self.rows = 0
+        self.rejected = 0
+
+    def add(self, batch: _Prepared) -> None:
+        """Send a batch, and its rejects to quarantine."""
+        if batch.rows:
+            if batch.columns != self._open or self._copy is None:
+                self._begin(batch.columns)
+            assert self._copy is not None
+            self._copy.write(batch.text)
+            self.rows += batch.rows
+        if batch.rejects:
+            self._end()
+            self.rejected += len(batch.rejects)
+            quarantine_lines(self._connection, self._dataset, self._file_id, batch.rejects)
+
+    def _begin(self, columns: tuple[str, ...]) -> None:
+        self._end()
+        missing = [name for name in columns if name not in self._present]
+        if missing:
+            added = sql.SQL(", ").join(sql.SQL("ADD COLUMN {} text").format(sql.Identifier(name)) for name in missing)
+            table = sql.Identifier("bronze", self._dataset)
+            self._connection.execute(sql.SQL("ALTER TABLE {} {}").format(table, added))
+            self._present.update(missing)
+        self.columns.update(dict.fromkeys(columns))
+        names = sql.SQL(", ").join(map(sql.Identifier, (*columns, FILE_ID, LINE, ROW_HASH)))
+        statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
+            sql.Identifier("bronze", self._dataset), names
+        )
+        self._copy = self._copying.enter_context(self._connection.cursor().copy(statement))
+        self._open = columns
+
+    def _end(self) -> None:
+        self._copying.close()
+        self._copy = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        self._copying.__exit__(kind, error, trace)  # type: ignore[arg-type]
+
+
+class _Hashed:
+    """A stream that knows the SHA-256 and the number of the bytes read through it.
+
+    Formats that are read out of order (Parquet) seek: before the first seek the whole file is hashed.
+    """
+
+    def __init__(self, raw: BinaryIO):
+        self._raw = raw
+        self._in_order = True
+        self.digest = hashlib.sha256()
+        self.bytes = 0
+
+    @property
+    def closed(self) -> bool:
+        return False
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._raw.read(size)
+        if self._in_order:
+            self.digest.update(data)
+            self.bytes += len(data)
+        return data
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return isinstance(self._raw, io.IOBase) and self._raw.seekable()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        place = self._raw.tell()
+        self.drain()
+        self._in_order = False
+        self._raw.seek(place)
+        return self._raw.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def drain(self) -> None:
+        """Read what the reader left, so that the hash is of the whole file."""
+        while self._in_order and self.read(_BLOCK_BYTES):
+            continue
+
+
+@contextmanager
+def _ahead(items: Iterable[_Prepared]) -> Iterator[Iterator[_Prepared]]:
+    """Read and prepare in a second thread while the first one sends: the database is never kept waiting.
+
+    Python hands the interpreter lock over every 5 ms by default, which would stall the sending thread at each wake-up
+    for longer than its work takes; for the time of the load it is handed over sooner.
+    """
+    ready: queue.Queue[_Prepared | BaseException | None] = queue.Queue(_BLOCKS_AHEAD)
+    stopped = threading.Event()
+
+    def offer(item: _Prepared | BaseException | None) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put(item, timeout=0.2)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+    def produce() -> None:
+        try:
+            for item in items:
+                if not offer(item):
+                    return
+            offer(None)
+        except BaseException as error:  # noqa: BLE001 — handed to the consuming thread, which raises it
+            offer(error)
+
+    def consume() -> Iterator[_Prepared]:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    producer = threading.Thread(target=produce, name="atlas-reader", daemon=True)
+    producer.start()
+    try:
+        yield consume()
+    finally:
+        stopped.set()
+        producer.join()
+        sys.setswitchinterval(interval)
+
+
+def _create_table(connection: psycopg.Connection, dataset: str) -> None:
+    """Make the table. The index is a BRIN: next to nothing to keep, and silver reads a file's rows without a scan."""
+    table = sql.Identifier("bronze", dataset)
+    lineage = sql.SQL("{} bigint NOT NULL, {} bigint NOT NULL, {} text NOT NULL").format(
+        sql.Identifier(FILE_ID), sql.Identifier(LINE), sql.Identifier(ROW_HASH)
+    )
+    with connection.transaction():
+        exists = connection.execute("SELECT to_regclass(%s)", [table.as_string(connection)]).fetchone()
+        if exists and exists[0]:
+            return
+        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, lineage))
+        statement = "CREATE INDEX ON {} USING brin ({}) WITH (pages_per_range = 16, autosummarize)"
+        connection.execute(sql.SQL(statement).format(table, sql.Identifier(FILE_ID)))
+        create_quarantine(connection, dataset)
+
+
+def _columns(connection: psycopg.Connection, dataset: str) -> list[str]:
+    rows = connection.execute(
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = 'bronze' AND table_name = %s"
+        " AND column_name <> ALL(%s) ORDER BY ordinal_position",
+        [dataset, [FILE_ID, LINE, ROW_HASH]],
+    )
+    return [name for (name,) in rows]
+
+
+def _plain(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    return str(error)

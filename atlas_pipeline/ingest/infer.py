@@ -1,0 +1,320 @@
+"""A guess at what the columns of a source are, from a sample of its rows, for a person to check.
+
+Belongs here: the guess at types, formats, key and the column that says which row is the latest. Does not belong here:
+what a type accepts (`types.py`), and writing the guess down.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atlas_pipeline.ingest.batch import Batch
+from atlas_pipeline.ingest.types import ColumnType, cast
+
+NULL_WORDS = ("NA", "N/A", "n/a", "null", "NULL", "None", "nan", "NaN", "\\N")
+ENOUGH = 0.99  # the share of the values that must fit a type
+DISTINCT_CAP = 10_000
+MOST_VALUES, LONGEST_VALUE, FEWEST_ROWS = 12, 40, 50  # when a column's distinct texts are worth listing
+PROBE, PROMISING = 1000, 0.9  # a type is tried on so many rows first, and dropped unless so large a share fits
+
+
+@dataclass(frozen=True)
+class ColumnInference:
+    """One column as guessed.
+
+    `format` is a strptime format, None for ISO 8601. `nullable`: a missing value was seen. `distinct` counts the
+    distinct values, at most `DISTINCT_CAP`; `unique`: no value is missing, bad or there twice. `misfits` counts the
+    sampled rows that would go to quarantine. `minimum` and `maximum` are canonical text, of numbers, dates and
+    timestamps only. `values` lists a text column's distinct values, sorted, when they are few and short. `null_values`
+    are the words seen that mean "no value".
+    """
+
+    name: str
+    type: ColumnType
+    format: str | None = None
+    nullable: bool = False
+    distinct: int = 0
+    unique: bool = False
+    misfits: int = 0
+    minimum: str | None = None
+    maximum: str | None = None
+    values: tuple[str, ...] | None = None
+    null_values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Inference:
+    """The guess for a whole source. `rows` is the number of rows sampled; `key` and `latest_by` name a column."""
+
+    columns: tuple[ColumnInference, ...]
+    key: str | None
+    latest_by: str | None
+    rows: int
+
+
+def infer(batches: Iterable[Batch], *, key: str | None = None, max_rows: int = 200_000) -> Inference:
+    """Guess from the first `max_rows` rows; no more batches are read than that takes.
+
+    Raises ValueError if `key` is not one of the columns.
+    """
+    sample = _sample(batches, max_rows)
+    names = sample.column_names if sample is not None else []
+    if key is not None and key not in names:
+        raise ValueError(f"no column {key!r}; the columns are: {', '.join(names) or '(none)'}")
+    if sample is None:
+        return Inference((), None, None, 0)
+    counted = [_Counted.of(column, sample.num_rows) for column in sample.columns]
+    columns = tuple(_column(name, texts, sample.num_rows) for name, texts in zip(names, counted, strict=True))
+    if key is None:
+        key = _guess_key(columns, counted)
+    return Inference(columns, key, _guess_latest_by(columns) if key else None, sample.num_rows)
+
+
+def _sample(batches: Iterable[Batch], max_rows: int) -> pa.Table | None:
+    tables: list[pa.Table] = []
+    left = max_rows
+    for batch in batches:
+        tables.append(batch.rows.slice(0, left))
+        left -= tables[-1].num_rows
+        if left <= 0:
+            break
+    return pa.concat_tables(tables, promote_options="default") if tables else None
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A column as its distinct texts that are not blank, how often each occurs, and a spread of them for quick tests.
+
+    `nulls` counts the rows without text, `blanks` those whose text is empty or white space.
+    """
+
+    texts: pa.Array
+    counts: pa.Array
+    probe: pa.Array
+    nulls: int
+    blanks: int
+
+    @staticmethod
+    def of(column: pa.ChunkedArray, rows: int) -> "_Counted":
+        column = column.cast(pa.string())
+        present = column.drop_null()
+        filled = present.filter(pc.not_equal(pc.utf8_trim_whitespace(present), ""))
+        step = max(1, len(filled) // PROBE)
+        probe = filled.take(pa.array(range(0, len(filled), step), pa.int64())).combine_chunks()
+        tally = filled.value_counts()
+        tally = tally.combine_chunks() if isinstance(tally, pa.ChunkedArray) else tally
+        return _Counted(
+            tally.field("values"), tally.field("counts"), probe, rows - len(present), len(present) - len(filled)
+        )
+
+    @property
+    def total(self) -> int:
+        return pc.sum(self.counts, min_count=0).as_py() or 0
+
+    def without(self, words: tuple[str, ...]) -> "_Counted":
+        gone = pa.array(words, pa.string())
+        kept, probed = (
+            pc.invert(pc.is_in(pc.utf8_trim_whitespace(array), value_set=gone)) for array in (self.texts, self.probe)
+        )
+        return replace(self.only(kept), probe=self.probe.filter(probed))
+
+    def only(self, mask: pa.Array) -> "_Counted":
+        """The distinct texts that a mask picks; the probe stays."""
+        return replace(self, texts=self.texts.filter(mask), counts=self.counts.filter(mask))
+
+    def weigh(self, mask: pa.Array) -> int:
+        """The number of rows behind the distinct texts that a mask picks."""
+        return pc.sum(self.counts.filter(mask), min_count=0).as_py() or 0
+
+    def any(self, pattern: str) -> bool:
+        return bool(pc.any(pc.match_substring_regex(self.texts, pattern)).as_py())
+
+
+class _Fit(NamedTuple):
+    type: ColumnType
+    format: str | None
+    rows: int  # how many rows fit
+    canonical: pa.Array  # the distinct texts after the cast, null where they do not fit
+
+
+def _column(name: str, texts: _Counted, rows: int) -> ColumnInference:
+    trimmed = set(pc.utf8_trim_whitespace(texts.texts.filter(pc.less(pc.utf8_length(texts.texts), 20))).to_pylist())
+    words = tuple(word for word in NULL_WORDS if word in trimmed)
+    real = texts.without(words) if words else texts
+    fit = _guess_type(name, real) if len(real.texts) else None
+    if fit is None:
+        return ColumnInference(
+            name,
+            "text",
+            nullable=texts.nulls > 0,
+            distinct=min(len(texts.texts), DISTINCT_CAP),
+            unique=len(texts.texts) == rows > 0,
+            values=_few_values(texts),
+        )
+    known = fit.canonical.drop_null()
+    minimum, maximum = _extremes(fit.type, known)
+    distinct = len(known.unique())
+    return ColumnInference(
+        name,
+        fit.type,
+        fit.format,
+        nullable=texts.nulls + texts.blanks > 0 or bool(words),
+        distinct=min(distinct, DISTINCT_CAP),
+        unique=distinct == rows,
+        misfits=real.total - fit.rows,
+        minimum=minimum,
+        maximum=maximum,
+        null_values=words,
+    )
+
+
+def _few_values(texts: _Counted) -> tuple[str, ...] | None:
+    if not 0 < len(texts.texts) <= MOST_VALUES or texts.total < FEWEST_ROWS:
+        return None
+    if pc.max(pc.utf8_length(texts.texts)).as_py() > LONGEST_VALUE:
+        return None
+    return tuple(sorted(texts.texts.to_pylist()))
+
+
+def _extremes(type: ColumnType, canonical: pa.Array) -> tuple[str | None, str | None]:
+    if type == "integer":
+        ends = pc.min_max(canonical.cast(pa.int64()))
+    elif type == "float":
+        ends = pc.min_max(canonical.cast(pa.float64()))
+    elif type == "decimal":
+        texts = canonical.to_pylist()
+        return min(texts, key=Decimal), max(texts, key=Decimal)
+    elif type == "date":
+        ends = pc.min_max(canonical)
+    elif type == "timestamp":
+        ends = pc.min_max(canonical.cast(pa.timestamp("us", "UTC")))
+        return tuple(ends[end].cast(pa.string()).as_py().replace(" ", "T") for end in ("min", "max"))
+    else:
+        return None, None
+    return str(ends["min"].as_py()), str(ends["max"].as_py())
+
+
+# Types. Where in doubt there is no guess, and the column stays text.
+
+
+def _guess_type(name: str, texts: _Counted) -> _Fit | None:
+    return (
+        _guess_number(name, texts)
+        or _guess_boolean(texts)
+        or _fit(texts, "uuid", only=r"^\s*\{?[0-9a-fA-F]{8}-")  # 32 digits without hyphens are more often a hash
+        or _guess_iso(texts)
+        or _guess_formatted(texts)
+        or _fit(texts, "time")
+        or _fit(texts, "json", only=r"^\s*[\[{]")
+    )
+
+
+def _fit(texts: _Counted, type: ColumnType, format: str | None = None, only: str = "") -> _Fit | None:
+    """How the type fits, None if not well enough. Texts that do not match the pattern `only` count as misfits."""
+    if pc.sum(cast(texts.probe, type, format).bad, min_count=0).as_py() > (1 - PROMISING) * len(texts.probe):
+        return None
+    canonical = cast(texts.texts, type, format).values
+    if only:
+        canonical = pc.if_else(pc.match_substring_regex(texts.texts, only), canonical, pa.scalar(None, pa.string()))
+    rows = texts.weigh(pc.is_valid(canonical))
+    return _Fit(type, format, rows, canonical) if rows and rows >= ENOUGH * texts.total else None
+
+
+# Digits that are not a quantity, because a number would lose a part of them.
+_LEADING_ZERO, _PLUS, _MINUS, _POINT = r"^\s*[+-]?0\d", r"^\s*\+", r"^\s*-", r"\."
+_EXPONENT = r"\d\.?[eE][+-]?\d"
+_CODE_NAME = re.compile(r"(?:^|_)(?:zip|zipcode|postal|postcode|post_code|phone|mobile|fax|iban|ssn)(?:_|$)")
+_ID_NAME = re.compile(r"^(?:id|key|uuid|guid)$|_(?:id|key|uuid|guid)$")
+
+
+def _guess_number(name: str, texts: _Counted) -> _Fit | None:
+    decimal = _fit(texts, "decimal")
+    if decimal is None or _CODE_NAME.search(_snake(name)):
+        return None
+    numbers = texts.only(pc.is_valid(decimal.canonical))
+    if numbers.any(_LEADING_ZERO):
+        return None
+    if numbers.weigh(pc.match_substring_regex(numbers.texts, _EXPONENT)) >= (1 - ENOUGH) * numbers.total:
+        return _fit(texts, "float") or decimal
+    if numbers.any(_POINT) or numbers.any(_EXPONENT):
+        return decimal
+    if numbers.any(_PLUS) and not numbers.any(_MINUS):
+        return None
+    if not _ID_NAME.search(_snake(name)) and len(numbers.texts) > 1 and not numbers.any(r"^\s*(?:[^12]|1[^9]|2[^0])"):
+        day = _fit(texts, "date", "%Y%m%d")
+        if day and day.rows == decimal.rows:
+            return day
+    integer = _fit(texts, "integer")
+    return integer if integer and integer.rows == decimal.rows else None
+
+
+def _guess_boolean(texts: _Counted) -> _Fit | None:
+    """A column of nothing but N, or of nothing but F, may be about something else."""
+    fit = _fit(texts, "boolean")
+    both = fit is not None and len(fit.canonical.drop_null().unique()) == 2
+    return fit if both or texts.any(r"(?i)^\s*(?:true|false)\s*$") else None
+
+
+def _guess_iso(texts: _Counted) -> _Fit | None:
+    day = _fit(texts, "date", only=r"^\s*\d{4}-\d\d-\d\d\s*$")
+    moment = _fit(texts, "timestamp")
+    return moment if moment and (day is None or moment.rows > day.rows) else day
+
+
+_DATED = r"^\s*(?:\d{1,4}[./ -](?:\d{1,2}|[A-Za-z]{3,9})[./ -]\d{1,4}|[A-Za-z]{3,9} \d{1,2}, \d{4})"
+_CLOCKS = ("", " %H:%M:%S", " %H:%M", " %H:%M:%S.%f", " %I:%M:%S %p", " %I:%M %p")
+_EITHER_ORDER = (("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"))
+_ONE_ORDER = ("%d.%m.%Y", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y", "%d/%b/%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
+
+
+def _guess_formatted(texts: _Counted) -> _Fit | None:
+    dated = pc.sum(pc.match_substring_regex(texts.probe, _DATED), min_count=0).as_py()
+    if dated < PROMISING * len(texts.probe):
+        return None
+    for clock in _CLOCKS:
+        type: ColumnType = "timestamp" if clock else "date"
+        for orders in (*_EITHER_ORDER, *((one,) for one in _ONE_ORDER)):
+            fits = [fit for order in orders if (fit := _fit(texts, type, order + clock))]
+            if len(fits) > 1:  # the day must tell itself from the month
+                fits = [fit for fit in fits if fit.rows == texts.total]
+            if fits:
+                return fits[0] if len(fits) == 1 else None
+    return None
+
+
+# The key, and the column that says which row of a key is the latest.
+
+_KEY_TYPES = ("integer", "uuid", "text")
+_LATEST = re.compile(
+    r"(?:last_|date_)?(?:updated?|modified|modification|changed?)(?:_at|_on|_time|_date|_timestamp|_ts)?"
+)
+
+
+def _snake(name: str) -> str:
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
+    return re.sub(r"\W+", "_", parted).lower()
+
+
+def _guess_key(columns: tuple[ColumnInference, ...], texts: list[_Counted]) -> str | None:
+    """A unique column named like a key; else the first column if it could be one; None where several would do."""
+    unique = [column for column in columns if column.unique and column.type in _KEY_TYPES]
+    exact = [column.name for column in unique if _snake(column.name) in ("id", "uuid", "guid", "key")]
+    named = exact or [column.name for column in unique if _ID_NAME.search(_snake(column.name))]
+    if len(named) == 1:
+        return named[0]
+    first = columns[0].name if columns else None
+    if named:
+        return first if first in named else None
+    if unique and unique[0] is columns[0] and texts[0].total > 1 and not texts[0].any(r"\s|.{65}"):
+        return first
+    return None
+
+
+def _guess_latest_by(columns: tuple[ColumnInference, ...]) -> str | None:
+    times = [column.name for column in columns if column.type in ("timestamp", "date")]
+    return next((name for name in times if _LATEST.fullmatch(_snake(name))), None)

@@ -1,0 +1,80 @@
+"""Files of every supported format, compressed or not, to batches of text rows.
+
+Belongs here: what a file name says and the one way in, `read`. Does not belong here: how a format is read (one module
+each), what the text means, or where rows go.
+"""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import BinaryIO, Literal
+
+from atlas_pipeline.ingest.batch import Batch, FileRefused
+from atlas_pipeline.ingest.readers.compression import Compression, decompressed
+from atlas_pipeline.ingest.readers.csv import read_csv
+from atlas_pipeline.ingest.readers.jsonl import read_jsonl
+from atlas_pipeline.ingest.readers.parquet import read_parquet
+
+__all__ = ["Compression", "Format", "detect", "read"]
+
+Format = Literal["csv", "tsv", "jsonl", "parquet"]
+
+_FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".parquet": "parquet",
+}
+_COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
+
+
+def detect(name: str) -> tuple[Format, Compression]:
+    """Return what a file's name (or path or key) says it holds; case does not matter.
+
+    Raises FileRefused `unknown_format` for any other ending.
+    """
+    path = PurePosixPath(name.lower())
+    compression = _COMPRESSIONS.get(path.suffix, "none")
+    if compression != "none":
+        path = path.with_suffix("")
+    if path.suffix not in _FORMATS:
+        raise FileRefused(
+            "unknown_format",
+            f"The file's name ends in {path.suffix or 'no extension'!r}. Expected .csv, .tsv, .jsonl, .ndjson or "
+            ".parquet, with .gz or .zst after it when compressed. Rename the file for what it holds.",
+        )
+    return _FORMATS[path.suffix], compression
+
+
+def read(
+    stream: BinaryIO,
+    name: str,
+    *,
+    format: Format | None = None,
+    delimiter: str | None = None,
+    block_bytes: int = 4 << 20,
+) -> Iterator[Batch]:
+    """Yield the rows of a file, as text exactly as the file has it, with constant memory.
+
+    `stream` is at the file's beginning and need not be seekable. `name` tells format and compression; `format`
+    overrides the format, with the name then telling only the compression. `delimiter` is for csv and tsv (default: a
+    comma, a tab). `block_bytes` is about how much decompressed text becomes one batch; Parquet comes in batches of
+    rows instead. Rows that cannot be loaded are in `Batch.rejects`, the others are not affected by them; their rules
+    are `encoding`, `nul_byte`, `line_too_long`; in CSV `too_few_fields`, `too_many_fields`, `unterminated_quote`,
+    `stray_quote`; in JSON Lines `not_json`, `not_an_object`, `empty_object`, `bad_column_name`.
+
+    Raises FileRefused, possibly after some batches (discard these), with one of the rules `unknown_format`,
+    `wrong_format`, `empty`, `header_only`, `bad_header`, `encoding`, `truncated`, `corrupt`, `too_many_columns`,
+    `empty_column_name`, `duplicate_columns`, `column_name_too_long`, `reserved_column_name`, `nul_byte`. Raises
+    ValueError for a delimiter that is not one ASCII character. What the stream raises is passed on.
+    """
+    if format is None:
+        format, compression = detect(name)
+    else:
+        compression = _COMPRESSIONS.get(PurePosixPath(name.lower()).suffix, "none")
+    if format == "parquet":
+        return read_parquet(stream, compression)
+    source = decompressed(stream, compression)
+    if format == "jsonl":
+        return read_jsonl(source, block_bytes)
+    return read_csv(source, delimiter or ("\t" if format == "tsv" else ","), block_bytes)

@@ -1,0 +1,57 @@
+"""JSON to text and back without changing how a number is written.
+
+Belongs here: parsing one JSON text with its numbers kept as text, and writing nested values compactly. Does not belong
+here: lines and rows (`jsonl.py`), or Arrow values (`parquet_text.py`).
+"""
+
+import json
+from collections.abc import Callable, Iterator
+
+quoted: Callable[[str], str] = json.encoder.encode_basestring
+
+
+class Number(str):
+    """A number as it was written, to tell it from a string of the same characters."""
+
+    __slots__ = ()
+
+
+def _no_constant(_name: str) -> object:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+flat = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_constant)
+exact = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=_no_constant)
+
+
+def text(value: object) -> str | None:
+    """Return a value that `exact` decoded as text: strings as they are, null as None, the rest as compact JSON."""
+    if value is None or type(value) is str:
+        return value
+    return compact(value)
+
+
+def compact(value: object) -> str:
+    """Write a value that `exact` decoded as JSON without spaces, non-ASCII characters as they are."""
+    if isinstance(value, Number):
+        return str(value)
+    if isinstance(value, str):
+        return quoted(value)
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{quoted(key)}:{compact(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(compact, value)) + "]"
+    return "null" if value is None else "true" if value else "false"
+
+
+def strings(value: object) -> Iterator[str]:
+    """Yield every string in a value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings(item)

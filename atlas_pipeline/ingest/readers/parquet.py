@@ -1,0 +1,129 @@
+"""Parquet to batches: the file opened, its row groups read piece by piece, rows no text can hold set aside.
+
+Belongs here: the file and its rows. Does not belong here: how a value becomes text (`parquet_text.py`), the rules of
+column names (`columns.py`).
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import BinaryIO, cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
+from atlas_pipeline.ingest.readers.columns import check_names
+from atlas_pipeline.ingest.readers.compression import Compression, decompressed
+from atlas_pipeline.ingest.readers.lines import lines_array
+from atlas_pipeline.ingest.readers.parquet_text import as_text, faulty
+from atlas_pipeline.ingest.readers.text import RAW_KEPT_BYTES
+
+_BATCH_ROWS = 20_000
+_BATCH_BYTES = 32 << 20
+_IN_MEMORY_BYTES = 32 << 20
+_PIECE_BYTES = 1 << 20
+# What Arrow raises for bytes that are no Parquet: also a name that is not UTF-8.
+_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
+_REASONS = {
+    "encoding": "The row holds a string that is not valid UTF-8.",
+    "nul_byte": "The row holds a NUL character in a string, which no text may. Remove it.",
+}
+
+
+def read_parquet(stream: BinaryIO, compression: Compression) -> Iterator[Batch]:
+    """Yield the rows of a Parquet file, every column as text, in batches of 20,000 or, of large rows, about 32 MiB.
+
+    Memory is bounded by what Arrow holds of one row group at a time. A stream that is compressed or cannot seek is
+    first copied, to a temporary file when larger than 32 MiB. Raises FileRefused as `readers.read` says.
+    """
+    with ExitStack() as stack:
+        if compression != "none" or not stream.seekable():
+            source = decompressed(stream, compression)
+            spool = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES))
+            while piece := source.read(_PIECE_BYTES):
+                spool.write(piece)
+            stream = cast(BinaryIO, spool)
+        _check_ends(stream)
+        try:
+            # Buffering ahead would hold whole row groups.
+            file = stack.enter_context(pq.ParquetFile(stream, pre_buffer=False, page_checksum_verification=True))
+            names = file.schema_arrow.names
+        except _DAMAGE:
+            raise _corrupt() from None
+        check_names(names)
+        if file.metadata.num_rows == 0:
+            raise FileRefused("header_only", "The file has columns and no rows. Send it with its rows, or not at all.")
+        yield from _batches(file, names)
+
+
+def _batches(file: pq.ParquetFile, names: list[str]) -> Iterator[Batch]:
+    schema = pa.schema([(name, pa.string()) for name in names])
+    first = 1
+    pieces = file.iter_batches(batch_size=_rows_per_batch(file.metadata), use_threads=False)
+    while True:
+        try:
+            piece = next(pieces, None)
+            if piece is None:
+                return
+            columns = [as_text(column) for column in piece.columns]
+        except _DAMAGE:
+            raise _corrupt() from None
+        numbers = np.arange(first, first + piece.num_rows, dtype=np.int64)
+        first += piece.num_rows
+        faults = faulty(columns)
+        rejects = [
+            Reject(int(numbers[i]), rule, _REASONS[rule], _raw(names, columns, i)) for i, rule in sorted(faults.items())
+        ]
+        if faults:
+            kept = np.setdiff1d(np.arange(piece.num_rows), np.fromiter(faults, np.int64, len(faults)))
+            columns = [column.take(pa.array(kept)) for column in columns]
+            numbers = numbers[kept]
+        yield Batch(
+            pa.table([column.cast(pa.string()) for column in columns], schema=schema), lines_array(numbers), rejects
+        )
+
+
+def _rows_per_batch(metadata: pq.FileMetaData) -> int:
+    """Return how many rows to hold at a time, fewer where rows are large."""
+    groups = (metadata.row_group(i) for i in range(metadata.num_row_groups))
+    row_bytes = max((group.total_byte_size // max(group.num_rows, 1) for group in groups), default=0)
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // max(row_bytes, 1)))
+
+
+def _check_ends(stream: BinaryIO) -> None:
+    """Look for the marks at both ends of the file."""
+    stream.seek(0)
+    head = stream.read(4)
+    if not head:
+        raise FileRefused("empty", "The file is empty. A Parquet file was expected.")
+    if head == b"PARE":
+        raise FileRefused("wrong_format", "The file is an encrypted Parquet file. Send it unencrypted.")
+    if head != b"PAR1":
+        raise FileRefused(
+            "wrong_format",
+            "The file is named as Parquet but does not begin with Parquet's mark. Name it for what it holds.",
+        )
+    if stream.seek(0, 2) < 12:
+        raise _corrupt()
+    stream.seek(-4, 2)
+    if stream.read(4) != b"PAR1":
+        raise _corrupt()
+    stream.seek(0)
+
+
+def _corrupt() -> FileRefused:
+    return FileRefused(
+        "corrupt", "The Parquet file is damaged or was cut: its footer or pages cannot be read. Send it again."
+    )
+
+
+def _raw(names: list[str], columns: list[pa.Array], row: int) -> bytes:
+    """Return a row as a JSON object, invalid bytes escaped; Parquet has no bytes of a row alone."""
+    values: dict[str, str | None] = {}
+    for name, column in zip(names, columns, strict=True):
+        value = column[row].as_py()
+        values[name] = None if value is None else value.decode("utf-8", errors="backslashreplace")
+    return json.dumps(values, ensure_ascii=False).encode()[:RAW_KEPT_BYTES]

@@ -1,0 +1,158 @@
+"""Arrow values as text: exact, readable by PostgreSQL, the same whatever the batch.
+
+Belongs here: one rule per Arrow type, and finding text that no row may hold. Does not belong here: files and batches
+(`parquet.py`).
+"""
+
+import uuid
+from collections.abc import Callable
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atlas_pipeline.ingest.readers.json_text import quoted
+
+_STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
+
+
+def as_text(array: pa.Array) -> pa.Array:
+    """Return the values as text, in a binary array: strings come as their bytes are, not checked to be UTF-8.
+
+    Integers and decimals are exact, floats the shortest text that reads back the same (`NaN`, `Infinity`), booleans
+    `true`/`false`, times ISO 8601 (with `+00:00` where a timezone is known, converted to UTC), bytes `\\x` and hex,
+    durations a count with its unit, lists, structs and maps JSON.
+    """
+    kind = array.type
+    if isinstance(array, pa.ExtensionArray):
+        if kind.extension_name == "arrow.uuid":
+            return _each(array.storage, lambda value: str(uuid.UUID(bytes=value)))
+        return as_text(array.storage)
+    if pa.types.is_dictionary(kind):
+        return as_text(array.dictionary_decode())
+    if _is_string(kind):
+        return array.cast(pa.binary())
+    if _is_nested(kind):
+        # A null's fragment is "null", which is also JSON's: told apart by the array's validity.
+        fragments = pa.array(_fragments(array), pa.binary())
+        return pc.if_else(array.is_valid(), fragments, pa.scalar(None, pa.binary()))
+    return _scalar_text(array).cast(pa.binary())
+
+
+def faulty(columns: list[pa.Array]) -> dict[int, str]:
+    """Return the rule by row index of the rows with text that is not UTF-8 or holds NUL; `columns` are binary."""
+    faults: dict[int, str] = {}
+    for column in columns:
+        for i in pc.indices_nonzero(pc.fill_null(pc.match_substring(column, "\0"), False)).to_pylist():
+            faults.setdefault(i, "nul_byte")
+        try:
+            column.cast(pa.string())
+        except pa.ArrowInvalid:
+            for i, value in enumerate(column.to_pylist()):
+                if value is not None and not _is_utf8(value):
+                    faults[i] = "encoding"
+    return faults
+
+
+def _is_utf8(value: bytes) -> bool:
+    try:
+        value.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in _STRINGS)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in _BYTES)
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in _LISTS)
+
+
+def _is_nested(kind: pa.DataType) -> bool:
+    return _is_list(kind) or bool(pa.types.is_struct(kind) or pa.types.is_map(kind))
+
+
+def _scalar_text(array: pa.Array) -> pa.Array:
+    """Return scalars other than strings as a string or binary array."""
+    kind = array.type
+    if _is_bytes(kind):
+        return _each(array, lambda value: "\\x" + value.hex())
+    if pa.types.is_decimal(kind):
+        text = array.cast(pa.string())
+        if pc.any(pc.match_substring(text, "E")).as_py():
+            return _each(text, lambda value: format(Decimal(value), "f"))
+        return text
+    if pa.types.is_floating(kind):
+        numbers = array.cast(pa.float32()) if pa.types.is_float16(kind) else array
+        text = numbers.cast(pa.string())
+        if pc.any(pc.invert(pc.is_finite(numbers))).as_py():
+            text = pc.replace_substring(pc.replace_substring(text, "nan", "NaN"), "inf", "Infinity")
+        return text
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        text = array.cast(pa.timestamp(kind.unit, "UTC")).cast(pa.timestamp(kind.unit)).cast(pa.string())
+        return pc.binary_join_element_wise(text, "+00:00", "")
+    if pa.types.is_duration(kind):
+        count = array.cast(pa.int64())
+        if kind.unit == "ns":
+            # PostgreSQL knows no nanoseconds: these are microseconds with decimals.
+            return _each(count, lambda value: f"{Decimal(value).scaleb(-3)} microseconds")
+        return pc.binary_join_element_wise(count.cast(pa.string()), _UNITS[kind.unit], " ")
+    return array.cast(pa.string())
+
+
+def _each(array: pa.Array, function: Callable[[Any], str]) -> pa.Array:
+    return pa.array([None if value is None else function(value).encode() for value in array.to_pylist()], pa.binary())
+
+
+def _fragments(array: pa.Array) -> list[bytes]:
+    """Return each value as JSON, nulls as `null`."""
+    kind = array.type
+    if isinstance(array, pa.ExtensionArray) and _is_nested(array.storage.type):
+        return _fragments(array.storage)
+    if pa.types.is_dictionary(kind):
+        return _fragments(array.dictionary_decode())
+    if pa.types.is_struct(kind):
+        keys = [_quoted(kind.field(i).name.encode()) for i in range(kind.num_fields)]
+        values = zip(*(_fragments(column) for column in array.flatten()), strict=True) if keys else [()] * len(array)
+        whole = [b"{" + b",".join(k + b":" + v for k, v in zip(keys, row, strict=True)) + b"}" for row in values]
+    elif pa.types.is_map(kind):
+        keys = [key if key.startswith(b'"') else _quoted(key) for key in _fragments(array.keys)]
+        items = [k + b":" + v for k, v in zip(keys, _fragments(array.items), strict=True)]
+        whole = [b"{" + b",".join(items[start:end]) + b"}" for start, end in _spans(array)]
+    elif _is_list(kind):
+        items = _fragments(array.values)
+        whole = [b"[" + b",".join(items[start:end]) + b"]" for start, end in _spans(array)]
+    else:
+        plain = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
+        plain = plain or pa.types.is_floating(kind)
+        whole = [
+            b"null" if text is None else text if plain and text[-1:] not in b"Ny" else _quoted(text)
+            for text in as_text(array).to_pylist()
+        ]
+    return [text if valid else b"null" for text, valid in zip(whole, array.is_valid().to_pylist(), strict=True)]
+
+
+def _spans(array: pa.Array) -> list[tuple[int, int]]:
+    """Return where each list's items begin and end in `array.values`."""
+    if pa.types.is_fixed_size_list(array.type):
+        size = array.type.list_size
+        return [((array.offset + i) * size, (array.offset + i + 1) * size) for i in range(len(array))]
+    offsets = array.offsets.to_pylist()
+    return list(pairwise(offsets))
+
+
+def _quoted(text: bytes) -> bytes:
+    """Return text as a JSON string; NUL and what is not UTF-8 stay so, for the row to be rejected."""
+    parts = (quoted(part)[1:-1] for part in text.decode("utf-8", errors="surrogateescape").split("\0"))
+    return f'"{chr(0).join(parts)}"'.encode("utf-8", errors="surrogateescape")

@@ -1,0 +1,289 @@
+"""The types a column can have, and the cast from text to them: whole columns at a time, never raising over a value.
+
+Belongs here: what each type accepts, and the text handed to Postgres, which must never refuse it. Does not belong
+here: guessing a column's type (`infer.py`), what happens to a row that does not fit, and the SQL.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, get_args
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atlas_pipeline.ingest.moments import moment_step
+from atlas_pipeline.ingest.steps import (
+    NO_ROOM,
+    NO_TYPE,
+    RANGE,
+    WRONG,
+    Parsed,
+    Step,
+    each,
+    keep,
+    match,
+    rewrite,
+    then,
+)
+
+ColumnType = Literal["text", "integer", "decimal", "float", "boolean", "date", "timestamp", "time", "uuid", "json"]
+COLUMN_TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
+
+POSTGRES_TYPE: dict[ColumnType, str] = {
+    "text": "text",
+    "integer": "bigint",
+    "decimal": "numeric",
+    "float": "double precision",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamptz",
+    "time": "time",
+    "uuid": "uuid",
+    "json": "jsonb",
+}
+
+Rule = Literal["wrong_type", "out_of_range"]
+
+MAX_DIGITS = 1000  # of a decimal, before the point and after it; also of every number inside a JSON value
+MAX_JSON_DEPTH = 256
+MAX_JSON_BYTES = 16 * 1024 * 1024  # jsonb ends at 256 MiB, and earlier when there are many small elements
+
+
+@dataclass(frozen=True)
+class Cast:
+    """One column after the cast; all arrays have the length of the input.
+
+    `values` is a string array: the text for Postgres, null where the source has no value or a bad one.
+    `wrong_type` (bool) marks text that does not read as the type at all, `out_of_range` (bool) text of the right
+    shape whose value cannot be held (30 February, 10^30 in a bigint). No row is in both.
+    """
+
+    values: pa.Array
+    wrong_type: pa.Array
+    out_of_range: pa.Array
+
+    @property
+    def bad(self) -> pa.Array:
+        """Bool array: true where text was present but does not fit."""
+        return pc.or_(self.wrong_type, self.out_of_range)
+
+    @property
+    def rule(self) -> pa.Array:
+        """String array: the `Rule` a row breaks, null where the row is good."""
+        return pc.case_when(
+            pc.make_struct(self.wrong_type, self.out_of_range), pa.scalar("wrong_type"), pa.scalar("out_of_range")
+        )
+
+
+def cast(
+    values: pa.ChunkedArray | pa.Array,
+    type: ColumnType,
+    format: str | None = None,
+    timezone: str = "UTC",
+    null_values: Collection[str] = (),
+) -> Cast:
+    """Cast a column of text; see `Cast` for the shape of the answer.
+
+    `format` is a strptime format for date, timestamp and time; without it they are read as ISO 8601. `timezone` is the
+    IANA zone of timestamps that carry no offset: of a time that happens twice the first is meant, one that the clocks
+    skip is out of range. Words in `null_values` mean "no value", as does the empty string except in text. White space
+    around a value is ignored except in text.
+
+    Raises ValueError if the type, format or timezone is unknown or they do not go together, TypeError if `values` does
+    not hold strings.
+    """
+    column = _strings(values)
+    step = _step(type, format, timezone)
+    if type != "text":
+        column = pc.utf8_trim_whitespace(column)
+    missing = [*null_values] if type == "text" else [*null_values, ""]
+    if missing:
+        gone = pc.is_in(column, value_set=pa.array(missing, pa.string()))
+        if gone.true_count:
+            column = pc.if_else(gone, pa.scalar(None, pa.string()), column)
+    texts, codes = step(column)
+    return Cast(texts, pc.equal(codes, WRONG), pc.equal(codes, RANGE))
+
+
+def _strings(values: pa.ChunkedArray | pa.Array) -> pa.Array:
+    if not _holds_strings(values.type):
+        raise TypeError(f"a cast starts from strings, not from {values.type}")
+    column = values.cast(pa.string())
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def _holds_strings(type: pa.DataType) -> bool:
+    if pa.types.is_dictionary(type):
+        return _holds_strings(type.value_type)
+    return type in (pa.string(), pa.large_string(), pa.string_view(), pa.null())
+
+
+@lru_cache(maxsize=512)
+def _step(type: ColumnType, format: str | None, timezone: str) -> Step:
+    if type in ("date", "timestamp", "time"):
+        return moment_step(type, format, timezone)
+    if format is not None:
+        raise ValueError(f"a column of type {type} takes no format")
+    try:
+        return _STEPS[type]
+    except KeyError:
+        raise ValueError(f"no such column type: {type}") from None
+
+
+# Numbers. A short number in the usual spelling is passed on as it is.
+
+_INTEGER = r"^(?:0|-?[1-9]\d{0,17})$"
+_INTEGER_LOOSE = r"^(?:\+|(-))?0*([1-9]\d{0,17})(?:\.0+)?$"
+_DECIMAL = r"^-?(?:0|[1-9]\d{0,29})(?:\.\d{1,30})?$"
+_BARE_POINT = r"^(?:\+|(-))?(\.\d{1,30})$"
+_EXPONENT = r"^-?\d(?:\.\d{1,20})?[eE][+-]?\d{1,2}$"
+
+_INTEGER_TEXT = re.compile(r"([+-]?)([0-9]+)(?:\.0+)?")
+_NUMBER_TEXT = re.compile(r"([+-]?)(?:([0-9]+)\.?([0-9]*)|\.([0-9]+))(?:[eE]([+-]?[0-9]+))?")
+
+
+def _parse_integer(text: str) -> Parsed:
+    found = _INTEGER_TEXT.fullmatch(text)
+    if not found:
+        return NO_TYPE
+    digits = found[2].lstrip("0") or "0"
+    if len(digits) > 19:
+        return NO_ROOM
+    number = -int(digits) if found[1] == "-" else int(digits)
+    return (str(number), 0) if -(2**63) <= number < 2**63 else NO_ROOM
+
+
+def _parse_decimal(text: str) -> Parsed:
+    """Write the exponent out: 1.5e3 is 1500."""
+    found = _NUMBER_TEXT.fullmatch(text)
+    if not found:
+        return NO_TYPE
+    sign, whole, fraction = found[1], found[2] or "", found[3] or found[4] or ""
+    digits = whole + fraction
+    if not digits.strip("0"):
+        sign, digits = "", "0"
+        places = min(len(fraction), MAX_DIGITS)
+        return (f"0.{'0' * places}" if places else "0"), 0
+    exponent = (found[5] or "").lstrip("+-0") or "0"
+    if len(exponent) > 6:
+        return NO_ROOM
+    point = len(whole) + (-int(exponent) if "-" in (found[5] or "") else int(exponent))
+    if point < -MAX_DIGITS or point > len(digits) + MAX_DIGITS:
+        return NO_ROOM
+    digits = digits.ljust(point, "0")
+    before, after = (digits[:point], digits[point:]) if point > 0 else ("", "0" * -point + digits)
+    before = before.lstrip("0") or "0"
+    if len(before) > MAX_DIGITS or len(after) > MAX_DIGITS:
+        return NO_ROOM
+    sign = "-" if sign == "-" else ""
+    return (f"{sign}{before}.{after}" if after else f"{sign}{before}"), 0
+
+
+def _parse_float(text: str) -> Parsed:
+    found = _NUMBER_TEXT.fullmatch(text)
+    if not found:
+        return NO_TYPE
+    number = float(text)
+    # Postgres refuses what overflows and also what is too small to be told from zero.
+    vanished = number == 0 and (found[2] or "").strip("0") + (found[3] or found[4] or "").strip("0")
+    return NO_ROOM if vanished or number in (float("inf"), float("-inf")) else (repr(number), 0)
+
+
+_BOOLEAN: dict[str, Parsed] = {
+    **dict.fromkeys(("true", "t", "yes", "y", "1"), ("true", 0)),
+    **dict.fromkeys(("false", "f", "no", "n", "0"), ("false", 0)),
+}
+
+
+def _parse_boolean(text: str) -> Parsed:
+    return _BOOLEAN.get(text.lower(), NO_TYPE)
+
+
+# The rest.
+
+_HEX = "[0-9a-f]"
+_UUID = f"^{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}$"
+_UUID_LOOSE = rf"^(?:urn:uuid:)?({_HEX}{{8}})-?({_HEX}{{4}})-?({_HEX}{{4}})-?({_HEX}{{4}})-?({_HEX}{{12}})$"
+
+
+def _lower(values: pa.Array) -> tuple[pa.Array, pa.Array]:
+    return keep(pc.ascii_lower(values))
+
+
+class _NumberTooLong(Exception):
+    pass
+
+
+def _check_number(text: str) -> int:
+    if _parse_decimal(text)[1]:
+        raise _NumberTooLong
+    return 0
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(f"{text} is not JSON")
+
+
+# An object becomes the list of its keys and values, so that a key given twice does not hide a value from the check.
+_DECODER = json.JSONDecoder(
+    parse_int=_check_number,
+    parse_float=_check_number,
+    parse_constant=_refuse_constant,
+    object_pairs_hook=lambda pairs: [part for pair in pairs for part in pair],
+)
+
+
+def _parse_json(text: str) -> Parsed:
+    if len(text.encode()) > MAX_JSON_BYTES:
+        return NO_ROOM
+    try:
+        value = _DECODER.decode(text)
+    except (_NumberTooLong, RecursionError):
+        return NO_ROOM
+    except ValueError:
+        return NO_TYPE
+    plain = "\\u" not in text and text.count("[") + text.count("{") <= MAX_JSON_DEPTH
+    return (text, 0) if plain or _fits_jsonb(value) else NO_ROOM
+
+
+def _fits_jsonb(value: object) -> bool:
+    """Whether jsonb can hold it: no NUL character, no half of a surrogate pair, no nesting beyond the bound."""
+    level = [value]
+    for _ in range(MAX_JSON_DEPTH + 1):
+        texts = "".join(item for item in level if isinstance(item, str))
+        if re.search("[\0\ud800-\udfff]", texts):
+            return False
+        lists = [item for item in level if isinstance(item, list)]
+        if not lists:
+            return True
+        level = [part for item in lists for part in item]
+    return False
+
+
+_nothing = each(lambda text: NO_TYPE)
+
+
+def _number(parse: Callable[[str], Parsed]) -> Step:
+    bare = match(_BARE_POINT, rewrite(_BARE_POINT, r"\10\2"), each(parse))
+    return match(_DECIMAL, keep, match(_EXPONENT, keep, bare))
+
+
+_STEPS: dict[ColumnType, Step] = {
+    "text": match(r"\x00", _nothing, keep),
+    "integer": match(_INTEGER, keep, match(_INTEGER_LOOSE, rewrite(_INTEGER_LOOSE, r"\1\2"), each(_parse_integer))),
+    "decimal": _number(_parse_decimal),
+    "float": _number(_parse_float),
+    "boolean": each(_parse_boolean),
+    "uuid": match(
+        _UUID,
+        keep,
+        then(
+            then(_lower, rewrite(r"^\{(.*)\}$", r"\1")),
+            match(_UUID_LOOSE, rewrite(_UUID_LOOSE, r"\1-\2-\3-\4-\5"), _nothing),
+        ),
+    ),
+    "json": each(_parse_json),
+}

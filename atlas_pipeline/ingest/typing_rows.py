@@ -1,0 +1,92 @@
+"""From rows of text to rows that silver takes: typed, personal data treated, and those that do not fit set apart.
+
+Belongs here: the pure step between bronze and staging, on one block of rows. Does not belong here: the database.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from atlas_pipeline.ingest.bronze import FILE_ID, LINE
+from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.ingest.types import cast
+from atlas_pipeline.pii.actions import apply_action
+
+MISSING_KEY = "missing_key"
+_MEANING = {"wrong_type": "is no {type}", "out_of_range": "is out of range for {type}"}
+
+
+@dataclass(frozen=True)
+class TypingReject:
+    """A record that does not fit: where it is, the rule of its first fault, the columns, a reason without values."""
+
+    file_id: int
+    line: int
+    rule: str
+    columns: tuple[str, ...]
+    reason: str
+
+
+def typed_rows(dataset: Dataset, rows: pa.Table, hash_key: bytes) -> tuple[pa.Table, list[TypingReject]]:
+    """Split a block of bronze rows into what silver takes and what goes to quarantine.
+
+    `rows` has the declared columns as strings, then file id and line. The first part has the published columns as the
+    text that Postgres parses into their types, then file id and line.
+    """
+    faults: list[tuple[str, str, pa.Array]] = []
+    out: dict[str, pa.Array] = {}
+    for column in dataset.columns:
+        done = cast(rows[column.name], column.type, column.format, dataset.timezone, column.null_values)
+        for rule, mask in (("wrong_type", done.wrong_type), ("out_of_range", done.out_of_range)):
+            if pc.any(mask).as_py():
+                faults.append((rule, column.name, mask))
+        values = done.values
+        if column.name in dataset.key:
+            blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(values), ""), True)
+            missing = pc.and_not(blank, done.bad)
+            if pc.any(missing).as_py():
+                faults.append((MISSING_KEY, column.name, missing))
+        out[column.name] = values
+    bad = _any([mask for _, _, mask in faults], rows.num_rows)
+    good = pc.invert(bad) if faults else None
+    places = {FILE_ID: rows[FILE_ID], LINE: rows[LINE]}
+    table = pa.table({c.name: out[c.name] for c in dataset.published_columns} | places)
+    if good is not None:
+        table = table.filter(good)
+    for column in dataset.published_columns:
+        if column.action != "keep":
+            index = table.column_names.index(column.name)
+            values = table[column.name].combine_chunks()
+            table = table.set_column(
+                index, column.name, apply_action(values, column.action, column.pii or "TEXT", hash_key)
+            )
+    return table, _rejects(dataset, rows, faults, bad) if faults else []
+
+
+def _any(masks: list[pa.Array], length: int) -> pa.Array:
+    if not masks:
+        return pa.repeat(pa.scalar(False), length)
+    result = masks[0]
+    for mask in masks[1:]:
+        result = pc.or_(result, mask)
+    return result
+
+
+def _rejects(
+    dataset: Dataset, rows: pa.Table, faults: list[tuple[str, str, pa.Array]], bad: pa.Array
+) -> list[TypingReject]:
+    types = {column.name: column.type for column in dataset.columns}
+    file_ids = rows[FILE_ID].filter(bad).to_pylist()
+    lines = rows[LINE].filter(bad).to_pylist()
+    masks = [(rule, name, mask.filter(bad).to_pylist()) for rule, name, mask in faults]
+    rejects = []
+    for index, (file_id, line) in enumerate(zip(file_ids, lines, strict=True)):
+        found = [(rule, name) for rule, name, mask in masks if mask[index]]
+        reasons = [
+            f"{name!r} {_MEANING[rule].format(type=types[name])}" if rule in _MEANING else f"key {name!r} is missing"
+            for rule, name in found
+        ]
+        columns = tuple(name for _, name in found)
+        rejects.append(TypingReject(file_id, line, found[0][0], columns, "; ".join(reasons)))
+    return rejects
