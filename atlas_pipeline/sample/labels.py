@@ -1,0 +1,36 @@
+"""What each column of the sample truly holds, for judging how well personal data is found.
+
+The labels of single pieces in free text are written by tickets.py.
+"""
+
+from __future__ import annotations
+
+from atlas_pipeline.sample import customers, orders, tickets
+
+_KINDS = {
+    "customers": {
+        "full_name": "PERSON",
+        "email": "EMAIL_ADDRESS",
+        "phone": "PHONE_NUMBER",
+        "date_of_birth": "DATE_OF_BIRTH",
+        "street_address": "LOCATION",
+        "city": "LOCATION",
+        "postcode": "LOCATION",
+    },
+    "orders": {"payment_card": "CREDIT_CARD", "ip_address": "IP_ADDRESS"},
+    "support_tickets": {"agent": "PERSON"},
+}
+"""A country alone names nobody, so country and shipping_country are none of these."""
+_COLUMNS = {"customers": customers.COLUMNS, "orders": orders.COLUMNS, "support_tickets": tickets.COLUMNS}
+_FREE_TEXT = {"support_tickets": ("subject", "body")}
+
+
+def columns() -> dict[str, dict[str, dict[str, object]]]:
+    """Per dataset and column: the kind of personal data (Presidio's names, or None) and whether it is free text."""
+    return {
+        dataset: {
+            name: {"kind": _KINDS[dataset].get(name), "free_text": name in _FREE_TEXT.get(dataset, ())}
+            for name in names
+        }
+        for dataset, names in _COLUMNS.items()
+    }
