@@ -1,0 +1,63 @@
+"""`atlas`, the command line: one module for each command, loaded when it is used so that `--help` answers at once.
+
+Belongs here: arguments, progress and output. Does not belong here: work that assets do (`ingest/`, `warehouse/`). With
+`--json` a command prints one JSON document on standard output and nothing else there; progress goes to standard error.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="atlas",
+    help="A self-hosted data pipeline on Dagster: landing files to gold tables in Postgres.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+
+
+@app.command(epilog="Example: atlas demo --json | jq .tables")
+def demo(json: Json = False) -> None:
+    """Materialize everything once, without a server, and print what came of it. Fails if anything failed."""
+    from atlas_pipeline.cli.demo import run
+
+    raise typer.Exit(run(json))
+
+
+@app.command(epilog="Example: atlas up --port 3001")
+def up(
+    json: Json = False,
+    host: Annotated[str | None, typer.Option(help="Address to bind. Default: ATLAS_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind. Default: ATLAS_PORT.")] = None,
+) -> None:
+    """Materialize what never was, then serve the Dagster UI with daemon and sensors until Ctrl-C."""
+    from atlas_pipeline.cli.up import run
+
+    raise typer.Exit(run(json, host, port))
+
+
+@app.command(epilog="Example: atlas sample --rows 1000 --seed 7 --out /tmp/landing")
+def sample(
+    out: Annotated[Path, typer.Option(help="Folder to write into; each dataset gets a folder of its own.")],
+    rows: Annotated[
+        int, typer.Option(min=20, help="Customers; five times as many orders, half as many tickets.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option(help="The same rows and seed give the same bytes.")] = 7,
+    json: Json = False,
+) -> None:
+    """Write sample data with the dirt of real feeds, and beside it labels of what is personal in it."""
+    from atlas_pipeline.cli.sample import run
+
+    raise typer.Exit(run(out, rows, seed, json))
+
+
+@app.command(epilog="Example: atlas status --json")
+def status(json: Json = False) -> None:
+    """Show the tables that are published, and which services are up. Fails if a database is away."""
+    from atlas_pipeline.cli.status import run
+
+    raise typer.Exit(run(json))

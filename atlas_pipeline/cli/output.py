@@ -1,0 +1,67 @@
+"""How commands talk: text and tables for people, JSON for scripts, progress and errors on standard error.
+
+Belongs here: printing. Does not belong here: what is printed.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+ERR = Console(stderr=True)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """One JSON document on standard output."""
+    sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
+
+
+def print_table(title: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table on standard output; `columns` maps headings to `left` or `right`."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading, side in columns.items():
+        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
+    OUT.print(table)
+
+
+@contextmanager
+def progress(message: str) -> Iterator[Callable[[str], None]]:
+    """A spinner on a terminal, a line for each new message elsewhere; the function given changes the message."""
+    if ERR.is_terminal:
+        with ERR.status(message) as status:
+            yield status.update
+        return
+    ERR.print(message)
+    last = message
+
+    def show(text: str) -> None:
+        nonlocal last
+        if text != last:
+            ERR.print(text, markup=False)
+            last = text
+
+    yield show
+
+
+@contextmanager
+def failures_as_messages() -> Iterator[None]:
+    """What a user can mend is a message and exit code 1, without a traceback."""
+    import typer
+
+    from atlas_pipeline.settings import SettingsError
+    from atlas_pipeline.warehouse.connect import WarehouseError
+    from atlas_pipeline.warehouse.embedded import ServerError
+
+    try:
+        yield
+    except (SettingsError, WarehouseError, ServerError, FileExistsError, ValueError) as error:
+        ERR.print(f"atlas: {error}", markup=False, highlight=False)
+        raise typer.Exit(1) from None

@@ -1,0 +1,86 @@
+"""`atlas status`: what is published, and what is up. It asks each service itself; nothing is remembered."""
+
+import json as jsonlib
+import urllib.error
+import urllib.request
+from typing import Any
+
+import psycopg
+
+from atlas_pipeline.cli.output import failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.settings import Settings, load_settings
+from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
+from atlas_pipeline.warehouse.connect import WarehouseError, connect, dagster_url, warehouse_url
+
+_TABLES = """
+SELECT 'bronze' AS layer, dataset AS name, sum(rows)::bigint, sum(rejected)::bigint, max(loaded_at)
+FROM atlas.files WHERE status = 'loaded' GROUP BY dataset
+UNION ALL
+SELECT layer, name, rows, quarantined, published_at FROM atlas.publications
+ORDER BY 1, 2
+"""
+_DAEMONS = '{"query": "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"}'
+
+
+def run(json: bool) -> int:
+    """Print tables and services. Returns 1 when a database is away."""
+    with failures_as_messages(), progress("asking the services") as show:
+        settings = load_settings()
+        tables: list[dict[str, Any]] = []
+        services = {}
+        try:
+            with connect(warehouse_url(settings)) as connection:
+                prepare_warehouse(connection)
+                services["warehouse"] = _postgres(connection, embedded=settings.database_url is None)
+                names = ("layer", "name", "rows", "quarantined", "published_at")
+                tables = [dict(zip(names, row, strict=True)) for row in connection.execute(_TABLES)]
+        except WarehouseError as error:
+            services["warehouse"] = {"state": "down", "reason": str(error)}
+        show("asking Dagster")
+        services["dagster_storage"] = _dagster_storage(settings)
+        services |= _dagster_services(settings)
+    for table in tables:
+        table["published_at"] = table["published_at"].isoformat()
+    if json:
+        print_json({"tables": tables, "services": services})
+    else:
+        columns = {"table": "left", "rows": "right", "quarantined": "right", "published at": "left"}
+        rows = [[f"{t['layer']}.{t['name']}", t["rows"], t["quarantined"], t["published_at"][:19]] for t in tables]
+        print_table("Tables", columns, rows)
+        lines = [[name, one["state"], one.get("reason") or one.get("detail", "")] for name, one in services.items()]
+        print_table("Services", {"service": "left", "state": "left", "detail": "left"}, lines)
+    databases = (services["warehouse"], services["dagster_storage"])
+    return 0 if all(one["state"] == "up" for one in databases) else 1
+
+
+def _postgres(connection: psycopg.Connection, embedded: bool) -> dict[str, Any]:
+    info = connection.info
+    version = f"{info.server_version // 10000}.{info.server_version % 10000}"
+    kind = "embedded, started on demand" if embedded else "own server"
+    where = f"psql 'host={info.host} port={info.port} dbname={info.dbname} user={info.user}'"
+    return {"state": "up", "version": version, "embedded": embedded, "detail": f"Postgres {version}, {kind}: {where}"}
+
+
+def _dagster_storage(settings: Settings) -> dict[str, Any]:
+    try:
+        with connect(dagster_url(settings).replace("+psycopg2", "", 1)):
+            return {"state": "up", "detail": "runs and events"}
+    except WarehouseError as error:
+        return {"state": "down", "reason": str(error)}
+
+
+def _dagster_services(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Web server and daemon, by asking the web server; both are down when it does not answer."""
+    url = f"http://{settings.host}:{settings.port}"
+    request = urllib.request.Request(  # noqa: S310 — always http to the address of our own web server
+        f"{url}/graphql", _DAEMONS.encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            data = jsonlib.load(response)["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
+    except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError):
+        down = {"state": "down", "reason": f"no answer at {url}: `make up` starts it"}
+        return {"webserver": down, "daemon": {"state": "down", "reason": "the web server that knows is down"}}
+    ill = [one["daemonType"].lower() for one in data if one["required"] and not one["healthy"]]
+    daemon = {"state": "down", "reason": f"no heartbeat: {', '.join(ill)}"} if ill else {"state": "up"}
+    return {"webserver": {"state": "up", "detail": url}, "daemon": daemon}

@@ -1,0 +1,142 @@
+"""`atlas up`: everything that a first user needs, in the foreground, until Ctrl-C.
+
+Belongs here: starting, watching and stopping processes. Does not belong here: what they do. The server is Dagster's own
+`dagster dev` (web server, daemon and code server); runs that are going on when it stops are picked up by run
+monitoring at the next start.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from types import FrameType
+
+import psutil
+
+from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, progress
+from atlas_pipeline.settings import PROJECT_ROOT, Settings, load_settings
+from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
+from atlas_pipeline.warehouse.connect import connect, dagster_url, warehouse_url
+
+_START_SECONDS = 120
+_STOP_SECONDS = 30
+
+
+def run(json: bool, host: str | None, port: int | None) -> int:
+    """Serve until a signal. Returns the exit code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    with failures_as_messages():
+        settings = load_settings()
+        host, port = host or settings.host, port or settings.port
+        if _taken(host, port):
+            raise ValueError(f"port {port} of {host} is in use: stop what is there, or use `atlas up --port`")
+        try:
+            if _anything_to_do(settings):
+                code = _first_materialization(settings, json)
+                if code:
+                    ERR.print("atlas: some tables failed (above); serving all the same", highlight=False)
+            dagster_url(settings)
+            return _serve(settings, host, port, json)
+        except KeyboardInterrupt:
+            return 130
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _taken(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return True
+    return False
+
+
+def _anything_to_do(settings: Settings) -> bool:
+    with connect(warehouse_url(settings)) as connection:
+        prepare_warehouse(connection)
+        row = connection.execute("SELECT count(*) FROM atlas.publications WHERE layer = 'gold'").fetchone()
+    return row is None or row[0] == 0
+
+
+def _first_materialization(settings: Settings, json: bool) -> int:
+    """In a process of its own, so that what it loaded is gone when serving begins."""
+    done = subprocess.run(
+        [sys.executable, "-m", "atlas_pipeline.cli", "demo"],
+        cwd=PROJECT_ROOT,
+        stdout=sys.stderr if json else None,
+        check=False,
+    )
+    return done.returncode
+
+
+def _serve(settings: Settings, host: str, port: int, json: bool) -> int:
+    command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "--log-level", "warning"]
+    arguments = ["-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", host, "-p", str(port)]
+    log = settings.home_path / "logs" / "server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        server = subprocess.Popen(
+            [*command, *arguments],
+            cwd=PROJECT_ROOT,
+            env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            url = f"http://{host}:{port}"
+            with progress("starting the Dagster UI"):
+                _await(server, url, str(log))
+            if json:
+                print_json({"url": url, "pid": server.pid, "log": str(log)})
+                sys.stdout.flush()
+            else:
+                OUT.print(f"Dagster UI: {url}   (Ctrl-C stops everything; server log: {log})", highlight=False)
+            code = server.wait()
+            ERR.print(f"atlas: the Dagster server ended with code {code}; its log is {log}", highlight=False)
+            return 1
+        finally:
+            _stop(server)
+
+
+def _await(server: subprocess.Popen[bytes], url: str, log: str) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise ValueError(f"the Dagster server ended with code {server.returncode} at its start: see {log}")
+        try:
+            with urllib.request.urlopen(f"{url}/server_info", timeout=2):  # noqa: S310 — our own server, over http
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise ValueError(f"the Dagster server did not answer within {_START_SECONDS} s: see {log}")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    """Ask the server to end, then end whatever of its processes is left."""
+    ERR.print("stopping", highlight=False)
+    try:
+        family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
+    except psutil.NoSuchProcess:
+        family = []
+    if server.poll() is None:
+        server.send_signal(signal.SIGINT)
+        try:
+            server.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+    _, alive = psutil.wait_procs(family, timeout=5)
+    for process in alive:
+        process.terminate()
+    _, alive = psutil.wait_procs(alive, timeout=5)
+    for process in alive:
+        process.kill()

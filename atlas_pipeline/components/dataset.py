@@ -1,0 +1,191 @@
+"""The `Dataset` component: one YAML file becomes bronze/<name> and silver/<name>.
+
+Belongs here: the YAML's fields, what is wrong with them, and the two assets. Does not belong here: how files are
+loaded and rows typed (`ingest/`), and how a first YAML is written (`scaffold.py`).
+"""
+
+import datetime as dt
+import zoneinfo
+from typing import Annotated, Any, Literal
+
+import dagster as dg
+from dagster.components.scaffold.scaffold import scaffold_with
+from pydantic import Field
+
+from atlas_pipeline.components.contract_checks import ContractChecks
+from atlas_pipeline.components.dataset_assets import bronze_asset, silver_asset
+from atlas_pipeline.components.declaration import Declared
+from atlas_pipeline.components.scaffold import DatasetScaffolder
+from atlas_pipeline.ingest import dataset as domain
+from atlas_pipeline.ingest.source import PARTITION, FileSource, TableSource
+from atlas_pipeline.ingest.types import ColumnType
+from atlas_pipeline.pii.actions import KEY_ACTIONS, Action
+
+
+class SourceTable(dg.Model, dg.Resolvable):
+    """A table of another Postgres as a source."""
+
+    database: str = Field(description="Name of the variable that holds the connection URL; ends in _DATABASE_URL.")
+    table: str = Field(description="The table, as schema.table.")
+
+
+class Column(dg.Model, dg.Resolvable):
+    """One column of a dataset."""
+
+    name: str = Field(description="Name of the column, exactly as the source has it.")
+    type: ColumnType = Field("text", description="Type in silver.")
+    format: str | None = Field(None, description="strptime format of a date, timestamp or time; default ISO 8601.")
+    pii: str | None = Field(
+        None, description="Kind of personal data it holds, as Presidio names it: EMAIL_ADDRESS, PERSON, …"
+    )
+    action: Action | None = Field(
+        None,
+        description="What silver does with it: keep, redact, mask, hash or drop. Default: redact when `pii` is set, "
+        "keep otherwise.",
+    )
+    optional: bool = Field(False, description="Whether a file may lack the column.")
+    null_values: list[str] = Field([], description="Words that mean no value, such as NA.")
+    description: str | None = Field(None, description="What the column means; shown in the UI and in Postgres.")
+    tags: dict[str, str] = Field({}, description="Tags of the column in the UI.")
+
+
+@scaffold_with(DatasetScaffolder)
+class Dataset(Declared):
+    """Files, or a table of another Postgres, as bronze and silver tables."""
+
+    name: str | None = Field(None, description="Name of the tables. Default: the name of the folder.")
+    source: Annotated[
+        str | SourceTable,
+        Field(
+            description="Glob of files, relative to the landing folder, absolute, or s3://bucket/…; CSV, TSV, JSONL or "
+            "Parquet, plain, .gz or .zst. `{partition}` stands for the partition key. Or a table: `database`, `table`."
+        ),
+    ]
+    columns: list[Column] = Field(description="The columns that silver has. Others stay in bronze and are reported.")
+    key: str | list[str] = Field([], description="Column or columns that identify a row; the latest one stays.")
+    latest_by: str | None = Field(
+        None, description="Column that tells which row of a key is the latest. Default: the one loaded last."
+    )
+    partitions: Literal["daily", "monthly"] | None = Field(
+        None, description="One partition a day (2024-01-31) or month (2024-01); `source` needs `{partition}`."
+    )
+    partitions_start: str | None = Field(None, description="First partition; required with `partitions`.")
+    timezone: str = Field("UTC", description="IANA zone of timestamps that carry no offset.")
+    delimiter: str | None = Field(None, description="Field separator of CSV files. Default: comma; tab for .tsv.")
+    description: str | None = Field(None, description="What the dataset is; shown in the UI.")
+    owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
+    tags: dict[str, str] = Field({}, description="Tags of both assets.")
+
+    @property
+    def table(self) -> str:
+        """Name of the tables."""
+        return self.checked_name(self.name or self.folder.name)
+
+    @property
+    def published_names(self) -> list[str]:
+        """The columns of silver, for gold models to read."""
+        return [column.name for column in self.columns if column.action != "drop"]
+
+    def declared(self) -> domain.Dataset:
+        """The declaration as plain data. Raises DeclarationError, naming file and line."""
+        names = [column.name for column in self.columns]
+        if not self.columns:
+            raise self.fail("a dataset needs at least one column", "columns")
+        for index, name in enumerate(names):
+            if names.index(name) != index:
+                raise self.fail(f"column {name!r} is declared twice", "columns", index)
+            if name.startswith("_atlas"):
+                raise self.fail(f"column {name!r}: names beginning with _atlas are Atlas's own", "columns", index)
+        key = (self.key,) if isinstance(self.key, str) else tuple(self.key)
+        for field, wanted in (("key", key), ("latest_by", (self.latest_by,) if self.latest_by else ())):
+            for name in wanted:
+                if name not in names:
+                    raise self.fail(f"{field} names {name!r}, which is no declared column: {', '.join(names)}", field)
+        columns = tuple(self._column(index, column) for index, column in enumerate(self.columns))
+        for index, column in enumerate(columns):
+            if column.name in key and column.action not in KEY_ACTIONS:
+                raise self.fail(
+                    f"key column {column.name!r} cannot be {column.action}: rows could no longer be told apart. "
+                    f"Expected {' or '.join(KEY_ACTIONS)}",
+                    "columns",
+                    index,
+                )
+            if column.name == self.latest_by and column.action != "keep":
+                raise self.fail(f"latest_by column {column.name!r} must be kept", "columns", index)
+        try:
+            zoneinfo.ZoneInfo(self.timezone)
+        except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+            raise self.fail(f"{self.timezone!r} is no IANA time zone such as Europe/Paris", "timezone") from None
+        if self.delimiter is not None and (len(self.delimiter) != 1 or not self.delimiter.isascii()):
+            raise self.fail(f"delimiter {self.delimiter!r}: expected one ASCII character", "delimiter")
+        return domain.Dataset(
+            name=self.table,
+            source=self._source(),
+            columns=columns,
+            key=key,
+            latest_by=self.latest_by,
+            timezone=self.timezone,
+            delimiter=self.delimiter,
+        )
+
+    def partitions_definition(self) -> dg.TimeWindowPartitionsDefinition | None:
+        """Dagster's partitions. Raises DeclarationError when start or placeholder is missing or wrong."""
+        marked = isinstance(self.source, str) and PARTITION in self.source
+        if self.partitions is None:
+            if marked:
+                raise self.fail(f"source has {PARTITION}: say `partitions: daily` or `monthly`", "source")
+            return None
+        if not marked:
+            raise self.fail(f"a partitioned dataset needs {PARTITION} in its source", "source")
+        format = "%Y-%m-%d" if self.partitions == "daily" else "%Y-%m"
+        try:
+            dt.datetime.strptime(self.partitions_start or "", format)
+        except ValueError:
+            example = "2024-01-31" if self.partitions == "daily" else "2024-01"
+            raise self.fail(
+                f"partitions_start is {self.partitions_start!r}: expected the first partition, such as {example!r}",
+                "partitions_start" if self.partitions_start else "partitions",
+            ) from None
+        kind = dg.DailyPartitionsDefinition if self.partitions == "daily" else dg.MonthlyPartitionsDefinition
+        return kind(start_date=self.partitions_start or "", fmt=format, timezone=self.timezone, end_offset=1)
+
+    def _column(self, index: int, column: Column) -> domain.Column:
+        if column.pii is not None and not column.pii.replace("_", "").isalnum():
+            raise self.fail(f"pii {column.pii!r}: expected a name such as EMAIL_ADDRESS", "columns", index, "pii")
+        if column.format and column.type not in ("date", "timestamp", "time"):
+            raise self.fail(f"format is for date, timestamp and time, not {column.type}", "columns", index, "format")
+        return domain.Column(
+            name=column.name,
+            type=column.type,
+            format=column.format,
+            pii=column.pii,
+            action=column.action or ("redact" if column.pii else "keep"),
+            optional=column.optional,
+            null_values=tuple(column.null_values),
+            description=column.description,
+        )
+
+    def _source(self) -> FileSource | TableSource:
+        if isinstance(self.source, SourceTable):
+            return TableSource(self.source.database, self.source.table)
+        if self.source.startswith("s3://") and "/" not in self.source.removeprefix("s3://"):
+            raise self.fail("source: expected s3://bucket/key-pattern", "source")
+        return FileSource(self.source)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The two assets, with the contract's checks on silver."""
+        declared = self.declared()
+        partitions = self.partitions_definition()
+        shared: dict[str, Any] = {
+            "partitions_def": partitions,
+            "backfill_policy": dg.BackfillPolicy.single_run() if partitions else None,
+            "owners": self.owners or None,
+        }
+        tags = {column.name: column.tags for column in self.columns}
+        checks = ContractChecks(dg.AssetKey(["silver", declared.name]), self.contract)
+        return dg.Definitions(
+            assets=[
+                bronze_asset(declared, shared, self.description, self.tags),
+                silver_asset(declared, shared, self.description, self.tags, tags, checks),
+            ]
+        )

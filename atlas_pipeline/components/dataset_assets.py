@@ -1,0 +1,233 @@
+"""The assets bronze/<name> and silver/<name> of a dataset, and what they show in the UI.
+
+Belongs here: Dagster's side of a load and of a build: steps, metadata, check results. Does not belong here: the YAML
+(`dataset.py`), loading and typing (`ingest/`). No value of an unmasked column is ever put into metadata or a log.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from atlas_pipeline.components.contract_checks import ContractChecks, failed
+from atlas_pipeline.components.preview import preview
+from atlas_pipeline.ingest import bronze, silver
+from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.ingest.outside import ServiceUnavailable
+from atlas_pipeline.ingest.source import SourceError, SourceFile
+from atlas_pipeline.pii.keys import KeyMissing, hash_key
+from atlas_pipeline.quality.contract import Outcome
+from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline.settings import Settings, SettingsError
+from atlas_pipeline.warehouse.publish import PublishError, TableBusy
+
+RETRY = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL)
+FILES_READABLE = "files_readable"
+_FILES_SHOWN = 50
+_PROGRESS_SECONDS = 2.0
+
+
+def bronze_asset(
+    dataset: Dataset, shared: Mapping[str, Any], description: str | None, tags: Mapping[str, str]
+) -> dg.AssetsDefinition:
+    """bronze/<name>: what landed, as text, each file once."""
+    key = dg.AssetKey(["bronze", dataset.name])
+
+    @dg.asset(
+        key=key,
+        group_name="bronze",
+        description=description or f"Landed rows of {dataset.name}, unchanged, as text.",
+        kinds={"postgres"},
+        tags=dict(tags),
+        check_specs=[
+            dg.AssetCheckSpec(
+                FILES_READABLE,
+                asset=key,
+                description="Every file of the source could be loaded; the ones that could not are named.",
+            )
+        ],
+        retry_policy=RETRY,
+        pool=f"bronze_{dataset.name}",
+        **shared,
+    )
+    def load_files(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult:
+        settings = warehouse.settings
+        started = time.monotonic()
+        try:
+            files = _files(context, dataset, settings)
+            with warehouse.connect() as connection:
+                result = bronze.load(
+                    connection,
+                    dataset.name,
+                    files,
+                    batch=context.run_id,
+                    delimiter=dataset.delimiter,
+                    settle_seconds=settings.settle_seconds,
+                    progress=progress_log(context),
+                )
+        except (SourceError, ServiceUnavailable, SettingsError) as error:
+            raise dg.Failure(str(error), allow_retries=isinstance(error, ServiceUnavailable)) from None
+        loaded = result.loaded
+        metadata: dict[str, Any] = {
+            "dagster/row_count": result.total_rows,
+            "dagster/table_name": f"bronze.{dataset.name}",
+            "rows in": sum(file.rows for file in loaded),
+            "lines rejected": sum(file.rejected for file in loaded),
+            "bytes": sum(file.bytes for file in loaded),
+            "files loaded": len(loaded),
+            "files known before": result.known,
+            "files still being written": result.unsettled,
+            "seconds": round(time.monotonic() - started, 3),
+        }
+        if loaded:
+            metadata["source files"] = _file_table(loaded)
+        if result.refused:
+            metadata["files refused"] = _refused_table(result.refused)
+        if result.new_columns:
+            metadata["new columns"] = result.new_columns
+        check = dg.AssetCheckResult(
+            check_name=FILES_READABLE,
+            passed=not result.refused,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=f"{len(result.refused)} files were refused" if result.refused else None,
+            metadata={"files refused": _refused_table(result.refused)} if result.refused else {},
+        )
+        return dg.MaterializeResult(metadata=metadata, check_results=[check])
+
+    return load_files
+
+
+def silver_asset(
+    dataset: Dataset,
+    shared: Mapping[str, Any],
+    description: str | None,
+    tags: Mapping[str, str],
+    column_tags: Mapping[str, Mapping[str, str]],
+    checks: ContractChecks,
+) -> dg.AssetsDefinition:
+    """silver/<name>: typed, one row per key, personal data treated, published only when its contract holds."""
+    schema = _schema(dataset, column_tags)
+    upstream = dg.AssetKey(["bronze", dataset.name])
+    lineage = dg.TableColumnLineage(
+        {column.name: [dg.TableColumnDep(upstream, column.name)] for column in dataset.published_columns}
+    )
+
+    @dg.asset(
+        key=checks.asset,
+        deps=[upstream],
+        group_name="silver",
+        description=description or f"{dataset.name}, typed and de-duplicated, with personal data treated.",
+        kinds={"postgres"},
+        tags=dict(tags),
+        metadata={
+            "dagster/table_name": f"silver.{dataset.name}",
+            "dagster/column_schema": schema,
+            "dagster/column_lineage": lineage,
+        },
+        check_specs=checks.specs or None,
+        retry_policy=RETRY,
+        pool=f"silver_{dataset.name}",
+        **shared,
+    )
+    def build_table(
+        context: dg.AssetExecutionContext, warehouse: WarehouseResource
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        settings = warehouse.settings
+        started = time.monotonic()
+        outcomes: list[Outcome] = []
+        try:
+            with warehouse.connect() as connection:
+                result = silver.build(
+                    connection,
+                    warehouse.url,
+                    dataset,
+                    batch=context.run_id,
+                    hash_key=hash_key(settings) if any(c.action == "hash" for c in dataset.columns) else b"",
+                    verify=checks.verifier(warehouse.url, outcomes),
+                    partitions=context.partition_keys if context.has_partition_key_range else None,
+                    lock_seconds=settings.lock_timeout_seconds,
+                    progress=progress_log(context),
+                )
+                sample = preview(connection, dataset)
+        except silver.AuditFailed as error:
+            yield from checks.results(outcomes)
+            raise dg.Failure(f"{error}. Failed: {failed(outcomes)}", allow_retries=False) from None
+        except (silver.SchemaDrift, PublishError, TableBusy, KeyMissing) as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        metadata: dict[str, Any] = {
+            "dagster/row_count": result.published,
+            "dagster/column_schema": schema,
+            "dagster/column_lineage": lineage,
+            "rows in": result.read,
+            "rows published": result.published,
+            "rows quarantined": result.quarantined,
+            "rows rejected now": sum(result.rejected.values()),
+            "personal-data columns": sum(1 for column in dataset.columns if column.pii),
+            "source files": result.files[:_FILES_SHOWN],
+            "rebuilt": result.rebuilt,
+            "seconds": round(time.monotonic() - started, 3),
+            "preview": dg.MetadataValue.md(sample),
+        }
+        metadata |= {f"rejected: {rule}": count for rule, count in sorted(result.rejected.items())}
+        if result.undeclared:
+            metadata["columns not declared"] = result.undeclared
+        yield dg.MaterializeResult(metadata=metadata, check_results=list(checks.results(outcomes)))
+
+    return build_table
+
+
+def _files(context: dg.AssetExecutionContext, dataset: Dataset, settings: Settings) -> list[SourceFile]:
+    """The files of the run's partitions, after giving a file that was just written the time to settle."""
+    keys = context.partition_keys if context.has_partition_key_range else [None]
+
+    def listing() -> list[SourceFile]:
+        return [file for key in keys for file in dataset.source.list(settings, key)]
+
+    files = listing()
+    fresh = [file.modified for file in files if not file.settled(settings.settle_seconds)]
+    if fresh:
+        wait = max(fresh) + settings.settle_seconds - time.time()
+        context.log.info(f"waiting {wait:.1f} s for {len(fresh)} files that were just written")
+        time.sleep(max(wait, 0))
+        files = listing()
+    return files
+
+
+def progress_log(context: dg.AssetExecutionContext) -> Callable[[str], None]:
+    last = 0.0
+
+    def report(message: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _PROGRESS_SECONDS:
+            context.log.info(message)
+            last = time.monotonic()
+
+    return report
+
+
+def _schema(dataset: Dataset, column_tags: Mapping[str, Mapping[str, str]]) -> dg.TableSchema:
+    columns = []
+    for column in dataset.published_columns:
+        tags = dict(column_tags.get(column.name, {}))
+        if column.pii:
+            tags |= {"pii": column.pii, "action": column.action}
+        columns.append(dg.TableColumn(column.name, column.postgres_type, column.description, tags=tags))
+    return dg.TableSchema(columns)
+
+
+def _file_table(files: list[bronze.FileResult]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {"file": f.uri, "rows": f.rows, "rejected": f.rejected, "bytes": f.bytes, "sha256": f.sha256 or ""}
+            )
+            for f in files[:_FILES_SHOWN]
+        ]
+    )
+
+
+def _refused_table(files: list[bronze.FileResult]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"file": f.uri, "rule": f.rule or "", "reason": f.reason or ""}) for f in files[:_FILES_SHOWN]]
+    )

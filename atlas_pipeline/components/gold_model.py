@@ -1,0 +1,133 @@
+"""The `GoldModel` component: a folder with `model.sql` becomes gold/<name>.
+
+Belongs here: the YAML's fields and the asset; dependencies and column lineage as the SQL says. Does not belong here:
+reading SQL (`warehouse/sql_lineage.py`) and running it (`warehouse/gold.py`).
+"""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from atlas_pipeline.components.contract_checks import ContractChecks, failed
+from atlas_pipeline.components.dataset import Dataset
+from atlas_pipeline.components.dataset_assets import RETRY, progress_log
+from atlas_pipeline.components.declaration import Declared
+from atlas_pipeline.quality.contract import Outcome
+from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline.warehouse import gold
+from atlas_pipeline.warehouse.publish import PublishError, TableBusy
+from atlas_pipeline.warehouse.sql_lineage import (
+    Model,
+    check_tables,
+    column_lineage,
+    order_models,
+    output_columns,
+    read_model,
+)
+
+Catalog = dict[tuple[str, str], list[str]]
+
+
+class GoldModel(Declared):
+    """One SELECT over silver and gold, in `model.sql` beside this file, as a gold table."""
+
+    name: str | None = Field(None, description="Name of the table. Default: the name of the folder.")
+    description: str | None = Field(None, description="What the table answers; shown in the UI.")
+    key: list[str] = Field([], description="Columns that identify a row; they become the table's primary key.")
+    owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
+    tags: dict[str, str] = Field({}, description="Tags of the asset.")
+
+    @property
+    def table(self) -> str:
+        """Name of the table."""
+        return self.checked_name(self.name or self.folder.name)
+
+    def parsed(self) -> Model:
+        """The SQL, read. Raises sql_lineage.ModelError naming file and line; DeclarationError without a file."""
+        path = self.folder / "model.sql"
+        if not path.exists():
+            raise self.fail("a gold model needs a model.sql beside its defs.yaml")
+        return read_model(path.read_text(encoding="utf-8"), path)
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The asset, its dependencies and column lineage read from the SQL."""
+        name, model = self.table, self.parsed()
+        catalog = _catalog(context)
+        check_tables(model, catalog)
+        lineage = column_lineage(model, catalog)
+        columns = list(lineage)
+        for column in self.key:
+            if column not in columns:
+                raise self.fail(f"key names {column!r}, which the model does not select: {', '.join(columns)}", "key")
+        checks = ContractChecks(dg.AssetKey(["gold", name]), self.contract)
+        deps = [dg.AssetKey([table.schema, table.name]) for table in model.tables]
+        column_deps = dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(dg.AssetKey([s.schema, s.table]), s.column) for s in sources]
+                for column, sources in lineage.items()
+            }
+        )
+
+        @dg.asset(
+            key=checks.asset,
+            deps=deps,
+            group_name="gold",
+            description=self.description,
+            kinds={"postgres", "sql"},
+            owners=self.owners or None,
+            tags=self.tags,
+            metadata={"dagster/table_name": f"gold.{name}", "dagster/column_lineage": column_deps},
+            check_specs=checks.specs or None,
+            code_version=None,
+            retry_policy=RETRY,
+            pool=f"gold_{name}",
+            automation_condition=dg.AutomationCondition.eager(),
+        )
+        def run_model(
+            context: dg.AssetExecutionContext, warehouse: WarehouseResource
+        ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+            started = time.monotonic()
+            outcomes: list[Outcome] = []
+            try:
+                with warehouse.connect() as connection:
+                    result = gold.build(
+                        connection,
+                        name,
+                        model.statement,
+                        batch=context.run_id,
+                        verify=checks.verifier(warehouse.url, outcomes),
+                        key=self.key,
+                        lock_seconds=warehouse.settings.lock_timeout_seconds,
+                        progress=progress_log(context),
+                    )
+                    types = gold.column_types(connection, name)
+            except (gold.ModelFailed, PublishError, TableBusy) as error:
+                yield from checks.results(outcomes)
+                reasons = f" Failed: {failed(outcomes)}" if outcomes else ""
+                raise dg.Failure(f"{model.path}: {error}{reasons}", allow_retries=False) from None
+            metadata: dict[str, Any] = {
+                "dagster/row_count": result.published,
+                "dagster/column_schema": dg.TableSchema([dg.TableColumn(c, t) for c, t in types.items()]),
+                "dagster/column_lineage": column_deps,
+                "rows published": result.published,
+                "rows before": result.before if result.before is not None else 0,
+                "seconds": round(time.monotonic() - started, 3),
+            }
+            yield dg.MaterializeResult(metadata=metadata, check_results=list(checks.results(outcomes)))
+
+        return dg.Definitions(assets=[run_model])
+
+
+def _catalog(context: dg.ComponentLoadContext) -> Catalog:
+    """The columns of every silver and gold table of the project. Raises ModelError on cycles between models."""
+    tree = context.component_tree
+    catalog: Catalog = {("silver", one.table): one.published_names for one in tree.get_all_components(Dataset)}
+    models = {one.table: one.parsed() for one in tree.get_all_components(GoldModel)}
+    catalog |= {("gold", name): [] for name in models}
+    for name in order_models(models):
+        check_tables(models[name], catalog)
+        catalog["gold", name] = output_columns(models[name], catalog)
+    return catalog

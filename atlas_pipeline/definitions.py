@@ -1,0 +1,17 @@
+"""What Dagster loads: everything under `defs/`, and the resources that it is handed. Nothing else belongs here."""
+
+from pathlib import Path
+
+import dagster as dg
+
+from atlas_pipeline.resources.warehouse import WarehouseResource
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """All assets, checks, jobs and sensors of this project."""
+    loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
+    return dg.Definitions.merge(
+        loaded,
+        dg.Definitions(resources={"warehouse": WarehouseResource()}, executor=dg.in_process_executor),
+    )

@@ -1,0 +1,1 @@
+"""What Dagster hands to assets, and the instance storage that Dagster itself runs on."""
