@@ -15,183 +15,38 @@ nor the right side of EXCEPT and INTERSECT.
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
-Origin = tuple[str, str, str]
-"""(schema, table, column)"""
-Sources = frozenset[Origin]
-NOTHING: Sources = frozenset()
-UNNAMED = "?column?"
-"""The name of an expression without AS, where the one that Postgres would give it is not certain."""
-
-# Columns of the set-returning functions whose result does not take the name of the alias.
-FUNCTION_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "json_each": ("key", "value"),
-    "jsonb_each": ("key", "value"),
-    "json_each_text": ("key", "value"),
-    "jsonb_each_text": ("key", "value"),
-    "json_array_elements": ("value",),
-    "jsonb_array_elements": ("value",),
-    "json_array_elements_text": ("value",),
-    "jsonb_array_elements_text": ("value",),
-}
-# Set-returning functions with one column that is named after the alias.
-SCALAR_FUNCTIONS = frozenset(
-    {
-        "generate_series",
-        "generate_subscripts",
-        "json_object_keys",
-        "jsonb_object_keys",
-        "jsonb_path_query",
-        "regexp_matches",
-        "regexp_split_to_table",
-        "string_to_table",
-    }
+from atlas_pipeline.warehouse.sql_scope import (
+    FUNCTION_COLUMNS,
+    NOTHING,
+    SCALAR_FUNCTIONS,
+    Column,
+    Columns,
+    Namespace,
+    Relation,
+    Scope,
+    Unresolved,
+    add,
+    alias_columns,
+    alias_name,
+    beside,
+    did_you_mean,
+    fold,
+    labels,
+    line_of,
+    rename,
+    row_of,
+    single,
+    union,
 )
-# Keywords that sqlglot reads as columns; Postgres never does unless they are quoted.
-VALUE_KEYWORDS = frozenset({"user", "current_role"})
-_ASCII_LOWER = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz")
+from atlas_pipeline.warehouse.sql_values import Values
 
 
-class Unresolved(Exception):
-    """A name that cannot be resolved: ``line`` (1-based) and ``message``."""
-
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(line, message)
-        self.line = line
-        self.message = message
-
-
-@dataclass(frozen=True)
-class Column:
-    """One output column of a query; ``line`` is where its expression starts (not compared)."""
-
-    name: str
-    sources: Sources
-    line: int = field(default=0, compare=False)
-
-
-@dataclass(frozen=True)
-class Columns:
-    """The output of a query; ``complete`` is False when a ``*`` could not be expanded."""
-
-    items: tuple[Column, ...]
-    complete: bool = True
-
-
-@dataclass(frozen=True)
-class Relation:
-    """An entry of FROM. Without ``complete`` any other column may exist, coming from ``origin`` or ``fallback``."""
-
-    name: str
-    columns: Columns
-    origin: tuple[str, str] | None = None
-    aliased: bool = False
-    fallback: Sources = NOTHING
-
-    @property
-    def label(self) -> str:
-        table = ".".join(self.origin) if self.origin else self.name
-        return f"{table} (as {self.name})" if self.origin and self.aliased else table
-
-    def guess(self, name: str) -> Sources:
-        return frozenset({(*self.origin, name)}) if self.origin else self.fallback
-
-
-@dataclass(frozen=True)
-class Namespace:
-    """What a FROM clause offers: relations by name, and the columns visible without a qualifier, in ``*`` order."""
-
-    relations: tuple[Relation, ...] = ()
-    columns: tuple[Column, ...] = ()
-
-    @property
-    def open(self) -> list[Relation]:
-        return [relation for relation in self.relations if not relation.columns.complete]
-
-    def named(self, name: str) -> list[Column]:
-        return [column for column in self.columns if column.name == name]
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Where an expression is looked up: innermost FROM first, then the enclosing queries."""
-
-    names: Namespace
-    outer: Scope | None
-    ctes: Mapping[str, Columns]
-    windows: Mapping[str, exp.Expr] = field(default_factory=dict)
-
-
-def fold(node: exp.Expr | str | None) -> str:
-    """The name Postgres gives an identifier: unquoted ASCII letters in lower case, cut after 63 bytes."""
-    if isinstance(node, exp.Identifier):
-        name = node.name if node.args.get("quoted") else node.name.translate(_ASCII_LOWER)
-    else:
-        name = (node if isinstance(node, str) else "").translate(_ASCII_LOWER)
-    return name.encode()[:63].decode(errors="ignore")
-
-
-def line_of(node: exp.Expr) -> int:
-    """The first line of an expression; that of the nearest enclosing one that has a position, else 1."""
-    current: exp.Expr | None = node
-    while current is not None:
-        lines = [line for part in current.walk() if (line := part.meta.get("line"))]
-        if lines:
-            return int(min(lines))
-        current = current.parent
-    return 1
-
-
-def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """`` Did you mean "x"?`` for the nearest candidate, a hint at expressions without a name, or nothing."""
-    names = sorted(set(candidates))
-    if near := difflib.get_close_matches(name, names, n=1):
-        return f' Did you mean "{near[0]}"?'
-    return " Give the expressions it selects names with AS." if UNNAMED in names else ""
-
-
-def alias_columns(node: exp.Expr) -> list[str]:
-    """The names of ``AS t(a, b)``, or of ``AS t(a int, b text)``."""
-    alias = node.args.get("alias")
-    names = alias.args.get("columns") if alias else None
-    return [fold(name.this if isinstance(name, exp.ColumnDef) else name) for name in names or []]
-
-
-def alias_name(node: exp.Expr) -> str:
-    """The name of ``AS t``, or an empty string."""
-    alias = node.args.get("alias")
-    return fold(alias.this) if alias else ""
-
-
-def rename(columns: Columns, names: Sequence[str]) -> Columns:
-    """The columns with the first ones renamed, as ``AS t(a, b)`` does."""
-    renamed = [Column(new, old.sources, old.line) for new, old in zip(names, columns.items, strict=False)]
-    return Columns((*renamed, *columns.items[len(renamed) :]), columns.complete)
-
-
-def union(columns: Iterable[Column]) -> Sources:
-    """All sources of the columns."""
-    return NOTHING.union(*(column.sources for column in columns))
-
-
-class Resolver:
-    """Resolves the columns of one statement.
-
-    ``catalog`` gives the columns of (schema, table); a table that is missing from it, or empty, may have any
-    column. With ``names_only`` no expression is looked up (all sources are empty) and a ``*`` over such a table
-    makes the result incomplete instead of raising.
-    """
-
-    def __init__(self, sql: str, catalog: Mapping[tuple[str, str], Sequence[str]], *, names_only: bool = False) -> None:
-        self.sql = sql
-        self.catalog = catalog
-        self.names_only = names_only
+class Resolver(Values):
+    """Resolves the columns of one statement."""
 
     def query(self, node: exp.Expr, ctes: Mapping[str, Columns], outer: Scope | None) -> Columns:
         """The output columns of a SELECT, VALUES, set operation or a parenthesised one. Raises ``Unresolved``."""
@@ -303,7 +158,7 @@ class Resolver:
             relation = self._relation(node, scope)
             relations, columns = (relation,), relation.columns
         elif isinstance(node, exp.Dot) and isinstance(node.expression, exp.Star):
-            row = _row_of(node)
+            row = row_of(node)
             found = self._find(row, scope) if row else []
             if len(found) != 1:
                 raise Unresolved(line_of(node), f"cannot tell the columns of {node.sql('postgres')}. List them.")
@@ -313,11 +168,6 @@ class Resolver:
         if not columns.complete and not self.names_only:
             self._not_known(node, [relation for relation in relations if not relation.columns.complete])
         return columns
-
-    def _not_known(self, node: exp.Expr, relations: Sequence[Relation]) -> None:
-        names = ", ".join(relation.label for relation in relations)
-        text = f"{node.sql('postgres')} cannot be expanded: the columns of {names} are not known yet. List them."
-        raise Unresolved(line_of(node), text)
 
     # -- FROM
 
@@ -332,9 +182,9 @@ class Resolver:
                     self._not_known(node, unknown)
                 columns = rename(Columns(names.columns, not unknown), alias_columns(node))
                 origin, fallback = (unknown[0].origin, unknown[0].fallback) if unknown else (None, NOTHING)
-                names = _single(Relation(alias, columns, origin, True, fallback))
+                names = single(Relation(alias, columns, origin, True, fallback))
         else:
-            names = _single(self._relation_of(node, beside))
+            names = single(self._relation_of(node, beside))
         return self._joined(names, node, left, outer, ctes)
 
     def _relation_of(self, node: exp.Expr, beside: Scope) -> Relation:
@@ -396,18 +246,18 @@ class Resolver:
         """``current`` with the joins of ``node``. A comma binds weaker than JOIN."""
         done = Namespace()
         for join in node.args.get("joins") or []:
-            visible = _beside(_beside(left, done), current)
+            visible = beside(beside(left, done), current)
             right = self._item(join.this, visible, outer, ctes)
             if any(join.args.get(key) for key in ("method", "side", "kind", "on", "using")):
                 current = self._join(current, right, join)
                 if isinstance(on := join.args.get("on"), exp.Expr):
                     self.value(on, Scope(current, outer, ctes))
             else:
-                done, current = _add(done, current, join), right
-        return _add(done, current, node)
+                done, current = add(done, current, join), right
+        return add(done, current, node)
 
     def _join(self, left: Namespace, right: Namespace, join: exp.Join) -> Namespace:
-        both = _add(left, right, join)
+        both = add(left, right, join)
         using = [fold(identifier) for identifier in join.args.get("using") or []]
         at = (join.args.get("using") or [join])[0]
         if join.method == "NATURAL":
@@ -420,7 +270,7 @@ class Resolver:
             if a is None or b is None:
                 side = left if a is None else right
                 hint = did_you_mean(name, (column.name for column in side.columns))
-                raise Unresolved(line_of(at), f'USING ({name}): no column "{name}" in {_labels(side)}.{hint}')
+                raise Unresolved(line_of(at), f'USING ({name}): no column "{name}" in {labels(side)}.{hint}')
             sources = {"RIGHT": b, "FULL": a | b}.get(join.side, a)
             merged.append(Column(name, sources))
         rest = [column for column in both.columns if column.name not in using]
@@ -430,184 +280,3 @@ class Resolver:
         names = ", ".join(relation.label for relation in relations)
         text = f"NATURAL JOIN needs the columns of {names}, which are not known yet. Write JOIN ... USING (...)."
         raise Unresolved(line_of(join), text)
-
-    # -- expressions
-
-    def value(self, node: exp.Expr, scope: Scope, outputs: set[str] | None = None) -> Sources:
-        """The sources of an expression; names in ``outputs`` are output columns and add nothing."""
-        if self.names_only:
-            return NOTHING
-        found: set[Origin] = set()
-        named = dict(scope.windows)
-        stack: list[exp.Expr] = [node]
-        while stack:
-            part = stack.pop()
-            if isinstance(part, exp.Column):
-                if not (outputs and not part.table and fold(part.this) in outputs):
-                    found |= self._column(part, scope)
-            elif isinstance(part, exp.Exists) and isinstance(part.this, exp.Query):
-                self.query(part.this, scope.ctes, scope)
-            elif isinstance(part, (exp.Query, exp.Values)):
-                found |= union(self.query(part, scope.ctes, scope).items)
-            elif isinstance(part, exp.Dot) and (relation := self._composite(part, scope)):
-                found |= self._field(relation, fold(part.expression), part)
-            else:
-                if isinstance(part, exp.Window) and (window := named.pop(fold(part.args.get("alias")), None)):
-                    stack.append(window)
-                stack.extend(part.iter_expressions())
-        return frozenset(found)
-
-    def _composite(self, node: exp.Dot, scope: Scope) -> Relation | None:
-        """The relation of ``(t).column``."""
-        row = _row_of(node)
-        if row is None or not isinstance(node.expression, exp.Identifier) or scope.names.named(row):
-            return None
-        found = self._find(row, scope)
-        return found[0] if len(found) == 1 else None
-
-    def _column(self, node: exp.Column, scope: Scope) -> Sources:
-        if node.args.get("table"):
-            relation = self._relation(node, scope)
-            if isinstance(node.this, exp.Star):
-                return self._whole(relation, node)
-            return self._field(relation, fold(node.this), node)
-        name = fold(node.this)
-        if name in VALUE_KEYWORDS and not node.this.args.get("quoted"):
-            return NOTHING
-        for names in _levels(scope):
-            row = any(
-                relation.name == name and (relation.aliased or not relation.origin) for relation in names.relations
-            )
-            if names.named(name) or not row:  # do not take to_jsonb(t) for a column t of a table not known yet
-                sources = self._unqualified(name, names, node)
-                if sources is not None:
-                    return sources
-        relations = self._find(name, scope)
-        if relations:
-            return self._whole(relations[0], node)
-        known = [column.name for names in _levels(scope) for column in names.columns]
-        places = ", ".join(filter(None, map(_labels, _levels(scope)))) or "a SELECT without FROM"
-        raise Unresolved(
-            line_of(node),
-            f'no column "{name}" in {places}.{did_you_mean(name, known)} Correct the name or add it to the source.',
-        )
-
-    def _unqualified(self, name: str, names: Namespace, node: exp.Expr) -> Sources | None:
-        """The sources of a bare name at one level, None if it has no such column."""
-        matches = names.named(name)
-        if len(matches) == 1:
-            return matches[0].sources
-        if matches:
-            raise Unresolved(line_of(node), f'column "{name}" is ambiguous in {_labels(names)}. Write <table>.{name}.')
-        tables = [relation for relation in names.open if relation.origin]
-        if len(tables) > 1 and not self.names_only:
-            labels = ", ".join(relation.label for relation in tables)
-            raise Unresolved(
-                line_of(node),
-                f'cannot tell the table of column "{name}": the columns of {labels} are not known. '
-                f"Write <table>.{name}.",
-            )
-        candidates = tables or names.open
-        return NOTHING.union(*(relation.guess(name) for relation in candidates)) if candidates else None
-
-    def _find(self, name: str, scope: Scope, schema: str = "") -> list[Relation]:
-        """The relations of that name at the innermost level that has one."""
-        for names in _levels(scope):
-            found = [relation for relation in names.relations if relation.name == name]
-            if schema:
-                found = [relation for relation in found if relation.origin == (schema, name) and not relation.aliased]
-            if found:
-                return found
-        return []
-
-    def _relation(self, node: exp.Column, scope: Scope) -> Relation:
-        name, schema = fold(node.args.get("table")), fold(node.args.get("db"))
-        found = self._find(name, scope, schema)
-        if len(found) == 1:
-            return found[0]
-        label = f"{schema}.{name}" if schema else name
-        if found:
-            raise Unresolved(line_of(node), f'"{label}" names two tables here. Give them aliases.')
-        known = [relation.name for names in _levels(scope) for relation in names.relations]
-        raise Unresolved(line_of(node), f'no table or alias "{label}" in FROM here.{did_you_mean(name, known)}')
-
-    def _field(self, relation: Relation, name: str, node: exp.Expr) -> Sources:
-        matches = [column for column in relation.columns.items if column.name == name]
-        if len(matches) == 1:
-            return matches[0].sources
-        if matches:
-            raise Unresolved(line_of(node), f'{relation.label} has two columns "{name}". Give them different names.')
-        if relation.columns.complete:
-            known = [column.name for column in relation.columns.items]
-            raise Unresolved(
-                line_of(node),
-                f'no column "{name}" in {relation.label}.{did_you_mean(name, known)} '
-                "Correct the name or add it to the source.",
-            )
-        return relation.guess(name)
-
-    def _whole(self, relation: Relation, node: exp.Expr) -> Sources:
-        """A whole-row reference such as ``to_jsonb(t)``."""
-        if relation.origin and not relation.columns.complete:
-            self._not_known(node, [relation])
-        return union(relation.columns.items) | relation.fallback
-
-    # -- names
-
-    def _name(self, node: exp.Expr) -> str:
-        """The name Postgres gives an output column, as far as it is certain."""
-        if isinstance(node, exp.Alias):
-            return fold(node.args["alias"])
-        if isinstance(node, exp.Column):
-            return fold(node.this)
-        if isinstance(node, exp.Dot):
-            return self._name(node.expression) if isinstance(node.expression, exp.Func) else fold(node.expression)
-        if isinstance(node, (exp.Cast, exp.Paren, exp.Window, exp.Filter, exp.WithinGroup, exp.Bracket, exp.Collate)):
-            return self._name(node.this)
-        if isinstance(node, exp.Func) and not isinstance(node, exp.Trim):  # that is btrim, ltrim or rtrim
-            return self._function_name(node)
-        return UNNAMED
-
-    def _function_name(self, node: exp.Expr) -> str:
-        """The name as written, since sqlglot has its own for many functions."""
-        if isinstance(node, exp.Anonymous):
-            return fold(node.this)
-        written = self.sql[node.meta["start"] : node.meta["end"] + 1] if "start" in node.meta else ""
-        return fold(written) if re.fullmatch(r"\w+", written) else UNNAMED
-
-
-def _row_of(node: exp.Dot) -> str | None:
-    """``t`` of ``(t).column``."""
-    row = node.this.this if isinstance(node.this, exp.Paren) else None
-    return fold(row.this) if isinstance(row, exp.Column) and not row.args.get("table") else None
-
-
-def _levels(scope: Scope) -> list[Namespace]:
-    levels = []
-    level: Scope | None = scope
-    while level is not None:
-        levels.append(level.names)
-        level = level.outer
-    return levels
-
-
-def _labels(names: Namespace) -> str:
-    return ", ".join(relation.label for relation in names.relations)
-
-
-def _single(relation: Relation) -> Namespace:
-    return Namespace((relation,), relation.columns.items)
-
-
-def _beside(left: Namespace, right: Namespace) -> Namespace:
-    return Namespace(left.relations + right.relations, left.columns + right.columns)
-
-
-def _add(left: Namespace, right: Namespace, node: exp.Expr) -> Namespace:
-    """Both side by side; as in Postgres one name may stand twice only for two tables without alias."""
-    for a in left.relations:
-        for b in right.relations:
-            distinct = a.origin and b.origin and a.origin != b.origin and not a.aliased and not b.aliased
-            if a.name and a.name == b.name and not distinct:
-                raise Unresolved(line_of(node), f'"{a.name}" stands twice in FROM. Give one of them another alias.')
-    return _beside(left, right)

@@ -14,17 +14,39 @@ from __future__ import annotations
 
 import difflib
 import graphlib
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from atlas_pipeline.warehouse.sql_rules import (
+    DENIED_FUNCTIONS,
+    ONE_SELECT,
+    ModelError,
+    check_tokens,
+    is_lock,
+    is_placeholder,
+    tokens_of,
+)
+
 if TYPE_CHECKING:
     from sqlglot import Token, exp
 
-    from atlas_pipeline.warehouse.sql_columns import Columns
+    from atlas_pipeline.warehouse.sql_scope import Columns
+
+__all__ = [
+    "DENIED_FUNCTIONS",
+    "Model",
+    "ModelError",
+    "SourceColumn",
+    "TableRef",
+    "check_tables",
+    "column_lineage",
+    "order_models",
+    "output_columns",
+    "read_model",
+]
 
 READABLE_SCHEMAS = ("silver", "gold")
 
@@ -35,46 +57,8 @@ SCHEMA_HINTS: Mapping[str, str] = {
     "information_schema": "the catalog of the database is not data",
 }
 
-DENIED_FUNCTIONS = re.compile(
-    r"""
-      pg_read_\w+ | pg_ls_\w+ | pg_stat_file | pg_file_\w+ | pg_current_logfile      # files of the server
-    | lo_\w+ | loread | lowrite                                                       # large objects
-    | dblink\w* | postgres_fdw_\w+ | http | http_\w+                                  # network
-    | query_to_\w+ | table_to_xml\w* | schema_to_xml\w* | database_to_xml\w*          # SQL or table names in a
-    | cursor_to_\w+ | ts_stat | ts_rewrite | crosstab\w* | connectby | xpath_table    #   string: hidden reads
-    | nextval | setval | currval | lastval                                            # sequences
-    | set_config | setseed | pg_notify                                                # state of the session
-    | pg_sleep\w* | pg_advisory_\w+ | pg_try_advisory_\w+                             # waiting and locks
-    | pg_terminate_backend | pg_cancel_backend | pg_reload_conf | pg_rotate_logfile   # running the server
-    | pg_log_backend_\w+ | pg_stat_reset\w* | pg_promote | pg_export_snapshot
-    | pg_switch_wal | pg_create_\w+ | pg_drop_\w+ | pg_logical_\w+ | pg_replication_\w+
-    | pg_wal_\w+ | pg_backup_\w+ | pg_start_backup | pg_stop_backup | pg_import_\w+
-    | pg_restore_\w+ | pg_clear_\w+ | txid_current | pg_current_xact_id
-    | brin_\w+ | gin_clean_pending_list
-    """,
-    re.VERBOSE,
-)
-"""Functions with side effects, that reach files or the network, or that read tables this module cannot see."""
-
-
-ONE_SELECT = "A model is one SELECT (WITH is allowed) and changes nothing; Atlas makes the table from it."
-
-
 TOO_DEEP = "the SELECT is nested too deeply. Split it into WITH queries."
 PLAINER = "Correct it; if Postgres accepts it as it is, write it in plainer SQL."
-
-
-class ModelError(Exception):
-    """A model that breaks a rule. Carries ``path``, ``line`` (1-based, in model.sql) and ``message``."""
-
-    def __init__(self, path: Path, line: int, message: str) -> None:
-        super().__init__(path, line, message)
-        self.path = path
-        self.line = line
-        self.message = message
-
-    def __str__(self) -> str:
-        return f"{self.path}:{self.line}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -126,8 +110,8 @@ def read_model(sql: str, path: Path | str) -> Model:
     from sqlglot.errors import ParseError
 
     path = Path(path)
-    tokens = _tokens(sql, path)
-    _check_tokens(tokens, path)
+    tokens = tokens_of(sql, path)
+    check_tokens(tokens, path)
     try:
         (tree,) = Dialect.get_or_raise("postgres").parser().parse(tokens, sql)
     except ParseError as error:
@@ -214,7 +198,8 @@ def _resolve(
     *,
     names_only: bool = False,
 ) -> Columns:
-    from atlas_pipeline.warehouse.sql_columns import UNNAMED, Resolver, Unresolved
+    from atlas_pipeline.warehouse.sql_columns import Resolver
+    from atlas_pipeline.warehouse.sql_scope import UNNAMED, Unresolved
 
     try:
         columns = Resolver(sql, catalog, names_only=names_only).query(tree, {}, None)
@@ -234,65 +219,6 @@ def _resolve(
     return columns
 
 
-def _tokens(sql: str, path: Path) -> list[Token]:
-    from sqlglot import tokenize
-    from sqlglot.errors import TokenError
-
-    def readable(text: str) -> bool:
-        try:
-            tokenize(text, read="postgres")
-        except TokenError:
-            return False
-        return True
-
-    try:
-        tokens = tokenize(sql, read="postgres")
-    except TokenError:
-        # The error has no position: what is never closed starts after the longest readable run of lines.
-        lines = sql.splitlines(keepends=True)
-        line = max(n for n in range(len(lines)) if readable("".join(lines[:n]))) + 1
-        raise ModelError(
-            path, line, "a quote, identifier or comment that begins here is never closed. Close it."
-        ) from None
-    return tokens
-
-
-def _check_tokens(tokens: list[Token], path: Path) -> None:
-    """The rules that need no syntax tree; also drops the closing semicolon from ``tokens``."""
-    from sqlglot import TokenType
-
-    while tokens and tokens[-1].token_type == TokenType.SEMICOLON:
-        tokens.pop()
-    if not tokens:
-        raise ModelError(path, 1, f"the file is empty. {ONE_SELECT}")
-    first = tokens[0]
-    if first.token_type not in (TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN):
-        raise ModelError(path, first.line, f"expected one SELECT, found {first.text.upper()!r}. {ONE_SELECT}")
-    for token, after in pairwise(tokens):
-        if token.token_type == TokenType.SEMICOLON and after.token_type != TokenType.SEMICOLON:
-            raise ModelError(path, after.line, f"a second statement begins with {after.text!r}. {ONE_SELECT}")
-        if token.text == "{" and after.text in ("{", "%"):
-            raise ModelError(path, token.line, "templates are not rendered. Write silver.<name> or gold.<name>.")
-        if token.token_type == TokenType.COMMA and after.token_type in (
-            TokenType.COMMA,
-            TokenType.FROM,
-            TokenType.R_PAREN,
-        ):
-            raise ModelError(path, token.line, f"syntax error: a comma before {after.text!r}. Take it out.")
-        name = token.text if token.token_type == TokenType.IDENTIFIER else token.text.lower()
-        if (
-            after.token_type == TokenType.L_PAREN
-            and token.token_type != TokenType.STRING
-            and DENIED_FUNCTIONS.fullmatch(name)
-        ):
-            raise ModelError(
-                path,
-                token.line,
-                f"{name}() is not allowed in a model: it has side effects, reaches outside of the database or reads "
-                "tables that lineage cannot see. Compute the value from columns of silver or gold tables.",
-            )
-
-
 def _syntax_error(error: Exception, path: Path) -> ModelError:
     details = (getattr(error, "errors", None) or [{}])[0]
     description = str(details.get("description", "")).split(" but got <")[0].split(" for <")[0].rstrip(".")
@@ -307,7 +233,7 @@ def _syntax_error(error: Exception, path: Path) -> ModelError:
 def _check_tree(tree: exp.Query, tokens: list[Token], path: Path) -> None:
     from sqlglot import exp
 
-    from atlas_pipeline.warehouse.sql_columns import line_of
+    from atlas_pipeline.warehouse.sql_scope import line_of
 
     for node in tree.walk():
         if isinstance(node, (exp.DML, exp.DDL, exp.Command)) and not isinstance(node, exp.Query):
@@ -315,28 +241,20 @@ def _check_tree(tree: exp.Query, tokens: list[Token], path: Path) -> None:
         if isinstance(node, exp.Into):
             raise ModelError(path, line_of(node), f"SELECT ... INTO creates a table. Take INTO out. {ONE_SELECT}")
         if isinstance(node, exp.Lock):
-            line = next((t.line for t, after in pairwise(tokens) if _is_lock(t, after)), line_of(node))
+            line = next((t.line for t, after in pairwise(tokens) if is_lock(t, after)), line_of(node))
             raise ModelError(path, line, "FOR UPDATE and FOR SHARE lock rows. Take the clause out.")
         is_slice = isinstance(node.parent, exp.Bracket)
         if isinstance(node, (exp.Placeholder, exp.Parameter, exp.SessionParameter)) and not is_slice:
-            line = next((t.line for t, after in pairwise(tokens) if _is_placeholder(t, after)), line_of(node))
+            line = next((t.line for t, after in pairwise(tokens) if is_placeholder(t, after)), line_of(node))
             text = "a model has no parameters ($1, :name, %s, ?). Write the value itself."
             raise ModelError(path, line, text)
-
-
-def _is_lock(token: Token, after: Token) -> bool:
-    return token.text.upper() == "FOR" and after.text.upper() in ("UPDATE", "SHARE", "NO", "KEY")
-
-
-def _is_placeholder(token: Token, after: Token) -> bool:
-    return token.text in ("$", ":", "%", "?", "@") and (token.text == "?" or after.start == token.end + 1)
 
 
 def _tables(tree: exp.Query, path: Path) -> tuple[TableRef, ...]:
     """Checks every table reference outside of CTEs; distinct, in order of appearance."""
     from sqlglot import exp
 
-    from atlas_pipeline.warehouse.sql_columns import fold, line_of
+    from atlas_pipeline.warehouse.sql_scope import fold, line_of
 
     own = path.resolve().parent.name
     found: list[tuple[int, TableRef]] = []
@@ -367,7 +285,7 @@ def _visible_ctes(table: exp.Expr) -> set[str]:
     """The CTEs an unqualified name can mean at this place."""
     from sqlglot import exp
 
-    from atlas_pipeline.warehouse.sql_columns import alias_name
+    from atlas_pipeline.warehouse.sql_scope import alias_name
 
     names: set[str] = set()
     child, node = table, table.parent
@@ -386,7 +304,7 @@ def _check_names(tree: exp.Query, path: Path) -> None:
     """Every output column needs a name that can be read off the SQL."""
     from sqlglot import exp
 
-    from atlas_pipeline.warehouse.sql_columns import line_of
+    from atlas_pipeline.warehouse.sql_scope import line_of
 
     first: exp.Expr = tree
     while isinstance(first, (exp.SetOperation, exp.Subquery)):
