@@ -118,10 +118,10 @@ class Values(ABC):
             raise Unresolved(line_of(node), f'column "{name}" is ambiguous in {labels(names)}. Write <table>.{name}.')
         tables = [relation for relation in names.open if relation.origin]
         if len(tables) > 1 and not self.names_only:
-            candidates = ", ".join(relation.label for relation in tables)
+            unknown = ", ".join(relation.label for relation in tables)
             raise Unresolved(
                 line_of(node),
-                f'cannot tell the table of column "{name}": the columns of {candidates} are not known. '
+                f'cannot tell the table of column "{name}": the columns of {unknown} are not known. '
                 f"Write <table>.{name}.",
             )
         candidates = tables or names.open
