@@ -12,8 +12,9 @@ from typing import Any
 
 import dagster as dg
 
+from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.cli.output import ERR, failures_as_messages, print_json, print_table, progress
-from atlas_pipeline.settings import PROJECT_ROOT, Settings, load_settings
+from atlas_pipeline.settings import Settings, load_settings
 
 
 @dataclass
@@ -86,7 +87,7 @@ def materialize(show: Callable[[str], None]) -> list[Line]:
 
     for name in ("dagster", "soda"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    with dg.DagsterInstance.from_config(str(PROJECT_ROOT)) as instance:
+    with dg.DagsterInstance.from_config(str(dagster_home(load_settings()))) as instance:
         instance.add_event_listener(run_id, on_event)
         job = definitions.resolve_implicit_global_asset_job_def()
         result = job.execute_in_process(

@@ -17,6 +17,7 @@ from types import FrameType
 
 import psutil
 
+from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, progress
 from atlas_pipeline.settings import PROJECT_ROOT, Settings, load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
@@ -28,7 +29,9 @@ _STOP_SECONDS = 30
 
 def run(json: bool, host: str | None, port: int | None) -> int:
     """Serve until a signal. Returns the exit code."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Set even for SIGINT: a shell starts background jobs with it ignored, and then Python keeps it so.
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, _interrupt)
     with failures_as_messages():
         settings = load_settings()
         host, port = host or settings.host, port or settings.port
@@ -42,7 +45,7 @@ def run(json: bool, host: str | None, port: int | None) -> int:
             dagster_url(settings)
             return _serve(settings, host, port, json)
         except KeyboardInterrupt:
-            return 130
+            return 0
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
@@ -80,13 +83,16 @@ def _first_materialization(settings: Settings, json: bool) -> int:
 def _serve(settings: Settings, host: str, port: int, json: bool) -> int:
     command = [sys.executable, "-W", "ignore", "-m", "dagster", "dev", "--log-level", "warning"]
     arguments = ["-w", str(PROJECT_ROOT / "workspace.yaml"), "-h", host, "-p", str(port)]
+    home = dagster_home(settings)
     log = settings.home_path / "logs" / "server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("ab") as output:
+    if log.exists():
+        log.replace(log.with_suffix(".log.1"))
+    with log.open("wb") as output:
         server = subprocess.Popen(
             [*command, *arguments],
-            cwd=PROJECT_ROOT,
-            env={name: value for name, value in os.environ.items() if name != "DAGSTER_HOME"},
+            cwd=home,
+            env={**os.environ, "DAGSTER_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
