@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test test-fast lint format types status sample bench lock docs clean
+.PHONY: help setup up demo test test-fast test-slow lint format status bench lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -28,11 +28,13 @@ up: setup ## Sample data to gold tables, then the Dagster UI until Ctrl-C
 demo: setup ## The main job without a server: materialize everything once, print the table
 	@$(BIN)/atlas demo
 
-test: setup ## Run all tests
-	@$(BIN)/pytest
+test: test-fast test-slow ## Run all tests, the fast ones first
 
-test-fast: setup ## Run the tests that need no server and no browser
+test-fast: setup ## Run the tests that take seconds
 	@$(BIN)/pytest -m "not slow"
+
+test-slow: setup ## Run the tests that start servers, kill processes or open a browser
+	@$(BIN)/pytest -m slow
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

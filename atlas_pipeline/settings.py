@@ -8,7 +8,7 @@ import difflib
 import os
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -39,7 +39,6 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
         env_file=PROJECT_ROOT / ".env",
-        secrets_dir=os.environ.get(f"{PREFIX}SECRETS_DIR"),
         extra="ignore",
         hide_input_in_errors=True,
         frozen=True,
@@ -92,13 +91,13 @@ class Settings(BaseSettings):
     )
     s3_region: str = Field("us-east-1", description="Region for `s3://` sources.")
 
-    @model_validator(mode="after")
-    def _no_placeholders(self) -> Self:
-        for name, value in self:
-            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-            if "<CHANGE_ME" in text:
+    @model_validator(mode="before")
+    @classmethod
+    def _no_placeholders(cls, values: dict[str, Any]) -> dict[str, Any]:
+        for name in cls.model_fields:
+            if "<CHANGE_ME" in str(values.get(name, "")):
                 raise ValueError(f"{PREFIX}{name.upper()} still holds a <CHANGE_ME_…> placeholder: set a real value")
-        return self
+        return values
 
     @property
     def home_path(self) -> Path:
@@ -118,17 +117,21 @@ def load_settings() -> Settings:
     Raises SettingsError naming each wrong or unknown setting, what was expected, and never a value.
     """
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for name in sorted(os.environ):
+    for name in sorted({*os.environ, *_dotenv()}):
         if name.startswith(PREFIX) and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "see docs/configuration.md for the names"
             raise SettingsError(f"unknown setting {name}: {hint}")
+    secrets = os.environ.get(f"{PREFIX}SECRETS_DIR") or _dotenv().get(f"{PREFIX}SECRETS_DIR")
+    if secrets and "<CHANGE_ME" not in secrets and not Path(secrets).is_dir():
+        raise SettingsError(f"settings refused: {PREFIX}SECRETS_DIR: no such folder")
     try:
-        return Settings()
+        return Settings(_secrets_dir=secrets if secrets and Path(secrets).is_dir() else None)
     except ValidationError as error:
         problems = "; ".join(
-            f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {item['msg']}" if item["loc"] else item["msg"]
+            f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {text}" if item["loc"] else text
             for item in error.errors(include_input=False, include_url=False)
+            if (text := item["msg"].removeprefix("Value error, "))
         )
         raise SettingsError(f"settings refused: {problems}") from None
 

@@ -19,9 +19,18 @@ from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehou
 from atlas_pipeline.warehouse.connect import OWNER, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
+_NO_SKIP = os.environ.get("ATLAS_TEST_NO_SKIP") == "1"
+
 for name in [name for name in os.environ if name.startswith(("ATLAS_", "DAGSTER_"))]:
     del os.environ[name]
 os.environ["ATLAS_SETTLE_SECONDS"] = "0"
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With `ATLAS_TEST_NO_SKIP=1`, as in CI, a skipped test is a failure: something was not installed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if _NO_SKIP and exitstatus == 0 and reporter and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")

@@ -54,9 +54,11 @@ def run(json: bool) -> int:
 
 
 def write_sample(settings: Settings, show: Callable[[str], None]) -> None:
-    """Put the sample into the landing folder, unless it is there."""
+    """Put the sample into the landing folder, unless it is there; never in production."""
     from atlas_pipeline.sample import generate
 
+    if settings.environment == "production":
+        return
     report = lambda name, done, total: show(f"sample data, {name}: {done:,} of {total:,} rows")  # noqa: E731
     generate(settings.landing_path, settings.sample_rows, progress=report)
 

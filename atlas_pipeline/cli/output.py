@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
-ERR = Console(stderr=True)
+ERR = Console(stderr=True, soft_wrap=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:

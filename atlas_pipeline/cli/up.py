@@ -5,6 +5,7 @@ Belongs here: starting, watching and stopping processes. Does not belong here: w
 monitoring at the next start.
 """
 
+import contextlib
 import os
 import signal
 import socket
@@ -20,8 +21,7 @@ import psutil
 from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, progress
 from atlas_pipeline.settings import PROJECT_ROOT, Settings, load_settings
-from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
-from atlas_pipeline.warehouse.connect import connect, dagster_url, warehouse_url
+from atlas_pipeline.warehouse.connect import dagster_url, warehouse_url
 
 _START_SECONDS = 120
 _STOP_SECONDS = 30
@@ -38,11 +38,8 @@ def run(json: bool, host: str | None, port: int | None) -> int:
         if _taken(host, port):
             raise ValueError(f"port {port} of {host} is in use: stop what is there, or use `atlas up --port`")
         try:
-            if _anything_to_do(settings):
-                code = _first_materialization(settings, json)
-                if code:
-                    ERR.print("atlas: some tables failed (above); serving all the same", highlight=False)
-            dagster_url(settings)
+            warehouse_url(settings), dagster_url(settings)
+            _first_materialization(settings, json)
             return _serve(settings, host, port, json)
         except KeyboardInterrupt:
             return 0
@@ -62,22 +59,20 @@ def _taken(host: str, port: int) -> bool:
     return False
 
 
-def _anything_to_do(settings: Settings) -> bool:
-    with connect(warehouse_url(settings)) as connection:
-        prepare_warehouse(connection)
-        row = connection.execute("SELECT count(*) FROM atlas.publications WHERE layer = 'gold'").fetchone()
-    return row is None or row[0] == 0
+def _first_materialization(settings: Settings, json: bool) -> None:
+    """Once in the life of a home folder; in a process of its own, so that what it loaded is gone when serving begins.
 
-
-def _first_materialization(settings: Settings, json: bool) -> int:
-    """In a process of its own, so that what it loaded is gone when serving begins."""
-    done = subprocess.run(
-        [sys.executable, "-m", "atlas_pipeline.cli", "demo"],
-        cwd=PROJECT_ROOT,
-        stdout=sys.stderr if json else None,
-        check=False,
-    )
-    return done.returncode
+    It is noted as done only when every table was published, so that a killed or failed one is made up for.
+    """
+    note = settings.home_path / "first-materialization"
+    if note.exists():
+        return
+    command = [sys.executable, "-m", "atlas_pipeline.cli", "demo"]
+    done = subprocess.run(command, stdout=sys.stderr if json else None, check=False)
+    if done.returncode == 0:
+        note.touch()
+    else:
+        ERR.print("atlas: some tables failed (above); serving all the same", highlight=False)
 
 
 def _serve(settings: Settings, host: str, port: int, json: bool) -> int:
@@ -128,21 +123,27 @@ def _await(server: subprocess.Popen[bytes], url: str, log: str) -> None:
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    """Ask the server to end, then end whatever of its processes is left."""
+    """Ask the server to end, then end whatever of its processes is left, those that lost their parent too."""
     ERR.print("stopping", highlight=False)
-    try:
-        family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        family = []
     if server.poll() is None:
         server.send_signal(signal.SIGINT)
         try:
             server.wait(_STOP_SECONDS)
         except subprocess.TimeoutExpired:
             server.kill()
-    _, alive = psutil.wait_procs(family, timeout=5)
-    for process in alive:
-        process.terminate()
-    _, alive = psutil.wait_procs(alive, timeout=5)
-    for process in alive:
-        process.kill()
+    for end in (psutil.Process.terminate, psutil.Process.kill):
+        alive = _session(server.pid)
+        for process in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                end(process)
+        psutil.wait_procs(alive, timeout=5)
+
+
+def _session(leader: int) -> list[psutil.Process]:
+    """The processes of the session that the server leads; runs and code servers never leave it."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(OSError, psutil.Error):
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found

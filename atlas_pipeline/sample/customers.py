@@ -173,11 +173,11 @@ class Customers:
         elif kind == "bad_date_new_key":
             record[_ID] = str(FIRST_CUSTOMER + 2 * self._rows + number)
             record[_BORN] = "1987-02-30"
-            truth.reject("wrong_type")
+            truth.reject("out_of_range")
         elif kind == "bad_date_known_key":
             record[_BORN] = "1987-02-30"
             record[_UPDATED] = iso(updated + DAY)
-            truth.reject("wrong_type")
+            truth.reject("out_of_range")
         else:
             time = updated
             if kind == "newer_in_same_file":

