@@ -5,7 +5,7 @@ Belongs here: names, specs and results of checks. Does not belong here: Soda (`q
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -14,13 +14,17 @@ from atlas_pipeline.quality.contract import ContractCheck, Outcome, read_checks,
 
 
 class ContractChecks:
-    """The checks of one asset: their specs, and the outcomes of the newest verification."""
+    """The checks of one asset: their specs, and the outcomes of a verification as Dagster's results.
 
-    def __init__(self, asset: dg.AssetKey, contract: Path | None):
+    Raises ContractError when the contract cannot be read, or checks a column that is not among `columns`.
+    """
+
+    def __init__(self, asset: dg.AssetKey, contract: Path | None, columns: Collection[str]):
         self.asset = asset
         self.contract = contract
+        self._checks = read_checks(contract, columns) if contract else []
         self._names: dict[str, str] = {}
-        for check in read_checks(contract) if contract else []:
+        for check in self._checks:
             name = _name(check)
             if name in self._names.values():
                 name = f"{name}_{hashlib.sha256(check.path.encode()).hexdigest()[:6]}"
@@ -29,7 +33,6 @@ class ContractChecks:
     @property
     def specs(self) -> list[dg.AssetCheckSpec]:
         """One spec for each check of the contract."""
-        checks = read_checks(self.contract) if self.contract else []
         return [
             dg.AssetCheckSpec(
                 name=self._names[check.path],
@@ -38,7 +41,7 @@ class ContractChecks:
                 blocking=check.severity == "error",
                 metadata={"dimension": check.dimension, "path": check.path},
             )
-            for check in checks
+            for check in self._checks
         ]
 
     def verifier(self, url: str, outcomes: list[Outcome]) -> Callable[[str, str], bool]:

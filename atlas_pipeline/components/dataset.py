@@ -5,31 +5,34 @@ loaded and rows typed (`ingest/`), and how a first YAML is written (`scaffold.py
 """
 
 import datetime as dt
+import re
 import zoneinfo
 from typing import Annotated, Any, Literal
 
 import dagster as dg
+import pyarrow as pa
 from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
 from atlas_pipeline.components.contract_checks import ContractChecks
 from atlas_pipeline.components.dataset_assets import bronze_asset, silver_asset
-from atlas_pipeline.components.declaration import Declared
+from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.scaffold import DatasetScaffolder
 from atlas_pipeline.ingest import dataset as domain
-from atlas_pipeline.ingest.source import PARTITION, FileSource, TableSource
-from atlas_pipeline.ingest.types import ColumnType
+from atlas_pipeline.ingest.readers.columns import name_fault
+from atlas_pipeline.ingest.source import PARTITION, FileSource, SourceError, TableSource, s3_place
+from atlas_pipeline.ingest.types import ColumnType, cast
 from atlas_pipeline.pii.actions import KEY_ACTIONS, Action
 
 
-class SourceTable(dg.Model, dg.Resolvable):
+class SourceTable(Described):
     """A table of another Postgres as a source."""
 
     database: str = Field(description="Name of the variable that holds the connection URL; ends in _DATABASE_URL.")
     table: str = Field(description="The table, as schema.table.")
 
 
-class Column(dg.Model, dg.Resolvable):
+class Column(Described):
     """One column of a dataset."""
 
     name: str = Field(description="Name of the column, exactly as the source has it.")
@@ -94,9 +97,13 @@ class Dataset(Declared):
         for index, name in enumerate(names):
             if names.index(name) != index:
                 raise self.fail(f"column {name!r} is declared twice", "columns", index)
-            if name.startswith("_atlas"):
-                raise self.fail(f"column {name!r}: names beginning with _atlas are Atlas's own", "columns", index)
+            if fault := name_fault(name):
+                raise self.fail(f"column {name!r}: the name {fault[1]}", "columns", index)
         key = (self.key,) if isinstance(self.key, str) else tuple(self.key)
+        if len(set(key)) < len(key):
+            raise self.fail("key names a column twice", "key")
+        if self.latest_by and not key:
+            raise self.fail("latest_by needs a `key`: it tells which of the rows with the same key stays", "latest_by")
         for field, wanted in (("key", key), ("latest_by", (self.latest_by,) if self.latest_by else ())):
             for name in wanted:
                 if name not in names:
@@ -134,6 +141,8 @@ class Dataset(Declared):
         if self.partitions is None:
             if marked:
                 raise self.fail(f"source has {PARTITION}: say `partitions: daily` or `monthly`", "source")
+            if self.partitions_start is not None:
+                raise self.fail("partitions_start needs `partitions: daily` or `monthly`", "partitions_start")
             return None
         if not marked:
             raise self.fail(f"a partitioned dataset needs {PARTITION} in its source", "source")
@@ -142,8 +151,9 @@ class Dataset(Declared):
             dt.datetime.strptime(self.partitions_start or "", format)
         except ValueError:
             example = "2024-01-31" if self.partitions == "daily" else "2024-01"
+            found = f"is {self.partitions_start!r}" if self.partitions_start else "is missing"
             raise self.fail(
-                f"partitions_start is {self.partitions_start!r}: expected the first partition, such as {example!r}",
+                f"partitions_start {found}: expected the first partition, such as {example}",
                 "partitions_start" if self.partitions_start else "partitions",
             ) from None
         kind = dg.DailyPartitionsDefinition if self.partitions == "daily" else dg.MonthlyPartitionsDefinition
@@ -154,6 +164,10 @@ class Dataset(Declared):
             raise self.fail(f"pii {column.pii!r}: expected a name such as EMAIL_ADDRESS", "columns", index, "pii")
         if column.format and column.type not in ("date", "timestamp", "time"):
             raise self.fail(f"format is for date, timestamp and time, not {column.type}", "columns", index, "format")
+        try:
+            cast(pa.array([], pa.string()), column.type, column.format)
+        except ValueError as error:
+            raise self.fail(f"column {column.name!r}: {error}", "columns", index, "format") from None
         return domain.Column(
             name=column.name,
             type=column.type,
@@ -167,13 +181,26 @@ class Dataset(Declared):
 
     def _source(self) -> FileSource | TableSource:
         if isinstance(self.source, SourceTable):
+            if not re.fullmatch(r"[A-Za-z0-9_]+_DATABASE_URL", self.source.database):
+                raise self.fail(
+                    f"database {self.source.database!r}: expected the name of a variable that ends in _DATABASE_URL, "
+                    "such as SHOP_DATABASE_URL",
+                    "source",
+                    "database",
+                )
+            if not self.source.table.rpartition(".")[2]:
+                raise self.fail(f"table {self.source.table!r}: expected schema.table", "source", "table")
             return TableSource(self.source.database, self.source.table)
-        if self.source.startswith("s3://") and "/" not in self.source.removeprefix("s3://"):
-            raise self.fail("source: expected s3://bucket/key-pattern", "source")
+        if self.source.startswith("s3://"):
+            try:
+                s3_place(self.source)
+            except SourceError as error:
+                raise self.fail(str(error), "source") from None
         return FileSource(self.source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The two assets, with the contract's checks on silver."""
+        by_table(context, Dataset, "silver")
         declared = self.declared()
         partitions = self.partitions_definition()
         shared: dict[str, Any] = {
@@ -182,10 +209,11 @@ class Dataset(Declared):
             "owners": self.owners or None,
         }
         tags = {column.name: column.tags for column in self.columns}
-        checks = ContractChecks(dg.AssetKey(["silver", declared.name]), self.contract)
-        return dg.Definitions(
-            assets=[
-                bronze_asset(declared, shared, self.description, self.tags),
-                silver_asset(declared, shared, self.description, self.tags, tags, checks),
-            ]
-        )
+        checks = ContractChecks(dg.AssetKey(["silver", declared.name]), self.contract, self.published_names)
+        with self.naming_the_place():
+            return dg.Definitions(
+                assets=[
+                    bronze_asset(declared, shared, self.description, self.tags),
+                    silver_asset(declared, shared, self.description, self.tags, tags, checks),
+                ]
+            )

@@ -6,6 +6,7 @@ reading SQL (`warehouse/sql_lineage.py`) and running it (`warehouse/gold.py`).
 
 import time
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -14,7 +15,7 @@ from pydantic import Field
 from atlas_pipeline.components.contract_checks import ContractChecks, failed
 from atlas_pipeline.components.dataset import Dataset
 from atlas_pipeline.components.dataset_assets import RETRY, progress_log
-from atlas_pipeline.components.declaration import Declared
+from atlas_pipeline.components.declaration import Declared, by_table, once
 from atlas_pipeline.quality.contract import Outcome
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.warehouse import gold
@@ -36,7 +37,9 @@ class GoldModel(Declared):
 
     name: str | None = Field(None, description="Name of the table. Default: the name of the folder.")
     description: str | None = Field(None, description="What the table answers; shown in the UI.")
-    key: list[str] = Field([], description="Columns that identify a row; they become the table's primary key.")
+    key: str | list[str] = Field(
+        [], description="Column or columns that identify a row; they become the table's primary key."
+    )
     owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
     tags: dict[str, str] = Field({}, description="Tags of the asset.")
 
@@ -45,8 +48,9 @@ class GoldModel(Declared):
         """Name of the table."""
         return self.checked_name(self.name or self.folder.name)
 
+    @cached_property
     def parsed(self) -> Model:
-        """The SQL, read. Raises sql_lineage.ModelError naming file and line; DeclarationError without a file."""
+        """The SQL, read once. Raises sql_lineage.ModelError naming file and line; DeclarationError without a file."""
         path = self.folder / "model.sql"
         if not path.exists():
             raise self.fail("a gold model needs a model.sql beside its defs.yaml")
@@ -54,15 +58,16 @@ class GoldModel(Declared):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset, its dependencies and column lineage read from the SQL."""
-        name, model = self.table, self.parsed()
+        name, model = self.table, self.parsed
         catalog = _catalog(context)
         check_tables(model, catalog)
         lineage = column_lineage(model, catalog)
         columns = list(lineage)
-        for column in self.key:
+        key = [self.key] if isinstance(self.key, str) else self.key
+        for column in key:
             if column not in columns:
                 raise self.fail(f"key names {column!r}, which the model does not select: {', '.join(columns)}", "key")
-        checks = ContractChecks(dg.AssetKey(["gold", name]), self.contract)
+        checks = ContractChecks(dg.AssetKey(["gold", name]), self.contract, columns)
         deps = [dg.AssetKey([table.schema, table.name]) for table in model.tables]
         column_deps = dg.TableColumnLineage(
             {
@@ -97,9 +102,9 @@ class GoldModel(Declared):
                         connection,
                         name,
                         model.statement,
-                        batch=context.run_id,
+                        batch=context.run.run_id,
                         verify=checks.verifier(warehouse.url, outcomes),
-                        key=self.key,
+                        key=key,
                         lock_seconds=warehouse.settings.lock_timeout_seconds,
                         progress=progress_log(context),
                     )
@@ -123,11 +128,15 @@ class GoldModel(Declared):
 
 def _catalog(context: dg.ComponentLoadContext) -> Catalog:
     """The columns of every silver and gold table of the project. Raises ModelError on cycles between models."""
-    tree = context.component_tree
-    catalog: Catalog = {("silver", one.table): one.published_names for one in tree.get_all_components(Dataset)}
-    models = {one.table: one.parsed() for one in tree.get_all_components(GoldModel)}
-    catalog |= {("gold", name): [] for name in models}
-    for name in order_models(models):
-        check_tables(models[name], catalog)
-        catalog["gold", name] = output_columns(models[name], catalog)
-    return catalog
+
+    def collect() -> Catalog:
+        datasets, components = by_table(context, Dataset, "silver"), by_table(context, GoldModel, "gold")
+        catalog: Catalog = {("silver", name): one.published_names for name, one in datasets.items()}
+        models = {name: one.parsed for name, one in components.items()}
+        catalog |= {("gold", name): [] for name in models}
+        for name in order_models(models):
+            check_tables(models[name], catalog)
+            catalog["gold", name] = output_columns(models[name], catalog)
+        return catalog
+
+    return once(context.component_tree, "catalog", collect)

@@ -3,31 +3,45 @@
 Belongs here: writing the guess down for a person to review. Does not belong here: the guess (`ingest/infer.py`).
 """
 
+import datetime as dt
+import os
+import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import click
 import yaml
 from dagster.components.scaffold.scaffold import Scaffolder, ScaffoldRequest
 from pydantic import BaseModel, Field
 
-from atlas_pipeline.components.declaration import NAME, RESERVED
-from atlas_pipeline.ingest.source import PARTITION, FileSource, SourceFile
-from atlas_pipeline.settings import Settings, load_settings
+from atlas_pipeline.components.declaration import NAME, NAME_EXPECTED, RESERVED
+from atlas_pipeline.ingest.source import PARTITION, FileSource, SourceError, SourceFile
+from atlas_pipeline.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from atlas_pipeline.ingest.batch import Batch
+    from atlas_pipeline.ingest.infer import Inference
 
 _SAMPLE_ROWS = 1_000_000
+_PARTITION_FORMATS = {"daily": "%Y-%m-%d", "monthly": "%Y-%m"}
+_TEMPLATE_MARKS = ("{{", "{%", "{#")  # Dagster evaluates these in defs.yaml
+_UNCHECKABLE = ("${", '"')  # in a name or value: Soda evaluates the first, and takes the second for the end of a name
 
 
-class ScaffoldError(Exception):
-    """The scaffold cannot be written; nothing was. The message says why and what to do."""
+class ScaffoldError(click.ClickException):
+    """The scaffold cannot be written; nothing was. `dg` prints the message, which says why and what to do."""
 
 
 class DatasetScaffoldParams(BaseModel):
     """What `dg scaffold defs` takes on its command line for a dataset."""
 
-    source: str = Field(description="Glob of the files: from here, absolute, in the landing folder, or s3://bucket/…")
+    source: str = Field(
+        "", description="Glob of the files: from here, absolute, in the landing folder, or s3://bucket/… Required."
+    )
     key: str | None = Field(None, description="Column that identifies a row; several with commas. Default: a guess.")
 
 
@@ -41,82 +55,175 @@ class DatasetScaffolder(Scaffolder[DatasetScaffoldParams]):
 
     def scaffold(self, request: ScaffoldRequest[DatasetScaffoldParams]) -> None:
         """Write defs.yaml and contract.yml. Raises ScaffoldError, after removing the folder that `dg` made."""
+        fresh = not any(request.target_path.iterdir())
         try:
             if request.scaffold_format != "yaml" or request.append:
                 raise ScaffoldError("a dataset is scaffolded as YAML in a folder of its own: --format yaml")
-            written = _written(request)
-        except Exception:
-            if not any(request.target_path.iterdir()):
-                shutil.rmtree(request.target_path)
+            files, notes = _written(request)
+            for name, text in files.items():
+                (request.target_path / name).write_text(text, encoding="utf-8")
+        except BaseException:
+            if fresh:
+                _remove(request)
             raise
-        for name, text in written.items():
-            (request.target_path / name).write_text(text, encoding="utf-8")
+        for note in notes:
+            click.echo(note)
 
 
-def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> dict[str, str]:
-    from atlas_pipeline.ingest.batch import FileRefused
-    from atlas_pipeline.ingest.infer import Inference, infer
-    from atlas_pipeline.ingest.readers import read
+def _remove(request: ScaffoldRequest[DatasetScaffoldParams]) -> None:
+    """Take back the folder, and those above it that it was the only thing in."""
+    shutil.rmtree(request.target_path)
+    top = _defs_folder(request)
+    for folder in request.target_path.parents:
+        if not folder.is_relative_to(top) or folder == top or any(folder.iterdir()):
+            return
+        folder.rmdir()
 
-    name, params, settings = request.target_path.name, request.params, load_settings()
+
+def _defs_folder(request: ScaffoldRequest[DatasetScaffoldParams]) -> Path:
+    """The project's folder of definitions."""
+    root = request.project_root or Path("/")
+    above = [folder for folder in request.target_path.parents if folder.is_relative_to(root) and folder.name == "defs"]
+    return above[-1] if above else request.target_path.parent
+
+
+class _Rows:
+    """The rows of the files, one file after the other, and what was left out."""
+
+    def __init__(self, files: list[SourceFile]):
+        self.files = files
+        self.rejected = 0
+        self.empty = 0
+
+    def __iter__(self) -> Iterator["Batch"]:
+        from atlas_pipeline.ingest.batch import FileRefused
+        from atlas_pipeline.ingest.readers import read
+
+        for file in self.files:
+            try:
+                with file.open() as stream:
+                    for batch in read(stream, file.name):
+                        self.rejected += len(batch.rejects)
+                        yield batch
+            except FileRefused as refusal:
+                if refusal.rule not in ("empty", "header_only"):
+                    raise ScaffoldError(f"{file.uri} cannot be read: {refusal.reason}") from None
+                self.empty += 1
+            except OSError as error:
+                raise ScaffoldError(f"{file.uri} cannot be read: {error.strerror or error}") from None
+
+
+def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str, str], list[str]]:
+    """The files to write, and what to tell the person who asked for them."""
+    from atlas_pipeline.ingest.infer import guess_latest_by, infer
+    from atlas_pipeline.ingest.outside import ServiceUnavailable
+
+    name, params = request.target_path.name, request.params
+    _check_name(request, name)
+    if not params.source:
+        raise ScaffoldError("--source is missing: expected the path or glob of the files, such as landing/orders/*.csv")
+    keys = [part.strip() for part in params.key.split(",") if part.strip()] if params.key else []
+    try:
+        pattern, files = _find(params.source, load_settings())
+        partitions = _partitions(files) if PARTITION in pattern else None
+        rows = _Rows(files)
+        guess: Inference = infer(rows, max_rows=_SAMPLE_ROWS)
+    except (SourceError, ServiceUnavailable, SettingsError) as error:
+        raise ScaffoldError(str(error)) from None
+    if not guess.rows:
+        raise ScaffoldError(
+            f"{params.source}: no rows in {_count(len(files), 'file')}, so there is nothing to tell from"
+        )
+    names = [column.name for column in guess.columns]
+    for text in (pattern, *names):
+        if any(mark in text for mark in _TEMPLATE_MARKS):
+            raise ScaffoldError(
+                f"{text!r} holds {{{{ or {{%, which Dagster takes for a template: rename it at the source"
+            )
+    if unknown := [key for key in keys if key not in names]:
+        raise ScaffoldError(f"--key names {unknown[0]!r}, which is no column. The columns are: {', '.join(names)}")
+    if keys:
+        guess = replace(guess, key=None, latest_by=guess_latest_by(guess.columns))
+    keys = keys or ([guess.key] if guess.key else [])
+    complete = guess.rows < _SAMPLE_ROWS
+    written = {
+        "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions),
+        "contract.yml": _contract(name, guess, keys, complete),
+    }
+    return written, _notes(request.target_path, guess, keys, rows, partitions, complete)
+
+
+def _check_name(request: ScaffoldRequest[DatasetScaffoldParams], name: str) -> None:
     if not NAME.fullmatch(name) or name in RESERVED or "__" in name:
-        raise ScaffoldError(f"{name!r} cannot be the name of a table: expected a-z, 0-9 and single _, from a letter on")
-    for other in (request.project_root or Path()).glob(f"atlas_pipeline/defs/**/{name}/defs.yaml"):
-        if other.parent != request.target_path:
+        raise ScaffoldError(f"{name!r} cannot be the name of a table: expected {NAME_EXPECTED}")
+    for other in sorted(_defs_folder(request).glob("**/defs.y*ml")):
+        if other.parent == request.target_path:
+            continue
+        try:
+            document = yaml.safe_load(other.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, OSError, UnicodeDecodeError):
+            continue  # `dg check` is what reports it
+        if not isinstance(document, dict) or document.get("type") != request.type_name:
+            continue
+        attributes = document.get("attributes")
+        named = attributes.get("name") if isinstance(attributes, dict) else None
+        if (named or other.parent.name) == name:
             raise ScaffoldError(
                 f"there is a dataset {name} already, in {other.parent}: choose another name, or remove that folder"
             )
-    pattern, files = _find(params.source, settings)
-
-    def batches() -> Iterator[Any]:
-        for file in files:
-            with file.open() as stream:
-                try:
-                    yield from read(stream, file.name)
-                except FileRefused as refusal:
-                    raise ScaffoldError(f"{file.uri} cannot be read: {refusal.reason}") from None
-
-    keys = [part.strip() for part in params.key.split(",")] if params.key else []
-    try:
-        guess: Inference = infer(batches(), key=keys[0] if keys else None, max_rows=_SAMPLE_ROWS)
-    except ValueError as error:
-        raise ScaffoldError(str(error)) from None
-    names = [column.name for column in guess.columns]
-    if unknown := [key for key in keys if key not in names]:
-        raise ScaffoldError(f"--key names {unknown[0]!r}, which is no column: {', '.join(names)}")
-    if len(keys) > 1:
-        guess = replace(guess, key=None)
-    return {
-        "defs.yaml": _defs(request.type_name, pattern, guess, keys or ([guess.key] if guess.key else [])),
-        "contract.yml": _contract(name, guess, keys or ([guess.key] if guess.key else []), guess.rows < _SAMPLE_ROWS),
-    }
 
 
 def _find(source: str, settings: Settings) -> tuple[str, list[SourceFile]]:
     """The pattern to write, and the files that it matches: as seen from here, else from the landing folder."""
-    patterns = [source] if source.startswith(("s3://", "/")) else [str(Path.cwd() / source), source]
-    for pattern in patterns:
+    if source.startswith("s3://"):
+        places = {source: source}
+    else:
+        landing = settings.landing_path
+        here, there = (Path(os.path.normpath(folder / source)) for folder in (Path.cwd(), landing))
+        places = {
+            str(path): str(path.relative_to(landing) if path.is_relative_to(landing) else path)
+            for path in (here, there)
+        }
+    for pattern in places.values():
         files = FileSource(pattern).list(settings)
         if files:
             return pattern, files
-    looked = " and ".join(
-        patterns if source.startswith(("s3://", "/")) else [patterns[0], f"{settings.landing_path}/{source}"]
+    hint = next((f". {place} is a folder: try {place}/*" for place in places if Path(place).is_dir()), "")
+    raise ScaffoldError(
+        f"no files match {' or '.join(places)}: expected at least one .csv, .tsv, .jsonl or .parquet file{hint}"
     )
-    hint = f" `{PARTITION}` stands for a partition key." if PARTITION in source else ""
-    raise ScaffoldError(f"no files match {looked}: expected at least one .csv, .tsv, .jsonl or .parquet file.{hint}")
 
 
-def _defs(type_name: str, pattern: str, guess: Any, keys: list[str]) -> str:
+def _partitions(files: list[SourceFile]) -> tuple[str, str]:
+    """Kind of partitions, and the first one, as the keys in the files' names say."""
+    keys = sorted({file.partition or "" for file in files})
+    for kind, format in _PARTITION_FORMATS.items():
+        if all(_is_date(key, format) for key in keys):
+            return kind, keys[0]
+    odd = next(key for key in keys if not any(_is_date(key, format) for format in _PARTITION_FORMATS.values()))
+    raise ScaffoldError(f"{PARTITION} stands for {odd!r} in one file: expected days (2024-01-31) or months (2024-01)")
+
+
+def _is_date(text: str, format: str) -> bool:
+    try:
+        return dt.datetime.strptime(text, format).strftime(format) == text
+    except ValueError:
+        return False
+
+
+def _defs(type_name: str, pattern: str, guess: "Inference", keys: list[str], partitions: tuple[str, str] | None) -> str:
     lines = [
         f"type: {type_name}",
         "",
         "attributes:",
         f"  source: {_flow(pattern)}",
     ]
+    if partitions:
+        lines += [f"  partitions: {partitions[0]}", f"  partitions_start: {_flow(partitions[1])}"]
     if keys:
         lines.append(f"  key: {_flow(keys[0] if len(keys) == 1 else keys)}")
-    if guess.latest_by:
-        lines.append(f"  latest_by: {_flow(guess.latest_by)}")
+        if guess.latest_by:
+            lines.append(f"  latest_by: {_flow(guess.latest_by)}")
     lines.append("  columns:")
     for column in guess.columns:
         entry: dict[str, Any] = {"name": column.name, "type": column.type}
@@ -128,20 +235,24 @@ def _defs(type_name: str, pattern: str, guess: Any, keys: list[str]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _contract(name: str, guess: Any, keys: list[str], complete: bool) -> str:
+def _contract(name: str, guess: "Inference", keys: list[str], complete: bool) -> str:
     """A contract in Soda's language that holds for the rows seen; only a warning where they were a sample."""
     lines = [f"dataset: atlas/atlas/silver/{name}", "", "checks:", "  - schema:", "      allow_extra_columns: true"]
     lines += ["  - row_count:", "      threshold:", "        must_be_greater_than: 0", "", "columns:"]
     warn = [] if complete else ["            level: warn"]
     for column in guess.columns:
-        lines.append(f"  - name: {_flow(column.name)}")
+        if any(mark in column.name for mark in _UNCHECKABLE):
+            continue
+        lines.append(f"  - name: {_quoted(column.name)}")
         checks: list[str] = []
-        if not column.nullable and guess.rows:
+        if column.name in keys:
+            checks += ["      - missing:"]
+        elif not column.nullable:
             checks += ["      - missing:", "          threshold:", "            must_be: 0", *warn]
         if [column.name] == keys:
             checks += ["      - duplicate:"]
-        if column.values:
-            values = ", ".join(_flow(value) for value in column.values)
+        if column.values and not any(_UNCHECKABLE[0] in value for value in column.values):
+            values = ", ".join(map(_quoted, column.values))
             checks += ["      - invalid:", f"          valid_values: [{values}]"]
             checks += ["          threshold:", "            must_be: 0", "            level: warn"]
         if checks:
@@ -149,10 +260,69 @@ def _contract(name: str, guess: Any, keys: list[str], complete: bool) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _notes(
+    folder: Path,
+    guess: "Inference",
+    keys: list[str],
+    rows: _Rows,
+    partitions: tuple[str, str] | None,
+    complete: bool,
+) -> list[str]:
+    """What was found, and what a person should look at. No value of the data is in it."""
+    seen = f"{guess.rows:,} rows" if complete else f"the first {guess.rows:,} rows"
+    types = Counter(column.type for column in guess.columns)
+    notes = [
+        f"Read {seen} of {_count(len(rows.files), 'file')}: {_count(len(guess.columns), 'column')} "
+        f"({', '.join(f'{count} {type}' for type, count in types.most_common())})."
+    ]
+    if partitions:
+        notes.append(f"Partitions: {partitions[0]}, from {partitions[1]}.")
+    if rows.rejected:
+        notes.append(f"{_count(rows.rejected, 'line')} cannot be read and will go to quarantine.")
+    if rows.empty:
+        notes.append(f"{_count(rows.empty, 'file')} without rows will be refused.")
+    for column in guess.columns:
+        if column.misfits:
+            notes.append(f"{column.name}: {_count(column.misfits, 'value')} not {column.type}, for quarantine.")
+        if column.doubtful:
+            words = ", ".join(column.doubtful)
+            notes.append(f"{column.name}: if {words} means no value there, add `null_values: [{words}]` to the column.")
+    where = folder / "defs.yaml"
+    if not keys:
+        notes.append(
+            f"No column looks like a key, so every row is kept. If one identifies a row, add `key: <column>` to {where}"
+        )
+    else:
+        notes.append(f"Key: {', '.join(keys)}. {_latest(guess, keys)}")
+    notes.append(
+        f"Wrote {where} and contract.yml beside it. Declare personal data there with `pii:`; the next "
+        f"materialization makes bronze.{folder.name} and silver.{folder.name}."
+    )
+    return notes
+
+
+def _latest(guess: "Inference", keys: list[str]) -> str:
+    winner = f"greatest {guess.latest_by}" if guess.latest_by else "row loaded last"
+    unique = len(keys) == 1 and next(column for column in guess.columns if column.name == keys[0]).unique
+    found = "No key is there twice." if unique else "A key may be there twice."
+    return f"{found} Of rows with the same key the {winner} stays."
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def _flow(value: Any) -> str:
     return (
-        yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True)
+        yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
         .strip()
         .removesuffix("...")
         .strip()
     )
+
+
+def _quoted(text: str) -> str:
+    """As YAML of any version: Soda's parser takes more words for numbers than the one that writes here."""
+    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_ ]*[A-Za-z0-9]|[A-Za-z]", text) and yaml.safe_load(text) == text:
+        return text
+    return yaml.safe_dump(text, default_style='"', width=10**6, allow_unicode=True).strip()

@@ -9,15 +9,17 @@ Lineage of each row: `_atlas_file_id` (the ledger's entry: file, SHA-256, load t
 
 import hashlib
 import io
+import os
 import queue
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
 import psycopg
+import pyarrow as pa
 from psycopg import sql
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
@@ -25,7 +27,7 @@ from atlas_pipeline.ingest.outside import ServiceUnavailable
 from atlas_pipeline.ingest.quarantine import create_quarantine, quarantine_lines
 from atlas_pipeline.ingest.readers import read
 from atlas_pipeline.ingest.source import SourceError, SourceFile
-from atlas_pipeline.warehouse import ledger
+from atlas_pipeline.warehouse import ledger, publish
 
 FILE_ID, LINE, ROW_HASH = "_atlas_file_id", "_atlas_line", "_atlas_row_hash"
 _BLOCK_BYTES = 1 << 20
@@ -72,19 +74,34 @@ def load(
     batch: str,
     delimiter: str | None = None,
     settle_seconds: float = 0.0,
+    lock_seconds: int = 600,
     progress: Callable[[str], None] = lambda message: None,
 ) -> BronzeResult:
     """Load what is new among `files` into `bronze.<dataset>`, in the order given.
 
     A file that cannot be loaded is refused whole and noted in the ledger; the others still load. Each file is one
-    transaction: a killed process leaves no part of a file. Raises psycopg.Error when the database cannot go on.
+    transaction: a killed process leaves no part of a file. Raises psycopg.Error when the database cannot go on,
+    publish.TableBusy when another run has been loading the dataset for `lock_seconds`.
     """
+    with publish.table_lock(connection, "bronze", dataset, lock_seconds):
+        return _load(connection, dataset, files, batch, delimiter, settle_seconds, progress)
+
+
+def _load(
+    connection: psycopg.Connection,
+    dataset: str,
+    files: Sequence[SourceFile],
+    batch: str,
+    delimiter: str | None,
+    settle_seconds: float,
+    progress: Callable[[str], None],
+) -> BronzeResult:
     _create_table(connection, dataset)
     before = _columns(connection, dataset)
     seen = ledger.known_files(connection, dataset)
     connection.commit()
     result = BronzeResult()
-    for number, file in enumerate(files, 1):
+    for number, file in enumerate(map(_named, files), 1):
         entry = seen.get(file.uri)
         if entry and entry.version == file.version:
             result.known += 1
@@ -114,15 +131,17 @@ def _load_file(
     connection: psycopg.Connection, dataset: str, file: SourceFile, batch: str, delimiter: str | None
 ) -> FileResult:
     result = FileResult(file.uri, "loaded")
+    stream: _Hashed | None = None
     try:
-        with connection.transaction(), file.open() as raw:
-            stream = _Hashed(raw)
-            file_id = ledger.begin(connection, dataset, file.partition, file.uri, file.version, batch)
-            batches = read(cast(BinaryIO, stream), file.name, delimiter=delimiter, block_bytes=_BLOCK_BYTES)
-            with _ahead(_prepare(batches, file_id)) as prepared, _Loader(connection, dataset, file_id) as loader:
-                for item in prepared:
-                    loader.add(item)
-            stream.drain()
+        with connection.transaction():
+            with file.open() as raw:
+                stream = _Hashed(raw)
+                file_id = ledger.begin(connection, dataset, file.partition, file.uri, file.version, batch)
+                batches = read(cast(BinaryIO, stream), file.name, delimiter=delimiter, block_bytes=_BLOCK_BYTES)
+                with _ahead(_prepare(batches, file_id)) as prepared, _Loader(connection, dataset, file_id) as loader:
+                    for item in prepared:
+                        loader.add(item)
+                stream.drain()
             if file.bytes and stream.bytes != file.bytes:
                 raise SourceError(f"changed while it was read ({file.bytes} bytes listed, {stream.bytes} read)")
             result.rows, result.rejected, result.bytes = loader.rows, loader.rejected, stream.bytes
@@ -130,13 +149,25 @@ def _load_file(
             columns = list(loader.columns)
             ledger.finish(connection, file_id, result.sha256, stream.bytes, loader.rows, loader.rejected, columns)
         return result
-    except psycopg.errors.UniqueViolation:
+    except psycopg.errors.UniqueViolation as error:
+        if error.diag.constraint_name != ledger.CONTENT_INDEX:
+            raise
         result = FileResult(file.uri, "duplicate", reason="the same content is loaded already")
     except FileRefused as refusal:
+        if stream is not None and stream.failure is not None:
+            # The reader took a failure to read for damage.
+            return FileResult(file.uri, "unavailable", rule="unavailable", reason=_plain(stream.failure))
         result = FileResult(file.uri, "refused", rule=refusal.rule, reason=refusal.reason)
     except psycopg.errors.TooManyColumns:
         reason = "with this file the table would have more columns than Postgres can hold (1,600): split the dataset"
         result = FileResult(file.uri, "refused", rule="too_many_columns", reason=reason)
+    except psycopg.errors.ProgramLimitExceeded:
+        reason = "it has rows wider than Postgres can hold (8 KB when every value is short): drop columns or split it"
+        result = FileResult(file.uri, "refused", rule="row_too_wide", reason=reason)
+    except psycopg.DataError as error:
+        # The server's own message quotes the row.
+        reason = f"Postgres does not take its rows ({type(error).__name__})"
+        result = FileResult(file.uri, "refused", rule="not_loadable", reason=reason)
     except (ServiceUnavailable, SourceError, OSError) as error:
         # Not noted in the ledger: the file may be well, and is tried again by the next run.
         return FileResult(file.uri, "unavailable", rule="unavailable", reason=_plain(error))
@@ -166,13 +197,14 @@ class _Prepared:
 
 
 def _prepare(batches: Iterable[Batch], file_id: int) -> Iterator[_Prepared]:
+    line_of = b"%%b,%d,%%d,%%b\n" % file_id
     for batch in batches:
         records = batch.records
-        lines = [
-            b"%b,%d,%d,%b\n" % (record, file_id, line, hashlib.blake2b(record, digest_size=8).hexdigest().encode())
-            for record, line in zip(records, batch.lines, strict=True)
-        ]
-        yield _Prepared(batch.columns, b"".join(lines), len(records), batch.rejects)
+        digests = b"".join([hashlib.blake2b(record, digest_size=8).digest() for record in records])
+        hashes = digests.hex("\n", 8).encode().split()
+        lines = batch.lines.to_pylist() if isinstance(batch.lines, pa.Int64Array) else batch.lines
+        text = b"".join([line_of % row for row in zip(records, lines, hashes, strict=True)])
+        yield _Prepared(batch.columns, text, len(records), batch.rejects)
 
 
 class _Loader:
@@ -241,13 +273,18 @@ class _Hashed:
         self._in_order = True
         self.digest = hashlib.sha256()
         self.bytes = 0
+        self.failure: OSError | None = None
 
     @property
     def closed(self) -> bool:
         return False
 
     def read(self, size: int = -1) -> bytes:
-        data = self._raw.read(size)
+        try:
+            data = self._raw.read(size)
+        except OSError as error:
+            self.failure = error
+            raise
         if self._in_order:
             self.digest.update(data)
             self.bytes += len(data)
@@ -344,6 +381,14 @@ def _columns(connection: psycopg.Connection, dataset: str) -> list[str]:
         [dataset, [FILE_ID, LINE, ROW_HASH]],
     )
     return [name for (name,) in rows]
+
+
+def _named(file: SourceFile) -> SourceFile:
+    """The file, its names fit for the ledger: bytes of a name that are not UTF-8 are written as `\\xff`."""
+    if (file.uri + file.name).isascii():
+        return file
+    uri, name = (os.fsencode(text).decode("utf-8", "backslashreplace") for text in (file.uri, file.name))
+    return replace(file, uri=uri, name=name)
 
 
 def _plain(error: Exception) -> str:

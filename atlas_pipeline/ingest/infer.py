@@ -5,7 +5,7 @@ what a type accepts (`types.py`), and writing the guess down.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import NamedTuple
@@ -31,7 +31,8 @@ class ColumnInference:
     distinct values, at most `DISTINCT_CAP`; `unique`: no value is missing, bad or there twice. `misfits` counts the
     sampled rows that would go to quarantine. `minimum` and `maximum` are canonical text, of numbers, dates and
     timestamps only. `values` lists a text column's distinct values, sorted, when they are few and short. `null_values`
-    are the words seen that mean "no value".
+    are the words seen that mean "no value". `doubtful` are such words in a text column of a source that does not use
+    them in any other type of column: they may mean it, or be a code.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ColumnInference:
     maximum: str | None = None
     values: tuple[str, ...] | None = None
     null_values: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,16 @@ def infer(batches: Iterable[Batch], *, key: str | None = None, max_rows: int = 2
     if sample is None:
         return Inference((), None, None, 0)
     counted = [_Counted.of(column, sample.num_rows) for column in sample.columns]
-    columns = tuple(_column(name, texts, sample.num_rows) for name, texts in zip(names, counted, strict=True))
+    rows = sample.num_rows
+    columns = tuple(_column(name, texts, rows) for name, texts in zip(names, counted, strict=True))
+    used = {word for column in columns for word in column.null_values}
+    columns = tuple(
+        _text_column(column.name, texts, rows, used) if used.intersection(column.doubtful) else column
+        for column, texts in zip(columns, counted, strict=True)
+    )
     if key is None:
         key = _guess_key(columns, counted)
-    return Inference(columns, key, _guess_latest_by(columns) if key else None, sample.num_rows)
+    return Inference(columns, key, guess_latest_by(columns) if key else None, rows)
 
 
 def _sample(batches: Iterable[Batch], max_rows: int) -> pa.Table | None:
@@ -148,14 +156,7 @@ def _column(name: str, texts: _Counted, rows: int) -> ColumnInference:
     real = texts.without(words) if words else texts
     fit = _guess_type(name, real) if len(real.texts) else None
     if fit is None:
-        return ColumnInference(
-            name,
-            "text",
-            nullable=texts.nulls > 0,
-            distinct=min(len(texts.texts), DISTINCT_CAP),
-            unique=len(texts.texts) == rows > 0,
-            values=_few_values(texts),
-        )
+        return _text_column(name, texts, rows, ())
     known = fit.canonical.drop_null()
     minimum, maximum = _extremes(fit.type, known)
     distinct = len(known.unique())
@@ -173,8 +174,28 @@ def _column(name: str, texts: _Counted, rows: int) -> ColumnInference:
     )
 
 
+def _text_column(name: str, texts: _Counted, rows: int, null_words: Collection[str]) -> ColumnInference:
+    """A column of text; of the words in `null_words` it is known that they mean "no value" in this source.
+
+    Silver compares a text as it is, with its white space; so does this.
+    """
+    found = [word for word in NULL_WORDS if pc.any(pc.equal(texts.texts, word)).as_py()]
+    words = tuple(word for word in found if word in null_words)
+    real = texts.only(pc.invert(pc.is_in(texts.texts, value_set=pa.array(words, pa.string())))) if words else texts
+    return ColumnInference(
+        name,
+        "text",
+        nullable=texts.nulls > 0 or bool(words),
+        distinct=min(len(real.texts), DISTINCT_CAP),
+        unique=len(real.texts) == rows > 0,
+        values=_few_values(real),
+        null_values=words,
+        doubtful=tuple(word for word in found if word not in words),
+    )
+
+
 def _few_values(texts: _Counted) -> tuple[str, ...] | None:
-    if not 0 < len(texts.texts) <= MOST_VALUES or texts.total < FEWEST_ROWS:
+    if not 0 < len(texts.texts) <= MOST_VALUES or texts.total < FEWEST_ROWS or texts.blanks:
         return None
     if pc.max(pc.utf8_length(texts.texts)).as_py() > LONGEST_VALUE:
         return None
@@ -315,6 +336,7 @@ def _guess_key(columns: tuple[ColumnInference, ...], texts: list[_Counted]) -> s
     return None
 
 
-def _guess_latest_by(columns: tuple[ColumnInference, ...]) -> str | None:
+def guess_latest_by(columns: tuple[ColumnInference, ...]) -> str | None:
+    """The first time column that is named like the time of a change; None without one."""
     times = [column.name for column in columns if column.type in ("timestamp", "date")]
     return next((name for name in times if _LATEST.fullmatch(_snake(name))), None)

@@ -31,11 +31,26 @@ def breaker(service: str) -> pybreaker.CircuitBreaker:
 
 
 def call(service: str, action: Callable[[], T], transient: tuple[type[Exception], ...]) -> T:
-    """Run `action`, retrying the exceptions in `transient`. Raises ServiceUnavailable; others pass through."""
+    """Run `action`, retrying the exceptions in `transient`. Raises ServiceUnavailable.
+
+    Other exceptions pass through and do not count: a service that says no is there.
+    """
     guarded = breaker(service)
+    refused: list[Exception] = []
+
+    def answered() -> T | None:
+        try:
+            return action()
+        except transient:
+            raise
+        except Exception as error:  # noqa: BLE001 — raised again below
+            refused.append(error)
+            return None
 
     def once() -> T:
-        result: Any = guarded.call(action)
+        result: Any = guarded.call(answered)
+        if refused:
+            raise refused[0]
         return result
 
     retrying = Retrying(
@@ -48,7 +63,7 @@ def call(service: str, action: Callable[[], T], transient: tuple[type[Exception]
         return retrying(once)
     except pybreaker.CircuitBreakerError:
         raise ServiceUnavailable(
-            f"{service} failed {FAILURES} times in a row and is left alone for {PAUSE_SECONDS} s"
+            f"{service} failed {FAILURES} times in a row and is left alone for {PAUSE_SECONDS} s; then try again"
         ) from None
     except transient as error:
         raise ServiceUnavailable(f"{service} does not answer ({type(error).__name__})") from error

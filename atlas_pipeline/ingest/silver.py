@@ -20,8 +20,8 @@ from pyarrow import csv as arrow_csv
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.quarantine import TYPING, count_quarantined
-from atlas_pipeline.ingest.typing_rows import MISSING_KEY, TypingReject, typed_rows
+from atlas_pipeline.ingest.quarantine import TYPING, count_quarantined, create_quarantine
+from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
 from atlas_pipeline.warehouse import ledger, publish
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.publish import STAGING
@@ -84,13 +84,14 @@ def build(
         result = SilverResult(rebuilt=rebuild and before is not None, files=[file.uri for file in files])
         declared = {column.name for column in dataset.columns}
         result.undeclared = sorted({column for file in files for column in file.columns} - declared)
-        if before and not files:
+        if before and not files and not rebuild:
             result.published, result.quarantined = before.rows, count_quarantined(connection, name)
             connection.commit()
             if not verify("silver", name):
                 raise AuditFailed(f"silver.{name} fails its contract")
             return result
         _check_columns(dataset, files)
+        create_quarantine(connection, name)
         publish.drop_staging(connection, table, delta, rejects)
         _create(connection, dataset, table, delta, rejects)
         connection.commit()
@@ -159,7 +160,7 @@ def _fill_delta(
     misfits: Counter[tuple[int, str]] = Counter()
     expected = sum(file.rows for file in files)
     with connect(url) as reading:
-        for rows in _bronze_rows(reading, dataset, files):
+        for rows in _bronze_rows(reading, dataset, files) if files else ():
             good, bad = typed_rows(dataset, rows, hash_key)
             text = pa.BufferOutputStream()
             arrow_csv.write_csv(good, text, arrow_csv.WriteOptions(include_header=False))
@@ -168,7 +169,7 @@ def _fill_delta(
             _copy_rejects(connection, rejects, bad)
             for one in bad:
                 result.rejected[one.rule] = result.rejected.get(one.rule, 0) + 1
-                misfits.update((one.file_id, column) for column in one.columns if one.rule != MISSING_KEY)
+                misfits.update((one.file_id, column) for column in one.misfits)
             result.read += rows.num_rows
             progress(f"{dataset.name}: typed {result.read:,} of {expected:,} rows")
     _check_drift(dataset, files, misfits)
@@ -245,11 +246,12 @@ def _merge(
         connection.execute(sql.SQL("INSERT INTO {} ({}) {}").format(staged, columns, winners))
     else:
         same = sql.SQL(" AND ").join(sql.SQL("o.{0} = w.{0}").format(sql.Identifier(name)) for name in dataset.key)
-        newer = sql.SQL("false")
+        # Partitions are built in any order, so what is published may have been loaded after what is new.
+        newer = sql.SQL("(o.{0}, o.{1}) > (w.{0}, w.{1})").format(sql.Identifier(FILE_ID), sql.Identifier(LINE))
         if dataset.latest_by:
-            newer = sql.SQL("(o.{0} > w.{0} OR (w.{0} IS NULL AND o.{0} IS NOT NULL))").format(
-                sql.Identifier(dataset.latest_by)
-            )
+            newer = sql.SQL(
+                "(o.{0} > w.{0} OR (w.{0} IS NULL AND o.{0} IS NOT NULL) OR (o.{0} IS NOT DISTINCT FROM w.{0} AND {1}))"
+            ).format(sql.Identifier(dataset.latest_by), newer)
         if dataset.key:
             keep = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} o WHERE {} AND {})").format(old, same, newer)
             rest = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} w WHERE {})").format(staged, same)

@@ -14,18 +14,31 @@ from atlas_pipeline.ingest.types import cast
 from atlas_pipeline.pii.actions import apply_action
 
 MISSING_KEY = "missing_key"
-_MEANING = {"wrong_type": "is no {type}", "out_of_range": "is out of range for {type}"}
+KEY_TOO_LONG = "key_too_long"
+_MEANING = {
+    "wrong_type": "is no {type}",
+    "out_of_range": "is out of range for {type}",
+    MISSING_KEY: "is missing, which is part of the key",
+    KEY_TOO_LONG: "is too long to be part of the key",
+}
+_MISFITS = ("wrong_type", "out_of_range")
+# A row of a Postgres index, which the key gets, ends at 2,704 bytes.
+_KEY_BYTES = 2500
 
 
 @dataclass(frozen=True)
 class TypingReject:
-    """A record that does not fit: where it is, the rule of its first fault, the columns, a reason without values."""
+    """A record that does not fit: where it is, the rule of its first fault, the columns, a reason without values.
+
+    `misfits` are those of the columns whose text is not of their type.
+    """
 
     file_id: int
     line: int
     rule: str
     columns: tuple[str, ...]
     reason: str
+    misfits: tuple[str, ...]
 
 
 def typed_rows(dataset: Dataset, rows: pa.Table, hash_key: bytes) -> tuple[pa.Table, list[TypingReject]]:
@@ -38,7 +51,7 @@ def typed_rows(dataset: Dataset, rows: pa.Table, hash_key: bytes) -> tuple[pa.Ta
     out: dict[str, pa.Array] = {}
     for column in dataset.columns:
         done = cast(rows[column.name], column.type, column.format, dataset.timezone, column.null_values)
-        for rule, mask in (("wrong_type", done.wrong_type), ("out_of_range", done.out_of_range)):
+        for rule, mask in zip(_MISFITS, (done.wrong_type, done.out_of_range), strict=True):
             if pc.any(mask).as_py():
                 faults.append((rule, column.name, mask))
         values = done.values
@@ -47,6 +60,11 @@ def typed_rows(dataset: Dataset, rows: pa.Table, hash_key: bytes) -> tuple[pa.Ta
             missing = pc.and_not(blank, done.bad)
             if pc.any(missing).as_py():
                 faults.append((MISSING_KEY, column.name, missing))
+            if column.action == "keep":
+                too_long = pc.greater(pc.binary_length(values), _KEY_BYTES // len(dataset.key))
+                too_long = pc.fill_null(too_long, False)
+                if pc.any(too_long).as_py():
+                    faults.append((KEY_TOO_LONG, column.name, too_long))
         out[column.name] = values
     bad = _any([mask for _, _, mask in faults], rows.num_rows)
     good = pc.invert(bad) if faults else None
@@ -83,10 +101,8 @@ def _rejects(
     rejects = []
     for index, (file_id, line) in enumerate(zip(file_ids, lines, strict=True)):
         found = [(rule, name) for rule, name, mask in masks if mask[index]]
-        reasons = [
-            f"{name!r} {_MEANING[rule].format(type=types[name])}" if rule in _MEANING else f"key {name!r} is missing"
-            for rule, name in found
-        ]
+        reasons = [f"{name!r} {_MEANING[rule].format(type=types[name])}" for rule, name in found]
         columns = tuple(name for _, name in found)
-        rejects.append(TypingReject(file_id, line, found[0][0], columns, "; ".join(reasons)))
+        misfits = tuple(name for rule, name in found if rule in _MISFITS)
+        rejects.append(TypingReject(file_id, line, found[0][0], columns, "; ".join(reasons), misfits))
     return rejects

@@ -5,10 +5,11 @@ outcome (`warehouse/publish.py`) and how it is shown (`components/`). A contract
 `atlas/<database>/<layer>/<table>`; verification points the same text at the staging table.
 """
 
+import difflib
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from psycopg import conninfo
 
 Severity = Literal["error", "warn"]
 DATA_SOURCE = "atlas"
+_DATASET = re.compile(r"(?m)^dataset:.*$")
 
 _DIMENSION = {
     "missing": "completeness",
@@ -37,7 +39,10 @@ class ContractError(Exception):
 
 @dataclass(frozen=True)
 class ContractCheck:
-    """One check of a contract. `path` is its place in the file as Soda names it, unique within the contract."""
+    """One check of a contract. `path` is its place in the file as Soda names it, unique within the contract.
+
+    `severity` is the gravest that it can come to; a check with two thresholds may also come to a warning.
+    """
 
     path: str
     type: str
@@ -65,48 +70,100 @@ class Outcome:
         return not self.passed and self.check.severity == "error"
 
 
-def read_checks(path: Path) -> list[ContractCheck]:
+def read_checks(path: Path, table_columns: Collection[str] | None = None) -> list[ContractCheck]:
     """The checks of a contract, in the order of the file; no database and no Soda needed.
 
-    Raises ContractError when the file is no YAML mapping or a check is not `- <type>: …`.
+    Raises ContractError, naming file and line, when the file is no contract, a check is not `- <type>: …` of a known
+    type, two checks cannot be told apart, or a column that has checks is not among `table_columns`.
     """
+    text = path.read_text(encoding="utf-8")
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document, root = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
         raise ContractError(f"{path}:{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
-    if not isinstance(document, dict) or "dataset" not in document:
-        raise ContractError(f"{path}:1: expected a Soda contract: a mapping with `dataset`, `columns` and `checks`")
-    checks = _checks_of(path, document.get("checks"), "checks", None)
-    for column in document.get("columns") or []:
+    lines = _Lines(path, root)
+    if not isinstance(document, dict) or not _DATASET.search(text):
+        raise ContractError(f"{path}:1: expected a Soda contract: `dataset: atlas/atlas/<layer>/<table>`, `columns`, …")
+    checks = _checks_of(lines, document.get("checks"), ("checks",), "checks", None)
+    columns = document.get("columns") or []
+    if not isinstance(columns, list):
+        raise lines.error("`columns`: expected a list of `- name: <column>`", "columns")
+    for index, column in enumerate(columns):
         if not isinstance(column, dict) or "name" not in column:
-            raise ContractError(f"{path}:1: each entry of `columns` needs a `name`")
+            raise lines.error("each entry of `columns` needs a `name`", "columns", index)
         name = str(column["name"])
-        checks += _checks_of(path, column.get("checks"), f"columns.{name}.checks", name)
+        if '"' in name:
+            raise lines.error(f"Soda cannot check a column with a double quote in its name: {name}", "columns", index)
+        found = _checks_of(lines, column.get("checks"), ("columns", index, "checks"), f"columns.{name}.checks", name)
+        if found and table_columns is not None and name not in table_columns:
+            near = difflib.get_close_matches(name, table_columns, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            known = ", ".join(table_columns)
+            raise lines.error(f"the table has no column {name!r}: {hint}Expected one of {known}", "columns", index)
+        checks += found
+    paths = [check.path for check in checks]
+    for number, check in enumerate(checks):
+        if check.path in paths[:number]:
+            raise ContractError(f"{path}:1: {check.path} is there twice: give each a `qualifier: <word>` of its own")
     return checks
 
 
-def _checks_of(path: Path, entries: Any, prefix: str, column: str | None) -> list[ContractCheck]:
+class _Lines:
+    """Where things stand in a contract."""
+
+    def __init__(self, path: Path, root: yaml.Node | None):
+        self._path = path
+        self._root = root
+
+    def error(self, message: str, *place: str | int) -> ContractError:
+        """An error about what is at `place`, with the line of it or of the nearest thing above it."""
+        node, line = self._root, 1
+        for step in place:
+            if isinstance(node, yaml.MappingNode):
+                pair = next(((key, value) for key, value in node.value if key.value == step), None)
+                if pair is None:
+                    break
+                line, node = pair[0].start_mark.line + 1, pair[1]
+            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
+                node = node.value[step]
+                line = node.start_mark.line + 1
+        return ContractError(f"{self._path}:{line}: {message}")
+
+
+def _checks_of(
+    lines: _Lines, entries: Any, place: tuple[str | int, ...], prefix: str, column: str | None
+) -> list[ContractCheck]:
+    if entries is not None and not isinstance(entries, list):
+        raise lines.error(f"{prefix}: expected a list of `- <check type>: …`", *place)
     found = []
-    for entry in entries or []:
+    for index, entry in enumerate(entries or []):
         if not isinstance(entry, dict) or len(entry) != 1:
-            raise ContractError(f"{path}:1: {prefix}: expected `- <check type>: …`, one type per entry")
+            raise lines.error(f"{prefix}: expected `- <check type>: …`, one type per entry", *place, index)
         ((kind, body),) = entry.items()
-        body = body if isinstance(body, Mapping) else {}
+        if kind not in _DIMENSION:
+            near = difflib.get_close_matches(str(kind), _DIMENSION, n=1)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise lines.error(f"unknown check {kind!r}: {hint}Expected one of {', '.join(_DIMENSION)}", *place, index)
+        if body is not None and not isinstance(body, dict):
+            raise lines.error(f"{prefix}.{kind}: expected a mapping, or nothing", *place, index)
+        body = body or {}
         qualifier = body.get("qualifier")
-        place = f"{prefix}.{kind}" + (f".{qualifier}" if qualifier else "")
-        threshold = body.get("threshold") or {}
-        attributes = body.get("attributes") or {}
-        subject = column or "the table"
+        threshold, attributes = (body.get(part) or {} for part in ("threshold", "attributes"))
+        if not isinstance(threshold, dict) or not isinstance(attributes, dict):
+            raise lines.error(f"{prefix}.{kind}: `threshold` and `attributes` are mappings", *place, index)
+        level = str(threshold.get("level", "fail")).lower()
+        if level not in ("fail", "warn"):
+            raise lines.error(f"{prefix}.{kind}: level is {level!r}, expected fail or warn", *place, index)
         found.append(
             ContractCheck(
-                path=place,
+                path=f"{prefix}.{kind}" + (f".{qualifier}" if qualifier else ""),
                 type=kind,
                 column=column,
-                title=str(body.get("name") or f"{kind.replace('_', ' ')} of {subject}"),
-                severity="warn" if threshold.get("level") == "warn" else "error",
-                dimension=str(attributes.get("dimension") or _DIMENSION.get(kind, "validity")),
+                title=str(body.get("name") or f"{kind.replace('_', ' ')} of {column or 'the table'}"),
+                severity="warn" if level == "warn" and "additional" not in threshold else "error",
+                dimension=str(attributes.get("dimension") or _DIMENSION[kind]),
             )
         )
     return found
@@ -132,7 +189,7 @@ def verify(path: Path, url: str, schema: str, table: str) -> list[Outcome]:
     }
     source = yaml.safe_dump({"type": "postgres", "name": DATA_SOURCE, "connection": connection})
     dataset = f"{DATA_SOURCE}/{parts.get('dbname')}/{schema}/{table}"
-    text = re.sub(r"(?m)^dataset:.*$", f"dataset: {dataset}", path.read_text(encoding="utf-8"), count=1)
+    text = _DATASET.sub(lambda _: f"dataset: {dataset}", path.read_text(encoding="utf-8"), count=1)
     session = ContractVerificationSession.execute(
         contract_yaml_sources=[ContractYamlSource.from_str(text)],
         data_source_yaml_sources=[DataSourceYamlSource.from_str(source)],
@@ -155,7 +212,7 @@ def verify(path: Path, url: str, schema: str, table: str) -> list[Outcome]:
         failed = next((value for key, value in values.items() if key.endswith("_count") and key != "row_count"), None)
         outcomes.append(
             Outcome(
-                check=check,
+                check=replace(check, severity="warn") if result.outcome is CheckOutcome.WARN else check,
                 passed=result.outcome is CheckOutcome.PASSED,
                 measured=float(result.threshold_value) if result.threshold_value is not None else None,
                 threshold=str(result.check.threshold or "").replace("\n", ", "),

@@ -26,17 +26,22 @@ def prepare_embedded(server: EmbeddedPostgres) -> None:
     """Create the owner role and the two databases on the embedded server, if they are not there."""
     with connect(server.url(SUPERUSER, SUPERUSER), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_SETUP_LOCK])
-        found = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
-        if {WAREHOUSE, DAGSTER} <= found:
+        # A database without an access list was made by a process that was killed before it could grant.
+        listed = connection.execute("SELECT datname, datacl IS NOT NULL FROM pg_database")
+        databases: dict[str, bool] = dict(listed.fetchall())
+        todo = [name for name in (WAREHOUSE, DAGSTER) if not databases.get(name)]
+        if not todo:
             return
         _ensure_roles(connection)
-        for name in sorted({WAREHOUSE, DAGSTER} - found):
-            statement = "CREATE DATABASE {} OWNER {}"
-            connection.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(OWNER)))
-            connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-            for role in (ANALYST, BACKUP, MONITOR) if name == WAREHOUSE else (BACKUP, MONITOR):
-                grant = "GRANT CONNECT ON DATABASE {} TO {}"
-                connection.execute(sql.SQL(grant).format(sql.Identifier(name), sql.Identifier(role)))
+        for name in todo:
+            if name not in databases:
+                statement = "CREATE DATABASE {} OWNER {}"
+                connection.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(OWNER)))
+            with connection.transaction():
+                connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+                for role in (ANALYST, BACKUP, MONITOR) if name == WAREHOUSE else (BACKUP, MONITOR):
+                    grant = "GRANT CONNECT ON DATABASE {} TO {}"
+                    connection.execute(sql.SQL(grant).format(sql.Identifier(name), sql.Identifier(role)))
 
 
 def prepare_warehouse(connection: psycopg.Connection) -> list[str]:
@@ -47,6 +52,7 @@ def prepare_warehouse(connection: psycopg.Connection) -> list[str]:
         if row and row[0] == _VERSION:
             connection.rollback()
             return []
+    connection.commit()
     warnings = []
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_SETUP_LOCK])

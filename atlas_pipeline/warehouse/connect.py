@@ -3,6 +3,7 @@
 Belongs here: connection strings and connections. Does not belong here: what is inside (`bootstrap.py`).
 """
 
+from types import TracebackType
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -20,6 +21,34 @@ MINIMUM_VERSION = 140000
 
 class WarehouseError(Exception):
     """The database cannot be used; the message says which, why, and what to do. It holds no password."""
+
+
+class Connection(psycopg.Connection):
+    """A connection whose failures, once they leave its `with` block, say which database failed and quote no row.
+
+    The server's own messages about COPY and about values quote the data, which may be personal.
+    """
+
+    url = ""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        lost = self.broken
+        super().__exit__(kind, error, trace)
+        if not isinstance(error, psycopg.Error):
+            return
+        if lost:
+            raise WarehouseError(f"lost Postgres at {where(self.url)}: {_first_line(error)}") from None
+        if isinstance(error, psycopg.errors.DiskFull):
+            raise WarehouseError(
+                f"the disk of Postgres at {where(self.url)} is full ({error.diag.message_primary}): free some space "
+                "and run again; the published tables are as they were"
+            ) from None
+        if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+            raise WarehouseError(f"Postgres at {where(self.url)} refused a value ({type(error).__name__})") from None
+        if (error.diag.context or "").startswith("COPY"):
+            raise WarehouseError(f"Postgres at {where(self.url)}: {error.diag.message_primary}") from None
 
 
 def warehouse_url(settings: Settings) -> str:
@@ -55,6 +84,7 @@ def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection:
     Sessions work in UTC with ISO dates, and a server notices within 5 s when its client was killed.
     Raises WarehouseError naming host and database when it stays away or is older than Postgres 14.
     """
+    _check(url)
     try:
         connection = _attempt(url, autocommit)
     except psycopg.OperationalError as error:
@@ -66,7 +96,23 @@ def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection:
     connection.execute("SET client_connection_check_interval = '5s'")
     if not autocommit:
         connection.commit()
+    connection.url = url
     return connection
+
+
+def _check(url: str) -> None:
+    """Raise WarehouseError for a URL that libpq would misread and then quote, with the password in it."""
+    try:
+        parts = conninfo.conninfo_to_dict(url)
+        ports = str(parts.get("port") or "5432").split(",")
+        readable = all(port.isdigit() for port in ports) and "@" not in str(parts.get("host", ""))
+    except psycopg.ProgrammingError:
+        readable = False
+    if not readable:
+        raise WarehouseError(
+            "a database URL cannot be read: expected postgresql://user:password@host:5432/database, with special "
+            "characters in user and password percent-encoded (@ as %40, / as %2F, % as %25)"
+        )
 
 
 @retry(
@@ -75,9 +121,9 @@ def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection:
     wait=wait_exponential_jitter(multiplier=0.2, max=3),
     reraise=True,
 )
-def _attempt(url: str, autocommit: bool) -> psycopg.Connection:
+def _attempt(url: str, autocommit: bool) -> Connection:
     session = "-c timezone=UTC -c datestyle=ISO"
-    return psycopg.connect(url, options=session, autocommit=autocommit, connect_timeout=10, application_name="atlas")
+    return Connection.connect(url, options=session, autocommit=autocommit, connect_timeout=10, application_name="atlas")
 
 
 def where(url: str) -> str:

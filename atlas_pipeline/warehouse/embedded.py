@@ -11,19 +11,28 @@ other users of the machine are refused.
 
 import atexit
 import fcntl
-import getpass
 import hashlib
 import os
+import pwd
+import re
 import shutil
+import socket
 import stat
 import subprocess
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+import psutil
+
 SUPERUSER = "postgres"
 _SYSTEM_USER = "nobody"
-_SOCKET_PATH_LIMIT = 100
+# The path of a socket ends at 104 bytes on some systems, and a part of it is `/.s.PGSQL.5432`.
+_SOCKET_FOLDER_BYTES = 89
+_SOCKET_FOLDER = re.compile(r"[\w./+-]+", re.ASCII)
+_START_SECONDS = 120
 _CONF = """\
 # Written by Atlas at each start; put changes of your own into postgresql.auto.conf by ALTER SYSTEM.
 listen_addresses = ''
@@ -55,10 +64,11 @@ class EmbeddedPostgres:
         self.log = home / "postgres" / "server.log"
         self._lease: IO[str] | None = None
         self._owner_pid = os.getpid()
-        path = home / "postgres" / "run"
-        if len(str(path)) > _SOCKET_PATH_LIMIT:
-            short = hashlib.sha256(str(home).encode()).hexdigest()[:16]
-            path = Path(tempfile.gettempdir()) / f"atlas-{os.getuid()}-{short}"
+        path = home.resolve() / "postgres" / "run"
+        if len(os.fsencode(path)) > _SOCKET_FOLDER_BYTES or not _SOCKET_FOLDER.fullmatch(str(path)):
+            # Not $TMPDIR: all processes must find the same folder.
+            short = hashlib.sha256(os.fsencode(home.resolve())).hexdigest()[:16]
+            path = Path("/tmp") / f"atlas-{os.getuid()}-{short}"  # noqa: S108 — its owner is checked
         self.socket_dir = path
 
     @classmethod
@@ -70,6 +80,8 @@ class EmbeddedPostgres:
             server.start()
             cls._held[home] = server
             atexit.register(server.release)
+        elif not server._listens():
+            server.start()
         return server
 
     @staticmethod
@@ -98,7 +110,8 @@ class EmbeddedPostgres:
             self._lease = lease
             if not self.is_up():
                 self._initialise()
-                self._launch()
+                if not self._settled():
+                    self._launch()
 
     def release(self) -> None:
         """Give the share back; the last holder stops the server."""
@@ -111,12 +124,13 @@ class EmbeddedPostgres:
                 fcntl.flock(self._lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return
+            else:
+                if self._postmaster():
+                    self._run("pg_ctl", "-D", ".", "-m", "fast", "-w", "-t", "60", "stop", cwd=self.data)
             finally:
                 self._held.pop(self.home, None)
-            if self.is_up():
-                self._run("pg_ctl", "-D", str(self.data), "-m", "fast", "-w", "-t", "60", "stop")
-            self._lease.close()
-            self._lease = None
+                self._lease.close()
+                self._lease = None
 
     def is_up(self) -> bool:
         """Whether the server answers on its socket."""
@@ -126,34 +140,87 @@ class EmbeddedPostgres:
         done = subprocess.run([self.bin() / "pg_isready", "-q", "-t", "5", *host], check=False)
         return done.returncode == 0
 
+    def _listens(self) -> bool:
+        """Whether there is anyone at the socket; cheap enough to ask each time."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(self.socket_dir / ".s.PGSQL.5432"))
+            except OSError:
+                return False
+        return True
+
+    def _processes(self) -> dict[int, psutil.Process]:
+        """The processes of this server: the operating system's word, since ids in files may have passed to others."""
+        found, data = {}, str(self.data.resolve())
+        for process in psutil.process_iter(["name"]):
+            try:
+                if process.info["name"] == "postgres" and process.cwd() == data:
+                    found[process.pid] = process
+            except psutil.Error:
+                continue
+        return found
+
+    def _postmaster(self) -> psutil.Process | None:
+        return self._processes().get(_noted_pid(self.data / "postmaster.pid"))
+
+    def _settled(self) -> bool:
+        """Deal with what a killed process left; tells whether the server is up after all.
+
+        A server that is starting, or recovering from a crash, is waited for. Processes that outlived theirs are ended,
+        since Postgres does not start beside them; nor does it while an id that it noted is that of any process, be it
+        an unrelated one after a restart of the machine, or a dead one that a container's first process never reaped.
+        """
+        deadline = time.monotonic() + _START_SECONDS
+        while self._postmaster():
+            if self.is_up():
+                return True
+            if time.monotonic() > deadline:
+                raise ServerError(f"embedded Postgres did not answer within {_START_SECONDS} s. Server log: {self.log}")
+            time.sleep(0.1)
+        while left := list(self._processes().values()):
+            for process in left:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            psutil.wait_procs(left, timeout=10)
+        for note in (self.data / "postmaster.pid", self.socket_dir / ".s.PGSQL.5432.lock"):
+            if psutil.pid_exists(_noted_pid(note)):
+                note.unlink()
+        return False
+
     def _initialise(self) -> None:
         if (self.data / "PG_VERSION").exists():
             return
         if self.data.exists():
             shutil.rmtree(self.data)
-        building = self.data.with_name("data.initialising")
-        if building.exists():
-            shutil.rmtree(building)
-        building.mkdir(mode=0o700)
+        for unfinished in self.data.parent.glob("data.initialising*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
+        building = Path(tempfile.mkdtemp(prefix="data.initialising-", dir=self.data.parent))
         self._give(building)
         options = ("--encoding=UTF8", "--locale=C.UTF-8", "--auth=peer", "-U", SUPERUSER)
-        self._run("initdb", "-D", str(building), *options)
+        self._run("initdb", "-D", building.name, *options, cwd=building.parent)
         (building / "pg_hba.conf").write_text("local all all peer map=atlas\n")
-        (building / "pg_ident.conf").write_text(f"atlas {getpass.getuser()} all\n")
+        # Not getpass.getuser(), which believes the variable USER: `peer` asks the kernel.
+        (building / "pg_ident.conf").write_text(f'atlas "{pwd.getpwuid(os.geteuid()).pw_name}" all\n')
         with (building / "postgresql.conf").open("a") as conf:
             conf.write("\ninclude 'atlas.conf'\n")
         building.rename(self.data)
 
     def _launch(self) -> None:
         self.socket_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state = self.socket_dir.lstat()
+        if not stat.S_ISDIR(state.st_mode) or state.st_uid not in (os.geteuid(), _server_uid()):
+            raise ServerError(f"{self.socket_dir} belongs to somebody else: remove it, or set a shorter ATLAS_HOME")
+        self.socket_dir.chmod(0o700)
         self._give(self.socket_dir)
         conf = self.data / "atlas.conf"
         conf.write_text(_CONF + f"unix_socket_directories = '{str(self.socket_dir).replace(chr(39), chr(39) * 2)}'\n")
         self.log.touch()
         self._give(self.log)
-        self._run("pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-t", "120", "start")
+        # Relative paths, since pg_ctl puts them into a command of the shell.
+        log = f"../{self.log.name}"
+        self._run("pg_ctl", "-D", ".", "-l", log, "-w", "-t", str(_START_SECONDS), "start", cwd=self.data)
 
-    def _run(self, program: str, *arguments: str) -> None:
+    def _run(self, program: str, *arguments: str, cwd: Path) -> None:
         root = os.geteuid() == 0
         with tempfile.TemporaryFile("w+") as output:
             done = subprocess.run(
@@ -161,7 +228,7 @@ class EmbeddedPostgres:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd="/",
+                cwd=cwd,
                 check=False,
                 user=_SYSTEM_USER if root else None,
                 group=_group_of(_SYSTEM_USER) if root else None,
@@ -186,8 +253,18 @@ class EmbeddedPostgres:
                     folder.chmod(mode | stat.S_IXOTH)
 
 
+def _noted_pid(path: Path) -> int:
+    try:
+        return int(path.read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return -1
+
+
+def _server_uid() -> int:
+    return pwd.getpwnam(_SYSTEM_USER).pw_uid if os.geteuid() == 0 else os.geteuid()
+
+
 def _group_of(user: str) -> str:
     import grp
-    import pwd
 
     return grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import psycopg
 
+CONTENT_INDEX = "files_content"
+"""The unique index that keeps the same content from being loaded twice."""
+
 
 @dataclass(frozen=True)
 class Known:

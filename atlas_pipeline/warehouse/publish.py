@@ -126,6 +126,10 @@ def swap(connection: psycopg.Connection, layer: str, name: str) -> None:
             f"{layer}.{name} cannot be replaced: {depends}. Make it a gold model, or drop it; "
             "the published table is as it was"
         ) from None
+    except psycopg.errors.WrongObjectType:
+        raise PublishError(
+            f"{layer}.{name} is not a table but something else of that name, which Atlas did not make: drop it"
+        ) from None
     except psycopg.errors.LockNotAvailable:
         raise PublishError(
             f"{layer}.{name} cannot be replaced: queries have held it for the whole wait; it is as it was, run again"

@@ -10,6 +10,7 @@ from atlas_pipeline.ingest.batch import FileRefused
 MAX_COLUMNS = 1500
 MAX_NAME_BYTES = 63
 RESERVED_PREFIX = "_atlas"
+SYSTEM_COLUMNS = {"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"}
 
 
 def name_fault(name: str) -> tuple[str, str] | None:
@@ -22,6 +23,8 @@ def name_fault(name: str) -> tuple[str, str] | None:
         return "column_name_too_long", f"is longer than {MAX_NAME_BYTES} bytes in UTF-8"
     if name.startswith(RESERVED_PREFIX):
         return "reserved_column_name", f"begins with {RESERVED_PREFIX}, which is reserved"
+    if name in SYSTEM_COLUMNS:
+        return "reserved_column_name", "is a name that every Postgres table has for itself"
     return None
 
 

@@ -1,0 +1,278 @@
+"""`dg scaffold defs … Dataset`: what it writes of real files, that it holds on them, what it says when it cannot."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import dagster as dg
+import psycopg
+import pytest
+import yaml
+from dagster.components.component_scaffolding import scaffold_object
+from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
+
+from atlas_pipeline.components.scaffold import ScaffoldError
+from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline.settings import PROJECT_ROOT, load_settings
+
+DATASET = "atlas_pipeline.components.Dataset"
+PEOPLE = "id,name,joined,updated_at\n1,Ann,2024-01-31,2024-02-01T10:00:00Z\n2,Bob,NA,2024-02-02T10:00:00Z\n"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[DefsFolderSandbox]:
+    with create_defs_folder_sandbox() as one:
+        yield one
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home folder and no database: scaffolding needs none."""
+    monkeypatch.setenv("ATLAS_HOME", str(tmp_path / "home"))
+    load_settings.cache_clear()
+    yield tmp_path / "home"
+    load_settings.cache_clear()
+
+
+Scaffold = Callable[..., Path]
+
+
+@pytest.fixture
+def scaffold(sandbox: DefsFolderSandbox) -> Scaffold:
+    """What the command does once `dg` has read its options. Returns the folder."""
+
+    def run(name: str, source: str | Path, key: str | None = None, format: str = "yaml") -> Path:
+        path = sandbox.defs_folder_path / name
+        params = json.dumps({"source": str(source)} | ({"key": key} if key else {}))
+        scaffold_object(path, DATASET, params, format, sandbox.project_root)
+        return path
+
+    return run
+
+
+def attributes(folder: Path) -> dict[str, Any]:
+    return yaml.safe_load((folder / "defs.yaml").read_text())["attributes"]
+
+
+def put(path: Path, text: str | bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_declaration_and_contract_of_a_file(
+    here: Path, tmp_path: Path, scaffold: Scaffold, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = scaffold("people", put(tmp_path / "in" / "people.csv", PEOPLE))
+    assert attributes(folder) == {
+        "source": str(tmp_path / "in" / "people.csv"),
+        "key": "id",
+        "latest_by": "updated_at",
+        "columns": [
+            {"name": "id", "type": "integer"},
+            {"name": "name", "type": "text"},
+            {"name": "joined", "type": "date", "null_values": ["NA"]},
+            {"name": "updated_at", "type": "timestamp"},
+        ],
+    }
+    contract = yaml.safe_load((folder / "contract.yml").read_text())
+    assert contract["dataset"] == "atlas/atlas/silver/people"
+    checks = {column["name"]: column.get("checks", []) for column in contract["columns"]}
+    assert [list(check) for check in checks["id"]] == [["missing"], ["duplicate"]]
+    assert checks["joined"] == []
+    out = capsys.readouterr().out
+    assert "Read 2 rows of 1 file: 4 columns" in out
+    assert "Key: id. No key is there twice. Of rows with the same key the greatest updated_at stays." in out
+    assert f"Wrote {folder / 'defs.yaml'}" in out
+
+
+def test_a_source_in_the_landing_folder_is_written_as_seen_from_there(
+    here: Path, scaffold: Scaffold, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    put(here / "landing" / "people" / "a.csv", PEOPLE)
+    monkeypatch.chdir(tmp_path)
+    assert attributes(scaffold("one", "people/*.csv"))["source"] == "people/*.csv"
+    assert attributes(scaffold("two", "home/landing/people/*.csv"))["source"] == "people/*.csv"
+    assert attributes(scaffold("three", here / "landing" / "people" / "*.csv"))["source"] == "people/*.csv"
+    put(tmp_path / "elsewhere" / "a.csv", PEOPLE)
+    assert attributes(scaffold("four", "x/../elsewhere/*.csv"))["source"] == f"{tmp_path}/elsewhere/*.csv"
+
+
+def test_without_a_key_it_says_what_to_add(
+    here: Path, tmp_path: Path, scaffold: Scaffold, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = scaffold("things", put(tmp_path / "things.csv", "a,b\n1,x\n1,y\n"))
+    assert "key" not in attributes(folder)
+    out = capsys.readouterr().out
+    assert "No column looks like a key, so every row is kept." in out
+    assert f"add `key: <column>` to {folder / 'defs.yaml'}" in out
+
+
+def test_keys_of_ones_own(here: Path, tmp_path: Path, scaffold: Scaffold, capsys: pytest.CaptureFixture[str]) -> None:
+    file = put(tmp_path / "things.csv", "a,b,changed_at\n1,x,2024-01-01\n1,y,2024-01-02\n")
+    folder = scaffold("one", file, key="a")
+    assert attributes(folder)["key"] == "a"
+    assert attributes(folder)["latest_by"] == "changed_at"
+    assert "A key may be there twice." in capsys.readouterr().out
+    assert attributes(scaffold("two", file, key="a, b"))["key"] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["2024-02-01", "2024-01-31"], ("daily", "2024-01-31")),
+        (["2024-02", "2023-12"], ("monthly", "2023-12")),
+    ],
+)
+def test_partitions_as_the_names_of_the_files_say(
+    here: Path, tmp_path: Path, scaffold: Scaffold, names: list[str], expected: tuple[str, str]
+) -> None:
+    for name in names:
+        put(tmp_path / "feed" / f"people-{name}.csv", PEOPLE)
+    written = attributes(scaffold("people", tmp_path / "feed" / "people-{partition}.csv"))
+    assert written["source"].endswith("/people-{partition}.csv")
+    assert (written["partitions"], str(written["partitions_start"])) == expected
+
+
+def test_a_word_for_no_value_counts_everywhere_once_it_is_seen_among_numbers(
+    here: Path, tmp_path: Path, scaffold: Scaffold, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scaffold("one", put(tmp_path / "one.csv", "n,tail\n1,N1\nNA,NA\n3,N3\n"))
+    assert "means no value" not in capsys.readouterr().out
+    folder = scaffold("two", put(tmp_path / "two.csv", "n,country\n1,NA\n2,SE\n"))
+    assert "null_values" not in attributes(folder)["columns"][1]
+    assert "country: if NA means no value there, add `null_values: [NA]` to the column." in capsys.readouterr().out
+    columns = attributes(folder.parent / "one")["columns"]
+    assert columns == [
+        {"name": "n", "type": "integer", "null_values": ["NA"]},
+        {"name": "tail", "type": "text", "null_values": ["NA"]},
+    ]
+
+
+BAD = [
+    ("nothing", "{tmp}/none/*.csv", None, "no files match {tmp}/none/*.csv: expected at least one .csv, .tsv, .jsonl"),
+    ("folder", "{tmp}/in", None, "{tmp}/in is a folder: try {tmp}/in/*"),
+    ("key", "{tmp}/in/ok.csv", "idd", "--key names 'idd', which is no column. The columns are: id, b"),
+    ("binary", "{tmp}/in/binary.csv", None, "{tmp}/in/binary.csv cannot be read: "),
+    ("ending", "{tmp}/in/page.html", None, "{tmp}/in/page.html cannot be read: The file's name ends in '.html'"),
+    ("header", "{tmp}/in/header.csv", None, "no rows in 1 file"),
+    ("Bad-Name", "{tmp}/in/ok.csv", None, "'Bad-Name' cannot be the name of a table: expected up to 40 of a-z"),
+    ("rejected_lines", "{tmp}/in/ok.csv", None, "'rejected_lines' cannot be the name of a table"),
+    ("week", "{tmp}/in/week-{{partition}}.csv", None, "stands for '2024-W05' in one file: expected days (2024-01-31)"),
+    ("template", "{tmp}/in/template.csv", None, "which Dagster takes for a template"),
+    ("empty", "", None, "--source is missing"),
+    ("taken", "{tmp}/in/ok.csv", None, "there is a dataset taken already, in "),
+    ("named", "{tmp}/in/ok.csv", None, "there is a dataset named already, in "),
+    ("no_s3", "s3://", None, "expected s3://bucket/key-pattern"),
+]
+
+
+@pytest.mark.parametrize(("name", "source", "key", "message"), BAD, ids=[case[0] for case in BAD])
+def test_what_cannot_be_scaffolded(
+    here: Path, tmp_path: Path, scaffold: Scaffold, sandbox: DefsFolderSandbox, name: str, source: str, key: str | None,
+    message: str,
+) -> None:  # fmt: skip
+    put(tmp_path / "in" / "ok.csv", "id,b\n1,x\n2,y\n")
+    put(tmp_path / "in" / "binary.csv", bytes(range(256)) * 10)
+    put(tmp_path / "in" / "page.html", "<p>")
+    put(tmp_path / "in" / "header.csv", "id,b\n")
+    put(tmp_path / "in" / "week-2024-W05.csv", "id,b\n1,x\n")
+    put(tmp_path / "in" / "template.csv", "id,{{ env.HOME }}\n1,x\n")
+    datasets = sandbox.defs_folder_path / "datasets"
+    put(datasets / "taken" / "defs.yaml", f"type: {DATASET}\nattributes: {{source: a, columns: []}}\n")
+    put(datasets / "other" / "defs.yaml", f"type: {DATASET}\nattributes: {{name: named, source: a, columns: []}}\n")
+    before = sorted(sandbox.defs_folder_path.rglob("*"))
+    with pytest.raises(ScaffoldError) as caught:
+        scaffold(f"new/deep/{name}", source.format(tmp=tmp_path), key)
+    assert message.format(tmp=tmp_path) in caught.value.message
+    assert "\n" not in caught.value.message
+    assert isinstance(caught.value, click.ClickException)  # so that `dg` prints it without a traceback
+    assert sorted(sandbox.defs_folder_path.rglob("*")) == before
+
+
+def test_python_format_is_refused(here: Path, tmp_path: Path, scaffold: Scaffold) -> None:
+    with pytest.raises(ScaffoldError, match="--format yaml"):
+        scaffold("one", put(tmp_path / "ok.csv", PEOPLE), format="python")
+
+
+NASTY = {
+    "id": [str(n) for n in range(60)],
+    'quo"te': ["x'y", 'a"b', "${env.HOME}"] * 20,
+    "apostrophe's": ["x'y", "it''s", "\\'"] * 20,
+    'a" IS NULL THEN 1/0 END) --': ["a", "b", "c"] * 20,
+    "with space: and colon": ["yes", "no", "null"] * 20,
+    "Ünï # yes": ["1e3", "~", "- a"] * 20,
+    "null": ["{a: b}", "[c]", "%d"] * 20,
+    "${var.x}": ["a", "b", "c"] * 20,
+    "amount": ["1.50", "2.25", "NA"] * 20,
+    "day": ["31/01/2024", "01/02/2024", "13/02/2024"] * 20,
+    "json": ['{"a": 1}', "[1, 2]", '{"b": {}}'] * 20,
+    "flag": ["true", "false", ""] * 20,
+    "blank": ["  ", "a", ""] * 20,
+    "mixed": ["12", "13", "14"] * 19 + ["1", "2", "oops"],
+    "percent%s": ["100%", "50%", "0%"] * 20,
+}
+
+
+@pytest.mark.slow
+def test_what_is_written_holds_on_the_data_it_was_written_from(
+    atlas_env: Path, scaffold: Scaffold, sandbox: DefsFolderSandbox, warehouse: psycopg.Connection
+) -> None:
+    """Awkward names and values: both files are read by their own parsers, and every check passes."""
+    records = [dict(zip(NASTY, row, strict=True)) for row in zip(*NASTY.values(), strict=True)]
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    put(atlas_env / "landing" / "nasty" / "a.jsonl", text)
+    scaffold("nasty", "nasty/*.jsonl")
+    put(atlas_env / "landing" / "people" / "a.csv", PEOPLE)
+    scaffold("people", "people/*.csv")
+    with sandbox.build_component_tree() as tree:
+        definitions = dg.Definitions.merge(
+            tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()})
+        )
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance)
+    evaluations = result.get_asset_check_evaluations()
+    assert {one.asset_key.to_user_string() for one in evaluations} >= {"silver/nasty", "silver/people"}
+    assert [(one.check_name, one.description) for one in evaluations if not one.passed] == []
+    assert len([one for one in evaluations if one.asset_key.path[-1] == "nasty"]) > 15
+    assert warehouse.execute('SELECT count(*), count(amount), count("null") FROM silver.nasty').fetchone() == (
+        60,
+        40,
+        60,
+    )
+    assert warehouse.execute("SELECT count(*), count(joined) FROM silver.people").fetchone() == (2, 1)
+
+
+@pytest.mark.slow
+def test_the_command_itself(here: Path, tmp_path: Path) -> None:
+    """`dg` in a project: what is on its two outputs, and its exit code."""
+    project = tmp_path / "project"
+    for name in ("pyproject.toml", "dagster.yaml", "workspace.yaml"):
+        project.mkdir(exist_ok=True)
+        shutil.copy(PROJECT_ROOT / name, project / name)
+    shutil.copytree(
+        PROJECT_ROOT / "atlas_pipeline", project / "atlas_pipeline", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    env = {**os.environ, "PYTHONPATH": str(project), "VIRTUAL_ENV": sys.prefix, "ATLAS_HOME": str(here)}
+    file = put(tmp_path / "in" / "people.csv", PEOPLE)
+
+    def run(name: str, *options: str) -> subprocess.CompletedProcess[str]:
+        command = [str(Path(sys.executable).parent / "dg"), "scaffold", "defs", DATASET, name, *options]
+        return subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+
+    done = run("datasets/people", "--source", str(file))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Read 2 rows of 1 file" in done.stdout
+    folder = project / "atlas_pipeline" / "defs" / "datasets" / "people"
+    assert sorted(path.name for path in folder.iterdir()) == ["contract.yml", "defs.yaml"]
+    failed = run("customers", "--source", str(file))
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("Error: there is a dataset customers already, in ")
+    assert failed.stderr.count("\n") == 1
+    assert not (project / "atlas_pipeline" / "defs" / "customers").exists()

@@ -1,0 +1,93 @@
+"""A dataset of the test's own: files land, bronze and silver are built by the public functions, tables are read."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from atlas_pipeline.ingest import bronze, silver
+from atlas_pipeline.ingest.dataset import Column, Dataset
+from atlas_pipeline.ingest.source import FileSource
+from atlas_pipeline.settings import Settings
+
+
+class Feed:
+    """One dataset: `land` files, `load` them into bronze, `build` silver, and look at what is there."""
+
+    def __init__(self, connection: psycopg.Connection, url: str, home: Path, dataset: Dataset):
+        self.connection = connection
+        self.url = url
+        self.settings = Settings(home=home)
+        self.dataset = dataset
+
+    def land(self, name: str, content: str | bytes) -> Path:
+        path = self.settings.landing_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    def load(self, **options: Any) -> bronze.BronzeResult:
+        files = self.dataset.source.list(self.settings)
+        options = {"batch": "test", "delimiter": self.dataset.delimiter} | options
+        return bronze.load(self.connection, self.dataset.name, files, **options)
+
+    def build(self, dataset: Dataset | None = None, **options: Any) -> silver.SilverResult:
+        options = {"batch": "test", "hash_key": b"key", "verify": lambda schema, table: True} | options
+        return silver.build(self.connection, self.url, dataset or self.dataset, **options)
+
+    def run(self) -> silver.SilverResult:
+        """Load and build."""
+        self.load()
+        return self.build()
+
+    def rows(self, layer: str = "silver", columns: Iterable[str] = ()) -> list[tuple]:
+        """The table's rows without lineage, in a fixed order."""
+        names = list(columns) or [
+            name
+            for (name,) in self.query(
+                "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
+                " AND attname NOT LIKE '\\_atlas%%' ORDER BY attnum",
+                [f'{layer}."{self.dataset.name}"'],
+            )
+        ]
+        chosen = sql.SQL(", ").join(map(sql.Identifier, names))
+        statement = sql.SQL("SELECT {} FROM {} t ORDER BY t::text")
+        return self.query(statement.format(chosen, sql.Identifier(layer, self.dataset.name)))
+
+    def quarantine(self, columns: str = "file, line, rule") -> list[tuple]:
+        """What is in quarantine, files by their names."""
+        rows = self.query(f"SELECT {columns} FROM quarantine.{self.dataset.name} ORDER BY file, line")
+        base = f"{self.settings.landing_path}/"
+        return [tuple(v.removeprefix(base) if isinstance(v, str) else v for v in row) for row in rows]
+
+    def ledger(self, columns: str = "uri, status, rule") -> list[tuple]:
+        """The ledger's entries in their order, files by their names."""
+        statement = f"SELECT {columns} FROM atlas.files WHERE dataset = %s ORDER BY file_id"
+        rows = self.query(statement, [self.dataset.name])
+        base = f"{self.settings.landing_path}/"
+        return [tuple(v.removeprefix(base) if isinstance(v, str) else v for v in row) for row in rows]
+
+    def query(self, statement: str | sql.Composed, parameters: list | None = None) -> list[tuple]:
+        rows = self.connection.execute(statement, parameters).fetchall()
+        self.connection.commit()
+        return rows
+
+
+MakeFeed = Callable[..., Feed]
+
+
+@pytest.fixture
+def make_feed(warehouse: psycopg.Connection, warehouse_url: str, tmp_path: Path) -> MakeFeed:
+    """Make a feed; columns are given as name=type, or as a mapping or sequence of columns."""
+
+    def make(columns: Mapping[str, str] | Iterable[Column], *, source: str = "*", **options: Any) -> Feed:
+        if isinstance(columns, Mapping):
+            columns = [Column(name, kind) for name, kind in columns.items()]
+        options = {"name": "things"} | options
+        dataset = Dataset(source=FileSource(source), columns=tuple(columns), **options)
+        return Feed(warehouse, warehouse_url, tmp_path, dataset)
+
+    return make

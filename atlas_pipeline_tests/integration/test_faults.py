@@ -1,0 +1,377 @@
+"""What goes wrong around Atlas: Postgres away or full, readers in the way, others that depend on a table."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+
+from atlas_pipeline.components.dataset_assets import bronze_asset
+from atlas_pipeline.ingest import bronze, silver
+from atlas_pipeline.ingest.dataset import Column, Dataset
+from atlas_pipeline.ingest.source import FileSource
+from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline.settings import Settings, load_settings
+from atlas_pipeline.warehouse import connect as connect_module
+from atlas_pipeline.warehouse import gold
+from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
+from atlas_pipeline.warehouse.connect import OWNER, WAREHOUSE, WarehouseError, connect
+from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
+from atlas_pipeline.warehouse.publish import PublishError
+
+PASSWORD = "Geheimnis"
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+# Readers.
+
+
+def test_readers_see_the_old_or_the_new_table_and_never_an_error(make_feed: Any) -> None:
+    """Every version of the table has 500 rows of one value."""
+    feed = make_feed({"id": "integer", "value": "integer"}, key=("id",))
+
+    def deliver(value: int) -> None:
+        feed.land("a.csv", "id,value\n" + "".join(f"{n},{value}\n" for n in range(500)))
+        feed.run()
+        model = "SELECT value, count(*) AS n FROM silver.things GROUP BY value"
+        gold.build(feed.connection, "totals", model, batch="test", verify=lambda *_: True)
+
+    deliver(0)
+    stop = threading.Event()
+
+    def read() -> list[tuple[int, int]]:
+        seen = []
+        with psycopg.connect(feed.url, autocommit=True) as connection:
+            while not stop.is_set():
+                rows = connection.execute("SELECT value, count(*) FROM silver.things GROUP BY value").fetchall()
+                assert [n for _, n in rows] == [500], rows
+                rows += connection.execute("SELECT value, n FROM gold.totals").fetchall()
+                assert rows[1][1] == 500
+                seen.append((rows[0][0], rows[1][0]))
+        return seen
+
+    with ThreadPoolExecutor(3) as pool:
+        readers = [pool.submit(read) for _ in range(3)]
+        try:
+            for value in range(1, 13):
+                deliver(value)
+        finally:
+            stop.set()
+        for reader in readers:
+            seen = reader.result()
+            assert seen == sorted(seen), "never back to an older table"
+            assert len(set(seen)) > 3
+
+
+@pytest.mark.slow
+def test_a_long_reader_is_waited_for_and_others_read_meanwhile(make_feed: Any) -> None:
+    feed = make_feed({"id": "integer"}, key=("id",))
+    feed.land("a.csv", "id\n1\n")
+    feed.run()
+    feed.land("b.csv", "id\n2\n")
+    feed.load()
+    with (
+        psycopg.connect(feed.url) as long_reader,
+        psycopg.connect(feed.url, autocommit=True) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        long_reader.execute("SELECT count(*) FROM silver.things")
+        building = pool.submit(feed.build)
+        waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'silver.things'::regclass AND NOT granted"
+
+        def waits() -> bool:
+            return other.execute(waiting).fetchone() != (0,)
+
+        # It asks, gives way after its turn, and asks again: the second turn shows that it recovered from the first.
+        until(waits)
+        until(lambda: not waits())
+        assert other.execute("SELECT count(*) FROM silver.things").fetchone() == (1,), "no queue behind the wait"
+        until(waits)
+        assert not building.done()
+        long_reader.rollback()
+        result = building.result(60)
+    assert (result.changed, result.published) == (True, 2)
+    assert feed.rows() == [(1,), (2,)]
+
+
+@pytest.mark.slow
+def test_a_reader_that_never_ends_fails_the_publication_and_the_table_stays(
+    make_feed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tenacity import stop_after_attempt
+
+    from atlas_pipeline.warehouse import publish
+
+    monkeypatch.setattr(publish._swap.retry, "stop", stop_after_attempt(1))  # type: ignore[attr-defined]
+    feed = make_feed({"id": "integer"}, key=("id",))
+    feed.land("a.csv", "id\n1\nbad\n")
+    feed.run()
+    feed.land("b.csv", "id\n2\nbad 2\n")
+    feed.load()
+    with psycopg.connect(feed.url) as reader:
+        reader.execute("SELECT count(*) FROM silver.things")
+        with pytest.raises(PublishError, match="queries have held it"):
+            feed.build()
+    assert feed.rows() == [(1,)]
+    assert len(feed.quarantine()) == 1
+    assert feed.build().published == 2
+    assert len(feed.quarantine()) == 2
+
+
+@pytest.mark.parametrize("layer", ["silver", "gold"])
+def test_a_view_on_a_table_stops_its_publication_and_the_table_stays(make_feed: Any, layer: str) -> None:
+    feed = make_feed({"id": "integer"}, key=("id",))
+
+    def publish_all() -> None:
+        feed.run()
+        model = "SELECT count(*) AS id FROM silver.things"
+        gold.build(feed.connection, "totals", model, batch="test", verify=lambda *_: True)
+
+    feed.land("a.csv", "id\n1\n")
+    publish_all()
+    table = "silver.things" if layer == "silver" else "gold.totals"
+    feed.connection.execute(f"CREATE VIEW public.looks AS SELECT id FROM {table}")
+    feed.connection.commit()
+    feed.land("b.csv", "id\n2\n")
+    with pytest.raises(
+        PublishError, match=rf"{table} cannot be replaced: view (public\.)?looks depends on table {table}"
+    ):
+        publish_all()
+    assert feed.query("SELECT id FROM public.looks") == [(1,)]
+    assert feed.query("SELECT count(*) FROM atlas.files WHERE silver_at IS NULL") == [(1 if layer == "silver" else 0,)]
+    feed.connection.execute("DROP VIEW public.looks")
+    feed.connection.commit()
+    publish_all()
+    assert feed.rows() == [(1,), (2,)]
+    assert feed.query("SELECT id FROM gold.totals") == [(2,)]
+
+
+def test_something_else_of_that_name_is_not_dropped(make_feed: Any) -> None:
+    feed = make_feed({"id": "integer"}, key=("id",))
+    feed.connection.execute("CREATE VIEW silver.things AS SELECT 7 AS id")
+    feed.connection.commit()
+    feed.land("a.csv", "id\n1\n")
+    with pytest.raises(PublishError, match=r"silver\.things is not a table"):
+        feed.run()
+    assert feed.query("SELECT id FROM silver.things") == [(7,)]
+
+
+# Postgres away.
+
+
+@pytest.fixture
+def own_server() -> Iterator[EmbeddedPostgres]:
+    """A server that the test may stop."""
+    home = Path(tempfile.mkdtemp(prefix="atlas-test-"))
+    server = EmbeddedPostgres(home)
+    server.start()
+    prepare_embedded(server)
+    with connect(server.url(WAREHOUSE, OWNER)) as connection:
+        prepare_warehouse(connection)
+    yield server
+    server.start()
+    server.release()
+    shutil.rmtree(home)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up on a server that is away after a second."""
+    from tenacity import stop_after_delay
+
+    monkeypatch.setattr(connect_module._attempt.retry, "stop", stop_after_delay(1))  # type: ignore[attr-defined]
+
+
+def things(home: Path) -> Dataset:
+    (home / "landing").mkdir(exist_ok=True)
+    for number in range(3):
+        rows = "".join(f"{number * 1000 + n},{PASSWORD}\n" for n in range(1000))
+        (home / "landing" / f"{number}.csv").write_text(f"id,name\n{rows}")
+    return Dataset("things", FileSource("*.csv"), (Column("id", "integer"), Column("name")), key=("id",))
+
+
+@pytest.mark.slow
+def test_postgres_stops_in_the_middle_and_the_next_run_completes(own_server: EmbeddedPostgres) -> None:
+    server, dataset = own_server, things(own_server.home)
+    url = server.url(WAREHOUSE, OWNER)
+    where = f"{server.socket_dir}:5432/{WAREHOUSE}"
+    files = dataset.source.list(Settings(home=server.home))
+
+    def stop_at(part: str) -> Callable[[str], None]:
+        return lambda message: server.release() if part in message else None
+
+    def load(**options: Any) -> None:
+        with connect(url) as connection:
+            bronze.load(connection, "things", files, batch="test", **options)
+
+    def build(**options: Any) -> silver.SilverResult:
+        with connect(url) as connection:
+            options = {"verify": lambda *_: True} | options
+            return silver.build(connection, url, dataset, batch="test", hash_key=b"", **options)
+
+    with pytest.raises(WarehouseError, match=f"lost Postgres at {where}"):
+        load(progress=stop_at("file 2"))
+    server.start()
+    with connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM bronze.things").fetchone() == (1000,)
+    load()
+    with pytest.raises(WarehouseError, match=f"lost Postgres at {where}"):
+        build(progress=stop_at("merging"))
+    server.start()
+    with pytest.raises(WarehouseError, match=f"lost Postgres at {where}"):
+        build(verify=lambda *_: server.release() is None)
+    server.start()
+    assert build().published == 3000
+    with connect(url) as connection:
+        assert connection.execute("SELECT count(*), max(id) FROM silver.things").fetchone() == (3000, 2999)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
+def test_postgres_is_away_before_the_step(atlas_env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"postgresql://atlas_owner:{PASSWORD}@127.0.0.1:1/warehouse"
+    monkeypatch.setenv("ATLAS_DATABASE_URL", url)
+    load_settings.cache_clear()
+    dataset = things(atlas_env)
+    job = [bronze_asset(dataset, {}, None, {})]
+    result = dg.materialize(job, resources={"warehouse": WarehouseResource()}, raise_on_error=False)
+    assert not result.success
+    told = "\n".join(str(event) for event in result.all_events)
+    assert "cannot reach Postgres at 127.0.0.1:1/warehouse" in told
+    assert PASSWORD not in told
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"postgresql://u:{PASSWORD}@127.0.0.1:1/d",
+        f"postgresql://u:{PASSWORD}@nowhere.invalid/d",
+        f"postgresql://u:{PASSWORD}/{PASSWORD}@127.0.0.1:1/d",
+        f"postgresql://u:x@{PASSWORD}@127.0.0.1:1/d",
+        f"postgresql://u:{PASSWORD}%zz{PASSWORD}@127.0.0.1:1/d",
+        f"postgresql://u:{PASSWORD}?{PASSWORD}@127.0.0.1:1/d",
+        f"postgresql://u:{PASSWORD}#{PASSWORD}@127.0.0.1:1/d",
+        f"postgresql://u:{PASSWORD} {PASSWORD}@127.0.0.1:1/d",
+        f"postgresql://u:[{PASSWORD}@127.0.0.1:1/d",
+        f"postgresql://u@127.0.0.1:1/d?passwort={PASSWORD}",
+    ],
+)
+def test_no_message_holds_a_password(url: str) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        connect(url)
+    assert PASSWORD not in str(caught.value)
+    assert "cannot reach Postgres at" in str(caught.value) or "cannot be read" in str(caught.value)
+
+
+def test_messages_that_leave_a_connection_quote_no_row(warehouse_url: str) -> None:
+    def copy(connection: psycopg.Connection) -> None:
+        connection.execute("CREATE TEMP TABLE t (a int CHECK (a > 0), b int UNIQUE, c numeric(3))")
+        with connection.cursor().copy("COPY t FROM STDIN (FORMAT csv)") as stream:
+            stream.write(f"1,{PASSWORD},3\n")
+
+    statements: list[Callable[[psycopg.Connection], Any]] = [
+        copy,
+        lambda connection: connection.execute(f"SELECT '{PASSWORD}'::int"),
+        lambda connection: (
+            connection.execute(f"CREATE TEMP TABLE t (a) AS VALUES ('{PASSWORD}'), ('{PASSWORD}')")
+            and connection.execute("CREATE UNIQUE INDEX ON t (a)")
+        ),
+    ]
+    for statement in statements:
+        with pytest.raises(WarehouseError) as caught, connect(warehouse_url) as connection:
+            statement(connection)
+        assert PASSWORD not in str(caught.value)
+        assert caught.value.__suppress_context__
+
+
+# A full disk.
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Path]:
+    """A file system of 140 MB."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting a small file system takes root")
+    path = Path(tempfile.mkdtemp(prefix="atlas-test-"))
+    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=140m,mode=755", "atlas-test", str(path)]
+    if subprocess.run(mount, capture_output=True, check=False).returncode:
+        path.rmdir()
+        pytest.skip("this machine does not let root mount a small file system")
+    yield path
+    subprocess.run(["/bin/umount", "-l", str(path)], check=True)
+    path.rmdir()
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_tables_as_they_were_and_the_next_run_completes(
+    small_disk: Path, tmp_path: Path
+) -> None:
+    server = EmbeddedPostgres(small_disk)
+    server.start()
+    prepare_embedded(server)
+    url = server.url(WAREHOUSE, OWNER)
+    dataset = things(tmp_path)
+    home = Settings(home=tmp_path)
+
+    def run() -> None:
+        with connect(url) as connection:
+            bronze.load(connection, "things", dataset.source.list(home), batch="test")
+            silver.build(connection, url, dataset, batch="test", hash_key=b"", verify=lambda *_: True)
+
+    def counts() -> tuple:
+        statement = (
+            "SELECT (SELECT count(*) FROM bronze.things), (SELECT count(*) FROM silver.things),"
+            " (SELECT count(*) FROM atlas.files), (SELECT sum(rows) FROM atlas.files)"
+        )
+        with connect(url) as connection:
+            return connection.execute(statement).fetchone() or ()
+
+    try:
+        with connect(url) as connection:
+            prepare_warehouse(connection)
+        run()
+        assert counts() == (3000, 3000, 3, 3000)
+        big = tmp_path / "landing" / "big.csv"
+        with big.open("w") as file:
+            file.write("id,name\n")
+            file.writelines(f"{10_000 + n},{PASSWORD}{'x' * 1000}\n" for n in range(60_000))
+        with pytest.raises(WarehouseError) as caught:
+            run()
+        message = str(caught.value)
+        assert f"{server.socket_dir}:5432/{WAREHOUSE}" in message
+        assert "is full" in message or "lost Postgres" in message
+        assert PASSWORD not in message
+        subprocess.run(["/bin/mount", "-o", "remount,size=900m", str(small_disk)], check=True)
+        server.start()
+        assert counts() == (3000, 3000, 3, 3000)
+        run()
+        assert counts() == (63_000, 63_000, 4, 63_000)
+    finally:
+        server.release()
+
+
+def test_a_file_that_vanished_after_it_was_listed_stops_nothing(make_feed: Any) -> None:
+    feed = make_feed({"id": "integer"}, key=("id",))
+    gone = feed.land("a.csv", "id\n1\n")
+    feed.land("b.csv", "id\n2\n")
+    files = feed.dataset.source.list(feed.settings)
+    gone.unlink()
+    result = bronze.load(feed.connection, "things", files, batch="test")
+    assert [file.status for file in result.files] == ["unavailable", "loaded"]
+    assert feed.ledger("uri, status") == [("b.csv", "loaded")]

@@ -1,0 +1,377 @@
+"""kill -9 in the middle of every phase: nothing half done is seen, and the next run ends with exactly the right rows.
+
+The work is done by a process of its own that says when it has reached the phase, and waits there to be killed.
+"""
+
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from atlas_pipeline.ingest import bronze, silver
+from atlas_pipeline.ingest.dataset import Column, Dataset
+from atlas_pipeline.ingest.source import FileSource, SourceFile
+from atlas_pipeline.settings import Settings
+from atlas_pipeline.warehouse import gold
+from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
+from atlas_pipeline.warehouse.connect import OWNER, connect
+from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+
+pytestmark = pytest.mark.slow
+
+ROWS = 6_000
+STEP = 5_000
+NOTE = "n" * 800
+MODEL = "SELECT value, count(*) AS things, sum(id) AS ids FROM silver.things GROUP BY value"
+LOCKING_MODEL = f"SELECT m.* FROM ({MODEL}) m, (SELECT pg_advisory_lock(4711)) l"
+_STALL_BYTES = 4_500_000
+
+Reached = Callable[[str], None]
+
+
+class Stalling:
+    """A file of which so much is read that a part of it is in the database, and no more."""
+
+    def __init__(self, file: SourceFile, reached: Reached):
+        self.opened, self.reached, self.given = file.open(), reached, 0
+
+    def __enter__(self) -> "Stalling":
+        self.file = self.opened.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.opened.__exit__(*error)
+
+    def read(self, size: int = -1) -> bytes:
+        if self.given > _STALL_BYTES:
+            self.reached("mid COPY of bronze")
+        data = self.file.read(min(size, 600_000) if size > 0 else size)
+        self.given += len(data)
+        return data
+
+
+def work(url: str, home: Path, model: str = MODEL, reached: Reached = lambda phase: None) -> None:
+    """Load, build and model what has landed."""
+
+    def progress(message: str) -> None:
+        for phase in ("typed", "merging"):
+            if phase in message:
+                reached(phase)
+
+    def at(phase: str) -> Callable[[str, str], bool]:
+        return lambda schema, table: reached(phase) is None
+
+    columns = (Column("id", "integer"), Column("value"), Column("note", optional=True))
+    dataset = Dataset("things", FileSource("*.csv"), columns, key=("id",))
+    with connect(url) as connection:
+        files = dataset.source.list(Settings(home=home))
+        files = [replace(f, open=partial(Stalling, f, reached)) if f.name == "2.csv" else f for f in files]
+        bronze.load(connection, "things", files, batch="b")
+        reached("between bronze and silver")
+        verify = at("silver's staging is full")
+        silver.build(connection, url, dataset, batch="b", hash_key=b"", verify=verify, progress=progress)
+        gold.build(connection, "totals", model, batch="b", verify=at("gold's staging is full"), key=["value"])
+
+
+def stop_at(wanted: str) -> Reached:
+    def reached(phase: str) -> None:
+        if phase == wanted:
+            print("reached", flush=True)
+            sys.stdin.read()
+
+    return reached
+
+
+def content(number: int) -> str:
+    """Rows of one file: the first 2,000 keys are those of the file before, and five rows do not fit."""
+    ids = range(number * STEP, number * STEP + ROWS)
+    bad = "".join(f"bad,{number},\n" for _ in range(4)) + f"1,2,3,4,{number}\n"
+    return "id,value,note\n" + "".join(f"{i},v{number},{NOTE}\n" for i in ids) + bad
+
+
+def expected(files: int) -> list[tuple[str, int, int]]:
+    """What gold must say of the first `files` files, the latest row of each key counted."""
+    totals = []
+    for number in range(files):
+        last = number == files - 1
+        ids = range(number * STEP, number * STEP + (ROWS if last else STEP))
+        totals.append((f"v{number}", len(ids), sum(ids)))
+    return totals
+
+
+def land(landing: Path, numbers: range) -> None:
+    landing.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        (landing / f"{number}.csv").write_text(content(number))
+
+
+def check_whole(url: str, bronze_files: int, silver_files: int) -> None:
+    """Every layer holds whole files: what another connection sees, counted by its rows and by its books."""
+    with psycopg.connect(url) as reader:
+        found = reader.execute(MODEL + " ORDER BY value").fetchall()
+        assert found == expected(silver_files)
+        ledger = "SELECT count(*), sum(rows), sum(rejected), count(silver_at) FROM atlas.files WHERE status = 'loaded'"
+        assert reader.execute(ledger).fetchone() == (
+            bronze_files,
+            bronze_files * (ROWS + 4),
+            bronze_files,
+            silver_files,
+        )
+        assert reader.execute("SELECT count(*) FROM bronze.things").fetchone() == (bronze_files * (ROWS + 4),)
+        by_file = "SELECT count(*) FROM bronze.things GROUP BY _atlas_file_id"
+        assert reader.execute(by_file).fetchall() == [(ROWS + 4,)] * bronze_files
+        stages = "SELECT stage, count(*) FROM quarantine.things GROUP BY stage ORDER BY stage"
+        assert reader.execute(stages).fetchall() == [("bronze", bronze_files), ("silver", 4 * silver_files)]
+        assert reader.execute("SELECT count(*) FROM atlas.rejected_lines").fetchone() == (bronze_files,)
+        rows = sum(things for _, things, _ in expected(silver_files))
+        publication = "SELECT rows, quarantined FROM atlas.publications WHERE name = 'things'"
+        ((published, quarantined),) = reader.execute(publication).fetchall()
+        assert published == rows
+        assert quarantined <= 4 * silver_files + bronze_files
+
+
+def check_gold(url: str, files: int) -> None:
+    with psycopg.connect(url) as reader:
+        assert reader.execute("SELECT * FROM gold.totals ORDER BY value").fetchall() == expected(files)
+
+
+def until(condition: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+Drive = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def drive() -> Iterator[Drive]:
+    """Do the work in a process of its own; it stops at `phase`."""
+    started = []
+
+    def start(url: str, home: Path, phase: str = "", model: str = MODEL) -> subprocess.Popen[str]:
+        command = [sys.executable, __file__, url, str(home), phase, model]
+        process = subprocess.Popen(
+            command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+        for stream in (process.stdin, process.stdout, process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+def said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+
+
+# How many of the four files are in bronze and in silver when the process is killed in that phase.
+PHASES = [
+    ("mid COPY of bronze", 2, 1),
+    ("between bronze and silver", 4, 1),
+    ("typed", 4, 1),
+    ("merging", 4, 1),
+    ("silver's staging is full", 4, 1),
+    ("gold's staging is full", 4, 4),
+]
+
+
+def first_run(url: str, home: Path) -> None:
+    """One file is published; three more have landed."""
+    land(home / "landing", range(1))
+    work(url, home)
+    land(home / "landing", range(1, 4))
+
+
+@pytest.mark.parametrize(("phase", "bronze_files", "silver_files"), PHASES)
+def test_killed_in_the_middle(
+    warehouse_url: str, tmp_path: Path, drive: Drive, phase: str, bronze_files: int, silver_files: int
+) -> None:
+    first_run(warehouse_url, tmp_path)
+    process = drive(warehouse_url, tmp_path, phase)
+    assert said(process) == "reached"
+    if phase == "mid COPY of bronze":
+        with psycopg.connect(warehouse_url, autocommit=True) as watcher:
+            statement = "SELECT tuples_processed FROM pg_stat_progress_copy WHERE relid = 'bronze.things'::regclass"
+            until(lambda: (watcher.execute(statement).fetchone() or (0,))[0] > 0)
+    check_whole(warehouse_url, bronze_files, silver_files)
+    kill(process)
+    check_whole(warehouse_url, bronze_files, silver_files)
+    check_gold(warehouse_url, 1)
+    work(warehouse_url, tmp_path)
+    check_whole(warehouse_url, 4, 4)
+    check_gold(warehouse_url, 4)
+    with psycopg.connect(warehouse_url) as reader:
+        assert reader.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'staging'").fetchall() == []
+
+
+def test_killed_inside_the_publishing_transaction(warehouse_url: str, tmp_path: Path, drive: Drive) -> None:
+    first_run(warehouse_url, tmp_path)
+    with psycopg.connect(warehouse_url) as reader, psycopg.connect(warehouse_url, autocommit=True) as watcher:
+        reader.execute("SELECT count(*) FROM silver.things")
+        process = drive(warehouse_url, tmp_path)
+        waits = (
+            "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted"
+            " AND l.relation = 'silver.things'::regclass AND a.query LIKE 'DROP TABLE%'"
+        )
+        until(lambda: watcher.execute(waits).fetchone())
+        kill(process)
+    check_whole(warehouse_url, 4, 1)
+    work(warehouse_url, tmp_path)
+    check_whole(warehouse_url, 4, 4)
+    check_gold(warehouse_url, 4)
+
+
+def test_killed_while_a_gold_model_runs(warehouse_url: str, tmp_path: Path, drive: Drive) -> None:
+    first_run(warehouse_url, tmp_path)
+    with psycopg.connect(warehouse_url, autocommit=True) as holder:
+        holder.execute("SELECT pg_advisory_lock(4711)")
+        process = drive(warehouse_url, tmp_path, model=LOCKING_MODEL)
+        running = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND query LIKE 'CREATE TABLE%'"
+        until(lambda: holder.execute(running).fetchone())
+        kill(process)
+        check_gold(warehouse_url, 1)
+    work(warehouse_url, tmp_path, LOCKING_MODEL)
+    check_whole(warehouse_url, 4, 4)
+    check_gold(warehouse_url, 4)
+
+
+def test_two_processes_do_the_same_work_at_once(warehouse_url: str, tmp_path: Path, drive: Drive) -> None:
+    """Also the very first time, when neither finds a table."""
+    land(tmp_path / "landing", range(3))
+    for files in (3, 4):
+        land(tmp_path / "landing", range(3, files))
+        processes = [drive(warehouse_url, tmp_path) for _ in range(2)]
+        assert [said(process) for process in processes] == ["done"] * 2
+        check_whole(warehouse_url, files, files)
+        check_gold(warehouse_url, files)
+
+
+def test_one_is_killed_while_the_other_waits_for_it(warehouse_url: str, tmp_path: Path, drive: Drive) -> None:
+    first_run(warehouse_url, tmp_path)
+    killed = drive(warehouse_url, tmp_path, "mid COPY of bronze")
+    assert said(killed) == "reached"
+    other = drive(warehouse_url, tmp_path)
+    with psycopg.connect(warehouse_url, autocommit=True) as watcher:
+        until(lambda: watcher.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone())
+        kill(killed)
+    assert said(other) == "done"
+    check_whole(warehouse_url, 4, 4)
+    check_gold(warehouse_url, 4)
+
+
+# The server is killed too.
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedPostgres]:
+    home = Path(tempfile.mkdtemp(prefix="atlas-test-"))
+    server = EmbeddedPostgres(home)
+    server.start()
+    prepare_embedded(server)
+    yield server
+    server.release()
+    shutil.rmtree(home)
+
+
+def kill_server(server: EmbeddedPostgres) -> None:
+    data = str((server.home / "postgres" / "data").resolve())
+
+    def alive() -> list[psutil.Process]:
+        return [
+            process
+            for process in psutil.process_iter(["name", "cwd"])
+            if process.info["name"] == "postgres" and process.info["cwd"] == data
+        ]
+
+    assert alive()
+    while processes := alive():
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=1)
+
+
+@pytest.mark.parametrize(
+    ("phase", "bronze_files", "silver_files", "at_once"),
+    [(*PHASES[0], True), (*PHASES[2], True), (*PHASES[2], False), (*PHASES[4], True)],
+)
+def test_server_killed_in_the_middle(
+    server: EmbeddedPostgres,
+    tmp_path: Path,
+    drive: Drive,
+    phase: str,
+    bronze_files: int,
+    silver_files: int,
+    at_once: bool,
+) -> None:
+    """Together with the process that did the work, or alone."""
+    server.start()
+    name = f"w{secrets.token_hex(6)}"
+    with connect(server.url(SUPERUSER, SUPERUSER), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
+    url = server.url(name, OWNER)
+    with connect(url) as connection:
+        prepare_warehouse(connection)
+    first_run(url, tmp_path)
+    process = drive(url, tmp_path, phase)
+    assert said(process) == "reached"
+    if at_once:
+        process.kill()
+    kill_server(server)
+    if not at_once:
+        # It goes on, finds the server gone, and says so.
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode != 0
+        assert f"WarehouseError: lost Postgres at {server.socket_dir}:5432/{name}" in errors
+    server.start()
+    check_whole(url, bronze_files, silver_files)
+    work(url, tmp_path)
+    check_whole(url, 4, 4)
+    check_gold(url, 4)
+
+
+def test_gold_after_a_failed_run_is_the_old_table(warehouse_url: str, tmp_path: Path) -> None:
+    first_run(warehouse_url, tmp_path)
+    with connect(warehouse_url) as connection:
+        with pytest.raises(gold.ModelFailed, match=r'gold\.totals: column "nothing" does not exist'):
+            gold.build(connection, "totals", "SELECT nothing FROM silver.things", batch="b", verify=lambda *_: True)
+        with pytest.raises(gold.ModelFailed, match="fails its contract"):
+            gold.build(connection, "totals", "SELECT 1 AS n", batch="b", verify=lambda *_: False)
+        bad = "SELECT note::int AS n FROM silver.things"
+        with pytest.raises(gold.ModelFailed, match="refused a value") as caught:
+            gold.build(connection, "totals", bad, batch="b", verify=lambda *_: True)
+        assert NOTE not in str(caught.value)
+        check_gold(warehouse_url, 1)
+        percent = "SELECT value, '100% {} {x} %s; --' AS \"a %s {} ; col\" FROM silver.things LIMIT 1 -- end; "
+        gold.build(connection, "totals", percent, batch="b", verify=lambda *_: True)
+        assert connection.execute("SELECT * FROM gold.totals").fetchall() == [("v0", "100% {} {x} %s; --")]
+
+
+if __name__ == "__main__":
+    work(sys.argv[1], Path(sys.argv[2]), sys.argv[4], stop_at(sys.argv[3]))
+    print("done", flush=True)
