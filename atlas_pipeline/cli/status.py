@@ -10,7 +10,8 @@ import psycopg
 from atlas_pipeline.cli.output import failures_as_messages, print_json, print_table, progress
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
-from atlas_pipeline.warehouse.connect import WarehouseError, connect, dagster_url, warehouse_url
+from atlas_pipeline.warehouse.connect import WarehouseError, connect
+from atlas_pipeline.warehouse.location import dagster_url, warehouse_url
 
 _TABLES = """
 SELECT 'bronze' AS layer, dataset AS name, sum(rows)::bigint, sum(rejected)::bigint, max(loaded_at)

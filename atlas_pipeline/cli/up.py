@@ -21,7 +21,7 @@ import psutil
 from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, progress
 from atlas_pipeline.settings import PROJECT_ROOT, Settings, load_settings
-from atlas_pipeline.warehouse.connect import dagster_url, warehouse_url
+from atlas_pipeline.warehouse.location import dagster_url, warehouse_url
 
 _START_SECONDS = 120
 _STOP_SECONDS = 30

@@ -64,9 +64,10 @@ def bronze_asset(
                     batch=context.run.run_id,
                     delimiter=dataset.delimiter,
                     settle_seconds=settings.settle_seconds,
+                    lock_seconds=settings.lock_timeout_seconds,
                     progress=progress_log(context),
                 )
-        except (SourceError, ServiceUnavailable, SettingsError) as error:
+        except (SourceError, ServiceUnavailable, SettingsError, TableBusy) as error:
             raise dg.Failure(str(error), allow_retries=isinstance(error, ServiceUnavailable)) from None
         loaded = result.loaded
         metadata: dict[str, Any] = {

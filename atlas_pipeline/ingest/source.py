@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, TypeVar, cast
 import psycopg
 from psycopg import sql
 
-from atlas_pipeline.ingest.outside import CONNECT_SECONDS, READ_SECONDS, ServiceUnavailable, call
+from atlas_pipeline.ingest.outside import CONNECT_SECONDS, FAILURES, READ_SECONDS, ServiceUnavailable, call
 from atlas_pipeline.settings import Settings, source_database_url
 
 T = TypeVar("T")
@@ -275,8 +275,14 @@ def _s3_object(client: Any, bucket: str, key: str, etag: str, size: int) -> Iter
         stream.close()
 
 
+_POOR_BYTES = 1 << 20
+
+
 class _S3Stream:
-    """The object as it was listed. Where the connection breaks, it is read on from there by another one."""
+    """The object as it was listed. Where the connection breaks, it is read on from there by another one.
+
+    That goes on for as long as connections bring something: after several that broke within a megabyte it ends.
+    """
 
     def __init__(self, client: Any, bucket: str, key: str, etag: str, size: int):
         self._client = client
@@ -285,6 +291,8 @@ class _S3Stream:
         self._etag = etag
         self._size = size
         self._place = 0
+        self._opened_at = 0
+        self._poor = 0
         self._body: Any = None
 
     def read(self, size: int = -1) -> bytes:
@@ -298,11 +306,16 @@ class _S3Stream:
         if self._body is None:
             wanted = {"Range": f"bytes={self._place}-"} if self._place else {}
             response = self._client.get_object(Bucket=self._bucket, Key=self._key, IfMatch=self._etag, **wanted)
-            self._body = response["Body"]
+            self._body, self._opened_at = response["Body"], self._place
         try:
             return bytes(self._body.read(size))
         except Exception:
             self.close()
+            self._poor = self._poor + 1 if self._place - self._opened_at < _POOR_BYTES else 0
+            if self._poor >= FAILURES:
+                raise ServiceUnavailable(
+                    f"s3://{self._bucket}/{self._key}: the connection broke {self._poor} times in a row"
+                ) from None
             raise
 
     def readable(self) -> bool:
@@ -330,7 +343,7 @@ def _s3_call(bucket: str, key: str, action: Callable[[], T]) -> T:
             hint = _S3_HINTS.get(code, "check its name, the region and credentials")
             raise SourceError(f"{what} cannot be {verb} ({code}): {hint}") from None
 
-    transient = (_Busy, boto.HTTPClientError, boto.IncompleteReadError)
+    transient = (_Busy, boto.ConnectionError, boto.HTTPClientError, boto.IncompleteReadError)
     try:
         return call(f"s3://{bucket}", answered, transient)
     except (boto.NoCredentialsError, boto.PartialCredentialsError):

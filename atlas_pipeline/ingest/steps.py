@@ -8,6 +8,7 @@ Only what no regular expression settles is left to Python.
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,13 +16,19 @@ import pyarrow.compute as pc
 Step = Callable[[pa.Array], tuple[pa.Array, pa.Array]]
 Parsed = tuple[str | None, int]
 
-GOOD, WRONG, RANGE = (pa.scalar(code, pa.int8()) for code in range(3))
+GOOD, WRONG, RANGE = range(3)
 NO_TYPE: Parsed = (None, 1)
 NO_ROOM: Parsed = (None, 2)
 
 
+@cache
+def verdict(code: int) -> pa.Int8Scalar:
+    """GOOD, WRONG or RANGE as Arrow compares it; made when first asked for, since that imports pandas."""
+    return pa.scalar(code, pa.int8())
+
+
 def keep(values: pa.Array) -> tuple[pa.Array, pa.Array]:
-    return values, pa.repeat(GOOD, len(values))
+    return values, pa.repeat(verdict(GOOD), len(values))
 
 
 def rewrite(pattern: str, replacement: str) -> Step:
@@ -59,6 +66,6 @@ def each(parse: Callable[[str], Parsed]) -> Step:
         parsed = [parse(text) for text in coded.dictionary.to_pylist()]
         texts = pa.array([text for text, _ in parsed], pa.string()).take(coded.indices)
         codes = pa.array([code for _, code in parsed], pa.int8()).take(coded.indices)
-        return texts, pc.fill_null(codes, GOOD)
+        return texts, pc.fill_null(codes, verdict(GOOD))
 
     return step

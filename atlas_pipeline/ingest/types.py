@@ -27,6 +27,7 @@ from atlas_pipeline.ingest.steps import (
     match,
     rewrite,
     then,
+    verdict,
 )
 
 ColumnType = Literal["text", "integer", "decimal", "float", "boolean", "date", "timestamp", "time", "uuid", "json"]
@@ -105,7 +106,7 @@ def cast(
         if gone.true_count:
             column = pc.if_else(gone, pa.scalar(None, pa.string()), column)
     texts, codes = step(column)
-    return Cast(texts, pc.equal(codes, WRONG), pc.equal(codes, RANGE))
+    return Cast(texts, pc.equal(codes, verdict(WRONG)), pc.equal(codes, verdict(RANGE)))
 
 
 def _strings(values: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -11,7 +11,7 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.warehouse.connect import dagster_url
+from atlas_pipeline.warehouse.location import dagster_url
 
 
 class AtlasDagsterStorage(DagsterPostgresStorage):

@@ -11,7 +11,8 @@ import psycopg
 
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
-from atlas_pipeline.warehouse.connect import connect, warehouse_url
+from atlas_pipeline.warehouse.connect import connect
+from atlas_pipeline.warehouse.location import warehouse_url
 
 _prepared: set[str] = set()
 

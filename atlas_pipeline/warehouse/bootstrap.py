@@ -2,8 +2,8 @@
 
 Belongs here: idempotent set-up and its versions. Does not belong here: the tables of datasets (`ingest/`, `gold.py`).
 Roles: `atlas_owner` (the pipeline), `atlas_analyst` (reads silver and gold), `atlas_backup` (reads everything),
-`atlas_monitor` (reads statistics and Atlas's own tables). On a server of the user's own, a role that may not create
-roles gets a warning instead, and the tables work without them.
+`atlas_monitor` (reads statistics, the ledger and the publications). On a server of the user's own, a role that may not
+create roles gets a warning instead, and the tables work without them.
 """
 
 from importlib import resources
@@ -95,4 +95,6 @@ def _grant(connection: psycopg.Connection) -> None:
         grant = sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA {} TO {}")
         connection.execute(grant.format(sql.Identifier(layer), sql.Identifier(ANALYST)))
     connection.execute(usage.format(sql.Identifier("atlas"), sql.Identifier(MONITOR)))
-    connection.execute(sql.SQL("GRANT SELECT ON ALL TABLES IN SCHEMA atlas TO {}").format(sql.Identifier(MONITOR)))
+    # Not on rejected_lines, which holds what was rejected as it was.
+    grant = sql.SQL("GRANT SELECT ON atlas.files, atlas.publications, atlas.setup TO {}")
+    connection.execute(grant.format(sql.Identifier(MONITOR)))

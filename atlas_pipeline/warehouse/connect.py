@@ -1,17 +1,14 @@
-"""Where the databases are and how to reach them: embedded by default, a server of the user's own by setting.
+"""Connections to Postgres: retried while it is away, refused when it is too old, and quiet about data when they fail.
 
-Belongs here: connection strings and connections. Does not belong here: what is inside (`bootstrap.py`).
+Belongs here: opening a connection and what its errors say. Does not belong here: where the databases are
+(`location.py`) and what is inside (`bootstrap.py`).
 """
 
 from types import TracebackType
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg import conninfo
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_exponential_jitter
-
-from atlas_pipeline.settings import Settings
-from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
 
 WAREHOUSE = "atlas"
 DAGSTER = "dagster"
@@ -49,33 +46,6 @@ class Connection(psycopg.Connection):
             raise WarehouseError(f"Postgres at {where(self.url)} refused a value ({type(error).__name__})") from None
         if (error.diag.context or "").startswith("COPY"):
             raise WarehouseError(f"Postgres at {where(self.url)}: {error.diag.message_primary}") from None
-
-
-def warehouse_url(settings: Settings) -> str:
-    """libpq URL of the warehouse, after starting the embedded server when that is what holds it."""
-    if settings.database_url:
-        return settings.database_url.get_secret_value()
-    return _embedded(settings).url(WAREHOUSE, OWNER)
-
-
-def dagster_url(settings: Settings) -> str:
-    """SQLAlchemy URL of Dagster's database, naming the psycopg2 driver that dagster-postgres needs."""
-    if settings.dagster_database_url:
-        url = settings.dagster_database_url.get_secret_value()
-    else:
-        url = _embedded(settings).url(DAGSTER, OWNER)
-    return urlunsplit(urlsplit(url)._replace(scheme="postgresql+psycopg2"))
-
-
-def _embedded(settings: Settings) -> EmbeddedPostgres:
-    from atlas_pipeline.warehouse.bootstrap import prepare_embedded
-
-    home = settings.home_path
-    fresh = home not in EmbeddedPostgres._held
-    server = EmbeddedPostgres.running(home)
-    if fresh:
-        prepare_embedded(server)
-    return server
 
 
 def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection:

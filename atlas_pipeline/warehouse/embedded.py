@@ -127,6 +127,8 @@ class EmbeddedPostgres:
             else:
                 if self._postmaster():
                     self._run("pg_ctl", "-D", ".", "-m", "fast", "-w", "-t", "60", "stop", cwd=self.data)
+                    with suppress(OSError):
+                        self.socket_dir.rmdir()
             finally:
                 self._held.pop(self.home, None)
                 self._lease.close()

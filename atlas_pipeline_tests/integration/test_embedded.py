@@ -25,7 +25,8 @@ HOLDER = """
 import sys
 from pathlib import Path
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.warehouse.connect import connect, warehouse_url
+from atlas_pipeline.warehouse.connect import connect
+from atlas_pipeline.warehouse.location import warehouse_url
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
 with connect(warehouse_url(load_settings())) as connection:
     prepare_warehouse(connection)

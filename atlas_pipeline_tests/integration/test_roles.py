@@ -27,7 +27,7 @@ TABLES = {
 }
 READABLE = {
     ANALYST: {"silver", "gold"},
-    MONITOR: {"ledger", "rejected lines", "publications", "setup"},
+    MONITOR: {"ledger", "publications", "setup"},
     BACKUP: set(TABLES),
     OWNER: set(TABLES),
 }

@@ -74,7 +74,12 @@ def server() -> Iterator[int]:
         "-s3",
         f"-s3.config={folder}/s3.json",
     ]
-    options += [f"-filer.localSocket={folder}/filer.sock", "-s3.port.iceberg=0", "-master.telemetry=false"]
+    options += [
+        f"-filer.localSocket={folder}/filer.sock",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-master.telemetry=false",
+    ]
     options += ["-volume.max=50", "-master.volumeSizeLimitMB=64"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen([WEED, "server", *options], cwd=folder, stdout=log, stderr=subprocess.STDOUT)
@@ -344,15 +349,20 @@ def test_a_connection_that_breaks_is_read_on_by_another(bucket: Bucket, proxy: P
     assert counts == [(big, big, 0, big - 1)]
 
 
+@pytest.mark.parametrize(
+    ("cut_after", "message"),
+    [(0, "s3://first does not answer (ConnectionClosedError)"), (2_000, "the connection broke 5 times in a row")],
+    ids=["before_the_answer", "soon_after_its_beginning"],
+)
 def test_a_connection_that_stays_broken_loads_nothing_and_the_next_run_all(
-    bucket: Bucket, proxy: Proxy, big: int, make_feed: Any
+    bucket: Bucket, proxy: Proxy, big: int, make_feed: Any, cut_after: int, message: str
 ) -> None:
     feed = make_feed({"id": "integer", "name": "text"}, source=bucket.url("in/*"))
     files = feed.dataset.source.list(feed.settings)
-    proxy.cut_after = 1_000  # the head of an answer, and none of its body's first megabyte
+    proxy.cut_after = cut_after
     (refused,) = bronze.load(feed.connection, "things", files, batch="test").refused
     assert refused.status == "unavailable"
-    assert f"s3://{bucket.name} does not answer" in str(refused.reason)
+    assert message in str(refused.reason)
     assert feed.query("SELECT count(*) FROM bronze.things") == [(0,)]
     assert feed.ledger() == []
     proxy.cut_after = None

@@ -425,7 +425,7 @@ def test_check_tables() -> None:
 
 
 def test_error_survives_pickling() -> None:
-    error = pickle.loads(pickle.dumps(ModelError(PATH, 3, "no")))  # noqa: S301
+    error = pickle.loads(pickle.dumps(ModelError(PATH, 3, "no")))
     assert str(error) == f"{PATH}:3: no"
 
 
@@ -442,8 +442,8 @@ def test_speed() -> None:
     ctes = ["s0 as (select * from silver.wide)"]
     for n in range(1, 6):
         items = ", ".join(f"coalesce(a.{c}, b.{c}) + 1 as {c}" for c in columns)
-        ctes.append(f"s{n} as (select {items} from s{n - 1} a join s{max(0, n - 2)} b on a.c0 = b.c0)")  # noqa: S608
-    sql = f"with {', '.join(ctes)} select * from s5"  # noqa: S608
+        ctes.append(f"s{n} as (select {items} from s{n - 1} a join s{max(0, n - 2)} b on a.c0 = b.c0)")
+    sql = f"with {', '.join(ctes)} select * from s5"
     model(sql)
     start = time.perf_counter()
     found = column_lineage(model(sql), {("silver", "wide"): columns})
