@@ -5,7 +5,7 @@ Belongs here: Dagster's side of a load and of a build: steps, metadata, check re
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -146,7 +146,7 @@ def silver_asset(
                     batch=context.run.run_id,
                     hash_key=hash_key(settings) if any(c.action == "hash" for c in dataset.columns) else b"",
                     verify=checks.verifier(warehouse.url, outcomes),
-                    partitions=context.partition_keys if context.has_partition_key_range else None,
+                    partitions=_partitions(context),
                     lock_seconds=settings.lock_timeout_seconds,
                     progress=progress_log(context),
                 )
@@ -178,9 +178,14 @@ def silver_asset(
     return build_table
 
 
+def _partitions(context: dg.AssetExecutionContext) -> Sequence[str] | None:
+    """The partitions that this run is about, null for a dataset that has none."""
+    return context.partition_keys if context.has_partition_key or context.has_partition_key_range else None
+
+
 def _files(context: dg.AssetExecutionContext, dataset: Dataset, settings: Settings) -> list[SourceFile]:
     """The files of the run's partitions, after giving a file that was just written the time to settle."""
-    keys = context.partition_keys if context.has_partition_key_range else [None]
+    keys: Sequence[str | None] = _partitions(context) or [None]
 
     def listing() -> list[SourceFile]:
         return [file for key in keys for file in dataset.source.list(settings, key)]

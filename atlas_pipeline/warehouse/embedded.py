@@ -198,7 +198,9 @@ class EmbeddedPostgres:
             shutil.rmtree(unfinished, ignore_errors=True)
         building = Path(tempfile.mkdtemp(prefix="data.initialising-", dir=self.data.parent))
         self._give(building)
-        options = ("--encoding=UTF8", "--locale=C.UTF-8", "--auth=peer", "-U", SUPERUSER)
+        # The built-in provider orders text as the C library's C.UTF-8 does, but sorts it about a third faster.
+        locale = ("--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        options = ("--encoding=UTF8", *locale, "--auth=peer", "-U", SUPERUSER)
         self._run("initdb", "-D", building.name, *options, cwd=building.parent)
         (building / "pg_hba.conf").write_text("local all all peer map=atlas\n")
         # Not getpass.getuser(), which believes the variable USER: `peer` asks the kernel.
