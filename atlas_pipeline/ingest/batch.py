@@ -47,21 +47,22 @@ class Batch:
     def __init__(self, rows: pa.Table, lines: pa.Int64Array, rejects: Sequence[Reject] = ()):
         """A batch of a table of string columns, null where the source has no value."""
         self.columns: tuple[str, ...] = tuple(rows.column_names)
-        self.lines: Sequence[int] | pa.Int64Array = lines
+        self.lines = lines
         self.rejects = list(rejects)
         self.rows = rows
+        self._text = b""
 
     @classmethod
-    def of_records(cls, columns: tuple[str, ...], records: list[bytes], lines: Sequence[int]) -> Self:
-        """A batch of records that are minimal CSV already: UTF-8, quoted only where need be, without line end."""
+    def of_lines(cls, columns: tuple[str, ...], text: bytes, lines: pa.Int64Array) -> Self:
+        """A batch of lines that are minimal CSV already: UTF-8, nothing quoted, each ended by a newline."""
         batch = cls.__new__(cls)
-        batch.columns, batch.records, batch.lines, batch.rejects = columns, records, lines, []
+        batch.columns, batch._text, batch.lines, batch.rejects = columns, text, lines, []
         return batch
 
     @cached_property
     def rows(self) -> pa.Table:
         """The rows as string columns, named as the source names them, null where it has no value."""
-        text = b"\n".join(self.records)
+        text = self._text
         types = dict.fromkeys(self.columns, pa.string())
         return arrow_csv.read_csv(
             pa.BufferReader(text),
@@ -75,6 +76,8 @@ class Batch:
     @cached_property
     def records(self) -> list[bytes]:
         """The rows as minimal CSV, comma-separated, without line ends: what is missing is empty, `""` is empty text."""
+        if self._text:
+            return self._text.split(b"\n")[:-1]
         columns = [_as_csv(column.combine_chunks()) for column in self.rows.columns]
         if not columns:
             return []

@@ -19,7 +19,6 @@ from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
 import psycopg
-import pyarrow as pa
 from psycopg import sql
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
@@ -202,8 +201,7 @@ def _prepare(batches: Iterable[Batch], file_id: int) -> Iterator[_Prepared]:
         records = batch.records
         digests = b"".join([hashlib.blake2b(record, digest_size=8).digest() for record in records])
         hashes = digests.hex("\n", 8).encode().split()
-        lines = batch.lines.to_pylist() if isinstance(batch.lines, pa.Int64Array) else batch.lines
-        text = b"".join([line_of % row for row in zip(records, lines, hashes, strict=True)])
+        text = b"".join([line_of % row for row in zip(records, batch.lines.to_pylist(), hashes, strict=True)])
         yield _Prepared(batch.columns, text, len(records), batch.rejects)
 
 

@@ -57,7 +57,7 @@ def read_csv(source: Source, delimiter: str, block_bytes: int) -> Iterator[Batch
         for piece, records, newlines in _pieces(block, layout):
             batch = parser.parse(piece, records, line, newlines)
             line += newlines
-            if batch.rows.num_rows or batch.rejects:
+            if len(batch.lines) or batch.rejects:
                 found = True
                 yield batch
         block = block[layout.size :]
@@ -161,10 +161,12 @@ class _Parser:
             ends = _newlines(block) if ends is None else ends
             faults |= _byte_faults(block, ends)
         if not faults and ends is None:
+            lines = lines_array(np.arange(first_line, first_line + newlines, dtype=np.int64))
+            if self._is_plain(block):
+                return Batch.of_lines(tuple(self._names), block, lines)
             table, wrong = self._rows(block)
             if not wrong and table.num_rows == newlines:
-                lines = np.arange(first_line, first_line + newlines, dtype=np.int64)
-                return Batch(table, lines_array(lines))
+                return Batch(table, lines)
         ends = _newlines(block) if ends is None else ends
         while True:
             starts = _starts(ends)
@@ -188,14 +190,17 @@ class _Parser:
             rejects.append(Reject(int(numbers[i]), *faults[start], self._as_sent(raw)))
         return Batch(table, lines_array(numbers[rows].astype(np.int64)), rejects)
 
-    def _plain_records(self, block: bytes) -> list[bytes] | None:
-        """Return the lines of a block without quotes that are minimal CSV as they stand, None if not all are."""
+    def _is_plain(self, block: bytes) -> bool:
+        """Tell whether the lines of a block are minimal CSV as they stand: no quotes, and fields as the header has."""
         separators = len(self._names) - 1
         if self._dialect.delimiter != "," or not separators or b"\r" in block or b'"' in block:
-            return None
-        records = block.split(b"\n")
-        records.pop()
-        return records if all(record.count(b",") == separators for record in records) else None
+            return False
+        ends = _newlines(block)
+        commas = np.flatnonzero(np.frombuffer(block, np.uint8) == 0x2C)
+        if len(commas) != separators * len(ends):
+            return False
+        of_line = commas.reshape(-1, separators)
+        return bool((of_line[:, -1] < ends).all() and (of_line[1:, 0] > ends[:-1]).all())
 
     def too_long(self, block: bytes, line: int) -> Batch:
         """Return the batch of one reject for a line longer than the bound, whose beginning is `block`."""
