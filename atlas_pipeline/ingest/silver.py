@@ -3,9 +3,10 @@
 Belongs here: from bronze's text to a finished staging table, and its publication. Does not belong here: what a type
 accepts (`types.py`), what an action does (`pii/`), the contract itself (the caller brings `verify`).
 
-Only files that are not in silver yet are read, unless the declaration changed: then all of bronze is. The published
-table is carried over inside Postgres. Of rows with the same key the one with the greatest `latest_by` stays; without
-it, or where it is equal, the one loaded last.
+The first time, and when the declaration changed, all of bronze is read and the table replaced. Otherwise only files
+that are not in silver yet are read, and their rows merged into the table in the publishing transaction; what is audited
+before that is a view of the table as it will be. Of rows with the same key the one with the greatest `latest_by` stays;
+without it, or where it is equal, the one loaded last.
 """
 
 from collections import Counter
@@ -45,7 +46,6 @@ class SilverResult:
 
     read: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
-    accepted: int = 0
     published: int = 0
     quarantined: int = 0
     files: list[str] = field(default_factory=list)
@@ -75,7 +75,9 @@ def build(
     `verify` says no (the staging tables stay for a look); publish.PublishError, publish.TableBusy, psycopg.Error.
     """
     name = dataset.name
-    table, delta, rejects = (publish.staging_name("silver", name, part) for part in ("", "delta", "rejects"))
+    table, winners, delta, rejects = (
+        publish.staging_name("silver", name, part) for part in ("", "winners", "delta", "rejects")
+    )
     with publish.table_lock(connection, "silver", name, lock_seconds):
         definition = dataset.definition(hash_key)
         before = publish.published(connection, "silver", name)
@@ -92,15 +94,18 @@ def build(
             return result
         _check_columns(dataset, files)
         create_quarantine(connection, name)
-        publish.drop_staging(connection, table, delta, rejects)
-        _create(connection, dataset, table, delta, rejects)
+        publish.drop_staging(connection, table, winners, delta, rejects)
+        _create(connection, dataset, table if rebuild else winners, delta, rejects)
         connection.commit()
         progress(f"{name}: typing {sum(file.rows for file in files):,} rows of {len(files)} files")
         _fill_delta(connection, url, dataset, files, delta, rejects, hash_key, result, progress)
         progress(f"{name}: merging")
-        _merge(connection, dataset, table, delta, not rebuild, result)
-        publish.add_key(connection, table, dataset.key)
-        connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(STAGING, table)))
+        if rebuild:
+            _pick_winners(connection, dataset, table, delta, beside_published=False)
+            publish.add_key(connection, table, dataset.key)
+        else:
+            _pick_winners(connection, dataset, winners, delta, beside_published=True)
+            _create_preview(connection, dataset, table, winners)
         connection.commit()
         progress(f"{name}: checking")
         if not verify(STAGING, table):
@@ -110,11 +115,15 @@ def build(
             )
         with connection.transaction():
             _keep_rejects(connection, name, rejects, rebuild)
-            publish.swap(connection, "silver", name)
+            if before is None or rebuild:
+                result.published = _count(connection, table)
+                publish.swap(connection, "silver", name)
+            else:
+                result.published = before.rows + _merge(connection, dataset, winners)
             ledger.mark_silver(connection, [file.file_id for file in files])
             result.quarantined = count_quarantined(connection, name)
             publish.record(connection, "silver", name, result.published, result.quarantined, definition, batch)
-            publish.drop_staging(connection, delta, rejects)
+            publish.drop_staging(connection, table, winners, delta, rejects)
         result.changed = True
     return result
 
@@ -224,49 +233,69 @@ def _copy_rejects(connection: psycopg.Connection, table: str, bad: Sequence[Typi
             copy.write_row((one.file_id, one.line, one.rule, list(one.columns), one.reason))
 
 
-def _merge(
-    connection: psycopg.Connection, dataset: Dataset, table: str, delta: str, carry_over: bool, result: SilverResult
+def _pick_winners(
+    connection: psycopg.Connection, dataset: Dataset, table: str, delta: str, *, beside_published: bool
 ) -> None:
-    """Fill the staging table: the winners of the delta, then what is published and not replaced by them."""
-    staged, new, old = map(sql.Identifier, (STAGING, STAGING, "silver"), (table, delta, dataset.name))
-    columns = sql.SQL(", ").join(map(sql.Identifier, (*(c.name for c in dataset.published_columns), FILE_ID, LINE)))
-    winners: sql.Composable
-    newer: sql.Composable
-    keep: sql.Composable
-    rest: sql.Composable
-    latest = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier(dataset.latest_by))] if dataset.latest_by else []
-    order = sql.SQL(", ").join([*latest, *(sql.SQL("{} DESC").format(sql.Identifier(n)) for n in (FILE_ID, LINE))])
-    key = sql.SQL(", ").join(map(sql.Identifier, dataset.key))
-    connection.execute("SET LOCAL work_mem = '128MB'")
+    """Fill `table` with the row of each key in the delta that stays, if what is published has no later one."""
+    columns, new = _column_list(dataset), sql.Identifier(STAGING, delta)
+    picked: sql.Composable = sql.SQL("SELECT {} FROM {}").format(columns, new)
+    keep: sql.Composable = sql.SQL("")
     if dataset.key:
-        winners = sql.SQL("SELECT DISTINCT ON ({}) {} FROM {} ORDER BY {}, {}").format(key, columns, new, key, order)
-    else:
-        winners = sql.SQL("SELECT {} FROM {}").format(columns, new)
-    if not carry_over:
-        connection.execute(sql.SQL("INSERT INTO {} ({}) {}").format(staged, columns, winners))
-    else:
-        same = sql.SQL(" AND ").join(sql.SQL("o.{0} = w.{0}").format(sql.Identifier(name)) for name in dataset.key)
+        latest = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier(dataset.latest_by))] if dataset.latest_by else []
+        order = sql.SQL(", ").join([*latest, *(sql.SQL("{} DESC").format(sql.Identifier(n)) for n in (FILE_ID, LINE))])
+        key = sql.SQL(", ").join(map(sql.Identifier, dataset.key))
+        pick = sql.SQL("SELECT DISTINCT ON ({}) {} FROM {} ORDER BY {}, {}")
+        picked = pick.format(key, columns, new, key, order)
+    if dataset.key and beside_published:
         # Partitions are built in any order, so what is published may have been loaded after what is new.
-        newer = sql.SQL("(o.{0}, o.{1}) > (w.{0}, w.{1})").format(sql.Identifier(FILE_ID), sql.Identifier(LINE))
+        later: sql.Composable = sql.SQL("(o.{0}, o.{1}) > (w.{0}, w.{1})").format(*map(sql.Identifier, (FILE_ID, LINE)))
         if dataset.latest_by:
-            newer = sql.SQL(
+            later = sql.SQL(
                 "(o.{0} > w.{0} OR (w.{0} IS NULL AND o.{0} IS NOT NULL) OR (o.{0} IS NOT DISTINCT FROM w.{0} AND {1}))"
-            ).format(sql.Identifier(dataset.latest_by), newer)
-        if dataset.key:
-            keep = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} o WHERE {} AND {})").format(old, same, newer)
-            rest = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} w WHERE {})").format(staged, same)
-        else:
-            keep = rest = sql.SQL("")
-        connection.execute(sql.SQL("ANALYZE {}").format(new))
-        add = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ({}) w{}")
-        connection.execute(add.format(staged, columns, columns, winners, keep))
-        connection.execute(sql.SQL("ANALYZE {}").format(staged))
-        carry = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} o{}")
-        connection.execute(carry.format(staged, columns, columns, old, rest))
-    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(staged)).fetchone()
-    result.published = int(row[0]) if row else 0
-    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(new)).fetchone()
-    result.accepted = int(row[0]) if row else 0
+            ).format(sql.Identifier(dataset.latest_by), later)
+        old = sql.Identifier("silver", dataset.name)
+        keep = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} o WHERE {} AND {})").format(old, _same_key(dataset), later)
+    connection.execute("SET LOCAL work_mem = '128MB'")
+    connection.execute(sql.SQL("ANALYZE {}").format(new))
+    add = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ({}) w{}")
+    connection.execute(add.format(sql.Identifier(STAGING, table), columns, columns, picked, keep))
+    connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(STAGING, table)))
+
+
+def _create_preview(connection: psycopg.Connection, dataset: Dataset, view: str, winners: str) -> None:
+    """The table as it will be: what is published and not replaced, and the winners."""
+    columns, new, old = _column_list(dataset), sql.Identifier(STAGING, winners), sql.Identifier("silver", dataset.name)
+    stays: sql.Composable = sql.SQL("")
+    if dataset.key:
+        stays = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} w WHERE {})").format(new, _same_key(dataset))
+    statement = sql.SQL("CREATE VIEW {} AS SELECT {} FROM {} o{} UNION ALL SELECT {} FROM {}")
+    place = sql.Identifier(STAGING, view)
+    connection.execute(statement.format(place, columns, old, stays, columns, new))
+
+
+def _merge(connection: psycopg.Connection, dataset: Dataset, winners: str) -> int:
+    """Put the winners into the published table, in the transaction that publishes. Returns by how much it grew."""
+    columns, new, old = _column_list(dataset), sql.Identifier(STAGING, winners), sql.Identifier("silver", dataset.name)
+    replaced = 0
+    if dataset.key:
+        statement = sql.SQL("DELETE FROM {} o USING {} w WHERE {}").format(old, new, _same_key(dataset))
+        replaced = connection.execute(statement).rowcount
+    insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(old, columns, columns, new)
+    return connection.execute(insert).rowcount - replaced
+
+
+def _column_list(dataset: Dataset) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, (*(c.name for c in dataset.published_columns), FILE_ID, LINE)))
+
+
+def _same_key(dataset: Dataset) -> sql.Composed:
+    """The condition that rows `o` and `w` have the same key."""
+    return sql.SQL(" AND ").join(sql.SQL("o.{0} = w.{0}").format(sql.Identifier(name)) for name in dataset.key)
+
+
+def _count(connection: psycopg.Connection, table: str) -> int:
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(STAGING, table))).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _keep_rejects(connection: psycopg.Connection, dataset: str, rejects: str, rebuild: bool) -> None:

@@ -157,7 +157,12 @@ def record(
     )
 
 
-def drop_staging(connection: psycopg.Connection, *tables: str) -> None:
-    """Remove what an earlier, ended run left in staging."""
-    for table in tables:
-        connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(STAGING, table)))
+def drop_staging(connection: psycopg.Connection, *names: str) -> None:
+    """Remove tables and views from staging, in this order, if they are there."""
+    for name in names:
+        place = sql.Identifier(STAGING, name)
+        kind = "SELECT relkind = 'v' FROM pg_class WHERE oid = to_regclass(%s)"
+        row = connection.execute(kind, [place.as_string(connection)]).fetchone()
+        if row:
+            drop = "DROP VIEW {}" if row[0] else "DROP TABLE {}"
+            connection.execute(sql.SQL(drop).format(place))

@@ -43,6 +43,11 @@ class Feed:
         self.load()
         return self.build()
 
+    def outdate(self) -> None:
+        """Make the next build one of all rows, as a changed declaration does."""
+        self.connection.execute("UPDATE atlas.publications SET definition = 'another' WHERE layer = 'silver'")
+        self.connection.commit()
+
     def rows(self, layer: str = "silver", columns: Iterable[str] = ()) -> list[tuple]:
         """The table's rows without lineage, in a fixed order."""
         names = list(columns) or [

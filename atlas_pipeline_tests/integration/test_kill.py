@@ -226,17 +226,25 @@ def test_killed_in_the_middle(
     check_whole(warehouse_url, 4, 4)
     check_gold(warehouse_url, 4)
     with psycopg.connect(warehouse_url) as reader:
-        assert reader.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'staging'").fetchall() == []
+        assert reader.execute("SELECT FROM pg_class WHERE relnamespace = 'staging'::regnamespace").fetchall() == []
 
 
-def test_killed_inside_the_publishing_transaction(warehouse_url: str, tmp_path: Path, drive: Drive) -> None:
+@pytest.mark.parametrize("waiting", ["DELETE FROM", "DROP TABLE"])
+def test_killed_inside_the_publishing_transaction(
+    warehouse_url: str, tmp_path: Path, drive: Drive, waiting: str
+) -> None:
+    """Of a merge, which waits for whoever locks the table against writing; of a rebuild, which waits for readers."""
     first_run(warehouse_url, tmp_path)
     with psycopg.connect(warehouse_url) as reader, psycopg.connect(warehouse_url, autocommit=True) as watcher:
-        reader.execute("SELECT count(*) FROM silver.things")
+        if waiting == "DROP TABLE":
+            watcher.execute("UPDATE atlas.publications SET definition = 'another' WHERE layer = 'silver'")
+            reader.execute("SELECT count(*) FROM silver.things")
+        else:
+            reader.execute("LOCK TABLE silver.things IN SHARE MODE")
         process = drive(warehouse_url, tmp_path)
         waits = (
             "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted"
-            " AND l.relation = 'silver.things'::regclass AND a.query LIKE 'DROP TABLE%'"
+            f" AND l.relation = 'silver.things'::regclass AND a.query LIKE '{waiting}%'"
         )
         until(lambda: watcher.execute(waits).fetchone())
         kill(process)

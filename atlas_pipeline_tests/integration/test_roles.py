@@ -130,7 +130,7 @@ def test_the_backup_role_is_enough_for_pg_dump(filled: Any, tmp_path: Path) -> N
     subprocess.run([EmbeddedPostgres.bin() / "pg_dump", "-d", url, "-f", dump], check=True)
     text = dump.read_text()
     for table in TABLES.values():
-        assert f"COPY {table} " in text
+        assert f"COPY {table} " in text or f"CREATE VIEW {table} " in text
 
 
 def test_the_warehouse_is_closed_to_roles_that_were_not_let_in(postgres: EmbeddedPostgres) -> None:
