@@ -3,6 +3,7 @@
 Belongs here: where keys come from. Does not belong here: what they are used for (`actions.py`).
 """
 
+import contextlib
 import os
 import secrets
 
@@ -22,13 +23,10 @@ def hash_key(settings: Settings) -> bytes:
     path = settings.home_path / "keys" / "pii_hash_key"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if not path.exists():
-        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
-        try:
+        with contextlib.suppress(FileExistsError):  # another process was first: its key counts
             os.link(draft, path)
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
+        draft.unlink()
     return path.read_text().strip().encode()
