@@ -86,7 +86,6 @@ class GoldModel(Declared):
             tags=self.tags,
             metadata={"dagster/table_name": f"gold.{name}", "dagster/column_lineage": column_deps},
             check_specs=checks.specs or None,
-            code_version=None,
             retry_policy=RETRY,
             pool=f"gold_{name}",
             automation_condition=dg.AutomationCondition.eager(),

@@ -42,7 +42,7 @@ class AuditFailed(Exception):
 
 @dataclass
 class SilverResult:
-    """What came of a build. All counts are of rows; `seconds` by phase."""
+    """What came of a build. All counts are of rows; `rejected` by rule, of the rows read now."""
 
     read: int = 0
     rejected: dict[str, int] = field(default_factory=dict)

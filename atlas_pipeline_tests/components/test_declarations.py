@@ -5,18 +5,17 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
+from dagster.components.testing import DefsFolderSandbox
 from pydantic import BaseModel
 
 from atlas_pipeline.components import Dataset, GoldModel
 from atlas_pipeline.components.dataset import Column, SourceTable
 from atlas_pipeline.components.declaration import NAME_EXPECTED
-from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import PROJECT_ROOT
 
 DATASET = "type: atlas_pipeline.components.Dataset\n"
@@ -26,38 +25,13 @@ PARTED = DATASET + "attributes:\n  source: a-{partition}.csv\n"
 CONTRACT = "dataset: atlas/atlas/silver/thing\n"
 
 
-@pytest.fixture
-def sandbox() -> Iterator[DefsFolderSandbox]:
-    with create_defs_folder_sandbox() as one:
-        yield one
-
-
 Load = Callable[..., dg.Definitions]
 
 
-@pytest.fixture
-def load(sandbox: DefsFolderSandbox) -> Load:
-    """Load a project that consists of these files."""
-
-    def run(files: dict[str, str]) -> dg.Definitions:
-        for name, text in files.items():
-            path = sandbox.defs_folder_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        with sandbox.build_component_tree() as tree:
-            found = dg.Definitions.merge(
-                tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()})
-            )
-            found.resolve_asset_graph()
-            return found
-
-    return run
-
-
-def complaint(load: Load, files: dict[str, str]) -> str:
+def complaint(load_files: Load, files: dict[str, str]) -> str:
     """What loading says in the end: the innermost cause."""
     with pytest.raises(Exception) as caught:  # noqa: PT011 — Dagster's own wraps ours; the text is what is tested
-        load(files)
+        load_files(files)
     error: BaseException = caught.value
     while error.__cause__ is not None:
         error = error.__cause__
@@ -129,16 +103,18 @@ MISTAKES: dict[str, tuple[str, int, str]] = {
 
 
 @pytest.mark.parametrize(("text", "line", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes_in_a_dataset(load: Load, sandbox: DefsFolderSandbox, text: str, line: int, message: str) -> None:
-    said = complaint(load, {"thing/defs.yaml": text})
+def test_mistakes_in_a_dataset(
+    load_files: Load, sandbox: DefsFolderSandbox, text: str, line: int, message: str
+) -> None:
+    said = complaint(load_files, {"thing/defs.yaml": text})
     path = sandbox.defs_folder_path / "thing" / "defs.yaml"
     assert f"{path}:{line}" in said or f'"{path}", line {line},' in said
     assert message in said
 
 
-def test_a_correct_one_loads(load: Load) -> None:
+def test_a_correct_one_loads(load_files: Load) -> None:
     """What the mistakes were made in is no mistake itself."""
-    found = load(
+    found = load_files(
         {
             "thing/defs.yaml": START + COLUMNS,
             "parted/defs.yaml": PARTED + "  partitions: daily\n  partitions_start: 2024-01-31\n" + COLUMNS,
@@ -148,18 +124,22 @@ def test_a_correct_one_loads(load: Load) -> None:
     assert keys == {"bronze/thing", "silver/thing", "bronze/parted", "silver/parted"}
 
 
-def test_all_mistakes_of_a_file_at_once(load: Load) -> None:
-    said = complaint(load, {"thing/defs.yaml": START + "  kee: id\n  columns:\n    - {name: id, typ: x}\n    - {}\n"})
+def test_all_mistakes_of_a_file_at_once(load_files: Load) -> None:
+    said = complaint(
+        load_files, {"thing/defs.yaml": START + "  kee: id\n  columns:\n    - {name: id, typ: x}\n    - {}\n"}
+    )
     assert [part in said for part in ("'kee'", "'typ'", "'name' is missing")] == [True] * 3
 
 
-def test_two_documents_in_one_file(load: Load, sandbox: DefsFolderSandbox) -> None:
+def test_two_documents_in_one_file(load_files: Load, sandbox: DefsFolderSandbox) -> None:
     files = {"all/defs.yaml": f"{START}  name: a\n{COLUMNS}---\n{START}  name: b\n  key: c\n{COLUMNS}"}
-    assert f"{sandbox.defs_folder_path}/all/defs.yaml:13: key names 'c'" in complaint(load, files)
+    assert f"{sandbox.defs_folder_path}/all/defs.yaml:13: key names 'c'" in complaint(load_files, files)
 
 
-def test_two_datasets_of_one_name(load: Load, sandbox: DefsFolderSandbox) -> None:
-    said = complaint(load, {"a/thing/defs.yaml": START + COLUMNS, "b/defs.yaml": START + "  name: thing\n" + COLUMNS})
+def test_two_datasets_of_one_name(load_files: Load, sandbox: DefsFolderSandbox) -> None:
+    said = complaint(
+        load_files, {"a/thing/defs.yaml": START + COLUMNS, "b/defs.yaml": START + "  name: thing\n" + COLUMNS}
+    )
     top = sandbox.defs_folder_path
     assert said in (
         f"{top}/b/defs.yaml:4: the table silver.thing is declared already, in {top}/a/thing/defs.yaml:2",
@@ -200,14 +180,16 @@ CONTRACT_MISTAKES: dict[str, tuple[str, int, str]] = {
 
 
 @pytest.mark.parametrize(("text", "line", "message"), CONTRACT_MISTAKES.values(), ids=CONTRACT_MISTAKES)
-def test_mistakes_in_a_contract(load: Load, sandbox: DefsFolderSandbox, text: str, line: int, message: str) -> None:
-    said = complaint(load, {"thing/defs.yaml": START + COLUMNS, "thing/contract.yml": text})
+def test_mistakes_in_a_contract(
+    load_files: Load, sandbox: DefsFolderSandbox, text: str, line: int, message: str
+) -> None:
+    said = complaint(load_files, {"thing/defs.yaml": START + COLUMNS, "thing/contract.yml": text})
     assert said.startswith(f"{sandbox.defs_folder_path}/thing/contract.yml:{line}: ")
     assert message in said
 
 
-def test_a_contract_under_another_name_is_not_passed_over(load: Load) -> None:
-    said = complaint(load, {"thing/defs.yaml": START + COLUMNS, "thing/contract.yaml": CONTRACT})
+def test_a_contract_under_another_name_is_not_passed_over(load_files: Load) -> None:
+    said = complaint(load_files, {"thing/defs.yaml": START + COLUMNS, "thing/contract.yaml": CONTRACT})
     assert said.endswith("contract.yaml:1: this name is not read: expected contract.yml")
 
 

@@ -1,14 +1,13 @@
 """Gold models as components: dependencies and columns as the SQL says, mistakes with file and line, many at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
+from dagster.components.testing import DefsFolderSandbox
 
 from atlas_pipeline.components import gold_model
-from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.warehouse.sql_lineage import output_columns
 
 GOLD = "type: atlas_pipeline.components.GoldModel\nattributes:\n  description: What it answers.\n"
@@ -18,17 +17,11 @@ PEOPLE = (
 )
 
 
-@pytest.fixture
-def sandbox() -> Iterator[DefsFolderSandbox]:
-    with create_defs_folder_sandbox() as one:
-        yield one
-
-
 Load = Callable[..., dg.Definitions]
 
 
 @pytest.fixture
-def load(sandbox: DefsFolderSandbox) -> Load:
+def load(load_files: Load) -> Load:
     """Load a project of one dataset and these models, given by their SQL."""
 
     def run(models: dict[str, str], extra: dict[str, str] | None = None) -> dg.Definitions:
@@ -36,16 +29,7 @@ def load(sandbox: DefsFolderSandbox) -> Load:
         for name, statement in models.items():
             files |= {f"gold/{name}/model.sql": statement}
             files.setdefault(f"gold/{name}/defs.yaml", GOLD)
-        for name, text in files.items():
-            path = sandbox.defs_folder_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        with sandbox.build_component_tree() as tree:
-            found = dg.Definitions.merge(
-                tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()})
-            )
-            found.resolve_asset_graph()
-            return found
+        return load_files(files)
 
     return run
 

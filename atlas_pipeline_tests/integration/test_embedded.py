@@ -373,4 +373,5 @@ def test_the_variable_user_does_not_decide_who_may_log_in(
         monkeypatch.setenv(name, "somebody")
     process = hold(empty_home)
     ready(process)
+    assert EmbeddedPostgres(empty_home).is_up(), "the holder logged in as the operating system's user"
     end(process)

@@ -64,10 +64,10 @@ def landing(context: dg.ComponentLoadContext) -> dg.Definitions:
                     continue
                 seen += len(files)
                 if partitions is not None:
-                    outside = [file for file in files if not partitions.has_partition_key(file.partition or "")]
-                    if outside:
-                        notes.append(f"{name}: {len(outside)} files are of no partition, {outside[0].name} for one")
-                    files = [file for file in files if file not in outside]
+                    inside = [file for file in files if partitions.has_partition_key(file.partition or "")]
+                    if len(inside) < len(files):
+                        notes.append(f"{name}: {len(files) - len(inside)} files are of no partition")
+                    files = inside
                 known = ledger.known_files(connection, name)
                 new = [file for file in files if file.uri not in known or known[file.uri].version != file.version]
                 ready = [file for file in new if file.settled(settings.settle_seconds)]
