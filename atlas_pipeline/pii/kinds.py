@@ -1,0 +1,74 @@
+"""The kinds of personal data that Atlas knows, and what is done to each when nobody says otherwise.
+
+Belongs here: names, default actions, how a kind is generalised. Does not belong here: how a kind is recognised
+(`cells.py`, `headers.py`, `text.py`). Names are Presidio's where it has one.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Action = Literal["keep", "drop", "redact", "mask", "hash", "encrypt", "generalise"]
+ACTIONS: tuple[Action, ...] = get_args(Action)
+KEYED_ACTIONS: tuple[Action, ...] = ("hash", "encrypt")
+KEY_COLUMN_ACTIONS: tuple[Action, ...] = ("keep", "hash", "encrypt")
+"""The actions under which rows can still be told apart by the column."""
+
+Generaliser = Literal["date", "postcode", "age", "ip", "geo"]
+
+FREE_TEXT = "FREE_TEXT"
+UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind. `personal` is false for what is told apart but needs no protection of its own, such as a URL."""
+
+    name: str
+    action: Action
+    generaliser: Generaliser | None = None
+    personal: bool = True
+
+
+_KINDS = (
+    Kind("PERSON", "redact"),
+    Kind("USERNAME", "hash"),
+    Kind("EMAIL_ADDRESS", "hash"),
+    Kind("PHONE_NUMBER", "mask"),
+    Kind("STREET_ADDRESS", "redact"),
+    Kind("CITY", "redact"),
+    Kind("LOCATION", "redact"),
+    Kind("ZIPCODE", "generalise", "postcode"),
+    Kind("GEO_COORDINATES", "generalise", "geo"),
+    Kind("DATE_OF_BIRTH", "generalise", "date"),
+    Kind("DATE_TIME", "redact", "date"),
+    Kind("AGE", "generalise", "age"),
+    Kind("GENDER", "redact"),
+    Kind("NRP", "redact"),
+    Kind("MARITAL_STATUS", "redact"),
+    Kind("CREDIT_CARD", "mask"),
+    Kind("IBAN_CODE", "mask"),
+    Kind("ACCOUNT_NUMBER", "mask"),
+    Kind("CRYPTO", "hash"),
+    Kind("NATIONAL_ID", "redact"),
+    Kind("US_SSN", "redact"),
+    Kind("UK_NHS", "redact"),
+    Kind("HEALTH_ID", "redact"),
+    Kind("TAX_ID", "redact"),
+    Kind("PASSPORT", "redact"),
+    Kind("DRIVER_LICENSE", "redact"),
+    Kind("VEHICLE_ID", "redact"),
+    Kind("IP_ADDRESS", "generalise", "ip"),
+    Kind("MAC_ADDRESS", "hash"),
+    Kind("DEVICE_ID", "hash"),
+    Kind("SECRET", "redact"),
+    Kind("URL", "keep", personal=False),
+    Kind("ORGANIZATION", "keep", personal=False),
+    Kind(FREE_TEXT, "redact"),
+    Kind(UNKNOWN, "redact"),
+)
+KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of that name; a name of one's own, from a custom recogniser, is personal and redacted."""
+    return KINDS.get(name) or Kind(name, "redact")
