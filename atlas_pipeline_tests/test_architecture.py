@@ -19,7 +19,7 @@ MAY_IMPORT_DAGSTER = {"definitions", "components", "defs", "resources", "cli"}
 DOMAINS = {
     "settings": set(),
     "warehouse": {"settings"},
-    "pii": {"settings"},
+    "pii": {"settings", "warehouse"},
     "quality": set(),
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii"},

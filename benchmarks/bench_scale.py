@@ -23,6 +23,7 @@ import harness
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.source import FileSource
+from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.quality.contract import verify
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import gold
@@ -101,7 +102,7 @@ def build(url: str, name: str, folder: Path, contract: Path) -> dict[str, float]
             if layer == "bronze":
                 bronze.load(connection, name, dataset.source.list(load_settings()), batch="benchmark")
             elif layer == "silver":
-                silver.build(connection, url, dataset, batch="benchmark", hash_key=b"k" * 32, verify=holds)
+                silver.build(connection, url, dataset, batch="benchmark", keys=load_keys(load_settings()), verify=holds)
             else:
                 gold.build(
                     connection,

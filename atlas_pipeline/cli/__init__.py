@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from atlas_pipeline.cli.pii import app as pii
+
 app = typer.Typer(
     name="atlas",
     help="A self-hosted data pipeline on Dagster: landing files to gold tables in Postgres.",
@@ -16,6 +18,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_show_locals=False,
 )
+
+app.add_typer(pii)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 

@@ -7,6 +7,7 @@ loaded and rows typed (`ingest/`), and how a first YAML is written (`scaffold.py
 import datetime as dt
 import re
 import zoneinfo
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import dagster as dg
@@ -19,10 +20,14 @@ from atlas_pipeline.components.dataset_assets import bronze_asset, silver_asset
 from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.scaffold import DatasetScaffolder
 from atlas_pipeline.ingest import dataset as domain
+from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import name_fault
 from atlas_pipeline.ingest.source import PARTITION, FileSource, SourceError, TableSource, s3_place
 from atlas_pipeline.ingest.types import ColumnType, cast
-from atlas_pipeline.pii.actions import KEY_ACTIONS, Action
+from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
+from atlas_pipeline.pii.plan import Policy
+from atlas_pipeline.pii.policy import PolicyError, policy_from
+from atlas_pipeline.settings import load_settings
 
 
 class SourceTable(Described):
@@ -39,17 +44,35 @@ class Column(Described):
     type: ColumnType = Field("text", description="Type in silver.")
     format: str | None = Field(None, description="strptime format of a date, timestamp or time; default ISO 8601.")
     pii: str | None = Field(
-        None, description="Kind of personal data it holds, as Presidio names it: EMAIL_ADDRESS, PERSON, …"
+        None,
+        description="Kind of personal data it holds, such as EMAIL_ADDRESS or FREE_TEXT; `none` when it holds none. "
+        "Default: detected.",
     )
     action: Action | None = Field(
         None,
-        description="What silver does with it: keep, redact, mask, hash or drop. Default: redact when `pii` is set, "
-        "keep otherwise.",
+        description="What silver does with it: keep, drop, redact, mask, hash, encrypt or generalise. "
+        "Default: by the dataset's `pii.actions`, else by the kind.",
+    )
+    key_domain: str | None = Field(
+        None,
+        description="Columns of one domain have equal hashes for equal values, so that they can be joined. "
+        "Default: the kind.",
     )
     optional: bool = Field(False, description="Whether a file may lack the column.")
     null_values: list[str] = Field([], description="Words that mean no value, such as NA.")
     description: str | None = Field(None, description="What the column means; shown in the UI and in Postgres.")
     tags: dict[str, str] = Field({}, description="Tags of the column in the UI.")
+
+
+class PiiPolicy(Described):
+    """What is done with personal data in a dataset, over the defaults of each kind."""
+
+    actions: dict[str, Action] = Field({}, description="Action by kind: `{PERSON: hash}`.")
+    allow: list[str] = Field([], description="Values that are never personal, such as the shop's own address.")
+    deny: list[str] = Field([], description="Words that always are, such as the name of a secret project.")
+    recognizers: str | None = Field(
+        None, description="File of recognisers of one's own, in Presidio's YAML, beside this file."
+    )
 
 
 @scaffold_with(DatasetScaffolder)
@@ -73,6 +96,7 @@ class Dataset(Declared):
         None, description="One partition a day (2024-01-31) or month (2024-01); `source` needs `{partition}`."
     )
     partitions_start: str | None = Field(None, description="First partition; required with `partitions`.")
+    pii: PiiPolicy | None = Field(None, description="What is done with personal data, over the default of each kind.")
     timezone: str = Field("UTC", description="IANA zone of timestamps that carry no offset.")
     delimiter: str | None = Field(None, description="Field separator of CSV files. Default: comma; tab for .tsv.")
     description: str | None = Field(None, description="What the dataset is; shown in the UI.")
@@ -87,7 +111,8 @@ class Dataset(Declared):
     @property
     def published_names(self) -> list[str]:
         """The columns of silver, for gold models to read."""
-        return [column.name for column in self.columns if column.action != "drop"]
+        declared = self.declared()
+        return [column.name for column in declared.planned(decided(declared, {})).published_columns]
 
     def declared(self) -> domain.Dataset:
         """The declaration as plain data. Raises DeclarationError, naming file and line."""
@@ -109,23 +134,13 @@ class Dataset(Declared):
                 if name not in names:
                     raise self.fail(f"{field} names {name!r}, which is no declared column: {', '.join(names)}", field)
         columns = tuple(self._column(index, column) for index, column in enumerate(self.columns))
-        for index, column in enumerate(columns):
-            if column.name in key and column.action not in KEY_ACTIONS:
-                raise self.fail(
-                    f"key column {column.name!r} cannot be {column.action}: rows could no longer be told apart. "
-                    f"Expected {' or '.join(KEY_ACTIONS)}",
-                    "columns",
-                    index,
-                )
-            if column.name == self.latest_by and column.action != "keep":
-                raise self.fail(f"latest_by column {column.name!r} must be kept", "columns", index)
         try:
             zoneinfo.ZoneInfo(self.timezone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
             raise self.fail(f"{self.timezone!r} is no IANA time zone such as Europe/Paris", "timezone") from None
         if self.delimiter is not None and (len(self.delimiter) != 1 or not self.delimiter.isascii()):
             raise self.fail(f"delimiter {self.delimiter!r}: expected one ASCII character", "delimiter")
-        return domain.Dataset(
+        declared = domain.Dataset(
             name=self.table,
             source=self._source(),
             columns=columns,
@@ -133,7 +148,33 @@ class Dataset(Declared):
             latest_by=self.latest_by,
             timezone=self.timezone,
             delimiter=self.delimiter,
+            policy=self._policy(),
         )
+        self._check_order(declared)
+        return declared
+
+    def _check_order(self, declared: domain.Dataset) -> None:
+        """What is declared for key columns and `latest_by` must leave them able to tell rows apart and order them."""
+        plans = decided(declared, {})
+        for index, column in enumerate(declared.columns):
+            action = plans[column.name].action
+            if column.name in declared.key and action not in KEY_COLUMN_ACTIONS:
+                raise self.fail(
+                    f"key column {column.name!r} cannot have the action {action}: rows could no longer be told apart. "
+                    f"Expected {' or '.join(KEY_COLUMN_ACTIONS)}",
+                    "columns",
+                    index,
+                )
+            if column.name == declared.latest_by and action != "keep":
+                raise self.fail(f"latest_by column {column.name!r} must be kept", "columns", index)
+
+    def _policy(self) -> Policy:
+        """The policy of the `pii` section. Raises DeclarationError."""
+        try:
+            policy = policy_from(self.pii.model_dump(exclude_defaults=True) if self.pii else {}, self.folder)
+        except PolicyError as error:
+            raise self.fail(str(error), "pii") from None
+        return replace(policy, rules=replace(policy.rules, model=load_settings().spacy_model))
 
     def partitions_definition(self) -> dg.TimeWindowPartitionsDefinition | None:
         """Dagster's partitions. Raises DeclarationError when start or placeholder is missing or wrong."""
@@ -160,8 +201,7 @@ class Dataset(Declared):
         return kind(start_date=self.partitions_start or "", fmt=format, timezone=self.timezone, end_offset=1)
 
     def _column(self, index: int, column: Column) -> domain.Column:
-        if column.pii is not None and not column.pii.replace("_", "").isalnum():
-            raise self.fail(f"pii {column.pii!r}: expected a name such as EMAIL_ADDRESS", "columns", index, "pii")
+        self._check_pii(index, column)
         if column.format and column.type not in ("date", "timestamp", "time"):
             raise self.fail(f"format is for date, timestamp and time, not {column.type}", "columns", index, "format")
         try:
@@ -173,11 +213,25 @@ class Dataset(Declared):
             type=column.type,
             format=column.format,
             pii=column.pii,
-            action=column.action or ("redact" if column.pii else "keep"),
+            action=column.action,
+            domain=column.key_domain,
             optional=column.optional,
             null_values=tuple(column.null_values),
             description=column.description,
         )
+
+    def _check_pii(self, index: int, column: Column) -> None:
+        kind = column.pii
+        recognizers = self.pii.recognizers if self.pii else None
+        try:
+            policy_from({"recognizers": recognizers, "columns": {column.name: {"pii": kind}}}, self.folder)
+        except PolicyError as error:
+            raise self.fail(str(error), "columns", index, "pii") from None
+        if column.action == "generalise" and (kind is None or kind_of(kind).generaliser is None):
+            able = ", ".join(name for name, one in KINDS.items() if one.generaliser)
+            raise self.fail(
+                f"column {column.name!r}: generalise needs a `pii` that can be generalised: {able}", "columns", index
+            )
 
     def _source(self) -> FileSource | TableSource:
         if isinstance(self.source, SourceTable):

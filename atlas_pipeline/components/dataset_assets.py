@@ -11,12 +11,14 @@ from typing import Any
 import dagster as dg
 
 from atlas_pipeline.components.contract_checks import ContractChecks, failed
+from atlas_pipeline.components.personal_data import leak_result, leak_spec, pii_tags, plan_table
 from atlas_pipeline.components.preview import preview
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.outside import ServiceUnavailable
+from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
 from atlas_pipeline.ingest.source import SourceError, SourceFile
-from atlas_pipeline.pii.keys import KeyMissing, hash_key
+from atlas_pipeline.pii.keys import KeyMissing, load_keys
 from atlas_pipeline.quality.contract import Outcome
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import Settings, SettingsError
@@ -108,11 +110,8 @@ def silver_asset(
     checks: ContractChecks,
 ) -> dg.AssetsDefinition:
     """silver/<name>: typed, one row per key, personal data treated, published only when its contract holds."""
-    schema = _schema(dataset, column_tags)
+    declared = dataset.planned(decided(dataset, {}))
     upstream = dg.AssetKey(["bronze", dataset.name])
-    lineage = dg.TableColumnLineage(
-        {column.name: [dg.TableColumnDep(upstream, column.name)] for column in dataset.published_columns}
-    )
 
     @dg.asset(
         key=checks.asset,
@@ -123,10 +122,10 @@ def silver_asset(
         tags=dict(tags),
         metadata={
             "dagster/table_name": f"silver.{dataset.name}",
-            "dagster/column_schema": schema,
-            "dagster/column_lineage": lineage,
+            "dagster/column_schema": _schema(declared, column_tags),
+            "dagster/column_lineage": _lineage(declared, upstream),
         },
-        check_specs=checks.specs or None,
+        check_specs=[leak_spec(checks.asset), *checks.specs],
         retry_policy=RETRY,
         pool=f"silver_{dataset.name}",
         **shared,
@@ -144,27 +143,34 @@ def silver_asset(
                     warehouse.url,
                     dataset,
                     batch=context.run.run_id,
-                    hash_key=hash_key(settings) if any(c.action == "hash" for c in dataset.columns) else b"",
+                    keys=load_keys(settings),
                     verify=checks.verifier(warehouse.url, outcomes),
                     partitions=_partitions(context),
                     lock_seconds=settings.lock_timeout_seconds,
                     progress=progress_log(context),
                 )
-                sample = preview(connection, dataset)
+                planned = dataset.planned({plan.name: plan for plan in result.plans})
+                sample = preview(connection, planned)
         except silver.AuditFailed as error:
+            yield leak_result(checks.asset, error.result.leaks)
             yield from checks.results(outcomes)
-            raise dg.Failure(f"{error}. Failed: {failed(outcomes)}", allow_retries=False) from None
+            reasons = f" Failed: {failed(outcomes)}" if failed(outcomes) else ""
+            raise dg.Failure(f"{error}.{reasons}", allow_retries=False) from None
+        except PersonalDataDrift as error:
+            yield leak_result(checks.asset, None, str(error))
+            raise dg.Failure(str(error), allow_retries=False) from None
         except (silver.SchemaDrift, PublishError, TableBusy, KeyMissing) as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         metadata: dict[str, Any] = {
             "dagster/row_count": result.published,
-            "dagster/column_schema": schema,
-            "dagster/column_lineage": lineage,
+            "dagster/column_schema": _schema(planned, column_tags),
+            "dagster/column_lineage": _lineage(planned, upstream),
             "rows in": result.read,
             "rows published": result.published,
             "rows quarantined": result.quarantined,
             "rows rejected now": sum(result.rejected.values()),
-            "personal-data columns": sum(1 for column in dataset.columns if column.pii),
+            "personal-data columns": sum(1 for plan in result.plans if plan.personal),
+            "personal-data plan": plan_table(result.plans),
             "source files": result.files[:_FILES_SHOWN],
             "rebuilt": result.rebuilt,
             "seconds": round(time.monotonic() - started, 3),
@@ -173,7 +179,8 @@ def silver_asset(
         metadata |= {f"rejected: {rule}": count for rule, count in sorted(result.rejected.items())}
         if result.undeclared:
             metadata["columns not declared"] = result.undeclared
-        yield dg.MaterializeResult(metadata=metadata, check_results=list(checks.results(outcomes)))
+        results = [leak_result(checks.asset, result.leaks), *checks.results(outcomes)]
+        yield dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return build_table
 
@@ -213,13 +220,23 @@ def progress_log(context: dg.AssetExecutionContext) -> Callable[[str], None]:
 
 
 def _schema(dataset: Dataset, column_tags: Mapping[str, Mapping[str, str]]) -> dg.TableSchema:
-    columns = []
-    for column in dataset.published_columns:
-        tags = dict(column_tags.get(column.name, {}))
-        if column.pii:
-            tags |= {"pii": column.pii, "action": column.action}
-        columns.append(dg.TableColumn(column.name, column.postgres_type, column.description, tags=tags))
-    return dg.TableSchema(columns)
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                column.name,
+                column.postgres_type,
+                column.description,
+                tags=dict(column_tags.get(column.name, {})) | dict(pii_tags(column.plan)),
+            )
+            for column in dataset.published_columns
+        ]
+    )
+
+
+def _lineage(dataset: Dataset, upstream: dg.AssetKey) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage(
+        {column.name: [dg.TableColumnDep(upstream, column.name)] for column in dataset.published_columns}
+    )
 
 
 def _file_table(files: list[bronze.FileResult]) -> dg.TableMetadataValue:

@@ -16,6 +16,9 @@ from atlas_pipeline.components.contract_checks import ContractChecks, failed
 from atlas_pipeline.components.dataset import Dataset
 from atlas_pipeline.components.dataset_assets import RETRY, progress_log
 from atlas_pipeline.components.declaration import Declared, by_table, once
+from atlas_pipeline.components.personal_data import leak_result, leak_spec, pii_tags, plan_table
+from atlas_pipeline.pii.gold_audit import GoldAudit
+from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.quality.contract import Outcome
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.warehouse import gold
@@ -39,6 +42,9 @@ class GoldModel(Declared):
     description: str | None = Field(None, description="What the table answers; shown in the UI.")
     key: str | list[str] = Field(
         [], description="Column or columns that identify a row; they become the table's primary key."
+    )
+    allow_personal_data: list[str] = Field(
+        [], description="Columns that may hold personal data which silver keeps; others made from it are refused."
     )
     owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
     tags: dict[str, str] = Field({}, description="Tags of the asset.")
@@ -67,8 +73,17 @@ class GoldModel(Declared):
         for column in key:
             if column not in columns:
                 raise self.fail(f"key names {column!r}, which the model does not select: {', '.join(columns)}", "key")
+        for index, column in enumerate(self.allow_personal_data):
+            if column not in columns:
+                expected = ", ".join(columns)
+                raise self.fail(
+                    f"allow_personal_data names {column!r}, which the model does not select: {expected}",
+                    "allow_personal_data",
+                    index,
+                )
         checks = ContractChecks(dg.AssetKey(["gold", name]), self.contract, columns)
         deps = [dg.AssetKey([table.schema, table.name]) for table in model.tables]
+        rules = _rules(context)
         column_deps = dg.TableColumnLineage(
             {
                 column: [dg.TableColumnDep(dg.AssetKey([s.schema, s.table]), s.column) for s in sources]
@@ -85,7 +100,7 @@ class GoldModel(Declared):
             owners=self.owners or None,
             tags=self.tags,
             metadata={"dagster/table_name": f"gold.{name}", "dagster/column_lineage": column_deps},
-            check_specs=checks.specs or None,
+            check_specs=[leak_spec(checks.asset), *checks.specs],
             retry_policy=RETRY,
             pool=f"gold_{name}",
             automation_condition=dg.AutomationCondition.eager(),
@@ -95,32 +110,49 @@ class GoldModel(Declared):
         ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
             started = time.monotonic()
             outcomes: list[Outcome] = []
+            settings = warehouse.settings
             try:
                 with warehouse.connect() as connection:
+                    audit = GoldAudit(connection, name, lineage, self.allow_personal_data, rules)
+                    contract = checks.verifier(warehouse.url, outcomes)
+
+                    def verify(schema: str, table: str) -> bool:
+                        held = contract(schema, table)
+                        return audit.passes(schema, table) and held
+
                     result = gold.build(
                         connection,
                         name,
                         model.statement,
                         batch=context.run.run_id,
-                        verify=checks.verifier(warehouse.url, outcomes),
+                        verify=verify,
                         key=key,
-                        lock_seconds=warehouse.settings.lock_timeout_seconds,
+                        record=audit.record,
+                        lock_seconds=settings.lock_timeout_seconds,
                         progress=progress_log(context),
                     )
                     types = gold.column_types(connection, name)
             except (gold.ModelFailed, PublishError, TableBusy) as error:
+                if audit.report:
+                    yield leak_result(checks.asset, audit.report, audit.problem, audit.unmasked)
                 yield from checks.results(outcomes)
-                reasons = f" Failed: {failed(outcomes)}" if outcomes else ""
-                raise dg.Failure(f"{model.path}: {error}{reasons}", allow_retries=False) from None
+                reasons = "; ".join(filter(None, [audit.problem, failed(outcomes)]))
+                raise dg.Failure(
+                    f"{model.path}: {error}" + (f" Failed: {reasons}" if reasons else ""), allow_retries=False
+                ) from None
+            schema = [dg.TableColumn(c, t, tags=dict(pii_tags(audit.plans.get(c)))) for c, t in types.items()]
             metadata: dict[str, Any] = {
                 "dagster/row_count": result.published,
-                "dagster/column_schema": dg.TableSchema([dg.TableColumn(c, t) for c, t in types.items()]),
+                "dagster/column_schema": dg.TableSchema(schema),
                 "dagster/column_lineage": column_deps,
                 "rows published": result.published,
                 "rows before": result.before if result.before is not None else 0,
+                "personal-data columns": sum(1 for plan in audit.plans.values() if plan.personal),
+                "personal-data plan": plan_table(audit.plans.values()),
                 "seconds": round(time.monotonic() - started, 3),
             }
-            yield dg.MaterializeResult(metadata=metadata, check_results=list(checks.results(outcomes)))
+            leaks = leak_result(checks.asset, audit.report, audit.problem, audit.unmasked)
+            yield dg.MaterializeResult(metadata=metadata, check_results=[leaks, *checks.results(outcomes)])
 
         return dg.Definitions(assets=[run_model])
 
@@ -139,3 +171,15 @@ def _catalog(context: dg.ComponentLoadContext) -> Catalog:
         return catalog
 
     return once(context.component_tree, "catalog", collect)
+
+
+def _rules(context: dg.ComponentLoadContext) -> Rules:
+    """What the project's datasets allow and deny, which holds where their columns go."""
+
+    def collect() -> Rules:
+        rules = [dataset.declared().policy.rules for dataset in by_table(context, Dataset, "silver").values()]
+        return Rules(
+            allow=frozenset().union(*(one.allow for one in rules)), deny=frozenset().union(*(one.deny for one in rules))
+        )
+
+    return once(context.component_tree, "rules", collect)

@@ -14,7 +14,11 @@ _WIDTH = 60
 
 def preview(connection: psycopg.Connection, dataset: Dataset) -> str:
     """Up to five rows as a Markdown table. A column of personal data that silver keeps is shown as dots."""
-    columns = [column for column in dataset.published_columns if not (column.pii and column.action == "keep")]
+    columns = [
+        column
+        for column in dataset.published_columns
+        if not (column.treatment == "keep" and column.plan and column.plan.personal)
+    ]
     hidden = [column.name for column in dataset.published_columns if column not in columns]
     if not columns:
         return "All columns hold personal data that silver keeps: nothing to show."

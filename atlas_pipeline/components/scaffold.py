@@ -8,7 +8,7 @@ import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,11 @@ from atlas_pipeline.settings import Settings, SettingsError, load_settings
 if TYPE_CHECKING:
     from atlas_pipeline.ingest.batch import Batch
     from atlas_pipeline.ingest.infer import Inference
+    from atlas_pipeline.pii.plan import ColumnPlan
 
 _SAMPLE_ROWS = 1_000_000
+_PERSONAL_SAMPLE = 20_000
+_SAMPLE_A_BATCH = 5_000
 _PARTITION_FORMATS = {"daily": "%Y-%m-%d", "monthly": "%Y-%m"}
 _TEMPLATE_MARKS = ("{{", "{%", "{#")  # Dagster evaluates these in defs.yaml
 _UNCHECKABLE = ("${", '"')  # in a name or value: Soda evaluates the first, and takes the second for the end of a name
@@ -94,6 +97,7 @@ class _Rows:
         self.files = files
         self.rejected = 0
         self.empty = 0
+        self.sample: dict[str, list[str | None]] = {}
 
     def __iter__(self) -> Iterator["Batch"]:
         from atlas_pipeline.ingest.batch import FileRefused
@@ -104,6 +108,7 @@ class _Rows:
                 with file.open() as stream:
                     for batch in read(stream, file.name):
                         self.rejected += len(batch.rejects)
+                        self._take(batch)
                         yield batch
             except FileRefused as refusal:
                 if refusal.rule not in ("empty", "header_only"):
@@ -111,6 +116,14 @@ class _Rows:
                 self.empty += 1
             except OSError as error:
                 raise ScaffoldError(f"{file.uri} cannot be read: {error.strerror or error}") from None
+
+    def _take(self, batch: "Batch") -> None:
+        """Add some of the rows to the sample in which personal data is looked for."""
+        for name in batch.rows.column_names:
+            taken = self.sample.setdefault(name, [])
+            room = min(_SAMPLE_A_BATCH, _PERSONAL_SAMPLE - len(taken))
+            if room > 0:
+                taken += batch.rows[name].slice(0, room).to_pylist()
 
 
 def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str, str], list[str]]:
@@ -146,11 +159,25 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
         guess = replace(guess, key=None, latest_by=guess_latest_by(guess.columns))
     keys = keys or ([guess.key] if guess.key else [])
     complete = guess.rows < _SAMPLE_ROWS
+    plans = _plans(name, pattern, guess, keys, rows)
     written = {
-        "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions),
-        "contract.yml": _contract(name, guess, keys, complete),
+        "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans),
+        "contract.yml": _contract(name, guess, keys, complete, plans),
     }
-    return written, _notes(request.target_path, guess, keys, rows, partitions, complete)
+    return written, _notes(request.target_path, guess, keys, rows, partitions, complete, plans)
+
+
+def _plans(name: str, pattern: str, guess: "Inference", keys: list[str], rows: _Rows) -> dict[str, "ColumnPlan"]:
+    """The plan of each column that holds personal data, or may."""
+    from atlas_pipeline.ingest.dataset import Column, Dataset
+    from atlas_pipeline.ingest.planning import decided
+    from atlas_pipeline.pii.profile import profile
+
+    columns = tuple(Column(column.name, action=None) for column in guess.columns)
+    latest_by = guess.latest_by if keys else None
+    dataset = Dataset(name, FileSource(pattern), columns, key=tuple(keys), latest_by=latest_by)
+    profiles = {one.name: one for one in profile({c.name: rows.sample.get(c.name, []) for c in columns})}
+    return {name: one for name, one in decided(dataset, profiles).items() if one.personal}
 
 
 def _check_name(request: ScaffoldRequest[DatasetScaffoldParams], name: str) -> None:
@@ -211,7 +238,14 @@ def _is_date(text: str, format: str) -> bool:
         return False
 
 
-def _defs(type_name: str, pattern: str, guess: "Inference", keys: list[str], partitions: tuple[str, str] | None) -> str:
+def _defs(
+    type_name: str,
+    pattern: str,
+    guess: "Inference",
+    keys: list[str],
+    partitions: tuple[str, str] | None,
+    plans: Mapping[str, "ColumnPlan"],
+) -> str:
     lines = [
         f"type: {type_name}",
         "",
@@ -231,12 +265,19 @@ def _defs(type_name: str, pattern: str, guess: "Inference", keys: list[str], par
             entry["format"] = column.format
         if column.null_values:
             entry["null_values"] = list(column.null_values)
-        lines.append(f"    - {_flow(entry)}")
+        found = plans.get(column.name)
+        if found:
+            entry |= {"pii": found.entity, "action": found.action}
+        doubt = "  # uncertain: review" if found and found.column_class == "uncertain" else ""
+        lines.append(f"    - {_flow(entry)}{doubt}")
     return "\n".join(lines) + "\n"
 
 
-def _contract(name: str, guess: "Inference", keys: list[str], complete: bool) -> str:
-    """A contract in Soda's language that holds for the rows seen; only a warning where they were a sample."""
+def _contract(name: str, guess: "Inference", keys: list[str], complete: bool, personal: Collection[str]) -> str:
+    """A contract in Soda's language that holds for the rows seen; only a warning where they were a sample.
+
+    Values of columns that hold personal data are not listed.
+    """
     lines = [f"dataset: atlas/atlas/silver/{name}", "", "checks:", "  - schema:", "      allow_extra_columns: true"]
     lines += ["  - row_count:", "      threshold:", "        must_be_greater_than: 0", "", "columns:"]
     warn = [] if complete else ["            level: warn"]
@@ -251,7 +292,11 @@ def _contract(name: str, guess: "Inference", keys: list[str], complete: bool) ->
             checks += ["      - missing:", "          threshold:", "            must_be: 0", *warn]
         if [column.name] == keys:
             checks += ["      - duplicate:"]
-        if column.values and not any(_UNCHECKABLE[0] in value for value in column.values):
+        if (
+            column.values
+            and column.name not in personal
+            and not any(_UNCHECKABLE[0] in value for value in column.values)
+        ):
             values = ", ".join(map(_quoted, column.values))
             checks += ["      - invalid:", f"          valid_values: [{values}]"]
             checks += ["          threshold:", "            must_be: 0", "            level: warn"]
@@ -267,6 +312,7 @@ def _notes(
     rows: _Rows,
     partitions: tuple[str, str] | None,
     complete: bool,
+    plans: Mapping[str, "ColumnPlan"],
 ) -> list[str]:
     """What was found, and what a person should look at. No value of the data is in it."""
     seen = f"{guess.rows:,} rows" if complete else f"the first {guess.rows:,} rows"
@@ -287,6 +333,9 @@ def _notes(
         if column.doubtful:
             words = ", ".join(column.doubtful)
             notes.append(f"{column.name}: if {words} means no value there, add `null_values: [{words}]` to the column.")
+    if plans:
+        found = ", ".join(f"{name} {plan.entity} ({plan.action})" for name, plan in plans.items())
+        notes.append(f"Personal data: {found}.")
     where = folder / "defs.yaml"
     if not keys:
         notes.append(
@@ -295,7 +344,7 @@ def _notes(
     else:
         notes.append(f"Key: {', '.join(keys)}. {_latest(guess, keys)}")
     notes.append(
-        f"Wrote {where} and contract.yml beside it. Declare personal data there with `pii:`; the next "
+        f"Wrote {where} and contract.yml beside it. Review `pii:` and `action:` there; the next "
         f"materialization makes bronze.{folder.name} and silver.{folder.name}."
     )
     return notes

@@ -6,37 +6,55 @@ acting on the declaration (`bronze.py`, `silver.py`).
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from atlas_pipeline.ingest.source import FileSource, TableSource
 from atlas_pipeline.ingest.types import POSTGRES_TYPE, ColumnType
-from atlas_pipeline.pii.actions import Action
+from atlas_pipeline.pii.keys import Keys
+from atlas_pipeline.pii.kinds import Action
+from atlas_pipeline.pii.plan import ColumnPlan, Policy
 
-_RULES_VERSION = 1
+_RULES_VERSION = 2
 
 
 @dataclass(frozen=True)
 class Column:
-    """One declared column. `pii` is the kind of personal data (a Presidio entity name) or null."""
+    """One declared column. `pii` is the kind of personal data, as declared; without `pii` and `action` it is detected.
+
+    `plan` is null until it is known what is done with the column.
+    """
 
     name: str
     type: ColumnType = "text"
     format: str | None = None
     pii: str | None = None
-    action: Action = "keep"
+    action: Action | None = "keep"
+    domain: str | None = None
     optional: bool = False
     null_values: tuple[str, ...] = ()
     description: str | None = None
+    plan: ColumnPlan | None = None
+
+    @property
+    def detected(self) -> bool:
+        """Whether nobody says what the column holds, so that it is looked at."""
+        return self.pii is None and self.action is None
+
+    @property
+    def treatment(self) -> Action:
+        """What is done with it, as planned, else as declared."""
+        return self.plan.action if self.plan else self.action or "keep"
 
     @property
     def postgres_type(self) -> str:
         """Its type in silver: what was masked is text."""
-        return POSTGRES_TYPE[self.type] if self.action == "keep" else "text"
+        return POSTGRES_TYPE[self.type] if self.treatment == "keep" else "text"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset as declared. `key` may be empty: then every row is kept."""
+    """A dataset as declared. `key` may be empty: then every row is kept. `policy` is for personal data."""
 
     name: str
     source: FileSource | TableSource
@@ -45,16 +63,35 @@ class Dataset:
     latest_by: str | None = None
     timezone: str = "UTC"
     delimiter: str | None = None
+    policy: Policy = field(default_factory=Policy)
 
     @property
     def published_columns(self) -> tuple[Column, ...]:
         """The columns that silver has, in order."""
-        return tuple(column for column in self.columns if column.action != "drop")
+        return tuple(column for column in self.columns if column.treatment != "drop")
 
-    def definition(self, hash_key: bytes) -> str:
-        """Fingerprint of all that decides what silver holds; another fingerprint means building it anew."""
-        columns = [{k: v for k, v in asdict(column).items() if k != "description"} for column in self.columns]
-        keyed = any(column.action == "hash" for column in self.columns)
-        key = hashlib.sha256(hash_key).hexdigest() if keyed else ""
-        parts = [_RULES_VERSION, columns, self.key, self.latest_by, self.timezone, key]
+    @property
+    def plans(self) -> dict[str, ColumnPlan]:
+        """The plans of the columns that have one."""
+        return {column.name: column.plan for column in self.columns if column.plan}
+
+    def planned(self, plans: Mapping[str, ColumnPlan]) -> "Dataset":
+        """The dataset with these plans in its columns."""
+        return replace(self, columns=tuple(replace(column, plan=plans[column.name]) for column in self.columns))
+
+    def definition(self, keys: Keys) -> str:
+        """Fingerprint of all that decides what silver holds; another fingerprint means building it anew.
+
+        Of the keys those count that a column is hashed or encrypted under. Raises KeyMissing.
+        """
+        columns = [
+            (c.name, c.type, c.format, c.optional, c.null_values, c.pii, c.treatment)
+            + ((c.plan.column_class, c.plan.entity, c.plan.domain) if c.plan else ())
+            for c in self.columns
+        ]
+        keyed = keys.fingerprint({column.treatment for column in self.columns})
+        rules = self.policy.rules
+        texts = any(c.plan and c.plan.column_class == "free_text" for c in self.columns)
+        words = [sorted(rules.allow), sorted(rules.deny), rules.model] if texts else []
+        parts = [_RULES_VERSION, columns, self.key, self.latest_by, self.timezone, keyed, words]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

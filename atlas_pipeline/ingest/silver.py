@@ -21,8 +21,13 @@ from pyarrow import csv as arrow_csv
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.ingest.planning import detected_clean, freed, plan_columns
 from atlas_pipeline.ingest.quarantine import TYPING, count_quarantined, create_quarantine
 from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
+from atlas_pipeline.pii.keys import Keys
+from atlas_pipeline.pii.leaks import LeakReport, sweep_table
+from atlas_pipeline.pii.plan import ColumnPlan
+from atlas_pipeline.pii.record import record_plans, recorded_plans, rules_fingerprint
 from atlas_pipeline.warehouse import ledger, publish
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.publish import STAGING
@@ -34,10 +39,6 @@ _DRIFT_ROWS = 10
 
 class SchemaDrift(Exception):
     """A file no longer fits its declaration; silver stays as it was and bronze keeps the file."""
-
-
-class AuditFailed(Exception):
-    """The finished table failed its contract and was not published."""
 
 
 @dataclass
@@ -52,6 +53,24 @@ class SilverResult:
     undeclared: list[str] = field(default_factory=list)
     rebuilt: bool = False
     changed: bool = False
+    plans: list[ColumnPlan] = field(default_factory=list)
+    leaks: LeakReport = field(default_factory=LeakReport)
+
+    def begin(self, dataset: Dataset, files: Sequence[ledger.LoadedFile], *, rebuilt: bool) -> None:
+        """Start counting, for a build of these files under these plans."""
+        self.read, self.rejected, self.rebuilt = 0, {}, rebuilt
+        self.files = [file.uri for file in files]
+        declared = {column.name for column in dataset.columns}
+        self.undeclared = sorted({column for file in files for column in file.columns} - declared)
+        self.plans = list(dataset.plans.values())
+
+
+class AuditFailed(Exception):
+    """The finished table failed its contract, or holds personal data, and was not published."""
+
+    def __init__(self, message: str, result: SilverResult):
+        super().__init__(message)
+        self.result = result
 
 
 Verify = Callable[[str, str], bool]
@@ -63,7 +82,7 @@ def build(
     dataset: Dataset,
     *,
     batch: str,
-    hash_key: bytes,
+    keys: Keys,
     verify: Verify,
     partitions: Collection[str] | None = None,
     lock_seconds: int = 600,
@@ -71,61 +90,127 @@ def build(
 ) -> SilverResult:
     """Bring `silver.<dataset>` up to date and publish it when `verify(schema, table)` agrees.
 
-    Raises SchemaDrift when a file lacks a declared column or most of a column does not fit its type; AuditFailed when
-    `verify` says no (the staging tables stay for a look); publish.PublishError, publish.TableBusy, psycopg.Error.
+    Raises SchemaDrift when a file lacks a declared column or most of a column does not fit its type;
+    planning.PersonalDataDrift when a column that was clean holds personal data; AuditFailed when `verify` says no, or
+    the leak check finds some (the staging tables stay for a look); KeyMissing; publish.PublishError, publish.TableBusy,
+    psycopg.Error.
     """
     name = dataset.name
-    table, winners, delta, rejects = (
-        publish.staging_name("silver", name, part) for part in ("", "winners", "delta", "rejects")
-    )
     with publish.table_lock(connection, "silver", name, lock_seconds):
-        definition = dataset.definition(hash_key)
         before = publish.published(connection, "silver", name)
-        rebuild = before is None or before.definition != definition
-        files = ledger.loaded_files(connection, name, pending=not rebuild, partitions=None if rebuild else partitions)
-        result = SilverResult(rebuilt=rebuild and before is not None, files=[file.uri for file in files])
-        declared = {column.name for column in dataset.columns}
-        result.undeclared = sorted({column for file in files for column in file.columns} - declared)
-        if before and not files and not rebuild:
-            result.published, result.quarantined = before.rows, count_quarantined(connection, name)
-            connection.commit()
-            if not verify("silver", name):
-                raise AuditFailed(f"silver.{name} fails its contract")
-            return result
-        _check_columns(dataset, files)
-        create_quarantine(connection, name)
-        publish.drop_staging(connection, table, winners, delta, rejects)
-        _create(connection, dataset, table if rebuild else winners, delta, rejects)
-        connection.commit()
-        progress(f"{name}: typing {sum(file.rows for file in files):,} rows of {len(files)} files")
-        _fill_delta(connection, url, dataset, files, delta, rejects, hash_key, result, progress)
-        progress(f"{name}: merging")
-        if rebuild:
-            _pick_winners(connection, dataset, table, delta, beside_published=False)
-            publish.add_key(connection, table, dataset.key)
-        else:
-            _pick_winners(connection, dataset, winners, delta, beside_published=True)
-            _create_preview(connection, dataset, table, winners)
-        connection.commit()
-        progress(f"{name}: checking")
-        if not verify(STAGING, table):
+        recorded = recorded_plans(connection, "silver", name) if before else {}
+        every = ledger.loaded_files(connection, name, pending=False)
+        pending = ledger.loaded_files(connection, name, pending=True, partitions=partitions if before else None)
+        progress(f"{name}: looking for personal data")
+        dataset = plan_columns(connection, dataset, every, pending, recorded)
+        sampled_clean = detected_clean(dataset, recorded)
+        result = SilverResult()
+        while True:
+            definition = dataset.definition(keys)
+            rebuild = before is None or before.definition != definition
+            files = every if rebuild else pending
+            result.begin(dataset, files, rebuilt=rebuild and before is not None)
+            if before and not files and not rebuild:
+                return _unchanged(connection, dataset, before, verify, result)
+            _check_columns(dataset, files)
+            staged = _Staged.of(name)
+            _stage(connection, url, dataset, files, rebuild, staged, keys, result, progress)
+            missed = {column: rules for column, rules in result.leaks.found.items() if column in sampled_clean}
+            if not missed:
+                break
+            # What the sample did not show, the sweep of all rows did: it will be cut out of these columns.
+            dataset, sampled_clean = freed(dataset, missed), sampled_clean - missed.keys()
+        verified = verify(STAGING, staged.table)
+        if not result.leaks.clean:
+            raise AuditFailed(
+                f"silver.{name} was not published: {result.leaks}, which its plan says is not there. The table is as "
+                "it was. Declare the kind with `pii:` (or `pii: none` if it is none), and run again",
+                result,
+            )
+        if not verified:
             raise AuditFailed(
                 f"silver.{name} was not published: the new rows fail the contract, the table is as it was. "
-                f"Look at {STAGING}.{table}, correct the source or the contract, and run again"
+                f"Look at {STAGING}.{staged.table}, correct the source or the contract, and run again",
+                result,
             )
         with connection.transaction():
-            _keep_rejects(connection, name, rejects, rebuild)
+            _keep_rejects(connection, name, staged.rejects, rebuild)
             if before is None or rebuild:
-                result.published = _count(connection, table)
+                result.published = _count(connection, staged.table)
                 publish.swap(connection, "silver", name)
             else:
-                result.published = before.rows + _merge(connection, dataset, winners)
+                result.published = before.rows + _merge(connection, dataset, staged.winners)
             ledger.mark_silver(connection, [file.file_id for file in files])
             result.quarantined = count_quarantined(connection, name)
             publish.record(connection, "silver", name, result.published, result.quarantined, definition, batch)
-            publish.drop_staging(connection, table, winners, delta, rejects)
+            record_plans(connection, "silver", name, result.plans, rules_fingerprint(dataset.policy.rules))
+            publish.drop_staging(connection, *staged.names)
         result.changed = True
     return result
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """Names of the staging tables of a build: the finished table (a view of it for a merge) and what it is made of."""
+
+    table: str
+    winners: str
+    delta: str
+    rejects: str
+
+    @classmethod
+    def of(cls, name: str) -> "_Staged":
+        return cls(*(publish.staging_name("silver", name, part) for part in ("", "winners", "delta", "rejects")))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.table, self.winners, self.delta, self.rejects
+
+
+def _unchanged(
+    connection: psycopg.Connection, dataset: Dataset, before: publish.Publication, verify: Verify, result: SilverResult
+) -> SilverResult:
+    """There is nothing new: the published table is audited once more."""
+    result.published, result.quarantined = before.rows, count_quarantined(connection, dataset.name)
+    result.leaks = sweep_table(connection, "silver", dataset.name, dataset.plans, dataset.policy.rules)
+    connection.commit()
+    if not verify("silver", dataset.name):
+        raise AuditFailed(f"silver.{dataset.name} fails its contract", result)
+    if not result.leaks.clean:
+        raise AuditFailed(f"silver.{dataset.name}: {result.leaks}, which its plan says is not there", result)
+    return result
+
+
+def _stage(
+    connection: psycopg.Connection,
+    url: str,
+    dataset: Dataset,
+    files: Sequence[ledger.LoadedFile],
+    rebuild: bool,
+    staged: _Staged,
+    keys: Keys,
+    result: SilverResult,
+    progress: Callable[[str], None],
+) -> None:
+    """Fill the staging tables, and sweep the rows that are new in them for personal data."""
+    name = dataset.name
+    create_quarantine(connection, name)
+    publish.drop_staging(connection, *staged.names)
+    target = staged.table if rebuild else staged.winners
+    _create(connection, dataset, target, staged.delta, staged.rejects)
+    connection.commit()
+    progress(f"{name}: typing {sum(file.rows for file in files):,} rows of {len(files)} files")
+    _fill_delta(connection, url, dataset, files, staged.delta, staged.rejects, keys, result, progress)
+    progress(f"{name}: merging")
+    _pick_winners(connection, dataset, target, staged.delta, beside_published=not rebuild)
+    if rebuild:
+        publish.add_key(connection, target, dataset.key)
+    else:
+        _create_preview(connection, dataset, staged.table, target)
+    connection.commit()
+    progress(f"{name}: checking")
+    result.leaks = sweep_table(connection, STAGING, target, dataset.plans, dataset.policy.rules)
+    connection.commit()
 
 
 def _check_columns(dataset: Dataset, files: Sequence[ledger.LoadedFile]) -> None:
@@ -157,7 +242,7 @@ def _fill_delta(
     files: Sequence[ledger.LoadedFile],
     delta: str,
     rejects: str,
-    hash_key: bytes,
+    keys: Keys,
     result: SilverResult,
     progress: Callable[[str], None],
 ) -> None:
@@ -170,7 +255,7 @@ def _fill_delta(
     expected = sum(file.rows for file in files)
     with connect(url) as reading:
         for rows in _bronze_rows(reading, dataset, files) if files else ():
-            good, bad = typed_rows(dataset, rows, hash_key)
+            good, bad = typed_rows(dataset, rows, keys)
             text = pa.BufferOutputStream()
             arrow_csv.write_csv(good, text, arrow_csv.WriteOptions(include_header=False))
             with connection.cursor().copy(target) as copy:

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.types import cast
-from atlas_pipeline.pii.actions import apply_action
+from atlas_pipeline.pii.apply import apply_column
+from atlas_pipeline.pii.keys import Keys
 
 MISSING_KEY = "missing_key"
 KEY_TOO_LONG = "key_too_long"
@@ -41,7 +42,7 @@ class TypingReject:
     misfits: tuple[str, ...]
 
 
-def typed_rows(dataset: Dataset, rows: pa.Table, hash_key: bytes) -> tuple[pa.Table, list[TypingReject]]:
+def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, list[TypingReject]]:
     """Split a block of bronze rows into what silver takes and what goes to quarantine.
 
     `rows` has the declared columns as strings, then file id and line. The first part has the published columns as the
@@ -60,7 +61,7 @@ def typed_rows(dataset: Dataset, rows: pa.Table, hash_key: bytes) -> tuple[pa.Ta
             missing = pc.and_not(blank, done.bad)
             if pc.any(missing).as_py():
                 faults.append((MISSING_KEY, column.name, missing))
-            if column.action == "keep":
+            if column.treatment == "keep":
                 too_long = pc.greater(pc.binary_length(values), _KEY_BYTES // len(dataset.key))
                 too_long = pc.fill_null(too_long, False)
                 if pc.any(too_long).as_py():
@@ -73,12 +74,10 @@ def typed_rows(dataset: Dataset, rows: pa.Table, hash_key: bytes) -> tuple[pa.Ta
     if good is not None:
         table = table.filter(good)
     for column in dataset.published_columns:
-        if column.action != "keep":
+        if column.plan and column.treatment != "keep":
             index = table.column_names.index(column.name)
-            values = table[column.name].combine_chunks()
-            table = table.set_column(
-                index, column.name, apply_action(values, column.action, column.pii or "TEXT", hash_key)
-            )
+            values = apply_column(table[column.name].combine_chunks(), column.plan, keys, dataset.policy.rules)
+            table = table.set_column(index, column.name, values)
     return table, _rejects(dataset, rows, faults, bad) if faults else []
 
 

@@ -1,7 +1,7 @@
-"""Lists of given and family names of many countries, for telling people's names from other words.
+"""Lists of given and family names of many countries, and of places, for telling people's names from other words.
 
 Belongs here: the lists, and how a word is folded before it is looked up. Does not belong here: the decision that a
-value is a name (`cells.py`, `text.py`). The lists are Faker's, read from its package; nothing is generated.
+value is a name (`columns/`, `text/`). The lists are Faker's, read from its package; nothing is generated.
 """
 
 import importlib
@@ -9,12 +9,19 @@ import pkgutil
 import unicodedata
 from collections.abc import Iterator
 from functools import cache
+from types import ModuleType
+from typing import Any
 
 
 def fold(word: str) -> str:
     """The word without case, accents and surrounding blanks, as the lists hold it."""
     parted = unicodedata.normalize("NFKD", word.strip())
     return "".join(letter for letter in parted if not unicodedata.combining(letter)).casefold()
+
+
+def listed(text: str) -> frozenset[str]:
+    """The words of a text, as a set: how vocabularies are written."""
+    return frozenset(text.split())
 
 
 @cache
@@ -29,11 +36,47 @@ def family_names() -> frozenset[str]:
     return frozenset(_names("last_name"))
 
 
+@cache
+def short_family_names() -> frozenset[str]:
+    """Family names of one letter, Chinese and Korean, which are no words of their own: a name follows at once."""
+    import faker.providers.person as people
+
+    return frozenset(
+        name
+        for provider in _providers(people)
+        for attribute in dir(provider)
+        if attribute.startswith("last_name") and isinstance(getattr(provider, attribute), tuple | list | dict)
+        for name in getattr(provider, attribute)
+        if isinstance(name, str) and len(name) == 1 and name > "\u3400"
+    )
+
+
+@cache
+def places() -> frozenset[str]:
+    """Countries, their states and provinces, and cities, folded; many of them are people's names as well."""
+    import faker.providers.address as addresses
+
+    found: set[str] = set()
+    for provider in _providers(addresses):
+        for attribute in _PLACES:
+            listed = getattr(provider, attribute, ())
+            if isinstance(listed, tuple | list):
+                found.update(fold(place) for place in listed if isinstance(place, str))
+    return frozenset(found)
+
+
+_PLACES = ("countries", "states", "provinces", "regions", "cities", "city_names")
+
+
+def _providers(package: ModuleType) -> Iterator[Any]:
+    for module in pkgutil.iter_modules(package.__path__):
+        yield importlib.import_module(f"{package.__name__}.{module.name}").Provider
+
+
 def _names(prefix: str) -> Iterator[str]:
     import faker.providers.person as people
 
-    for module in pkgutil.iter_modules(people.__path__):
-        provider = importlib.import_module(f"{people.__name__}.{module.name}").Provider
+    for provider in _providers(people):
         for attribute in dir(provider):
             names = getattr(provider, attribute)
             if attribute.startswith(prefix) and isinstance(names, tuple | list | dict):

@@ -1,7 +1,7 @@
 """The kinds of personal data that Atlas knows, and what is done to each when nobody says otherwise.
 
 Belongs here: names, default actions, how a kind is generalised. Does not belong here: how a kind is recognised
-(`cells.py`, `headers.py`, `text.py`). Names are Presidio's where it has one.
+(`columns/`, `text/`). Names are Presidio's where it has one.
 """
 
 from dataclasses import dataclass

@@ -1,10 +1,11 @@
 """`plan(profile, policy)`: from what was found in a column to what is done with it.
 
-Belongs here: the decision, as plain data. Does not belong here: looking at values (`profile.py`), doing it (`apply.py`).
+Belongs here: the decision, as plain data. Does not belong here: looking at values (`profile.py`) and doing it
+(`apply.py`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from atlas_pipeline.pii.kinds import FREE_TEXT, UNKNOWN, Action, kind_of
@@ -27,6 +28,13 @@ class ColumnProfile:
     entity: str | None = None
     confidence: float = 0.0
     evidence: Mapping[str, int] = field(default_factory=dict)
+
+    def with_swept(self, cells: Mapping[str, int]) -> "ColumnProfile":
+        """What it is after a sweep of all rows found personal data, in so many cells by rule, that no sample showed."""
+        if not cells:
+            return self
+        evidence = dict(self.evidence) | {f"swept_{rule}": count for rule, count in sorted(cells.items())}
+        return replace(self, column_class="free_text", entity=FREE_TEXT, confidence=1.0, evidence=evidence)
 
 
 @dataclass(frozen=True)

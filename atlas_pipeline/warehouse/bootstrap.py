@@ -18,7 +18,7 @@ ANALYST = "atlas_analyst"
 BACKUP = "atlas_backup"
 MONITOR = "atlas_monitor"
 LAYERS = ("bronze", "silver", "gold", "quarantine", "staging")
-_VERSION = 1
+_VERSION = 2
 _SETUP_LOCK = 0x61746C61
 
 
@@ -96,5 +96,5 @@ def _grant(connection: psycopg.Connection) -> None:
         connection.execute(grant.format(sql.Identifier(layer), sql.Identifier(ANALYST)))
     connection.execute(usage.format(sql.Identifier("atlas"), sql.Identifier(MONITOR)))
     # Not on rejected_lines, which holds what was rejected as it was.
-    grant = sql.SQL("GRANT SELECT ON atlas.files, atlas.publications, atlas.setup TO {}")
+    grant = sql.SQL("GRANT SELECT ON atlas.files, atlas.publications, atlas.column_plans, atlas.setup TO {}")
     connection.execute(grant.format(sql.Identifier(MONITOR)))

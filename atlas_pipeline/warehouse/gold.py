@@ -34,10 +34,13 @@ def build(
     batch: str,
     verify: Callable[[str, str], bool],
     key: Sequence[str] = (),
+    record: Callable[[], None] = lambda: None,
     lock_seconds: int = 600,
     progress: Callable[[str], None] = lambda message: None,
 ) -> GoldResult:
     """Run the model into staging, and publish it when `verify(schema, table)` agrees.
+
+    `record` is called in the publishing transaction.
 
     Raises ModelFailed, publish.PublishError, publish.TableBusy, psycopg.OperationalError.
     """
@@ -73,6 +76,7 @@ def build(
         with connection.transaction():
             publish.swap(connection, "gold", name)
             publish.record(connection, "gold", name, rows, 0, definition, batch)
+            record()
     return GoldResult(published=rows, before=before.rows if before else None)
 
 

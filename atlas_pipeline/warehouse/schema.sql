@@ -48,3 +48,21 @@ CREATE TABLE IF NOT EXISTS atlas.rejected_lines (
     raw bytea NOT NULL,
     PRIMARY KEY (file_id, line)
 );
+
+-- What was decided about personal data in each column of each published table, and on what evidence: counts, no values.
+CREATE TABLE IF NOT EXISTS atlas.column_plans (
+    layer text NOT NULL,
+    name text NOT NULL,
+    position int NOT NULL,
+    column_name text NOT NULL,
+    class text NOT NULL CHECK (class IN ('typed', 'free_text', 'clean', 'uncertain')),
+    entity text,                        -- kind of personal data
+    confidence real NOT NULL,
+    evidence jsonb NOT NULL,
+    action text NOT NULL,
+    key_domain text NOT NULL,           -- names the key of hash and encrypt
+    declared boolean NOT NULL,          -- by a person, in YAML
+    rules text NOT NULL,                -- hash of the recognisers that found it
+    decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (layer, name, column_name)
+);

@@ -76,7 +76,7 @@ def test_declaration_and_contract_of_a_file(
         "latest_by": "updated_at",
         "columns": [
             {"name": "id", "type": "integer"},
-            {"name": "name", "type": "text"},
+            {"name": "name", "type": "text", "pii": "PERSON", "action": "redact"},
             {"name": "joined", "type": "date", "null_values": ["NA"]},
             {"name": "updated_at", "type": "timestamp"},
         ],
@@ -88,6 +88,7 @@ def test_declaration_and_contract_of_a_file(
     assert checks["joined"] == []
     out = capsys.readouterr().out
     assert "Read 2 rows of 1 file: 4 columns" in out
+    assert "Personal data: name PERSON (redact)." in out
     assert "Key: id. No key is there twice. Of rows with the same key the greatest updated_at stays." in out
     assert f"Wrote {folder / 'defs.yaml'}" in out
 

@@ -11,6 +11,7 @@ from psycopg import sql
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.source import FileSource
+from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.settings import Settings
 
 
@@ -35,7 +36,7 @@ class Feed:
         return bronze.load(self.connection, self.dataset.name, files, **options)
 
     def build(self, dataset: Dataset | None = None, **options: Any) -> silver.SilverResult:
-        options = {"batch": "test", "hash_key": b"key", "verify": lambda schema, table: True} | options
+        options = {"batch": "test", "keys": load_keys(self.settings), "verify": lambda schema, table: True} | options
         return silver.build(self.connection, self.url, dataset or self.dataset, **options)
 
     def run(self) -> silver.SilverResult:

@@ -19,6 +19,7 @@ from atlas_pipeline.components.dataset_assets import bronze_asset
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.source import FileSource
+from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse import connect as connect_module
@@ -229,7 +230,8 @@ def test_postgres_stops_in_the_middle_and_the_next_run_completes(own_server: Emb
     server, dataset = own_server, things(own_server.home)
     url = server.url(WAREHOUSE, OWNER)
     where = f"{server.socket_dir}:5432/{WAREHOUSE}"
-    files = dataset.source.list(Settings(home=server.home))
+    settings = Settings(home=server.home)
+    files = dataset.source.list(settings)
 
     def stop_at(part: str) -> Callable[[str], None]:
         return lambda message: server.release() if part in message else None
@@ -241,7 +243,7 @@ def test_postgres_stops_in_the_middle_and_the_next_run_completes(own_server: Emb
     def build(**options: Any) -> silver.SilverResult:
         with connect(url) as connection:
             options = {"verify": lambda *_: True} | options
-            return silver.build(connection, url, dataset, batch="test", hash_key=b"", **options)
+            return silver.build(connection, url, dataset, batch="test", keys=load_keys(settings), **options)
 
     with pytest.raises(WarehouseError, match=f"lost Postgres at {where}"):
         load(progress=stop_at("file 2"))
@@ -351,7 +353,7 @@ def test_a_full_disk_leaves_the_tables_as_they_were_and_the_next_run_completes(
     def run() -> None:
         with connect(url) as connection:
             bronze.load(connection, "things", dataset.source.list(home), batch="test")
-            silver.build(connection, url, dataset, batch="test", hash_key=b"", verify=lambda *_: True)
+            silver.build(connection, url, dataset, batch="test", keys=load_keys(home), verify=lambda *_: True)
 
     def counts() -> tuple:
         statement = (

@@ -23,6 +23,7 @@ import pytest
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.source import FileSource, SourceFile
+from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.settings import Settings
 from atlas_pipeline.warehouse import gold
 from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
@@ -81,7 +82,8 @@ def work(url: str, home: Path, model: str = MODEL, reached: Reached = lambda pha
         bronze.load(connection, "things", files, batch="b")
         reached("between bronze and silver")
         verify = at("silver's staging is full")
-        silver.build(connection, url, dataset, batch="b", hash_key=b"", verify=verify, progress=progress)
+        keys = load_keys(Settings(home=home))
+        silver.build(connection, url, dataset, batch="b", keys=keys, verify=verify, progress=progress)
         gold.build(connection, "totals", model, batch="b", verify=at("gold's staging is full"), key=["value"])
 
 

@@ -24,10 +24,11 @@ TABLES = {
     "rejected lines": "atlas.rejected_lines",
     "publications": "atlas.publications",
     "setup": "atlas.setup",
+    "column plans": "atlas.column_plans",
 }
 READABLE = {
     ANALYST: {"silver", "gold"},
-    MONITOR: {"ledger", "publications", "setup"},
+    MONITOR: {"ledger", "publications", "setup", "column plans"},
     BACKUP: set(TABLES),
     OWNER: set(TABLES),
 }

@@ -14,11 +14,14 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import AuditFailed
 from atlas_pipeline.ingest.source import FileSource, SourceFile, TableSource
+from atlas_pipeline.pii.keys import load_keys
+from atlas_pipeline.settings import Settings
 from atlas_pipeline.warehouse import publish
 from atlas_pipeline.warehouse.publish import TableBusy
 
@@ -315,7 +318,8 @@ def test_another_hash_key_rebuilds_and_a_description_does_not(make_feed: Any) ->
         feed.dataset, columns=(replace(feed.dataset.columns[0], description="text"), feed.dataset.columns[1])
     )
     assert not feed.build(described).changed
-    assert feed.build(hash_key=b"other").rebuilt
+    other = load_keys(Settings(home=feed.settings.home, pii_hash_key=SecretStr("other")))
+    assert feed.build(keys=other).rebuilt
     assert feed.rows() != before
 
 
@@ -389,7 +393,8 @@ def test_an_audit_that_itself_fails_publishes_nothing_and_frees_the_table(make_f
         feed.build(verify=verify)
     assert feed.query("SELECT to_regclass('silver.things')") == [(None,)]
     with psycopg.connect(feed.url) as other:
-        silver.build(other, feed.url, feed.dataset, batch="test", hash_key=b"", verify=lambda *_: True, lock_seconds=1)
+        keys = load_keys(feed.settings)
+        silver.build(other, feed.url, feed.dataset, batch="test", keys=keys, verify=lambda *_: True, lock_seconds=1)
     assert feed.rows(columns=["id"]) == [(1,)]
 
 
@@ -440,4 +445,5 @@ def test_dataset_fingerprint_sees_every_option() -> None:
             )
         ),
     ]
-    assert len({one.definition(b"") for one in [base, *others]}) == len(others) + 1
+    keys = load_keys(Settings())
+    assert len({one.definition(keys) for one in [base, *others]}) == len(others) + 1

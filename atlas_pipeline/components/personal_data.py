@@ -1,0 +1,85 @@
+"""What Dagster shows of personal data: the plan of each column, its tags, and the leak check.
+
+Belongs here: metadata, tags and the check's results, all of counts and names. Does not belong here: finding personal
+data and sweeping tables (`pii/`).
+"""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+
+import dagster as dg
+
+from atlas_pipeline.pii.leaks import LeakReport
+from atlas_pipeline.pii.plan import ColumnPlan
+
+LEAK_CHECK = "leak_check"
+
+
+def leak_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
+    """The blocking check that every silver and gold table has."""
+    return dg.AssetCheckSpec(
+        LEAK_CHECK,
+        asset=asset,
+        description="The table holds no personal data that its plan does not know of: all rows are swept, and tags "
+        "follow columns to where they are used.",
+        blocking=True,
+    )
+
+
+def leak_result(
+    asset: dg.AssetKey, report: LeakReport | None, problem: str | None = None, unmasked: Collection[str] = ()
+) -> dg.AssetCheckResult:
+    """The result of a sweep; `problem` is a failure that was found without one. `unmasked` are columns by lineage."""
+    metadata: dict[str, dg.MetadataValue] = {}
+    if report:
+        metadata = {
+            "rows swept": dg.MetadataValue.int(report.rows),
+            "columns swept": dg.MetadataValue.json(report.columns),
+            "cells found": dg.MetadataValue.int(sum(sum(rules.values()) for rules in report.found.values())),
+        }
+        if report.found:
+            metadata["found"] = dg.MetadataValue.table(
+                [
+                    dg.TableRecord({"column": column, "rule": rule, "cells": count})
+                    for column, rules in report.found.items()
+                    for rule, count in sorted(rules.items())
+                ]
+            )
+            problem = problem or str(report)
+    if unmasked:
+        metadata["unmasked by lineage"] = dg.MetadataValue.json(sorted(unmasked))
+    return dg.AssetCheckResult(
+        check_name=LEAK_CHECK,
+        asset_key=asset,
+        passed=problem is None,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=problem,
+        metadata=metadata,
+    )
+
+
+def plan_table(plans: Iterable[ColumnPlan]) -> dg.TableMetadataValue:
+    """The plan as a table: what each column holds, how sure that is and on what evidence, and what is done."""
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {
+                    "column": plan.name,
+                    "class": plan.column_class,
+                    "entity": plan.entity or "",
+                    "confidence": round(plan.confidence, 2),
+                    "action": plan.action,
+                    "decided": "declared" if plan.declared else "detected",
+                    "evidence": json.dumps(dict(plan.evidence), sort_keys=True),
+                }
+            )
+            for plan in plans
+        ]
+    )
+
+
+def pii_tags(plan: ColumnPlan | None) -> Mapping[str, str]:
+    """The tags of a column that was made from personal data; empty for one that was not."""
+    if plan is None or plan.entity is None or not plan.personal:
+        return {}
+    return {"pii": plan.entity, "action": plan.action}

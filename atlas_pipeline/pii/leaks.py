@@ -1,0 +1,107 @@
+"""The leak check: a finished table is read back and swept for personal data that its plan says is not there.
+
+Belongs here: which columns are swept, and the counts. Does not belong here: the patterns (`sweep.py`), and what is done
+about a leak.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+
+import psycopg
+import pyarrow as pa
+from psycopg import sql
+from pyarrow import csv as arrow_csv
+
+from atlas_pipeline.pii.plan import ColumnPlan
+from atlas_pipeline.pii.rules import Rules
+
+_ROWS_AT_ONCE = 50_000
+_TEXT_TYPES = ("text", "character varying", "character", "json", "jsonb", "text[]", "citext")
+
+
+@dataclass
+class LeakReport:
+    """Rows and columns that were read, and for each column with personal data the cells by rule."""
+
+    rows: int = 0
+    columns: list[str] = field(default_factory=list)
+    found: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing was found."""
+        return not self.found
+
+    def __str__(self) -> str:
+        return "; ".join(
+            f"{column!r} holds " + ", ".join(f"{rule} in {count:,} cells" for rule, count in sorted(rules.items()))
+            for column, rules in self.found.items()
+        )
+
+
+def trusted(plan: ColumnPlan) -> bool:
+    """Whether the plan says that what a sweep would find may be there.
+
+    So for personal data that is kept, for a column that a person declared to hold none, and for generalised values,
+    which still have the form of what they were made from (a network has that of an address).
+    """
+    if plan.action == "generalise" or (plan.personal and plan.action == "keep"):
+        return True
+    return plan.declared and plan.entity is None
+
+
+def sweep_table(
+    connection: psycopg.Connection, schema: str, table: str, plans: Mapping[str, ColumnPlan], rules: Rules
+) -> LeakReport:
+    """Sweep every text column of a table that its plan does not trust; a column without a plan is swept."""
+    from atlas_pipeline.pii.sweep import sweep
+
+    report = LeakReport()
+    report.columns = [
+        name
+        for name in _text_columns(connection, schema, table)
+        if not (name in plans and trusted(plans[name])) and not name.startswith("_atlas")
+    ]
+    if not report.columns:
+        return report
+    for block in _blocks(connection, schema, table, report.columns):
+        report.rows += block.num_rows
+        for name in report.columns:
+            for rule, count in sweep(block[name], rules).items():
+                found = report.found.setdefault(name, {})
+                found[rule] = found.get(rule, 0) + count
+    return report
+
+
+def _text_columns(connection: psycopg.Connection, schema: str, table: str) -> list[str]:
+    place = sql.Identifier(schema, table).as_string(connection)
+    rows = connection.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
+        " AND format_type(atttypid, NULL) = ANY(%s) ORDER BY attnum",
+        [place, list(_TEXT_TYPES)],
+    )
+    return [name for (name,) in rows]
+
+
+def _blocks(connection: psycopg.Connection, schema: str, table: str, columns: Iterable[str]) -> Iterator[pa.Table]:
+    names = list(columns)
+    query = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT csv)").format(
+        sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier(schema, table)
+    )
+    with connection.cursor().copy(query) as copy:
+        rows = iter(copy)
+        while block := b"".join(islice(rows, _ROWS_AT_ONCE)):
+            if block.strip(b"\n") == b"":  # one column, every value missing
+                continue
+            yield arrow_csv.read_csv(
+                pa.BufferReader(block),
+                arrow_csv.ReadOptions(column_names=names, block_size=len(block) + 1),
+                arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
+                arrow_csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                ),
+            )

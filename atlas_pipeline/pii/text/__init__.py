@@ -1,0 +1,1 @@
+"""How prose is read: patterns, places, names and a language model, brought together by `scanner`."""

@@ -1,0 +1,132 @@
+"""Arithmetic and form that tell a real number from a run of digits: check digits, issuers, octets, calendar dates.
+
+Belongs here: functions of one string that answer yes or no. Does not belong here: finding the string in a text
+(`patterns.py`, `sweep.py`).
+"""
+
+import re
+from datetime import date
+
+MASKED = re.compile(
+    r"<[A-Z][A-Z0-9_]{1,40}>|\benc:[\w+/=.:%-]+|\*{4,}[\w.@-]{0,4}(?!\w)|\b[0-9a-f]{64}\b|\b[xX]{4,}[\d-]*(?!\w)"
+)
+"""What an action of Atlas, or someone before it, has already put in the place of a personal value."""
+
+_DIGIT = re.compile(r"\d")
+_ISSUER = re.compile(
+    r"4\d{12}(?:\d{3}){0,2}$|5[1-5]\d{14}$|2(?:22[1-9]|2[3-9]\d|[3-6]\d\d|7[01]\d|720)\d{12}$|3[47]\d{13}$"
+    r"|3(?:0[0-5]|[689]\d)\d{11}$|3(?:0[0-5]|[689]\d)\d{13}$|6(?:011|4[4-9]\d|5\d\d)\d{12}$|(?:2131|1800)\d{11}$"
+    r"|35(?:2[89]|[3-8]\d)\d{12}$|62\d{14,17}$|(?:5018|5020|5038|6304|6759|676[1-3])\d{8,15}$"
+)
+_IBAN_LENGTHS = {
+    15: "NO",
+    16: "BE",
+    18: "DK FI FO GL NL",
+    19: "MK SI",
+    20: "AT BA EE KZ LT LU XK",
+    21: "CH HR LI LV",
+    22: "BG BH CR DE GB GE IE ME RS VA",
+    23: "AE GI IL IQ TL",
+    24: "AD CZ ES MD PK RO SA SE SK TN VG",
+    25: "LY PT",
+    26: "IS TR",
+    27: "FR GR IT MC MR SM",
+    28: "AL AZ BY CY DO GT HU LB PL SV",
+    29: "BR EG PS QA UA",
+    30: "JO KW MU",
+    31: "MT SC",
+    32: "LC",
+}
+
+
+def digits_of(text: str) -> str:
+    """The ASCII digits of the text, in their order."""
+    return "".join(_DIGIT.findall(text))
+
+
+def luhn(text: str) -> bool:
+    """Whether the digits of the text pass Luhn's check."""
+    total = 0
+    for place, digit in enumerate(reversed(digits_of(text))):
+        value = int(digit) * (1 + place % 2)
+        total += value - 9 if value > 9 else value
+    return total % 10 == 0
+
+
+def credit_card(text: str) -> bool:
+    """Whether the digits are a card number: an issuer's prefix and length, not one digit over and over, and Luhn."""
+    digits = digits_of(text)
+    return _ISSUER.match(digits) is not None and len(set(digits)) > 1 and luhn(digits)
+
+
+def iban(text: str) -> bool:
+    """Whether it is an IBAN: the country's length, and a remainder of 1 by 97."""
+    squeezed = re.sub(r"[\s-]", "", text).upper()
+    if not re.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", squeezed):
+        return False
+    if squeezed[:2] not in _IBAN_LENGTHS.get(len(squeezed), ""):
+        return False
+    return int("".join(str(int(letter, 36)) for letter in squeezed[4:] + squeezed[:4])) % 97 == 1
+
+
+def ipv4(text: str) -> bool:
+    """Whether it is an address of four octets without leading zeros, and none of `0.x`."""
+    octets = text.split(".")
+    return (
+        len(octets) == 4
+        and all(octet.isdigit() and int(octet) < 256 and str(int(octet)) == octet for octet in octets)
+        and octets[0] != "0"
+    )
+
+
+def ipv6(text: str) -> bool:
+    """Whether it is an IPv6 address that names a host."""
+    import ipaddress
+
+    try:
+        address = ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return not (address.is_unspecified or address.is_loopback)
+
+
+def phone(text: str) -> bool:
+    """Whether a number that begins with + is of a country that there is, and of a length that the country has."""
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return False
+    return len(set(digits_of(text))) > 2 and phonenumbers.is_possible_number(number)
+
+
+def social_security(text: str) -> bool:
+    """Whether it may be a US social security number: no group of zeros, no area that is never given."""
+    area, group, serial = digits_of(text)[:3], digits_of(text)[3:5], digits_of(text)[5:9]
+    return area not in ("000", "666") and group != "00" and serial != "0000"
+
+
+def calendar_date(text: str) -> bool:
+    """Whether the numbers of the text are a day of some year, in any of the orders in use."""
+    parts = re.findall(r"\d+", text)[:3]
+    if len(parts) < 3:
+        return False
+    if len(parts[0]) == 4:
+        orders = [(parts[0], parts[1], parts[2]), (parts[0], parts[2], parts[1])]
+    else:
+        orders = [(parts[2], parts[1], parts[0]), (parts[2], parts[0], parts[1])]
+    return any(_is_day(*order) for order in orders)
+
+
+def _is_day(year: str, month: str, day: str) -> bool:
+    number = int(year)
+    if len(year) == 2:
+        number += 2000
+    if not 1800 <= number <= 2199:
+        return False
+    try:
+        date(number, int(month), int(day))
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,233 @@
+"""People's names in prose by lists and by the words around them, in any script that the lists know.
+
+Belongs here: titles, greetings, signatures and other cues, and names of the lists, which of them are sure enough. Does
+not belong here: the lists themselves (`gazetteer.py`), the model (`model.py`), places (`places.py`).
+"""
+
+import re
+from collections.abc import Iterator
+
+from atlas_pipeline.pii.gazetteer import family_names, fold, given_names
+from atlas_pipeline.pii.text.words import is_common, is_word
+
+Result = tuple[int, int, str, float]
+
+_WORD = re.compile(r"(?<![\w@])[^\W\d_][^\W\d_'’]*(?:['’-][^\W\d_]{2,})*(?![\w@])")
+_CAP = r"[^\W\d_a-zß-öø-ÿ][^\W\d_'’]*(?:['’-][^\W\d_]+)*"
+_NAME = (
+    rf"(?:[A-Z]\.|{_CAP})(?:[ -]?(?<=[ .-])(?:(?:van|von|de|der|den|da|di|del|della|la|le|al|bin|ter|ten|zu"
+    rf"|dos|el)\s){{0,2}}(?:[A-Z]\.|{_CAP})){{0,3}}"
+)
+_TITLE = (
+    r"(?:Mr|Mrs|Ms|Mx|Miss|Dr|Prof|Professor|Doctor|Sir|Madam|Lady|Lord|Herrn?|Frau|Fräulein|Monsieur|Madame"
+    r"|Mlle|Mme|Señora?|Sra?|Srta|Don|Doña|Signora?|Sig|Sig\.ra|Dott|Dottor|Pan|Pani|Mevrouw|Meneer|Dhr|Mevr"
+    r"|Rev|Father|Captain|Capt|Sgt|Officer|Nurse|Judge|Senator|President|Uncle|Aunt)"
+)
+_SAYS = (
+    r"my (?:full |first |last |maiden )?name(?: is|'s|:)|name(?: is|'s|:)|(?:i am|i'm|this is|it's"
+    r"|its) (?:called )?|called|named"
+    r"|mein name ist|ich hei(?:ß|ss)e|ich bin|je m'appelle|je suis|mon nom est|me llamo|mi nombre es|soy|mi chiamo"
+    r"|sono|nazywam si[ęe]|mam na imi[ęe]|ik heet|mijn naam is|met|intestato a|meu nome é|me chamo|jag heter"
+    r"|jeg hedder"
+)
+_LOWER = r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*"
+_PERSON_CUES = (
+    (re.compile(rf"\b{_TITLE}\.?\s+(?P<v>(?:(?:de la|de|von der|von|van der|van|di|del) )?{_NAME})"), 0.9),
+    (re.compile(rf"(?i:\b(?:{_SAYS})):?\s+(?P<v>{_NAME})"), 0.8),
+    (
+        re.compile(
+            rf"(?:^|[\n.!?>\"] ?)(?:Hi|Hello|Hey|Dear|Hallo|Lieber?|Sehr geehrter?|Bonjour|Salut|Hola|Ciao"
+            rf"|Gentile|Chère?|"
+            rf"Estimad[oa]|Car[oa]|Beste|Buongiorno|Guten Tag|Good (?:morning|afternoon|evening)|HI|DEAR"
+            rf"|HELLO),? (?P<v>{_NAME})"
+        ),
+        0.8,
+    ),
+    (
+        re.compile(
+            rf"(?i:\b(?:regards|thanks|thank you|thx|cheers|sincerely|best wishes|best|yours(?: truly"
+            rf"| faithfully)?|love|"
+            rf"grüße(?:n)?|gruß|gruss|saluti|saludos|cordialement|pozdrawiam|groeten|groet|merci|gracias|danke"
+            rf"|xoxo|signed|from))"
+            rf"[,.!:]?[ \n]+(?:[-–—] ?)?(?P<v>{_NAME})(?=\s*(?:$|\n|[.,(]))"
+        ),
+        0.8,
+    ),
+    (
+        re.compile(
+            r"(?i:\b(?:customer|client|patient|employee|user|contact|manager|agent|attn|attention|recipient|sender|"
+            r"cardholder|account holder|beneficiary|guardian|spouse|wife|husband|son|daughter|brother|sister"
+            r"|mother|father|"
+            r"mom|dad|friend|colleague|boss|kunde|kundin|patientin|doctor|physician|signed by|cc|to|from|by"
+            r"|name)(?: name)?)"
+            rf"(?:: ?|, | )(?P<v>{_NAME})"
+        ),
+        0.6,
+    ),
+    (
+        re.compile(
+            rf"(?:\b(?:said|says|asked|told|tell|asks|met|ask for|spoke (?:to|with)|talked (?:to|with)|between|named|"
+            rf"remove|patient|applicant|guest|it's|its)) (?P<v>{_NAME})"
+        ),
+        0.7,
+    ),
+    (re.compile(rf"(?m:^)(?P<v>{_CAP}, {_CAP}(?: [A-Z]\.)?)(?=\s*(?:$|\n|[\t;|(]))"), 0.6),
+)
+_STOP = """
+a account address again all an api april atm august avenue bank best black bonjour buongiorno ceo christmas ciao
+city company cordialement corp country cto customer damen das date de dear december der des die dob dr du easter ein
+eine el email english everyone faq february folks french friday german gmbh gmt god groeten groetjes gruß grüße
+grüßen guten guys hallo hello her herren hi his hola hospital hr http iban ich id il inc it january json july june
+la le les llc lo los ltd madam march may mobile monday mr mrs ms mvg my name nhs no november number october ok order
+our pdf phone pin please pozdrawiam regards road saludos salut saluti saturday sent september service sie sir
+spanish sql ssn state street sunday support team thanks that the their there this thursday ticket tuesday un una und
+university url utc vat wednesday wir yes your zip
+"""
+NOT_NAMES = frozenset(fold(word) for word in _STOP.split())
+"""Capitalised words of letters and forms that are no names, though some list may hold them."""
+_LOWER_CUE = re.compile(
+    r"(?i:\b(?:my name is|my name's|name:|i am|i'm|im|this is|call me|mein name ist|ich heiße|ich bin|je m'appelle|"
+    r"je suis|me llamo|soy|mi chiamo|sono|intestato a|nazywam się|ik heet|mijn naam is|hi|hello|hey|dear|thanks"
+    r"|thx|cheers|"
+    r"regards|grüßen|gruß|saluti|saludos|cordialement|pozdrawiam|groet(?:en)?|mr|mrs|ms|dr|herr|frau|with|ask for"
+    r"|tell|ask|"
+    r"birthday|account of|on behalf of|from|for|an|to))"
+    rf"[,:!]?\s+(?P<v>{_LOWER}(?: {_LOWER}){{0,2}})"
+)
+_LOWER_PAIR = re.compile(rf"(?=(?<![\w.@/-])(?P<first>{_LOWER}) (?P<second>{_LOWER})(?![\w@/]|\.\w))")
+_UNSPACED_CUE = re.compile(
+    "(?:我叫|我是|姓名[:：]|名字是|名前は|私は|氏名[:：]|お名前[:：]|이름은|이름[:：])\\s*(?P<v>[\u3400-\u9fff\u3041-\u30ff\uac00-\ud7af]{2,4}?)"
+    "(?=です|と|[，,。.、\\s]|$|입니다|이고)"
+)
+_UNSPACED = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\u3041-\u30ff\uac00-\ud7af]+")
+
+
+def name_results(text: str) -> Iterator[Result]:
+    """Names of the text: start, end, kind, score."""
+    yield from _cued(text)
+    yield from _listed(text)
+    if not text.isascii():
+        yield from _unspaced(text)
+
+
+def _cued(text: str) -> Iterator[Result]:
+    for pattern, score in _PERSON_CUES:
+        for match in pattern.finditer(text):
+            start, end = match.span("v")
+            first = fold(_WORD.match(text, start)[0]) if _WORD.match(text, start) else ""  # type: ignore[index]
+            if first in NOT_NAMES or (score < 0.9 and is_common(first) and first not in given_names()):
+                continue
+            if score < 0.7 and not any(_known(word[0]) for word in _WORD.finditer(text, start, end)):
+                continue
+            yield start, end, "PERSON", score
+    for match in _LOWER_CUE.finditer(text):
+        at = match.start("v")
+        words = list(_WORD.finditer(text, *match.span("v")))
+        known = 0
+        while known < len(words) and _is_name_word(fold(words[known][0])):
+            known += 1
+        if known and known < len(words) and not is_common(fold(words[known][0])) and len(words[known][0]) > 2:
+            known += 1
+        if known and match["v"].islower():
+            yield at, words[known - 1].end(), "PERSON", 0.6
+    for match in _LOWER_PAIR.finditer(text):
+        first, second = fold(match["first"]), fold(match["second"])
+        if match["first"].islower() and _is_given(first) and any(map(_is_name_word, re.split("['’-]", second))):
+            yield match.start("first"), match.end("second"), "PERSON", 0.6
+
+
+def _known(word: str) -> bool:
+    folded = fold(word)
+    return folded in given_names() or folded in family_names()
+
+
+def _is_name_word(folded: str) -> bool:
+    return (
+        len(folded) > 1
+        and folded not in NOT_NAMES
+        and not is_common(folded)
+        and (folded in given_names() or folded in family_names())
+    )
+
+
+def _is_given(folded: str) -> bool:
+    return len(folded) > 2 and folded in given_names() and not is_common(folded) and folded not in NOT_NAMES
+
+
+def _listed(text: str) -> Iterator[Result]:
+    """Runs of capitalised words that the lists of names know."""
+    given, family = given_names(), family_names()
+    run: list[tuple[int, int, str]] = []
+    runs: list[list[tuple[int, int, str]]] = []
+    for match in _WORD.finditer(text):
+        word = match[0]
+        if word[0].islower():
+            continue
+        if run and not _JOINT.fullmatch(text, run[-1][1], match.start()):
+            runs.append(run)
+            run = []
+        run.append((match.start(), match.end(), fold(word)))
+    if run:
+        runs.append(run)
+    for words in runs:
+        at = 0
+        while at < len(words):
+            took, score = _name_at(words, at, given, family)
+            if took:
+                initials = _INITIALS.search(text, max(0, words[at][0] - 9), words[at][0])
+                yield initials.start() if initials else words[at][0], words[at + took - 1][1], "PERSON", score
+                at += took
+            else:
+                at += 1
+
+
+_INITIALS = re.compile(r"\b(?:[A-Z]\. ?){1,3}$")
+_JOINT = re.compile(r" (?:[A-Z]\. |(?:van|von|de|der|da|di|del|la|le|al|bin|ter|ten|van der|van den|de la) )?|, ")
+
+
+def _name_at(
+    words: list[tuple[int, int, str]], at: int, given: frozenset[str], family: frozenset[str]
+) -> tuple[int, float]:
+    """How many words from `at` on are a name, and how sure that is."""
+    first = words[at][2]
+    if len(first) < 2 or first in NOT_NAMES:
+        return 0, 0.0
+    firm = first in given and not is_common(first)
+    second = words[at + 1][2] if at + 1 < len(words) else ""
+    if len(second) > 1 and second not in NOT_NAMES:
+        likely = second in family or second in given
+        if (firm and (likely or not is_common(second))) or (first in given and likely and not is_common(second)):
+            third = words[at + 2][2] if at + 2 < len(words) else ""
+            further = third in family and third not in NOT_NAMES and not is_common(third)
+            return 3 if further else 2, 0.85 if likely else 0.75
+        if first in family and second in given and not is_common(first) and not is_common(second):
+            return 2, 0.75
+    if firm and not is_word(first):
+        return 1, 0.55
+    if firm or (first in family and not is_word(first)):
+        return 1, 0.5
+    return 0, 0.0
+
+
+def _unspaced(text: str) -> Iterator[Result]:
+    """Names in scripts without blanks: a family name, then a given name, each of the lists."""
+    yield from ((*match.span("v"), "PERSON", 0.7) for match in _UNSPACED_CUE.finditer(text))
+    given, family = given_names(), family_names()
+    for match in _UNSPACED.finditer(text):
+        run, at = match[0], 0
+        while at < len(run):
+            for head in (3, 2, 1):
+                tail = next(
+                    (
+                        size
+                        for size in (3, 2, 1)
+                        if run[at : at + head] in family and run[at + head : at + head + size] in given
+                    ),
+                    0,
+                )
+                if tail:
+                    yield match.start() + at, match.start() + at + head + tail, "PERSON", 0.7
+                    at += head + tail
+                    break
+            else:
+                at += 1

@@ -1,0 +1,302 @@
+"""Places in prose: street addresses of many countries, what belongs to them, cities and countries, origins.
+
+Belongs here: the forms of an address, how far it reaches, lists of places and of peoples. Does not belong here: people
+(`names.py`), numbers (`patterns.py`).
+"""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from atlas_pipeline.pii.gazetteer import fold
+from atlas_pipeline.pii.text.words import is_common, is_ordinary
+
+Result = tuple[int, int, str, float]
+
+_CAP = r"(?:[A-Z][a-z]{0,2}\.(?= ?\w)|[^\W\d_a-zß-öø-ÿ][\w'’-]*)"
+_CAPS = rf"{_CAP}(?: (?:(?:de|de la|del|la|di|da|do|dos|der|am|an der|upon|on|le|nad|og|i) )?{_CAP}){{0,3}}"
+_POSTCODE = (
+    r"(?:[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b|[A-Z]\d[A-Z] ?\d[A-Z]\d\b|\d{4} ?[A-Z]{2}\b"
+    r"|(?:[A-Z]{1,2}-)?\d{3,6}(?:[ -]\d{2,4})?\b"
+    r"|[A-Z]{2},? \d{5}(?:-\d{4})?\b)"
+)
+_STREET_WORD = (
+    "street|str|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|way|square|sq|place|pl|terrace|ter"
+    "|parkway|"
+    "pkwy|circle|cir|trail|trl|highway|hwy|close|crescent|cres|gardens?|grove|mews|row|walk|hills?|park|plaza"
+    "|alley|loop|"
+    "path|pike|rise|view|green|quay|wharf|bypass|causeway|crossing|expressway|freeway|junction|turnpike|ridge|run"
+    "|route|"
+    "rte|common|manor|meadows?|mill|mount|mountain|oval|pass|pine|point|port|ranch|rapids?|shoals?|shores?|springs?|"
+    "spurs?|station|stream|summit|trace|track|trafficway|tunnel|union|valleys?|viaduct|village|ville|vista|wells?|"
+    "estates?|extensions?|falls?|ferry|fields?|flats?|fords?|forest|forges?|forks?|fort|garden|gateway|glens?"
+    "|harbors?|"
+    "haven|heights|hollow|inlet|islands?|isle|keys?|knolls?|lakes?|land|landing|lights?|locks?|lodge|mall|mission"
+    "|motorway|"
+    "neck|orchard|overpass|parks|plains?|prairie|radial|rest|rivers?|skyway|squares?|stravenue|throughway|bend"
+    "|bluffs?|"
+    "bottom|branch|bridge|brooks?|burgs?|camp|canyon|cape|center|centers|cliffs?|club|corners?|course|courts?"
+    "|cove|creek|"
+    "crest|crossroad|curve|dale|dam|divide|coves|drives"
+)
+_UNIT = (
+    r"(?:,?\s+(?:(?i:apt|apartment|suite|ste|unit|flat|floor|room|bldg|building|studio)\b\.?\s*#?\s*[\w-]+|#\s*\d+))?"
+)
+_FRENCH = r"(?i:rue|avenue|boulevard|place|chemin|allée|impasse|quai|route|cours|passage|square)"
+_ROMANCE = (
+    r"(?:Via|Viale|Piazza|Corso|Calle|C/|Avenida|Av\.|Avda\.|Plaza|Paseo|Carrer|Carrera|Rua|R\.|Rúa|Travessa|Ctra\.|"
+    r"Rue|Avenue|Boulevard|Place|Chemin|Largo|Strada|Stretto|Borgo|Contrada|Vicolo|Rotonda|Incrocio|Canale|Ronda"
+    r"|Pasaje|"
+    r"Camino|Cuesta|Glorieta|Rambla|Vial|Via|Callejón|Urbanización|Alameda|Pasadizo|"
+    r"piazza|viale|corso|calle|avenida|paseo|rue|ul\.|ulica|aleja|al\.|os\.|pl\.|Ul\.|Al\.|Pl\.|plac|Plac)"
+)
+_TEUTONIC_LONG = "straße|strasse|strat|allee|gasse|platz|laan|straat|gracht|plein|gatan|vägen|vænget|gürtel"
+_TEUTONIC = (
+    f"{_TEUTONIC_LONG}|str\\.|weg|ring|damm|ufer|kade|dijk|gade|vej|gata|veien|vegen|katu|tie|utca|braut|stræde|hof|"
+    "baan|steeg|singel|pad|stíg|gränd|torget|backen|stigen|stien"
+)
+
+
+@dataclass(frozen=True)
+class _Form:
+    regex: re.Pattern[str]
+    score: float = 0.9
+    holds: Callable[[str], bool] = bool
+
+
+def _uncommon(text: str) -> bool:
+    """Whether one of the words is no ordinary one."""
+    words = re.findall(r"[^\W\d_]{2,}", text)
+    return any(not is_common(fold(word)) for word in words)
+
+
+_FORMS = (
+    _Form(
+        re.compile(
+            rf"(?<![\w.-])\d{{1,6}}[A-Za-z]?(?:[-/]\d+)?,?\s+(?:[NSEW]{{1,2}}\.?\s+)?(?:{_CAP}\s+|\d+(?:st|nd|rd"
+            rf"|th)\s+){{1,4}}"
+            rf"(?i:{_STREET_WORD})\b\.?(?:\s+[NSEW]{{1,2}}\b)?{_UNIT}"
+        )
+    ),
+    _Form(
+        re.compile(
+            r"(?<![\w.-])\d{1,5},? (?:[^\W\d_]+ ){1,2}(?:street|road|avenue|boulevard|lane|drive|crescent|terrace)\b"
+        ),
+        0.7,
+        lambda text: (
+            _uncommon(text)
+            or re.search(r"(?i)\b(?:high|main|station|church|park|mill|school|king|queen)", text) is not None
+        ),
+    ),
+    _Form(
+        re.compile(
+            rf"(?<![\w.-])\d{{1,5}}(?: ?bis| ?ter)?,? {_FRENCH} (?i:de la |de l['’]|des |du |de |d['’]|la |le |les )?"
+            rf"[^\W\d_][\w'’.-]*(?:[ -]{_CAP}){{0,3}}"
+        )
+    ),
+    _Form(
+        re.compile(
+            rf"(?<!\w){_ROMANCE}(?:\s+|(?<=[./])\s*)(?:(?:de la|de los|de las|de|del|della|dei|delle|da|do|dos|di"
+            rf"|du|des|la|los|las)\s+)?"
+            rf"[^\W\d_][\w'’.-]*(?:\s+(?:(?:de|del|della|di|y|i)\s+)?[^\W\d_][\w'’.-]*){{0,3}}?,?\s*(?:n[º°.]?\s*)?"
+            rf"\d{{1,5}}[a-zA-Z]?\b(?:[/-]\d+)?"
+        )
+    ),
+    _Form(
+        re.compile(
+            rf"\b(?:[^\W\d_a-z][\w.-]*[ -]){{0,2}}(?:[^\W\d_a-z][\w-]*(?:{_TEUTONIC})|(?:Straße|Strasse|Str\.|Weg"
+            rf"|Platz|"
+            rf"Gasse|Allee|Ring|Damm|Gürtel|Laan))\s+\d{{1,4}}(?: ?[a-zA-Z]\b|\b)(?:[-/]\d+)?"
+            rf"|\b[^\W\d_]\w+(?:{_TEUTONIC_LONG}) \d{{1,4}}[a-z]?\b"
+        )
+    ),
+    _Form(
+        re.compile(
+            r"(?i:\bp\.? ?o\.? ?box|\bpostbox|\bpostboks|postfach|apartado|\bPSC)\s+\d+(?:,? Box \d+)?"
+            r"|\b(?:Unit|USNS|USNV|USS|USCGC) [\w ]{2,20}?(?: Box \d+)?[,\n ]+(?:DPO|FPO|APO),? A[AEP] \d{5}"
+        )
+    ),
+    _Form(re.compile(r"〒\s?\d{3}-\d{4}[^\n。、に]{0,40}")),
+    _Form(
+        re.compile(
+            rf"(?:{_CAPS} \d{{1,5}}[a-zA-Z]?|\d{{1,5}}(?:/\d+)?,? {_CAPS})(?:,| -)?[ \n]\s*(?:{_POSTCODE} {_CAP}"
+            rf"|{_CAPS},? {_POSTCODE})"
+        ),
+        0.8,
+        _uncommon,
+    ),
+    _Form(
+        re.compile(
+            rf"(?m)^[>? \t]*(?P<v>\d{{1,5}}[A-Za-z]?(?:/\d+)?,? {_CAP}(?: [\w.'’-]+){{0,3}}"
+            rf"|{_CAP}(?: [\w.'’-]+){{0,3}} \d{{1,5}}[a-zA-Z]?)"
+            r"[ \t]*,?$"
+        ),
+        0.5,
+        _uncommon,
+    ),
+    _Form(
+        re.compile(
+            rf"(?i:\b(?:address|anschrift|adresse|adres|dirección|indirizzo|at|on|to|outside|near|is|are|in))[: ]+"
+            rf"(?P<v>\d{{1,5}}[A-Za-z]?(?:/\d+)? {_CAPS}|{_CAPS},? \d{{1,4}}[a-zA-Z]?(?![\w.:/%-]))"
+        ),
+        0.5,
+        _uncommon,
+    ),
+)
+_TOWN = re.compile(
+    rf"\b{_CAPS},? [A-Z]{{2}},? \d{{5}}(?:-\d{{4}})?\b|(?<![\w-])(?:[A-Z]{{1,2}}-)?\d{{5}} {_CAPS}"
+    rf"|\b\d{{4}} ?[A-Z]{{2}} {_CAPS}"
+)
+_ONWARD = re.compile(
+    rf"(?P<sep>\s*,\s*(?:>\s*|\?+\s*)?|[ \t]*\n+[>? \t]*| - |,? (?:in|à|te|a|w) "
+    rf"| )(?P<part>\(?{_POSTCODE}\)?(?: {_CAPS})?|\(?{_CAPS}\)?)"
+)
+_LONE_POSTCODE = re.compile(rf"(?:,? |,?[ \t]*\n[>? \t]*)\(?{_POSTCODE}\)?(?![\w.%:/-])")
+_LABEL_AHEAD = re.compile(r"[\w -]{0,20}:")
+_PLACE_CUE = re.compile(
+    rf"(?:\b(?:[Ll]iv(?:e|es|ed|ing) in|based in|born in|moved (?:here )?(?:from|to)|originally from|(?:I am|I'm"
+    rf"|is|are) from|"
+    rf"travel(?:l?ing)? to|returned to|wohne in|wohnhaft in|wohnt in|habite à|vivo en|vive en|abito a|visit(?:ing"
+    rf"|ed)?|"
+    rf"grew up in|arrived (?:at|in)|City:|Town:|Country:|[Dd]elivery to|[Ll]ocation:|University of|city of"
+    rf"|town of|near|"
+    rf"(?<=[a-z,] )in|(?<=[a-z] )from))\s+(?P<v>{_CAP}(?:[ -]{_CAP}){{0,2}})"
+)
+_LOWER_PLACE_CUE = re.compile(
+    r"(?i:\b(?:(?P<strong>liv(?:e|es|ed|ing) in|moved to|wohne in|habite à|vivo en|abito a)|from|in|near|at|to)) "
+    r"(?P<v>[^\W\d_]{4,}(?: [^\W\d_]+)?)"
+)
+_CAPITALISED = re.compile(
+    r"(?<![\w'’])[^\W\d_a-zß-öø-ÿ][\w'’-]*(?: (?:de|del|la|of|and the|el|am|am Main|upon) (?=[^\W\d_a-z]))?"
+)
+_PEOPLES = re.compile(
+    r"(?i:\b(?:afghan|albanian|algerian|american|argentin(?:e|ian)|armenian|australian|austrian|azerbaijani|bahraini|"
+    r"bangladeshi|belarusian|belgian|bolivian|bosnian|brazilian|british|bulgarian|cambodian|cameroonian|canadian"
+    r"|chilean|"
+    r"chinese|colombian|congolese|costa rican|croatian|cuban|cypriot|czech|danish|dutch|ecuadorian|egyptian|emirati|"
+    r"estonian|ethiopian|filipino|finnish|french|georgian|german|ghanaian|greek|guatemalan|haitian|hungarian"
+    r"|icelandic|"
+    r"indian|indonesian|iranian|iraqi|irish|israeli|italian|ivorian|jamaican|japanese|jordanian|kazakh|kenyan|korean|"
+    r"kuwaiti|latvian|lebanese|libyan|lithuanian|luxembourgish|macedonian|malaysian|maltese|mexican|moldovan"
+    r"|mongolian|"
+    r"moroccan|mozambican|namibian|nepal(?:i|ese)|nicaraguan|nigerian|norwegian|omani|pakistani|palestinian"
+    r"|panamanian|"
+    r"paraguayan|peruvian|polish|portuguese|qatari|romanian|russian|rwandan|salvadoran|saudi|scottish|senegalese"
+    r"|serbian|"
+    r"singaporean|slovak(?:ian)?|slovenian?|somali|spanish|sri lankan|sudanese|swedish|swiss|syrian|taiwanese"
+    r"|tanzanian|"
+    r"thai|tunisian|turkish|ugandan|ukrainian|uruguayan|uzbek|venezuelan|vietnamese|welsh|yemeni|zambian|zimbabwean|"
+    r"swede|dane|finn|pole|turk|greek|scot|spaniard|briton|"
+    r"muslim|christian|catholic|protestant|jewish|jew|hindu|buddhist|sikh|atheist|mormon|lutheran|baptist)s?\b)"
+)
+
+
+def place_results(text: str) -> Iterator[Result]:
+    """Addresses and places of the text: start, end, kind, score."""
+    if any(map(str.isdigit, text)):
+        for form in _FORMS:
+            group = "v" if "v" in form.regex.groupindex else 0
+            for match in form.regex.finditer(text):
+                if form.holds(match[group]):
+                    yield match.start(group), _reach(text, match.end(group)), "STREET_ADDRESS", form.score
+        for match in _TOWN.finditer(text):
+            if _uncommon(match[0]):
+                yield *match.span(), "LOCATION", 0.6
+    for match in _PLACE_CUE.finditer(text):
+        first = match["v"].split()[0]
+        if not is_ordinary(fold(first)) and not (first.isupper() and len(first) < 5):
+            yield *match.span("v"), "LOCATION", 0.5
+    for match in _LOWER_PLACE_CUE.finditer(text):
+        words = match["v"].split()
+        if match["strong"] and words[0].islower() and not is_common(fold(words[0])):
+            yield match.start("v"), match.start("v") + len(words[0]), "LOCATION", 0.5
+        for length in range(len(words), 0, -1):
+            if is_place([fold(word) for word in words[:length]]) and not is_ordinary(fold(words[0])):
+                yield match.start("v"), match.start("v") + len(" ".join(words[:length])), "LOCATION", 0.5
+                break
+    yield from _listed(text)
+    for match in _PEOPLES.finditer(text):
+        if match[0][0].isupper():
+            yield *match.span(), "NRP", 0.6
+
+
+def _reach(text: str, end: int) -> int:
+    """Where the address ends that has its street up to `end`: towns, postcodes and countries that follow are of it."""
+    for _ in range(6):
+        match = _ONWARD.match(text, end)
+        if match is None:
+            break
+        part = match["part"].strip("()")
+        numbered = any(map(str.isdigit, part))
+        if not numbered:
+            first = fold(re.split(r"[ .'’-]", part, maxsplit=1)[0])
+            follows = _LONE_POSTCODE.match(text, match.end()) is not None
+            labelled = _LABEL_AHEAD.match(text, match.start("part")) is not None
+            usual = is_common if "\n" in match["sep"] else is_ordinary
+            if labelled or (not follows and (match["sep"] == " " or usual(first))):
+                break
+        end = match.end()
+    return end
+
+
+def _listed(text: str) -> Iterator[Result]:
+    known = places()
+    words = list(_CAPITALISED.finditer(text))
+    at = 0
+    while at < len(words):
+        for length in (3, 2, 1):
+            chosen = words[at : at + length]
+            span = text[chosen[0].start() : chosen[-1].end()]
+            if len(chosen) < length or len(span) > 40:
+                continue
+            folded = fold(span.removesuffix("'s").removesuffix("’s"))
+            if folded in known and not (length == 1 and is_ordinary(folded)):
+                end = chosen[-1].end()
+                postcode = _LONE_POSTCODE.match(text, end)
+                yield chosen[0].start(), postcode.end() if postcode else end, "LOCATION", 0.6
+                at += length
+                break
+        else:
+            at += 1
+
+
+@cache
+def places() -> frozenset[str]:
+    """Countries, regions and cities, folded: those that Faker lists, and the cities of the time zones."""
+    import zoneinfo
+
+    import faker.providers.address as addresses
+
+    names = {zone.rsplit("/", 1)[-1].replace("_", " ") for zone in zoneinfo.available_timezones() if "/" in zone}
+    names |= {*_SHORT_PLACES, "England", "Scotland", "Wales", "Great Britain", "Türkiye", "Russia"}
+    for module in pkgutil.iter_modules(addresses.__path__):
+        provider = importlib.import_module(f"{addresses.__name__}.{module.name}").Provider
+        for attribute in _PLACE_LISTS:
+            entries = getattr(provider, attribute, ())
+            for entry in entries if isinstance(entries, tuple | list) else ():
+                names.update(part for part in ((entry,) if isinstance(entry, str) else entry) if isinstance(part, str))
+    folded = {fold(name) for name in names if (len(name) > 3 or name in _SHORT_PLACES) and "{" not in name}
+    return frozenset(name for name in folded if len(name) > 1 and not name.isdigit() and name not in _NO_PLACES)
+
+
+_PLACE_LISTS = (
+    "countries",
+    "cities",
+    "city_names",
+    "states",
+    "counties",
+    "departments",
+    "regions",
+    "provinces",
+    "towns",
+)
+_SHORT_PLACES = frozenset(("USA", "UK", "UAE", "Rio", "Ulm", "Łódź"))
+_NO_PLACES = frozenset(("center", "general", "eastern", "western", "central", "mountain", "same", "or", "in", "me"))
+
+
+def is_place(words: Sequence[str]) -> bool:
+    """Whether these folded words are a place of the lists."""
+    return " ".join(words) in places()

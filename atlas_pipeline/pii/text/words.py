@@ -1,0 +1,93 @@
+"""Words that are words before they are names: what a capital at the start of a sentence does not make a name.
+
+Belongs here: the vocabulary, read from the packages at hand. Does not belong here: names (`gazetteer.py`), and what is
+concluded from a word (`names.py`).
+"""
+
+import importlib
+import runpy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from atlas_pipeline.pii.gazetteer import family_names, fold, given_names
+from atlas_pipeline.pii.rules import DEFAULT_MODEL
+
+_LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pl", "pt", "sv", "da")
+_PROSE = ("en_US", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pl_PL", "da_DK")
+
+
+@cache
+def common_words() -> frozenset[str]:
+    """Ordinary words, folded: stop words of ten languages, Faker's prose, English words that are not also names."""
+    return ordinary_words() | (_english("noun") - given_names() - family_names())
+
+
+@cache
+def ordinary_words() -> frozenset[str]:
+    """Common words without English nouns, among which are towns and countries."""
+    words: set[str] = set()
+    for language in _LANGUAGES:
+        words.update(_stop_words(language))
+    for locale in _PROSE:
+        words.update(_prose(locale))
+    return frozenset({fold(word) for word in words if len(word) > 1}) | _english("verb", "adj", "adv")
+
+
+def is_common(folded: str) -> bool:
+    """Whether the word, folded, is an ordinary word and no more, or a plural of one."""
+    words = common_words()
+    return folded in words or (folded.endswith("s") and folded[:-1] in words and folded not in family_names())
+
+
+def is_ordinary(folded: str) -> bool:
+    """Whether the word, folded, is an ordinary one in any but an English noun."""
+    return folded in ordinary_words()
+
+
+def is_word(folded: str) -> bool:
+    """Whether it is an ordinary word at all, even one that is also a name, such as a trade or a flower."""
+    return is_common(folded) or folded in _english("noun")
+
+
+@cache
+def foreign_words() -> frozenset[str]:
+    """Stop words that are not English: what tells a sentence in another language."""
+    english = _stop_words("en")
+    words: set[str] = set()
+    for language in _LANGUAGES[1:]:
+        words.update(_stop_words(language))
+    return frozenset(word for word in words if len(word) > 1 and word not in english and word not in _english("noun"))
+
+
+def _stop_words(language: str) -> frozenset[str]:
+    """spaCy's list, read as a file: importing a language's package builds its tokenizer, for French in seconds."""
+    import spacy.lang
+
+    path = Path(spacy.lang.__path__[0]) / language / "stop_words.py"
+    return frozenset(runpy.run_path(str(path))["STOP_WORDS"])
+
+
+def _prose(locale: str) -> tuple[str, ...]:
+    try:
+        return tuple(importlib.import_module(f"faker.providers.lorem.{locale}").Provider.word_list)
+    except ModuleNotFoundError:
+        return ()
+
+
+@cache
+def _english(*parts: str) -> frozenset[str]:
+    """The English words of these parts of speech, from the table of lemmas of the default model."""
+    table = _lemmas()
+    return frozenset(word for part in parts for word in table.get(part, ()) if len(word) > 1)
+
+
+@cache
+def _lemmas() -> Any:
+    import spacy.util
+    from spacy.lookups import Lookups
+
+    if not spacy.util.is_package(DEFAULT_MODEL):
+        return {}
+    tables = list(Path(spacy.util.get_package_path(DEFAULT_MODEL)).glob("*/lemmatizer/lookups"))
+    return Lookups().from_disk(tables[0]).get_table("lemma_index") if tables else {}
