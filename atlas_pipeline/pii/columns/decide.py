@@ -337,7 +337,7 @@ def _is_prose(column: Column) -> bool:
 def _odd(column: Column) -> Decision | None:
     """What the header says and the values do not bear out: protected all the same, unless they are flags."""
     kind = column.hint.kind
-    if kind not in _PROTECTED_ANYWAY or column.share("flag") + column.share("small") > 0.5:
+    if kind not in _PROTECTED_ANYWAY or sum(map(column.share, ("flag", "small", "decimal"))) > 0.5:
         return None
     if column.hint.strong or _fit(column, kind) >= 0.25:
         return "uncertain", kind, 0.4

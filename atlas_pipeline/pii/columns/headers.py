@@ -263,7 +263,7 @@ def _compound(word: str) -> int:
     """Where a word such as `birthdate` falls into two that are known; its end if nowhere."""
     for suffix in sorted(_SUFFIXES):
         stem = word.removesuffix(suffix)
-        if stem != word and len(stem) > 1 and stem in _vocabulary():
+        if stem != word and (len(stem) > 3 or len(suffix) > 2) and len(stem) > 1 and stem in _vocabulary():
             return len(stem)
     return len(word)
 
