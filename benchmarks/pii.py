@@ -2,7 +2,7 @@
 
 - sample: the sample at `--rows` customers, planned and masked; `AnalyzerEngine` per cell and presidio-structured, which
   is installed into a scratch folder, on a part of it, scaled (`pii_sample.py`).
-- columns: the kinds of columns of annotated tables, where they lie beside the project, and of Faker's (`pii_columns.py`).
+- columns: the kinds of columns of annotated tables, if they lie beside the project, and of Faker's (`pii_columns.py`).
 - text: spans in prose that was not tuned on, and `AnalyzerEngine` on the same (`pii_text.py`).
 - masking: typed cells a second, and the memory of `atlas pii mask` (`pii_masking.py`).
 

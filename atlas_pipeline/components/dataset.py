@@ -26,7 +26,7 @@ from atlas_pipeline.ingest.source import PARTITION, FileSource, SourceError, Tab
 from atlas_pipeline.ingest.types import ColumnType, cast
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
 from atlas_pipeline.pii.plan import Policy
-from atlas_pipeline.pii.policy import PolicyError, policy_from
+from atlas_pipeline.pii.policy import PolicyError, check_recognizers, policy_from
 from atlas_pipeline.settings import load_settings
 
 
@@ -172,6 +172,7 @@ class Dataset(Declared):
         """The policy of the `pii` section. Raises DeclarationError."""
         try:
             policy = policy_from(self.pii.model_dump(exclude_defaults=True) if self.pii else {}, self.folder)
+            check_recognizers(policy)
         except PolicyError as error:
             raise self.fail(str(error), "pii") from None
         return replace(policy, rules=replace(policy.rules, model=load_settings().spacy_model))

@@ -19,6 +19,9 @@ from atlas_pipeline.pii.record import RecordedPlan, rules_fingerprint
 from atlas_pipeline.warehouse.ledger import LoadedFile
 
 _SAMPLE_ROWS = 20_000
+_SAMPLE_CELLS = 1_000_000
+_SAMPLE_LETTERS = 5_000
+"""Of a cell that is longer, only its beginning is in the sample; the sweep reads it whole."""
 _DRIFT_CONFIDENCE = 0.8
 
 
@@ -102,8 +105,14 @@ def profile_sample(
 
     present = {name for file in files for name in file.columns}
     rows = sum(file.rows for file in files)
-    every = max(1, rows // _SAMPLE_ROWS)
-    chosen = [sql.Identifier(c.name) if c.name in present else sql.SQL("NULL::text") for c in columns]
+    every = max(1, rows // min(_SAMPLE_ROWS, _SAMPLE_CELLS // len(columns)))
+    beginning = sql.SQL("left({}, {})")
+    chosen = [
+        beginning.format(sql.Identifier(c.name), sql.Literal(_SAMPLE_LETTERS))
+        if c.name in present
+        else sql.SQL("NULL::text")
+        for c in columns
+    ]
     query = sql.SQL(
         "SELECT {} FROM {} WHERE {} = ANY({}) AND (({} * 2654435761) & 4294967295) % {} = 0 ORDER BY {}, {}"
     ).format(

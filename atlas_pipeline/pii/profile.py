@@ -79,7 +79,7 @@ def _embedded(values: Iterable[str], cast: Mapping[str, int], looked_at: int) ->
     """How many cells hold an e-mail address among other text. All values are searched, not a sample, for the few."""
     if cast.get("EMAIL_ADDRESS", 0) >= 0.5 * looked_at:
         return 0
-    return sum("@" in value and embeds(value) for value in values)
+    return sum(("@" in value or "%40" in value) and embeds(value) for value in values)
 
 
 def _national(shown: list[str]) -> dict[str, int]:

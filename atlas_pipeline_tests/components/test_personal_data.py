@@ -211,6 +211,21 @@ def test_a_policy_by_kind_and_an_allow_list(land: Any, load: Load) -> None:
     assert query("SELECT DISTINCT left(email, 4), notes FROM silver.people") == [("enc:", shop)]
 
 
+def test_a_recogniser_of_ones_own_beside_the_declaration(land: Any, load: Load) -> None:
+    card = "my card is LC-00012345, please add the points for the parcel to it"
+    land("people/1.csv", HEADER + people(0, 50, segment="LC-00012345", notes=card))
+    own = {
+        "datasets/people/own.yaml": "recognizers:\n  - name: Loyalty card\n    supported_entity: LOYALTY_CARD\n"
+        "    supported_language: en\n    patterns:\n      - {name: card, regex: 'LC-\\d{8}', score: 0.9}\n"
+    }
+    result = run(load(attributes="  pii: {recognizers: own.yaml, actions: {LOYALTY_CARD: mask}}\n", files=own))
+    assert result.success, failure(result)
+    assert plans(result)["segment"]["entity"] == "LOYALTY_CARD"
+    assert query("SELECT DISTINCT segment, notes FROM silver.people") == [
+        ("*******2345", card.replace("LC-00012345", "<LOYALTY_CARD>"))
+    ]
+
+
 KEPT = (*COLUMNS[:2], "{name: email, pii: EMAIL_ADDRESS, action: keep}", *COLUMNS[3:])
 
 

@@ -165,6 +165,8 @@ def _decide(column: Column, table: Beside) -> Decision:
     for kind in column.custom:
         if kind != "embedded" and column.share(kind) >= 0.5:
             return "typed", kind, column.share(kind)
+    if _tells(column):
+        return "free_text", None, 0.8
     typed = _by_values(column) or _by_header(column, table) or _by_names(column, table)
     if typed and typed[0] == "typed" and not (_hides(column) and typed[1] in _KEPT):
         return typed
@@ -174,6 +176,12 @@ def _decide(column: Column, table: Beside) -> Decision:
     if _is_prose(column):
         return "free_text", None, 0.8
     return typed or odd or ("clean", None, 0.8)
+
+
+def _tells(column: Column) -> bool:
+    """Whether the cells are sentences that hold personal data, though most may hold the same kind of it."""
+    telling = bool(set(column.hint.words) & _PROSE_WORDS) or _hides(column)
+    return column.hint.kind is None and telling and column.share("prose") >= 0.5
 
 
 def _by_values(column: Column) -> Decision | None:
