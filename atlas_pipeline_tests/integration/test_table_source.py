@@ -27,14 +27,14 @@ from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 TABLE = '"Shop ""1"""."cus.tom\'ers"'
 COLUMNS = """
     - {name: id, type: integer}
-    - {name: 'full "name"'}
+    - {name: 'full "name"', pii: none}
     - {name: note}
     - {name: photo}
     - {name: extra, type: json}
     - {name: tags}
     - {name: amount, type: decimal}
     - {name: changed_at, type: timestamp}
-    - {name: born, type: date}
+    - {name: born, type: date, pii: none}
     - {name: vip, type: boolean}
 """
 DEFS = """type: atlas_pipeline.components.Dataset
