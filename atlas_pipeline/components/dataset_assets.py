@@ -19,6 +19,7 @@ from atlas_pipeline.ingest.outside import ServiceUnavailable
 from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
 from atlas_pipeline.ingest.source import SourceError, SourceFile
 from atlas_pipeline.pii.keys import KeyMissing, load_keys
+from atlas_pipeline.pii.rules import ModelMissing
 from atlas_pipeline.quality.contract import Outcome
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import Settings, SettingsError
@@ -159,7 +160,7 @@ def silver_asset(
         except PersonalDataDrift as error:
             yield leak_result(checks.asset, None, str(error))
             raise dg.Failure(str(error), allow_retries=False) from None
-        except (silver.SchemaDrift, PublishError, TableBusy, KeyMissing) as error:
+        except (silver.SchemaDrift, PublishError, TableBusy, KeyMissing, ModelMissing) as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         metadata: dict[str, Any] = {
             "dagster/row_count": result.published,

@@ -12,6 +12,7 @@ Belongs here: the document's shape, and errors that say what was expected. Does 
 
 import difflib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +38,16 @@ def read_policy(path: Path) -> Policy:
         return policy_from(document or {}, path.parent)
     except PolicyError as error:
         raise PolicyError(f"{path}: {error}") from None
+
+
+def chosen_policy(path: Path | None, model: str) -> Policy:
+    """The policy in a file, or an empty one, with the spaCy model of this name; its recognisers can be used.
+
+    Raises PolicyError.
+    """
+    policy = read_policy(path) if path else Policy()
+    check_recognizers(policy)
+    return replace(policy, rules=replace(policy.rules, model=model))
 
 
 def policy_from(document: Mapping[str, Any], folder: Path) -> Policy:

@@ -70,10 +70,7 @@ def presidio_recognizers() -> tuple[Gated, ...]:
 
     chosen = []
     for name, kind, gate, needs_context in _CHOSEN:
-        recognizer_class = getattr(predefined_recognizers, name, None)
-        if recognizer_class is None:
-            continue
-        recognizer = recognizer_class()
+        recognizer = getattr(predefined_recognizers, name)()
         context = word_pattern(recognizer.context or ()) if needs_context else None
         chosen.append(Gated(recognizer, kind, re.compile(gate), context))
     return tuple(chosen)

