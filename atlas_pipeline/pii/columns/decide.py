@@ -294,6 +294,8 @@ def _by_names(column: Column, table: Beside) -> Decision | None:
         return _weak_name(column, table, shape, known, full + part)
     if hint.kind not in {None, "USERNAME"} or column.share("organization") > 0.2:
         return None
+    if column.share("titled") >= 0.6 and not hint.other:
+        return "typed", "PERSON", column.share("titled")
     if column.share("known_place") >= max(0.5, given - 0.2) and full < 0.5:
         return None
     if hint.other:
@@ -310,7 +312,8 @@ def _weak_name(column: Column, table: Beside, shape: float, known: float, severa
     words = column.hint.words
     if shape < 0.6 or column.share("organization") > 0.3:
         return ("uncertain", "PERSON", 0.4) if known >= 0.4 else None
-    if column.share("known_place") >= 0.5 and several < 0.3:
+    single = max(column.share("given_name"), column.share("family_name"))
+    if column.share("known_place") >= 0.5 and several < 0.3 and not (table.people and single > 0.8):
         return None
     needed = 0.4 if names_of(words) or table.people else 0.6
     if (table.things and not table.people) or qualified(words):

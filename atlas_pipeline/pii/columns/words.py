@@ -75,6 +75,7 @@ _ORGANIZATION = re.compile(
     r"company|group|university|institute|foundation|hospital|bank|consulting|solutions|technologies|e\.?v|kgaa|mbh)\b\.?",
     re.IGNORECASE,
 )
+_ADDRESSING = listed("mr mrs ms miss dr prof herr frau mme mlle monsieur madame senor senora signor signora")
 _CJK = re.compile(r"[\u3400-\u9fff\uac00-\ud7af]{2,5}")
 
 
@@ -131,6 +132,8 @@ def _name(cell: str) -> Iterator[str]:
     core = [token for token in tokens if token not in _TITLES and token not in _PARTICLES and len(token) > 1]
     if not core or tokens[0] in _NOT_NAMES:
         return
+    if tokens[0] in _ADDRESSING:
+        yield "titled"
     yield from _known(core, fold(cell), len(tokens) != len(core) or any(len(token) == 1 for token in tokens))
 
 
