@@ -90,6 +90,7 @@ def _cued(words: str, value: str) -> re.Pattern[str]:
     return re.compile(rf"(?i:\b(?:{words})){'(?i:' + _CUE_LINK + ')'}(?P<v>{value})")
 
 
+_LOGIN = r"[a-z][a-z._-]{1,20}\d[a-z0-9._-]{0,20}\b"
 _ID_VALUE = r"(?=[\w./ -]{0,14}\d)[A-Za-z0-9](?:[A-Za-z0-9]|[-./](?=[A-Za-z0-9])| (?=\d)){3,24}"
 _PATTERNS = (
     Pattern(
@@ -348,6 +349,14 @@ _PATTERNS = (
     ),
     Pattern("AGE", re.compile(r"(?<=[^\W\d_]), (?P<v>\d{2})(?=, (?:of|from|an?|the|who|was|is|has|and)\b)"), 0.6),
     Pattern("USERNAME", re.compile(r"(?i:\b(?:user|usr|uid|login|username))=(?P<v>[\w.@-]{3,40})"), 0.6, _ANY),
+    Pattern("USERNAME", re.compile(rf"(?i:\b(?:user|login|account|logged in as)) (?P<v>{_LOGIN})"), 0.6),
+    Pattern("USERNAME", re.compile(rf"\b(?:for|by|as) (?P<v>{_LOGIN}) (?:from|logged|failed)\b"), 0.6),
+    Pattern(
+        "EMAIL_ADDRESS",
+        re.compile(r"(?i:\b[\w.+-]{2,60}@(?:gmail|yahoo|hotmail|outlook|icloud|aol|gmx|proton|live|web)\b(?!\.\w))"),
+        0.7,
+        _AT,
+    ),
     Pattern(
         "USERNAME",
         re.compile(
