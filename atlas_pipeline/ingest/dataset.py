@@ -14,6 +14,7 @@ from atlas_pipeline.ingest.types import POSTGRES_TYPE, ColumnType
 from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.pii.kinds import Action
 from atlas_pipeline.pii.plan import ColumnPlan, Policy
+from atlas_pipeline.pii.record import rules_fingerprint
 
 _RULES_VERSION = 2
 
@@ -90,8 +91,7 @@ class Dataset:
             for c in self.columns
         ]
         keyed = keys.fingerprint({column.treatment for column in self.columns})
-        rules = self.policy.rules
         texts = any(c.plan and c.plan.column_class == "free_text" for c in self.columns)
-        words = [sorted(rules.allow), sorted(rules.deny), rules.model] if texts else []
-        parts = [_RULES_VERSION, columns, self.key, self.latest_by, self.timezone, keyed, words]
+        rules = rules_fingerprint(self.policy.rules) if texts else ""
+        parts = [_RULES_VERSION, columns, self.key, self.latest_by, self.timezone, keyed, rules]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -39,15 +39,15 @@ def plan_columns(
     """The dataset with a plan in each column.
 
     What was detected once stays decided, so that a table does not change its shape from one run to the next: only
-    columns without a plan, or found by other rules, are profiled on `files`. Those that were clean are profiled again
-    on `pending`. Raises PersonalDataDrift when one of these is clean no more.
+    columns without a plan, or that held no value yet, or were found by other rules, are profiled on `files`. Those that
+    were clean are profiled again on `pending`. Raises PersonalDataDrift when one of these is clean no more.
     """
     rules = rules_fingerprint(dataset.policy.rules)
     detected = [column for column in dataset.columns if column.detected]
     known = {
         column.name: recorded[column.name].profile
         for column in detected
-        if column.name in recorded and not recorded[column.name].plan.declared and recorded[column.name].rules == rules
+        if column.name in recorded and recorded[column.name].decided_by(rules)
     }
     new = [column for column in detected if column.name not in known]
     clean = [column for column in detected if column.name in known and known[column.name].column_class == "clean"]
@@ -88,10 +88,12 @@ def freed(dataset: Dataset, columns: Mapping[str, Mapping[str, int]]) -> Dataset
 
 def detected_clean(dataset: Dataset, recorded: Mapping[str, RecordedPlan]) -> set[str]:
     """The columns that this very plan found clean in a sample, and no published one before it."""
+    rules = rules_fingerprint(dataset.policy.rules)
+    before = {name for name, one in recorded.items() if one.decided_by(rules)}
     return {
         column.name
         for column in dataset.columns
-        if column.detected and column.plan and column.plan.action == "keep" and column.name not in recorded
+        if column.detected and column.plan and column.plan.action == "keep" and column.name not in before
     }
 
 

@@ -42,6 +42,7 @@ class GoldAudit:
     ):
         self._connection = connection
         self._name = name
+        self._allowed = {*allowed}
         self._rules = rules
         self.report: LeakReport | None = None
         tables = {(one.schema, one.table) for sources in lineage.values() for one in sources}
@@ -56,7 +57,7 @@ class GoldAudit:
             self.plans[column] = inherited(column, plans)
         connection.commit()
         kept = {column: plan for column, plan in self.plans.items() if plan.personal and plan.action == "keep"}
-        self.unmasked = sorted(kept.keys() - {*allowed})
+        self.unmasked = sorted(kept.keys() - self._allowed)
         """Columns made from personal data that is not masked, and not allowed."""
 
     @property
@@ -77,7 +78,7 @@ class GoldAudit:
 
     def passes(self, schema: str, table: str) -> bool:
         """Whether the finished table may be published."""
-        self.report = sweep_table(self._connection, schema, table, self.plans, self._rules)
+        self.report = sweep_table(self._connection, schema, table, self.plans, self._rules, allowed=self._allowed)
         self._connection.commit()
         return self.problem is None
 

