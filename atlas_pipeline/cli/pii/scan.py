@@ -10,6 +10,7 @@ from atlas_pipeline.cli.pii.files import Seen, failures, look_at, policy_of
 
 _TOTALS = ("rows", "missing", "distinct")
 _SHOWN = 3
+_SHAPES = ("letters", "words", "place", "code", "path", "digits", "login")
 
 
 def run(files: list[Path], policy_file: Path | None, rows: int, json: bool) -> int:
@@ -61,8 +62,11 @@ def _document(path: Path, seen: Seen) -> dict[str, Any]:
 
 
 def _counts(column: dict[str, Any]) -> str:
-    """The evidence that weighs most; all of it is in the JSON document."""
-    swept = {name: count for name, count in column["evidence"].items() if name.startswith("swept_")}
-    found = {name: count for name, count in column["evidence"].items() if name not in _TOTALS}
-    shown = {**swept, **dict(sorted(found.items(), key=lambda item: -item[1])[:_SHOWN])}
-    return ", ".join(f"{name} {count:,}" for name, count in shown.items())
+    """The evidence that weighs most; all of it is in the JSON document. A clean column has its number of values."""
+    evidence = column["evidence"]
+    if column["class"] == "clean":
+        return f"distinct {evidence.get('distinct', 0):,}"
+    found = {name: count for name, count in evidence.items() if name not in _TOTALS}
+    first = {column["entity"], "header", "embedded", *(name for name in found if name.startswith("swept_"))}
+    shown = sorted(found.items(), key=lambda item: (item[0] not in first, item[0] in _SHAPES, -item[1]))[:_SHOWN]
+    return ", ".join(f"{name} {count:,}" for name, count in shown)
