@@ -15,6 +15,8 @@ from typing import Any
 
 def fold(word: str) -> str:
     """The word without case, accents and surrounding blanks, as the lists hold it."""
+    if word.isascii():
+        return word.strip().lower()
     parted = unicodedata.normalize("NFKD", word.strip())
     return "".join(letter for letter in parted if not unicodedata.combining(letter)).casefold()
 
