@@ -111,6 +111,9 @@ def test_undeclared_columns_are_found_shown_and_protected(land: Any, load: Load)
     tags = {column.name: column.tags for column in made.metadata["dagster/column_schema"].schema.columns}
     assert tags["email"] == {"pii": "EMAIL_ADDRESS", "action": "hash"}
     assert tags["segment"] == {}
+    preview = made.metadata["preview"].value
+    assert "retail" in preview
+    assert NOTE[:20] not in preview
     name, email, phone, notes = query("SELECT full_name, email, phone, notes FROM silver.people")[0]
     assert (name, notes) == ("<PERSON>", NOTE)
     assert len(email) == 64
