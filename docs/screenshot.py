@@ -73,9 +73,11 @@ def _take_pictures(url: str) -> None:
         )
         _asset_graph(page, url)
         page.set_viewport_size({"width": 1600, "height": 1240})
-        _asset_page(page, url, "overview", "Latest check results", "silver-customers.png")
+        _asset_page(page, url, "customers", "overview", "Latest check results", "silver-customers.png")
         page.set_viewport_size({"width": 1600, "height": 960})
-        _asset_page(page, url, "events", "rows quarantined", "silver-customers-run.png")
+        _asset_page(page, url, "customers", "events", "rows quarantined", "silver-customers-run.png")
+        page.set_viewport_size({"width": 1600, "height": 1180})
+        _asset_page(page, url, "orders", "events", "personal-data plan", "silver-orders-plan.png")
         browser.close()
 
 
@@ -92,8 +94,8 @@ def _asset_graph(page: Page, url: str) -> None:
     _save(page, "asset-graph.png")
 
 
-def _asset_page(page: Page, url: str, view: str, shows: str, name: str) -> None:
-    page.goto(f"{url}/assets/silver/customers?view={view}", wait_until="networkidle")
+def _asset_page(page: Page, url: str, asset: str, view: str, shows: str, name: str) -> None:
+    page.goto(f"{url}/assets/silver/{asset}?view={view}", wait_until="networkidle")
     page.get_by_text(shows).first.wait_for()
     page.wait_for_timeout(SETTLED_MS)
     _save(page, name)

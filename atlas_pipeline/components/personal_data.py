@@ -59,7 +59,7 @@ def leak_result(
 
 
 def plan_table(plans: Iterable[ColumnPlan]) -> dg.TableMetadataValue:
-    """The plan as a table: what each column holds, how sure that is and on what evidence, and what is done."""
+    """The plan as a table, personal data first: what each column holds, on what evidence, and what is done."""
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
@@ -73,7 +73,7 @@ def plan_table(plans: Iterable[ColumnPlan]) -> dg.TableMetadataValue:
                     "evidence": json.dumps(dict(plan.evidence), sort_keys=True),
                 }
             )
-            for plan in plans
+            for plan in sorted(plans, key=lambda plan: not plan.personal)
         ]
     )
 

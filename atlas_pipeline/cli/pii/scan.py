@@ -10,7 +10,6 @@ from atlas_pipeline.cli.pii.files import Seen, failures, look_at, policy_of
 
 _TOTALS = ("rows", "missing", "distinct")
 _SHOWN = 3
-_SHAPES = ("letters", "words", "place", "code", "path", "digits", "login")
 
 
 def run(files: list[Path], policy_file: Path | None, rows: int, json: bool) -> int:
@@ -68,5 +67,5 @@ def _counts(column: dict[str, Any]) -> str:
         return f"distinct {evidence.get('distinct', 0):,}"
     found = {name: count for name, count in evidence.items() if name not in _TOTALS}
     first = {column["entity"], "header", "embedded", *(name for name in found if name.startswith("swept_"))}
-    shown = sorted(found.items(), key=lambda item: (item[0] not in first, item[0] in _SHAPES, -item[1]))[:_SHOWN]
+    shown = sorted(found.items(), key=lambda item: (item[0] not in first, -item[1]))[:_SHOWN]
     return ", ".join(f"{name} {count:,}" for name, count in shown)

@@ -72,6 +72,7 @@ _FITS: dict[str, tuple[float, tuple[str, ...]]] = {
     "ORGANIZATION": (0.5, ("letters",)),
 }
 """For each kind that a header names: the share that must fit, and the shapes that do."""
+_NAMES = ("name", "full_name", "part_name", "given_name", "family_name", "given_and_more", "initial", "titled")
 _CODED = frozenset({"GENDER", "NRP", "MARITAL_STATUS", "AGE", "DATE_OF_BIRTH"})
 """Kinds that tables hold as small numbers, so that flags do not speak against them."""
 _PROTECTED_ANYWAY = listed(
@@ -122,13 +123,15 @@ class Column:
             return 0.0
         return (self.votes.get(vote, 0) / self.looked_at + self.row_votes.get(vote, 0) / self.rows_looked_at) / 2
 
-    def evidence(self) -> dict[str, int]:
-        """The counts that the decision rests on."""
+    def evidence(self, entity: str | None) -> dict[str, int]:
+        """The counts that the decision rests on: totals, cells proven of any kind, and the shapes of this one."""
         found = {"rows": self.tally.rows, "missing": self.tally.missing, "distinct": len(self.tally.counts)}
         found |= {"masked": self.tally.masked} if self.tally.masked else {}
         found |= {"header": 1} if self.hint.kind else {}
         found |= {"denied": self.denied} if self.denied else {}
-        return found | dict(self.votes)
+        shapes = _NAMES if entity == "PERSON" else _FITS.get(entity or "", (0.0, ()))[1]
+        telling = {*KINDS, "embedded", "prose", *self.custom, *shapes}
+        return found | {vote: count for vote, count in self.votes.items() if vote in telling}
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ def beside(columns: Iterable[Column]) -> Beside:
 def decide(column: Column, table: Beside) -> ColumnProfile:
     """The class and kind of one column."""
     column_class, entity, confidence = _decide(column, table)
-    return ColumnProfile(column.name, column_class, entity, round(min(confidence, 1.0), 3), column.evidence())
+    return ColumnProfile(column.name, column_class, entity, round(min(confidence, 1.0), 3), column.evidence(entity))
 
 
 def _decide(column: Column, table: Beside) -> Decision:
