@@ -208,13 +208,18 @@ def test_an_empty_column_is_clean_whatever_its_header(values: Any) -> None:
     [
         ["<EMAIL_ADDRESS>", "<EMAIL_ADDRESS>"],
         ["****1234", "****9876"],
-        ["a" * 64, "0f" * 32],
         ["enc:0123abcd:EMAIL_ADDRESS:AAAA", "enc:0123abcd:EMAIL_ADDRESS:BBBB"],
     ],
 )
 def test_a_masked_column_is_clean(values: list[str]) -> None:
     found = one("email", values)
     assert (found.column_class, found.evidence["masked"]) == ("clean", 2)
+
+
+def test_digests_under_a_sure_header_may_be_without_a_key() -> None:
+    digests = ["a" * 64, "0f" * 32]
+    assert (one("email", digests).column_class, one("email", digests).entity) == ("uncertain", "EMAIL_ADDRESS")
+    assert one("checksum", digests).column_class == one("name", digests).column_class == "clean"
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def decide(column: Column, table: Beside) -> ColumnProfile:
 
 def _decide(column: Column, table: Beside) -> Decision:
     if not column.looked_at:
-        return "clean", None, 0.9 if column.tally.masked else 0.0
+        return _masked(column)
     for kind in column.custom:
         if kind != "embedded" and column.share(kind) >= 0.5:
             return "typed", kind, column.share(kind)
@@ -179,6 +179,15 @@ def _decide(column: Column, table: Beside) -> Decision:
     if _is_prose(column):
         return "free_text", None, 0.8
     return typed or odd or ("clean", None, 0.8)
+
+
+def _masked(column: Column) -> Decision:
+    """No value, or none that is not masked. A digest may be one without a key, so a kind that is hashed is hashed;
+    what Atlas has hashed itself stays."""
+    kind, hashes = column.hint.kind, column.tally.digests > 0
+    if hashes and kind and column.hint.strong and KINDS[kind].action == "hash":
+        return "uncertain", kind, 0.4
+    return "clean", None, 0.9 if column.tally.masked else 0.0
 
 
 def _tells(column: Column) -> bool:

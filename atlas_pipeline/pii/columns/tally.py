@@ -31,17 +31,22 @@ _MASKED = re.compile(
     r"[0-9a-f]{64}|[*•\d][*•\s-]{3,}\d{0,4}",
     re.IGNORECASE,
 )
+_DIGEST = 64
 _MASK_STARTS = frozenset("<[*•xXrReE0123456789abcdfABCDF")
 
 
 @dataclass(frozen=True)
 class Tally:
-    """One column, counted. `counts` holds each distinct value that is neither missing nor masked, and its rows."""
+    """One column, counted. `counts` holds each distinct value that is neither missing nor masked, and its rows.
+
+    `digests` are those of the masked that have the form of a hash, whoever made it and with or without a key.
+    """
 
     rows: int
     missing: int
     masked: int
     counts: dict[str, int]
+    digests: int = 0
 
     def sample(self, size: int = SAMPLE) -> list[str]:
         """Distinct values, always the same ones: those of the smallest checksum."""
@@ -58,7 +63,7 @@ def tidy(text: str) -> str:
 def tally(values: Any, allow: frozenset[str] = frozenset()) -> Tally:
     """Counts the values of a column; those in `allow`, which is folded to lower case, do not vote."""
     counts: Counter[str] = Counter()
-    rows = missing = masked = 0
+    rows = missing = masked = digests = 0
     for value, count in _distinct(values):
         rows += count
         text = tidy(value)
@@ -66,9 +71,10 @@ def tally(values: Any, allow: frozenset[str] = frozenset()) -> Tally:
             missing += count
         elif text[0] in _MASK_STARTS and len(text) < 400 and _MASKED.fullmatch(text):
             masked += count
+            digests += count if len(text) == _DIGEST and text.isalnum() else 0
         elif not allow or text.casefold() not in allow:
             counts[text] += count
-    return Tally(rows, missing, masked, dict(counts))
+    return Tally(rows, missing, masked, dict(counts), digests)
 
 
 def _distinct(values: Any) -> Iterable[tuple[str, int]]:
