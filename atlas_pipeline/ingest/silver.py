@@ -33,6 +33,7 @@ from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.publish import STAGING
 
 _ROWS_AT_ONCE = 50_000
+_ROWS_OF_PROSE_AT_ONCE = 5_000  # reading them takes seconds, and progress is shown after each block
 _DRIFT_SHARE = 0.5
 _DRIFT_ROWS = 10
 
@@ -272,7 +273,9 @@ def _fill_delta(
 def _bronze_rows(
     connection: psycopg.Connection, dataset: Dataset, files: Sequence[ledger.LoadedFile]
 ) -> Iterator[pa.Table]:
-    """The text of the declared columns, file id and line, in tables of up to `_ROWS_AT_ONCE` rows."""
+    """The text of the declared columns, file id and line, in tables of some thousand rows."""
+    prose = any(plan.column_class == "free_text" and plan.action == "redact" for plan in dataset.plans.values())
+    at_once = _ROWS_OF_PROSE_AT_ONCE if prose else _ROWS_AT_ONCE
     present = {column for file in files for column in file.columns}
     names = [column.name for column in dataset.columns]
     chosen = [sql.Identifier(n) if n in present else sql.SQL("NULL") for n in names]
@@ -285,7 +288,7 @@ def _bronze_rows(
     types = {name: pa.string() for name in names} | {FILE_ID: pa.int64(), LINE: pa.int64()}
     with connection.cursor().copy(query) as copy:
         rows = iter(copy)
-        while block := b"".join(islice(rows, _ROWS_AT_ONCE)):
+        while block := b"".join(islice(rows, at_once)):
             yield arrow_csv.read_csv(
                 pa.BufferReader(block),
                 arrow_csv.ReadOptions(column_names=list(types), block_size=len(block) + 1),
