@@ -13,11 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atlas_pipeline.pii.checks import MASKED, credit_card, digits_of, iban, ipv4, ipv6, phone, social_security
 from atlas_pipeline.pii.kinds import UNKNOWN
 from atlas_pipeline.pii.normalise import clean
 from atlas_pipeline.pii.recognizers import custom_recognizers, word_pattern
 from atlas_pipeline.pii.rules import Rules
-from atlas_pipeline.pii.text.checks import MASKED, credit_card, digits_of, iban, ipv4, ipv6, phone, social_security
 
 _CARD = "CREDIT_CARD"
 _STRONG_SCORE = 0.8

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas_pipeline.pii.columns.cells import embeds, luhn, nhs, plain_number, vin, votes
+from atlas_pipeline.pii.checks import luhn, nhs, vin
+from atlas_pipeline.pii.columns.cells import embeds, plain_number, votes
 
 
 @pytest.mark.parametrize(

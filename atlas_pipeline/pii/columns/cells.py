@@ -1,7 +1,7 @@
 """What one cell looks like: the kinds that its whole text proves, and the shapes that fit a kind if the header agrees.
 
 Belongs here: tests of one cell as a whole. Does not belong here: personal data inside prose (`text/`), people's names
-and addresses (`columns/words.py`), check digits of national numbers (`cells_ids.py`), and what a column is.
+and addresses (`columns/words.py`), check digits (`../checks.py`), and what a column is.
 """
 
 import ipaddress
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 from functools import cache
 
+from atlas_pipeline.pii.checks import iban, luhn, nhs, vin
 from atlas_pipeline.pii.columns.words import word_votes
 from atlas_pipeline.pii.gazetteer import listed
 
@@ -103,12 +104,6 @@ def plain_number(cell: str) -> str:
     return cell
 
 
-def luhn(digits: str) -> bool:
-    """Whether the last digit is the check digit of the others."""
-    doubled = (sum(divmod(2 * int(digit), 10)) for digit in digits[-2::-2])
-    return (sum(doubled) + sum(int(digit) for digit in digits[::-2])) % 10 == 0
-
-
 @cache
 def _embedded() -> re.Pattern[str]:
     return re.compile(
@@ -123,7 +118,7 @@ def embeds(cell: str) -> bool:
     for match in _embedded().finditer(cell):
         found = match.group()
         if found[0].isupper() and found[1:2].isupper() and "@" not in found:
-            if _iban(found.replace(" ", "")):
+            if iban(found):
                 return True
         elif len(found) == 19 and found.replace(found[4], "").isdigit():
             if luhn(found.replace(found[4], "")):
@@ -215,7 +210,7 @@ def _digit_votes(cell: str) -> Iterator[str]:
     if _GROUPED.fullmatch(cell) and _is_card(compact):
         yield "CREDIT_CARD"
         return
-    if _IBAN.fullmatch(compact.upper()) and _iban(compact.upper()):
+    if _IBAN.fullmatch(compact.upper()) and iban(compact):
         yield "IBAN_CODE"
         return
     if _SSN.fullmatch(cell):
@@ -313,22 +308,3 @@ def _is_ip(cell: str) -> bool:
 
 def _is_card(digits: str) -> bool:
     return digits.isdecimal() and bool(_CARD.fullmatch(digits)) and luhn(digits)
-
-
-def _iban(compact: str) -> bool:
-    moved = compact[4:] + compact[:4]
-    return len(compact) >= 15 and int("".join(str(int(letter, 36)) for letter in moved)) % 97 == 1
-
-
-def nhs(digits: str) -> bool:
-    """Whether the tenth digit is the check digit of an NHS number."""
-    check = 11 - sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False)) % 11
-    return check % 11 == int(digits[9]) and check != 10
-
-
-def vin(text: str) -> bool:
-    """Whether the ninth character is the check digit of a vehicle identification number."""
-    values = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", map(int, "12345678123457923456789"), strict=True))
-    weights = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
-    total = sum((int(c) if c.isdigit() else values[c]) * weight for c, weight in zip(text, weights, strict=True))
-    return text[8] == "0123456789X"[total % 11]

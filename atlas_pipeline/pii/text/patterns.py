@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from atlas_pipeline.pii.text.checks import calendar_date, credit_card, digits_of, iban, ipv4, ipv6, social_security
+from atlas_pipeline.pii.checks import calendar_date, credit_card, digits_of, iban, ipv4, ipv6, social_security
 
 _DIGIT = re.compile(r"\d")
 _AT = re.compile(r"@|%40")

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from atlas_pipeline.pii.checks import MASKED
 from atlas_pipeline.pii.kinds import UNKNOWN
 from atlas_pipeline.pii.normalise import cleaned_with_offsets, original_span
 from atlas_pipeline.pii.recognizers import (
@@ -20,7 +21,6 @@ from atlas_pipeline.pii.recognizers import (
     word_pattern,
 )
 from atlas_pipeline.pii.rules import Rules
-from atlas_pipeline.pii.text.checks import MASKED
 from atlas_pipeline.pii.text.model import model_results
 from atlas_pipeline.pii.text.names import name_results
 from atlas_pipeline.pii.text.patterns import pattern_results

@@ -1,7 +1,7 @@
 """Arithmetic and form that tell a real number from a run of digits: check digits, issuers, octets, calendar dates.
 
 Belongs here: functions of one string that answer yes or no. Does not belong here: finding the string in a text
-(`patterns.py`, `sweep.py`).
+(`text/`, `sweep.py`), and what a column is (`columns/`).
 """
 
 import re
@@ -105,6 +105,20 @@ def social_security(text: str) -> bool:
     """Whether it may be a US social security number: no group of zeros, no area that is never given."""
     area, group, serial = digits_of(text)[:3], digits_of(text)[3:5], digits_of(text)[5:9]
     return area not in ("000", "666") and group != "00" and serial != "0000"
+
+
+def nhs(digits: str) -> bool:
+    """Whether the tenth digit is the check digit of an NHS number."""
+    check = 11 - sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False)) % 11
+    return check % 11 == int(digits[9]) and check != 10
+
+
+def vin(text: str) -> bool:
+    """Whether the ninth character is the check digit of a vehicle identification number."""
+    values = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", map(int, "12345678123457923456789"), strict=True))
+    weights = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
+    total = sum((int(c) if c.isdigit() else values[c]) * weight for c, weight in zip(text, weights, strict=True))
+    return text[8] == "0123456789X"[total % 11]
 
 
 def calendar_date(text: str) -> bool:
