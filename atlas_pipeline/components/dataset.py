@@ -8,6 +8,7 @@ import datetime as dt
 import re
 import zoneinfo
 from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import dagster as dg
@@ -111,11 +112,12 @@ class Dataset(Declared):
     @property
     def published_names(self) -> list[str]:
         """The columns of silver, for gold models to read."""
-        declared = self.declared()
+        declared = self.declared
         return [column.name for column in declared.planned(decided(declared, {})).published_columns]
 
+    @cached_property
     def declared(self) -> domain.Dataset:
-        """The declaration as plain data. Raises DeclarationError, naming file and line."""
+        """The declaration as plain data, worked out once. Raises DeclarationError, naming file and line."""
         names = [column.name for column in self.columns]
         if not self.columns:
             raise self.fail("a dataset needs at least one column", "columns")
@@ -256,7 +258,7 @@ class Dataset(Declared):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The two assets, with the contract's checks on silver."""
         by_table(context, Dataset, "silver")
-        declared = self.declared()
+        declared = self.declared
         partitions = self.partitions_definition()
         shared: dict[str, Any] = {
             "partitions_def": partitions,

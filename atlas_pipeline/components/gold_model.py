@@ -177,7 +177,7 @@ def _rules(context: dg.ComponentLoadContext) -> Rules:
     """What the project's datasets allow and deny, which holds where their columns go."""
 
     def collect() -> Rules:
-        rules = [dataset.declared().policy.rules for dataset in by_table(context, Dataset, "silver").values()]
+        rules = [dataset.declared.policy.rules for dataset in by_table(context, Dataset, "silver").values()]
         return Rules(
             allow=frozenset().union(*(one.allow for one in rules)), deny=frozenset().union(*(one.deny for one in rules))
         )

@@ -28,7 +28,7 @@ def landing(context: dg.ComponentLoadContext) -> dg.Definitions:
     """One sensor over all datasets that read files."""
     components = context.component_tree.get_all_components(Dataset)
     reading_files = [one for one in components if isinstance(one.source, str)]
-    watched = {one.table: (one.declared(), one.partitions_definition()) for one in reading_files}
+    watched = {one.table: (one.declared, one.partitions_definition()) for one in reading_files}
     gold = dg.AutomationConditionSensorDefinition(
         "gold_automation",
         target=dg.AssetSelection.groups("gold"),
