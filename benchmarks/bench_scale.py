@@ -24,7 +24,7 @@ from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.source import FileSource
 from atlas_pipeline.pii.keys import load_keys
-from atlas_pipeline.quality.contract import verify
+from atlas_pipeline.quality.verification import verify
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import gold
 from atlas_pipeline.warehouse.connect import connect

@@ -1,6 +1,6 @@
 """Each check of a contract as one Dagster asset check.
 
-Belongs here: names, specs and results of checks. Does not belong here: Soda (`quality/contract.py`).
+Belongs here: names, specs and results of checks. Does not belong here: Soda (`quality/verification.py`).
 """
 
 import hashlib
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import dagster as dg
 
-from atlas_pipeline.quality.contract import ContractCheck, Outcome, read_checks, verify
+from atlas_pipeline.quality.contract import read_checks
+from atlas_pipeline.quality.outcome import Check, Outcome
+from atlas_pipeline.quality.verification import verify
 
 
 class ContractChecks:
@@ -65,7 +67,7 @@ class ContractChecks:
                 metadata["rows tested"] = dg.MetadataValue.int(outcome.rows_tested)
             if outcome.rows_failed is not None:
                 metadata["rows failed"] = dg.MetadataValue.int(outcome.rows_failed)
-            error = outcome.check.severity == "error"
+            error = outcome.severity == "error"
             yield dg.AssetCheckResult(
                 check_name=self._names[outcome.check.path],
                 asset_key=self.asset,
@@ -81,6 +83,6 @@ def failed(outcomes: list[Outcome]) -> str:
     return "; ".join(f"{one.check.path} ({one.problem})" for one in outcomes if one.blocks)
 
 
-def _name(check: ContractCheck) -> str:
+def _name(check: Check) -> str:
     place = check.path.removeprefix("columns.").removeprefix("checks.").replace(".checks.", ".")
     return re.sub(r"[^A-Za-z0-9_]", "_", place)

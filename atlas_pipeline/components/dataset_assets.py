@@ -20,7 +20,7 @@ from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
 from atlas_pipeline.ingest.source import SourceError, SourceFile
 from atlas_pipeline.pii.keys import KeyMissing, load_keys
 from atlas_pipeline.pii.rules import ModelMissing
-from atlas_pipeline.quality.contract import Outcome
+from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import Settings, SettingsError
 from atlas_pipeline.warehouse.publish import PublishError, TableBusy

@@ -19,7 +19,7 @@ from atlas_pipeline.components.declaration import Declared, by_table, once
 from atlas_pipeline.components.personal_data import leak_result, leak_spec, pii_tags, plan_table
 from atlas_pipeline.pii.gold_audit import GoldAudit
 from atlas_pipeline.pii.rules import Rules
-from atlas_pipeline.quality.contract import Outcome
+from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.warehouse import gold
 from atlas_pipeline.warehouse.publish import PublishError, TableBusy

@@ -1,26 +1,22 @@
-"""Reading a contract's checks without a database, and verifying a contract on one table.
+"""Reading a contract's checks from its file, without a database and without Soda.
 
-Belongs here: the checks that a `contract.yml` declares, and their outcomes. Does not belong here: what follows from an
-outcome (`warehouse/publish.py`) and how it is shown (`components/`). A contract names its dataset as
-`atlas/<database>/<layer>/<table>`; verification points the same text at the staging table.
+Belongs here: the checks that a `contract.yml` declares, and all that can be wrong with the file. Does not belong here:
+measuring them (`verification.py`). A contract names its dataset as `atlas/<database>/<layer>/<table>`.
 """
 
 import difflib
-import os
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from psycopg import conninfo
 
-Severity = Literal["error", "warn"]
-DATA_SOURCE = "atlas"
-_DATASET = re.compile(r"(?m)^dataset:.*$")
+from atlas_pipeline.quality.outcome import DIMENSIONS, Check, Dimension
 
-_DIMENSION = {
+DATASET_LINE = re.compile(r"(?m)^dataset:.*$")
+
+_DIMENSION: dict[str, Dimension] = {
     "missing": "completeness",
     "row_count": "completeness",
     "duplicate": "uniqueness",
@@ -37,40 +33,7 @@ class ContractError(Exception):
     """A contract that cannot be read; the message begins with file and line."""
 
 
-@dataclass(frozen=True)
-class ContractCheck:
-    """One check of a contract. `path` is its place in the file as Soda names it, unique within the contract.
-
-    `severity` is the gravest that it can come to; a check with two thresholds may also come to a warning.
-    """
-
-    path: str
-    type: str
-    column: str | None
-    title: str
-    severity: Severity
-    dimension: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of one check. `passed` is false for warnings too; `measured` is null when nothing was measured."""
-
-    check: ContractCheck
-    passed: bool
-    measured: float | None
-    threshold: str
-    rows_tested: int | None
-    rows_failed: int | None
-    problem: str | None
-
-    @property
-    def blocks(self) -> bool:
-        """Whether publishing must not happen."""
-        return not self.passed and self.check.severity == "error"
-
-
-def read_checks(path: Path, table_columns: Collection[str] | None = None) -> list[ContractCheck]:
+def read_checks(path: Path, table_columns: Collection[str] | None = None) -> list[Check]:
     """The checks of a contract, in the order of the file; no database and no Soda needed.
 
     Raises ContractError, naming file and line, when the file is no contract, a check is not `- <type>: …` of a known
@@ -84,7 +47,7 @@ def read_checks(path: Path, table_columns: Collection[str] | None = None) -> lis
         line = mark.line + 1 if mark else 1
         raise ContractError(f"{path}:{line}: not valid YAML: {getattr(error, 'problem', error)}") from None
     lines = _Lines(path, root)
-    if not isinstance(document, dict) or not _DATASET.search(text):
+    if not isinstance(document, dict) or not DATASET_LINE.search(text):
         raise ContractError(f"{path}:1: expected a Soda contract: `dataset: atlas/atlas/<layer>/<table>`, `columns`, …")
     checks = _checks_of(lines, document.get("checks"), ("checks",), "checks", None)
     columns = document.get("columns") or []
@@ -134,7 +97,7 @@ class _Lines:
 
 def _checks_of(
     lines: _Lines, entries: Any, place: tuple[str | int, ...], prefix: str, column: str | None
-) -> list[ContractCheck]:
+) -> list[Check]:
     if entries is not None and not isinstance(entries, list):
         raise lines.error(f"{prefix}: expected a list of `- <check type>: …`", *place)
     found = []
@@ -156,69 +119,18 @@ def _checks_of(
         level = str(threshold.get("level", "fail")).lower()
         if level not in ("fail", "warn"):
             raise lines.error(f"{prefix}.{kind}: level is {level!r}, expected fail or warn", *place, index)
+        dimension = attributes.get("dimension") or _DIMENSION[kind]
+        if dimension not in DIMENSIONS:
+            expected = ", ".join(DIMENSIONS)
+            raise lines.error(f"{prefix}.{kind}: dimension {dimension!r}: expected one of {expected}", *place, index)
         found.append(
-            ContractCheck(
+            Check(
                 path=f"{prefix}.{kind}" + (f".{qualifier}" if qualifier else ""),
                 type=kind,
                 column=column,
                 title=str(body.get("name") or f"{kind.replace('_', ' ')} of {column or 'the table'}"),
                 severity="warn" if level == "warn" and "additional" not in threshold else "error",
-                dimension=str(attributes.get("dimension") or _DIMENSION[kind]),
+                dimension=dimension,
             )
         )
     return found
-
-
-def verify(path: Path, url: str, schema: str, table: str) -> list[Outcome]:
-    """Verify the contract at `path` on one table, over the connection URL of the warehouse.
-
-    Each check of the file has an outcome; a check that Soda could not evaluate has failed, with the reason.
-    """
-    os.environ["SODA_CORE_TELEMETRY_ENABLED"] = "false"
-    from soda_core.common.yaml import ContractYamlSource, DataSourceYamlSource
-    from soda_core.contracts.contract_verification import CheckOutcome, ContractVerificationSession
-
-    parts = conninfo.conninfo_to_dict(url)
-    connection = {
-        "host": parts.get("host", "localhost"),
-        "port": int(parts.get("port") or 5432),
-        "database": parts.get("dbname"),
-        "user": parts.get("user"),
-        "password": parts.get("password", ""),
-        **({"sslmode": parts["sslmode"]} if "sslmode" in parts else {}),
-    }
-    source = yaml.safe_dump({"type": "postgres", "name": DATA_SOURCE, "connection": connection})
-    dataset = f"{DATA_SOURCE}/{parts.get('dbname')}/{schema}/{table}"
-    text = _DATASET.sub(lambda _: f"dataset: {dataset}", path.read_text(encoding="utf-8"), count=1)
-    session = ContractVerificationSession.execute(
-        contract_yaml_sources=[ContractYamlSource.from_str(text)],
-        data_source_yaml_sources=[DataSourceYamlSource.from_str(source)],
-    )
-    results = {
-        result.check.relative_path: result
-        for one in session.contract_verification_results
-        for result in one.check_results
-    }
-    errors = session.get_errors_str()
-    problem = errors.strip().splitlines()[0] if errors and errors.strip() else "Soda did not evaluate this check"
-    outcomes = []
-    for check in read_checks(path):
-        result = results.get(check.path)
-        if result is None or result.outcome not in (CheckOutcome.PASSED, CheckOutcome.FAILED, CheckOutcome.WARN):
-            outcomes.append(Outcome(check, False, None, "", None, None, problem))
-            continue
-        values = result.diagnostic_metric_values or {}
-        tested = values.get("check_rows_tested") or values.get("dataset_rows_tested")
-        failed = next((value for key, value in values.items() if key.endswith("_count") and key != "row_count"), None)
-        outcomes.append(
-            Outcome(
-                check=replace(check, severity="warn") if result.outcome is CheckOutcome.WARN else check,
-                passed=result.outcome is CheckOutcome.PASSED,
-                measured=float(result.threshold_value) if result.threshold_value is not None else None,
-                threshold=str(result.check.threshold or "").replace("\n", ", "),
-                rows_tested=int(tested) if tested is not None else None,
-                rows_failed=int(failed) if isinstance(failed, int | float) else None,
-                problem=None if result.outcome is CheckOutcome.PASSED else f"measured {result.threshold_value}",
-            )
-        )
-    return outcomes

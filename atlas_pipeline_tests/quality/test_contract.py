@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from atlas_pipeline.quality.contract import Outcome, read_checks, verify
+from atlas_pipeline.quality.contract import read_checks
+from atlas_pipeline.quality.outcome import Outcome
+from atlas_pipeline.quality.verification import verify
 
 CONTRACT = """\
 dataset: atlas/atlas/silver/things
