@@ -1,0 +1,341 @@
+"""Soda: a contract measured on one table, in the transaction that it is handed.
+
+Belongs here: every import of Soda, and what Atlas does otherwise than Soda's own session. Does not belong here: where
+the table is and what follows (`verification.py`), which imports this module late because Soda takes a second.
+
+Otherwise than Soda: all queries read one snapshot; counts are taken with FILTER, and each COUNT(DISTINCT) in a query of
+its own, so that Postgres can use its workers and indexes; a check that Postgres refuses does not take the others of
+its query along; no message quotes a value.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from soda_core.common.data_source_connection import DataSourceConnection
+from soda_core.common.exceptions import SodaCoreException
+from soda_core.common.logging_constants import ExtraKeys, soda_logger
+from soda_core.common.sql_ast import (
+    ALIAS,
+    CASE_WHEN,
+    COLUMN,
+    COUNT,
+    CTE,
+    DISTINCT,
+    FROM,
+    IS_NULL,
+    LIMIT,
+    LITERAL,
+    NOT,
+    ORDER_BY_ASC,
+    SELECT,
+    SUM,
+    WHERE,
+    WITH,
+    SqlExpressionStr,
+)
+from soda_core.common.yaml import ContractYamlSource
+from soda_core.contracts.contract_verification import CheckResult, Measurement
+from soda_core.contracts.impl.check_types.schema_check import SchemaCheckResult
+from soda_core.contracts.impl.contract_verification_impl import (
+    AggregationMetricImpl,
+    AggregationQuery,
+    CheckImpl,
+    ContractImpl,
+    MetricImpl,
+    Query,
+)
+from soda_core.contracts.impl.contract_yaml import ContractYaml
+from soda_postgres.common.data_sources.postgres_data_source import PostgresDataSourceImpl, PostgresSqlDialect
+from soda_postgres.common.data_sources.postgres_data_source_connection import PostgresDataSource
+
+from atlas_pipeline.quality.contract import DATASET_LINE
+from atlas_pipeline.quality.outcome import Check, Outcome, Status
+
+DATA_SOURCE = "atlas"
+_METRICS_A_QUERY = 400  # Postgres takes 1,664 columns, and a query that fails is halved
+_SAMPLE_ROWS = 20
+_STATUS: Mapping[str, Status] = {"PASSED": "passed", "WARN": "warned", "FAILED": "failed"}
+_ROWS_FAILED = {
+    "missing": "missing_count",
+    "invalid": "invalid_count",
+    "duplicate": "duplicate_count",
+    "failed_rows": "failed_rows_count",
+}
+
+
+def measure(
+    text: str,
+    connection: psycopg.Connection,
+    dataset: str,
+    checks: Sequence[Check],
+    *,
+    key: Sequence[str] = (),
+    rewrite: Callable[[str], str] = lambda statement: statement,
+) -> list[Outcome]:
+    """What comes of `checks`, which are all or some of those in the contract `text`, on `dataset` instead of its own.
+
+    Each query, after `rewrite`, runs in a savepoint of the connection's transaction. `key` names the columns whose
+    values may be shown of rows that failed. Raises psycopg.OperationalError when the connection is lost.
+    """
+    wanted = {check.path: check for check in checks}
+    source = PostgresDataSourceImpl(
+        PostgresDataSource.model_construct(name=DATA_SOURCE, type="postgres"), _Connection(connection, rewrite)
+    )
+    source.sql_dialect = _Dialect()
+    with _listening() as problems:
+        yaml = ContractYaml.parse(
+            ContractYamlSource.from_str(DATASET_LINE.sub(lambda _: f"dataset: {dataset}", text, count=1)),
+            primary_data_source_impl=source,
+        )
+        contract = _Contract(yaml=yaml, data_source_impl=source, wanted=wanted.keys())
+        if problems:
+            return [Outcome(check, "not evaluated", problem=f"Soda: {problems[0]}") for check in checks]
+        results = {result.check.relative_path: result for result in contract.verify().check_results}
+        impls = {impl.relative_path: impl for impl in contract.all_check_impls}
+        return [
+            _outcome(contract, impls[path], results[path], check, key)
+            if path in results
+            else Outcome(check, "not evaluated", problem="Soda does not know this check")
+            for path, check in wanted.items()
+        ]
+
+
+class _Contract(ContractImpl):  # type: ignore[misc]
+    """A contract of which only the `wanted` checks are measured."""
+
+    all_check_impls: list[CheckImpl]
+    metrics: list[MetricImpl]
+
+    def __init__(self, *, wanted: Any, **arguments: Any):
+        self.wanted = wanted
+        self.refused: dict[str, str] = {}
+        """Why a metric, by its id, has no value."""
+        super().__init__(**arguments)
+
+    def _build_queries(self) -> list[Query]:
+        self.all_check_impls = [one for one in self.all_check_impls if one.relative_path in self.wanted]
+        needed = {metric.id for one in self.all_check_impls for metric in one.metrics} | {self.row_count_metric_impl.id}
+        self.metrics = [metric for metric in self.metrics if metric.id in needed]
+        return super()._build_queries()
+
+    def bundle_aggregation_metrics(self, metrics: list[AggregationMetricImpl], scope: Any) -> list[AggregationQuery]:
+        together: list[AggregationMetricImpl] = []
+        distinct: dict[str, list[AggregationMetricImpl]] = {}
+        for metric in metrics:
+            expression = metric.sql_expression()
+            if isinstance(expression, COUNT) and isinstance(expression.expression, DISTINCT):
+                sql = self.data_source_impl.sql_dialect.build_expression_sql(expression)
+                distinct.setdefault(sql, []).append(metric)
+            else:
+                together.append(metric)
+        blocks = [together[i : i + _METRICS_A_QUERY] for i in range(0, len(together), _METRICS_A_QUERY)]
+        bundle = super().bundle_aggregation_metrics
+        queries = [query for block in blocks for query in bundle(block, scope)]
+        for first, *others in distinct.values():
+            query = _DistinctQuery(
+                scope.cte, self.dataset_prefix, self.dataset_name, self.data_source_impl, self.logs, {first.id: others}
+            )
+            query.append_aggregation_metric(first)
+            queries.append(query)
+        return queries
+
+    def _execute_queries(self) -> list[Measurement]:
+        return [found for query in self.queries for found in self._run(query)]
+
+    def _run(self, query: Query) -> list[Measurement]:
+        source = self.data_source_impl.data_source_connection
+        source.refusal = None
+        try:
+            found: list[Measurement] = query.execute()
+        except (SodaCoreException, psycopg.Error):
+            found = []
+        if source.connection.broken:
+            raise psycopg.OperationalError("the connection was lost")
+        if found or source.refusal is None:
+            return found
+        metrics = query.aggregation_metrics if isinstance(query, AggregationQuery) else query.metrics
+        if len(metrics) > 1:
+            middle = len(metrics) // 2
+            halves = (metrics[:middle], metrics[middle:])
+            bundle = super().bundle_aggregation_metrics
+            parts = [one for half in halves for one in bundle(half, self.base_scope)]
+            return [found for part in parts for found in self._run(part)]
+        aliases = getattr(query, "metric_aliases", {}).get(metrics[0].id, ())
+        self.refused |= {metric.id: source.refusal for metric in (*metrics, *aliases)}
+        return []
+
+
+class _DistinctQuery(AggregationQuery):  # type: ignore[misc]
+    """COUNT(DISTINCT …) by hashing in Postgres's workers, where its own way is to sort in one process."""
+
+    def build_sql(self) -> str:
+        dialect = self.data_source_impl.sql_dialect
+        if not self.aggregation_metrics:
+            return super().build_sql()
+        counted = self.aggregation_metrics[0].sql_expression().expression
+        inner = counted.expression
+        # Nulls are not counted anyway, and an index on the column can serve when it is not wrapped.
+        if isinstance(inner, CASE_WHEN) and dialect.build_expression_sql(
+            inner.condition
+        ) == dialect.build_expression_sql(NOT(IS_NULL(inner.if_expression))):
+            counted = DISTINCT(inner.if_expression)
+        values = CTE("distinct_values").AS([SELECT([ALIAS(counted, "one")]), FROM(self.cte.alias)])
+        self.sql = dialect.build_select_sql([WITH([self.cte, values]), SELECT([COUNT("one")]), FROM(values.alias)])
+        return self.sql
+
+
+class _Connection(DataSourceConnection):  # type: ignore[misc]
+    """The caller's connection, each query in a savepoint; `refusal` is why Postgres refused the last one."""
+
+    def __init__(self, connection: psycopg.Connection, rewrite: Callable[[str], str]):
+        self.refusal: str | None = None
+        self._rewrite = rewrite
+        super().__init__(DATA_SOURCE, {}, connection)
+
+    def _create_connection(self, config: Any) -> Any:
+        return self.connection
+
+    def execute_query(self, sql: str, log_query: bool = True) -> Any:
+        return self._guarded(lambda: DataSourceConnection.execute_query(self, self._rewrite(sql), log_query=False))
+
+    def execute_query_one_by_one(
+        self, sql: str, row_callback: Any, log_query: bool = True, row_limit: Any = None
+    ) -> Any:
+        rewritten = self._rewrite(sql)
+        return self._guarded(
+            lambda: DataSourceConnection.execute_query_one_by_one(self, rewritten, row_callback, False, row_limit)
+        )
+
+    def _guarded(self, work: Callable[[], Any]) -> Any:
+        try:
+            with self.connection.transaction():
+                found = work()
+        except psycopg.Error as error:
+            self.refusal = _reason(error)
+            raise
+        self.refusal = None
+        return found
+
+
+def _reason(error: psycopg.Error) -> str:
+    """Why Postgres refused, in its own words where they can only be about names and types."""
+    if (error.sqlstate or "").startswith("42"):
+        return f"Postgres: {error.diag.message_primary}"
+    return f"Postgres refused it ({type(error).__name__})"
+
+
+class _Dialect(PostgresSqlDialect, sqlglot_dialect="postgres"):  # type: ignore[misc, call-arg]
+    """Counts rows that meet a condition in the way that costs Postgres least."""
+
+    def _build_sum_sql(self, sum: SUM) -> str:
+        return _counted(self, sum.expression) or super()._build_sum_sql(sum)
+
+    def _build_count_sql(self, count: COUNT) -> str:
+        return _counted(self, count.expression) or super()._build_count_sql(count)
+
+
+def _counted(dialect: _Dialect, expression: Any) -> str | None:
+    if not isinstance(expression, CASE_WHEN) or expression.else_expression is not None:
+        return None
+    if not isinstance(expression.if_expression, LITERAL) or expression.if_expression.value != 1:
+        return None
+    return f"COUNT(*) FILTER (WHERE {dialect.build_expression_sql(expression.condition)})"
+
+
+@contextmanager
+def _listening() -> Iterator[list[str]]:
+    """What Soda logs as errors meanwhile. It goes nowhere else: what is logged while rows are read may quote them."""
+    found: list[str] = []
+
+    class _Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            place = getattr(record, ExtraKeys.LOCATION, None)
+            line = f"line {place.line + 1}: " if place is not None and place.line is not None else ""
+            found.append(line + record.getMessage())
+
+    listener = _Listener(logging.ERROR)
+    before = soda_logger.propagate, soda_logger.level
+    soda_logger.addHandler(listener)
+    soda_logger.propagate = False
+    soda_logger.setLevel(logging.ERROR)
+    try:
+        yield found
+    finally:
+        soda_logger.removeHandler(listener)
+        soda_logger.propagate, soda_logger.level = before
+
+
+def _outcome(contract: _Contract, impl: CheckImpl, result: CheckResult, check: Check, key: Sequence[str]) -> Outcome:
+    threshold = " and ".join(
+        one.get_assertion_summary("value") + (" (warn)" if one.level.value == "warn" else "")
+        for one in (impl.threshold, impl.warn_threshold)
+        if one
+    )
+    refused = next((contract.refused[metric.id] for metric in impl.metrics if metric.id in contract.refused), None)
+    status = _STATUS.get(result.outcome.name, "not evaluated") if refused is None else "not evaluated"
+    if status == "not evaluated":
+        return Outcome(check, status, threshold=threshold, problem=refused or _UNMEASURED)
+    values = result.diagnostic_metric_values or {}
+    failed = values.get(_ROWS_FAILED.get(check.type, ""))
+    tested = values.get("check_rows_tested") or values.get("dataset_rows_tested") if failed is not None else None
+    measured = float(result.threshold_value) if result.threshold_value is not None else None
+    return Outcome(
+        check,
+        status,
+        measured=measured,
+        threshold=threshold,
+        rows_tested=None if tested is None else int(tested),
+        rows_failed=None if failed is None else int(failed),
+        problem=None if status == "passed" else _problem(result, measured, threshold),
+        sample=_sample(contract, impl, key) if status != "passed" and failed and key else (),
+    )
+
+
+_UNMEASURED = "there was nothing to measure: the table has no rows for it, or the result is no finite number"
+
+
+def _problem(result: CheckResult, measured: float | None, threshold: str) -> str:
+    if isinstance(result, SchemaCheckResult):
+        faults = [f"column {name} is missing" for name in result.expected_column_names_not_actual]
+        faults += [f"column {name} was not expected" for name in result.actual_column_names_not_expected]
+        faults += [
+            f"column {one.column} is {one.get_actual()}, expected {one.get_expected()}"
+            for one in result.column_data_type_mismatches
+        ]
+        return "; ".join(faults) or "the columns are in another order"
+    if measured is None:
+        return "there are no rows to measure"
+    return f"measured {measured:g}, expected {threshold}"
+
+
+def _sample(contract: _Contract, impl: CheckImpl, key: Sequence[str]) -> tuple[Mapping[str, str], ...]:
+    """The keys of some rows that failed; empty when Soda cannot tell which rows they are."""
+    source = contract.data_source_impl
+    dialect, cte = source.sql_dialect, impl.scope.cte
+    keys = [COLUMN(name) for name in key]
+    limit = [*(ORDER_BY_ASC(name) for name in keys), LIMIT(_SAMPLE_ROWS)]
+    yaml = impl.check_yaml
+    if getattr(impl, "ref_query", None):
+        keys = [one.IN(impl.ref_query.referencing_alias) for one in keys]
+        query = [*impl.ref_query.build_query(cte, SELECT(keys)), LIMIT(_SAMPLE_ROWS)]
+    elif impl.type == "failed_rows" and not yaml.expression:
+        rows = CTE("failed_rows").AS(yaml.query or yaml.keys_query)
+        query = [WITH([rows]), SELECT(keys), FROM(rows.alias), *limit]
+    else:
+        if impl.type == "duplicate":
+            parts = [COLUMN(name) for name in yaml.columns] if impl.column_impl is None else [impl.column_expression]
+            columns = ", ".join(map(dialect.build_expression_sql, parts))
+            where = f" WHERE {yaml.filter}" if yaml.filter else ""
+            rows = f"{dialect.quote_default(cte.alias)}{where} GROUP BY {columns} HAVING count(*) > 1"
+            condition = SqlExpressionStr(f"({columns}) IN (SELECT {columns} FROM {rows})")  # noqa: S608 — the contract's own SQL
+        else:
+            condition = impl.get_threshold_metric_impl().sql_condition_expression()
+        query = [WITH([cte]), SELECT(keys), FROM(cte.alias), WHERE(condition), *limit]
+    try:
+        rows = source.execute_query(dialect.build_select_sql(query)).rows
+    except psycopg.Error:
+        return ()
+    return tuple(dict(zip(key, map(str, row), strict=True)) for row in rows)
