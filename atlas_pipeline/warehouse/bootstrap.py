@@ -2,8 +2,8 @@
 
 Belongs here: idempotent set-up and its versions. Does not belong here: the tables of datasets (`ingest/`, `gold.py`).
 Roles: `atlas_owner` (the pipeline), `atlas_analyst` (reads silver and gold), `atlas_backup` (reads everything),
-`atlas_monitor` (reads statistics, the ledger and the publications). On a server of the user's own, a role that may not
-create roles gets a warning instead, and the tables work without them.
+`atlas_monitor` (reads statistics, the ledger, the publications and what was measured of quality). On a server of the
+user's own, a role that may not create roles gets a warning instead, and the tables work without them.
 """
 
 from importlib import resources
@@ -18,7 +18,7 @@ ANALYST = "atlas_analyst"
 BACKUP = "atlas_backup"
 MONITOR = "atlas_monitor"
 LAYERS = ("bronze", "silver", "gold", "quarantine", "staging")
-_VERSION = 2
+_VERSION = 3
 _SETUP_LOCK = 0x61746C61
 
 
@@ -96,5 +96,6 @@ def _grant(connection: psycopg.Connection) -> None:
         connection.execute(grant.format(sql.Identifier(layer), sql.Identifier(ANALYST)))
     connection.execute(usage.format(sql.Identifier("atlas"), sql.Identifier(MONITOR)))
     # Not on rejected_lines, which holds what was rejected as it was.
-    grant = sql.SQL("GRANT SELECT ON atlas.files, atlas.publications, atlas.column_plans, atlas.setup TO {}")
-    connection.execute(grant.format(sql.Identifier(MONITOR)))
+    tables = ("files", "publications", "column_plans", "quality_scores", "check_outcomes", "setup")
+    names = sql.SQL(", ").join(sql.Identifier("atlas", table) for table in tables)
+    connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(names, sql.Identifier(MONITOR)))

@@ -39,6 +39,15 @@ CREATE TABLE IF NOT EXISTS atlas.publications (
     published_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (layer, name)
 );
+-- Rows that gave way to a later one of their key; null when published before this was counted. Altered only where it is
+-- missing, since altering waits for everyone who reads the table.
+DO $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'atlas.publications'::regclass AND attname = 'duplicates'
+    ) THEN
+        ALTER TABLE atlas.publications ADD COLUMN IF NOT EXISTS duplicates bigint;
+    END IF;
+END $$;
 
 -- Lines that a reader could not take as records, as they were.
 CREATE TABLE IF NOT EXISTS atlas.rejected_lines (
@@ -65,4 +74,40 @@ CREATE TABLE IF NOT EXISTS atlas.column_plans (
     rules text NOT NULL,                -- hash of the recognisers that found it
     decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (layer, name, column_name)
+);
+
+-- How good each table was each time its checks were evaluated: one row for each dimension that has checks, and one for
+-- all of them. A run that is retried keeps its id, so that one run may have several times.
+CREATE TABLE IF NOT EXISTS atlas.quality_scores (
+    layer text NOT NULL,
+    name text NOT NULL,
+    run text NOT NULL,
+    measured_at timestamptz NOT NULL,
+    published boolean NOT NULL,         -- whether readers see the rows that were measured
+    dimension text NOT NULL,            -- one of the six, or overall
+    score double precision NOT NULL CHECK (score BETWEEN 0 AND 1),
+    checks int NOT NULL,
+    failed int NOT NULL,                -- checks that did not pass, warnings too
+    PRIMARY KEY (layer, name, measured_at, run, dimension)
+);
+CREATE INDEX IF NOT EXISTS quality_scores_newest ON atlas.quality_scores (layer, name, measured_at DESC, run)
+    WHERE dimension = 'overall';
+
+-- What came of each check each time: counts and words of the contract, no values of rows.
+CREATE TABLE IF NOT EXISTS atlas.check_outcomes (
+    layer text NOT NULL,
+    name text NOT NULL,
+    run text NOT NULL,
+    measured_at timestamptz NOT NULL,
+    path text NOT NULL,                 -- the check's place in the contract
+    title text NOT NULL,
+    dimension text NOT NULL,
+    severity text NOT NULL CHECK (severity IN ('error', 'warn')),
+    status text NOT NULL CHECK (status IN ('passed', 'warned', 'failed', 'not evaluated')),
+    measured double precision,          -- what was compared with the threshold
+    threshold text NOT NULL,
+    rows_tested bigint,                 -- null when the check is not about single rows
+    rows_failed bigint,
+    problem text,
+    PRIMARY KEY (layer, name, measured_at, run, path)
 );
