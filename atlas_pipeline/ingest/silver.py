@@ -5,8 +5,7 @@ accepts (`types.py`), what an action does (`pii/`), the contract itself (the cal
 
 The first time, and when the declaration changed, all of bronze is read and the table replaced. Otherwise only files
 that are not in silver yet are read, and their rows merged into the table in the publishing transaction; what is audited
-before that is a view of the table as it will be. Of rows with the same key the one with the greatest `latest_by` stays;
-without it, or where it is equal, the one loaded last.
+before that is a view of the table as it will be.
 """
 
 from collections import Counter
@@ -21,8 +20,10 @@ from pyarrow import csv as arrow_csv
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.ingest.merging import create_preview, merge, pick_winners
 from atlas_pipeline.ingest.planning import detected_clean, freed, plan_columns
 from atlas_pipeline.ingest.quarantine import TYPING, count_quarantined, create_quarantine
+from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
 from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.pii.leaks import LeakReport, sweep_table
@@ -44,12 +45,17 @@ class SchemaDrift(Exception):
 
 @dataclass
 class SilverResult:
-    """What came of a build. All counts are of rows; `rejected` by rule, of the rows read now."""
+    """What came of a build. All counts are of rows; `rejected` by rule, of the rows read now.
+
+    `duplicates` gave way to a later row of their key, since the table was last built anew; `rows` accounts for all.
+    """
 
     read: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     published: int = 0
     quarantined: int = 0
+    duplicates: int = 0
+    rows: Reconciliation | None = None
     files: list[str] = field(default_factory=list)
     undeclared: list[str] = field(default_factory=list)
     rebuilt: bool = False
@@ -108,19 +114,30 @@ def build(
         result = SilverResult()
         while True:
             definition = dataset.definition(keys)
-            rebuild = before is None or before.definition != definition
+            rebuild = before is None or before.definition != definition or before.duplicates is None
             files = every if rebuild else pending
             result.begin(dataset, files, rebuilt=rebuild and before is not None)
             if before and not files and not rebuild:
                 return _unchanged(connection, dataset, before, verify, result)
             _check_columns(dataset, files)
             staged = _Staged.of(name)
+            result.duplicates = 0 if rebuild or before is None else before.duplicates or 0
             _stage(connection, url, dataset, files, rebuild, staged, keys, result, progress)
             missed = {column: rules for column, rules in result.leaks.found.items() if column in sampled_clean}
             if not missed:
                 break
             # What the sample did not show, the sweep of all rows did: it will be cut out of these columns.
             dataset, sampled_clean = freed(dataset, missed), sampled_clean - missed.keys()
+        result.rows = reconcile(
+            connection,
+            name,
+            STAGING,
+            staged.table,
+            duplicates=result.duplicates,
+            new_files=[file.file_id for file in files],
+            new_rejects=sum(result.rejected.values()),
+        )
+        connection.commit()
         verified = verify(STAGING, staged.table)
         if not result.leaks.clean:
             raise AuditFailed(
@@ -137,13 +154,14 @@ def build(
         with connection.transaction():
             _keep_rejects(connection, name, staged.rejects, rebuild)
             if before is None or rebuild:
-                result.published = _count(connection, staged.table)
+                result.published = result.rows.silver
                 publish.swap(connection, "silver", name)
             else:
-                result.published = before.rows + _merge(connection, dataset, staged.winners)
+                result.published = before.rows + merge(connection, dataset, staged.winners)
             ledger.mark_silver(connection, [file.file_id for file in files])
             result.quarantined = count_quarantined(connection, name)
-            publish.record(connection, "silver", name, result.published, result.quarantined, definition, batch)
+            counts = (result.published, result.quarantined, result.duplicates)
+            publish.record(connection, "silver", name, definition, batch, *counts)
             record_plans(connection, "silver", name, result.plans, rules_fingerprint(dataset.policy.rules))
             publish.drop_staging(connection, *staged.names)
         result.changed = True
@@ -173,6 +191,8 @@ def _unchanged(
 ) -> SilverResult:
     """There is nothing new: the published table is audited once more."""
     result.published, result.quarantined = before.rows, count_quarantined(connection, dataset.name)
+    result.duplicates = before.duplicates or 0
+    result.rows = reconcile(connection, dataset.name, "silver", dataset.name, duplicates=result.duplicates)
     result.leaks = sweep_table(connection, "silver", dataset.name, dataset.plans, dataset.policy.rules)
     connection.commit()
     if not verify("silver", dataset.name):
@@ -203,11 +223,11 @@ def _stage(
     progress(f"{name}: typing {sum(file.rows for file in files):,} rows of {len(files)} files")
     _fill_delta(connection, url, dataset, files, staged.delta, staged.rejects, keys, result, progress)
     progress(f"{name}: merging")
-    _pick_winners(connection, dataset, target, staged.delta, beside_published=not rebuild)
+    result.duplicates += pick_winners(connection, dataset, target, staged.delta, beside_published=not rebuild)
     if rebuild:
         publish.add_key(connection, target, dataset.key)
     else:
-        _create_preview(connection, dataset, staged.table, target)
+        create_preview(connection, dataset, staged.table, target)
     connection.commit()
     progress(f"{name}: checking")
     result.leaks = sweep_table(connection, STAGING, target, dataset.plans, dataset.policy.rules)
@@ -319,71 +339,6 @@ def _copy_rejects(connection: psycopg.Connection, table: str, bad: Sequence[Typi
     with connection.cursor().copy(statement.format(sql.Identifier(STAGING, table))) as copy:
         for one in bad:
             copy.write_row((one.file_id, one.line, one.rule, list(one.columns), one.reason))
-
-
-def _pick_winners(
-    connection: psycopg.Connection, dataset: Dataset, table: str, delta: str, *, beside_published: bool
-) -> None:
-    """Fill `table` with the row of each key in the delta that stays, if what is published has no later one."""
-    columns, new = _column_list(dataset), sql.Identifier(STAGING, delta)
-    picked: sql.Composable = sql.SQL("SELECT {} FROM {}").format(columns, new)
-    keep: sql.Composable = sql.SQL("")
-    if dataset.key:
-        latest = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier(dataset.latest_by))] if dataset.latest_by else []
-        order = sql.SQL(", ").join([*latest, *(sql.SQL("{} DESC").format(sql.Identifier(n)) for n in (FILE_ID, LINE))])
-        key = sql.SQL(", ").join(map(sql.Identifier, dataset.key))
-        pick = sql.SQL("SELECT DISTINCT ON ({}) {} FROM {} ORDER BY {}, {}")
-        picked = pick.format(key, columns, new, key, order)
-    if dataset.key and beside_published:
-        # Partitions are built in any order, so what is published may have been loaded after what is new.
-        later: sql.Composable = sql.SQL("(o.{0}, o.{1}) > (w.{0}, w.{1})").format(*map(sql.Identifier, (FILE_ID, LINE)))
-        if dataset.latest_by:
-            later = sql.SQL(
-                "(o.{0} > w.{0} OR (w.{0} IS NULL AND o.{0} IS NOT NULL) OR (o.{0} IS NOT DISTINCT FROM w.{0} AND {1}))"
-            ).format(sql.Identifier(dataset.latest_by), later)
-        old = sql.Identifier("silver", dataset.name)
-        keep = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} o WHERE {} AND {})").format(old, _same_key(dataset), later)
-    connection.execute("SET LOCAL work_mem = '128MB'")
-    connection.execute(sql.SQL("ANALYZE {}").format(new))
-    add = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ({}) w{}")
-    connection.execute(add.format(sql.Identifier(STAGING, table), columns, columns, picked, keep))
-    connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(STAGING, table)))
-
-
-def _create_preview(connection: psycopg.Connection, dataset: Dataset, view: str, winners: str) -> None:
-    """The table as it will be: what is published and not replaced, and the winners."""
-    columns, new, old = _column_list(dataset), sql.Identifier(STAGING, winners), sql.Identifier("silver", dataset.name)
-    stays: sql.Composable = sql.SQL("")
-    if dataset.key:
-        stays = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} w WHERE {})").format(new, _same_key(dataset))
-    statement = sql.SQL("CREATE VIEW {} AS SELECT {} FROM {} o{} UNION ALL SELECT {} FROM {}")
-    place = sql.Identifier(STAGING, view)
-    connection.execute(statement.format(place, columns, old, stays, columns, new))
-
-
-def _merge(connection: psycopg.Connection, dataset: Dataset, winners: str) -> int:
-    """Put the winners into the published table, in the transaction that publishes. Returns by how much it grew."""
-    columns, new, old = _column_list(dataset), sql.Identifier(STAGING, winners), sql.Identifier("silver", dataset.name)
-    replaced = 0
-    if dataset.key:
-        statement = sql.SQL("DELETE FROM {} o USING {} w WHERE {}").format(old, new, _same_key(dataset))
-        replaced = connection.execute(statement).rowcount
-    insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(old, columns, columns, new)
-    return connection.execute(insert).rowcount - replaced
-
-
-def _column_list(dataset: Dataset) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, (*(c.name for c in dataset.published_columns), FILE_ID, LINE)))
-
-
-def _same_key(dataset: Dataset) -> sql.Composed:
-    """The condition that rows `o` and `w` have the same key."""
-    return sql.SQL(" AND ").join(sql.SQL("o.{0} = w.{0}").format(sql.Identifier(name)) for name in dataset.key)
-
-
-def _count(connection: psycopg.Connection, table: str) -> int:
-    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(STAGING, table))).fetchone()
-    return int(row[0]) if row else 0
 
 
 def _keep_rejects(connection: psycopg.Connection, dataset: str, rejects: str, rebuild: bool) -> None:

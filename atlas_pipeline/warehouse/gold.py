@@ -75,7 +75,7 @@ def build(
             )
         with connection.transaction():
             publish.swap(connection, "gold", name)
-            publish.record(connection, "gold", name, rows, 0, definition, batch)
+            publish.record(connection, "gold", name, definition, batch, rows)
             record()
     return GoldResult(published=rows, before=before.rows if before else None)
 

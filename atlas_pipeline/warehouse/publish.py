@@ -29,10 +29,11 @@ class TableBusy(Exception):
 
 @dataclass(frozen=True)
 class Publication:
-    """What `atlas.publications` says of a table."""
+    """What `atlas.publications` says of a table. `duplicates` is null when that was not counted."""
 
     rows: int
     quarantined: int
+    duplicates: int | None
     definition: str
     published_at: datetime
 
@@ -72,7 +73,7 @@ def table_lock(connection: psycopg.Connection, layer: str, name: str, wait_secon
 def published(connection: psycopg.Connection, layer: str, name: str) -> Publication | None:
     """The newest publication of a table whose table is still there, or null."""
     row = connection.execute(
-        "SELECT rows, quarantined, definition, published_at FROM atlas.publications"
+        "SELECT rows, quarantined, duplicates, definition, published_at FROM atlas.publications"
         " WHERE layer = %s AND name = %s AND to_regclass(format('%%I.%%I', layer, name)) IS NOT NULL",
         [layer, name],
     ).fetchone()
@@ -145,15 +146,22 @@ def swap(connection: psycopg.Connection, layer: str, name: str) -> None:
 
 
 def record(
-    connection: psycopg.Connection, layer: str, name: str, rows: int, quarantined: int, definition: str, batch: str
+    connection: psycopg.Connection,
+    layer: str,
+    name: str,
+    definition: str,
+    batch: str,
+    rows: int,
+    quarantined: int = 0,
+    duplicates: int = 0,
 ) -> None:
     """Write down the publication. To be called inside the publishing transaction."""
     connection.execute(
-        "INSERT INTO atlas.publications (layer, name, rows, quarantined, definition, batch)"
-        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (layer, name) DO UPDATE SET rows = excluded.rows,"
-        " quarantined = excluded.quarantined, definition = excluded.definition, batch = excluded.batch,"
-        " published_at = clock_timestamp()",
-        [layer, name, rows, quarantined, definition, batch],
+        "INSERT INTO atlas.publications (layer, name, rows, quarantined, duplicates, definition, batch)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (layer, name) DO UPDATE SET rows = excluded.rows,"
+        " quarantined = excluded.quarantined, duplicates = excluded.duplicates, definition = excluded.definition,"
+        " batch = excluded.batch, published_at = clock_timestamp()",
+        [layer, name, rows, quarantined, duplicates, definition, batch],
     )
 
 

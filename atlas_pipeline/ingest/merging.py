@@ -1,0 +1,82 @@
+"""Which row of a key stays, and how new rows come into a published table.
+
+Belongs here: the SQL over staged rows and the published table. Does not belong here: when it runs, and what is audited
+in between (`silver.py`). Of rows with the same key the one with the greatest `latest_by` stays; without it, or where it
+is equal, the one loaded last.
+"""
+
+import psycopg
+from psycopg import sql
+
+from atlas_pipeline.ingest.bronze import FILE_ID, LINE
+from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.warehouse.publish import STAGING
+
+
+def pick_winners(
+    connection: psycopg.Connection, dataset: Dataset, table: str, delta: str, *, beside_published: bool
+) -> int:
+    """Fill `table` with the row of each key in the delta that stays, if what is published has no later one.
+
+    Returns how many rows give way to a later one of their key, those of the published table among them.
+    """
+    columns, new = _column_list(dataset), sql.Identifier(STAGING, delta)
+    picked: sql.Composable = sql.SQL("SELECT {} FROM {}").format(columns, new)
+    keep: sql.Composable = sql.SQL("")
+    old = sql.Identifier("silver", dataset.name)
+    if dataset.key:
+        latest = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier(dataset.latest_by))] if dataset.latest_by else []
+        order = sql.SQL(", ").join([*latest, *(sql.SQL("{} DESC").format(sql.Identifier(n)) for n in (FILE_ID, LINE))])
+        key = sql.SQL(", ").join(map(sql.Identifier, dataset.key))
+        pick = sql.SQL("SELECT DISTINCT ON ({}) {} FROM {} ORDER BY {}, {}")
+        picked = pick.format(key, columns, new, key, order)
+    if dataset.key and beside_published:
+        # Partitions are built in any order, so what is published may have been loaded after what is new.
+        later: sql.Composable = sql.SQL("(o.{0}, o.{1}) > (w.{0}, w.{1})").format(*map(sql.Identifier, (FILE_ID, LINE)))
+        if dataset.latest_by:
+            later = sql.SQL(
+                "(o.{0} > w.{0} OR (w.{0} IS NULL AND o.{0} IS NOT NULL) OR (o.{0} IS NOT DISTINCT FROM w.{0} AND {1}))"
+            ).format(sql.Identifier(dataset.latest_by), later)
+        keep = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} o WHERE {} AND {})").format(old, _same_key(dataset), later)
+    connection.execute("SET LOCAL work_mem = '128MB'")
+    connection.execute(sql.SQL("ANALYZE {}").format(new))
+    add = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ({}) w{}")
+    target = sql.Identifier(STAGING, table)
+    winners = connection.execute(add.format(target, columns, columns, picked, keep)).rowcount
+    connection.execute(sql.SQL("ANALYZE {}").format(target))
+    replaced: sql.Composable = sql.SQL("0")
+    if dataset.key and beside_published:
+        replaced = sql.SQL("(SELECT count(*) FROM {} o JOIN {} w ON {})").format(old, target, _same_key(dataset))
+    row = connection.execute(sql.SQL("SELECT count(*) + {} FROM {}").format(replaced, new)).fetchone()
+    return int(row[0]) - winners if row else 0
+
+
+def create_preview(connection: psycopg.Connection, dataset: Dataset, view: str, winners: str) -> None:
+    """The table as it will be: what is published and not replaced, and the winners."""
+    columns, new, old = _column_list(dataset), sql.Identifier(STAGING, winners), sql.Identifier("silver", dataset.name)
+    stays: sql.Composable = sql.SQL("")
+    if dataset.key:
+        stays = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} w WHERE {})").format(new, _same_key(dataset))
+    statement = sql.SQL("CREATE VIEW {} AS SELECT {} FROM {} o{} UNION ALL SELECT {} FROM {}")
+    place = sql.Identifier(STAGING, view)
+    connection.execute(statement.format(place, columns, old, stays, columns, new))
+
+
+def merge(connection: psycopg.Connection, dataset: Dataset, winners: str) -> int:
+    """Put the winners into the published table, in the transaction that publishes. Returns by how much it grew."""
+    columns, new, old = _column_list(dataset), sql.Identifier(STAGING, winners), sql.Identifier("silver", dataset.name)
+    replaced = 0
+    if dataset.key:
+        statement = sql.SQL("DELETE FROM {} o USING {} w WHERE {}").format(old, new, _same_key(dataset))
+        replaced = connection.execute(statement).rowcount
+    insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(old, columns, columns, new)
+    return connection.execute(insert).rowcount - replaced
+
+
+def _column_list(dataset: Dataset) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, (*(c.name for c in dataset.published_columns), FILE_ID, LINE)))
+
+
+def _same_key(dataset: Dataset) -> sql.Composed:
+    """The condition that rows `o` and `w` have the same key."""
+    return sql.SQL(" AND ").join(sql.SQL("o.{0} = w.{0}").format(sql.Identifier(name)) for name in dataset.key)

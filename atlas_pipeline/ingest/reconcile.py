@@ -1,0 +1,57 @@
+"""Whether every row of bronze is accounted for: it is in silver, in quarantine, or gave way to a later one of its key.
+
+Belongs here: counting, of a table that is about to be published and of one that is. Does not belong here: what follows
+from a difference.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from atlas_pipeline.ingest.quarantine import TYPING
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """Rows of the files that are in silver, and where they went."""
+
+    bronze: int
+    silver: int
+    quarantined: int
+    duplicates: int
+
+    @property
+    def unaccounted(self) -> int:
+        """Rows that are nowhere; negative when there are more than bronze has."""
+        return self.bronze - self.silver - self.quarantined - self.duplicates
+
+
+def reconcile(
+    connection: psycopg.Connection,
+    name: str,
+    schema: str,
+    table: str,
+    *,
+    duplicates: int,
+    new_files: Sequence[int] = (),
+    new_rejects: int = 0,
+) -> Reconciliation:
+    """Count the rows of dataset `name` in `schema`.`table`, and those that are not there for a reason.
+
+    `new_files` and `new_rejects` are what the table has beyond the files that the ledger says are in silver, and
+    beyond what quarantine says; `duplicates` is counted by the merges, over all files.
+    """
+    silver = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))
+    rejected = sql.SQL("SELECT count(*) FROM {} WHERE stage = {} AND NOT file_id = ANY({})").format(
+        sql.Identifier("quarantine", name), sql.Literal(TYPING), sql.Literal(list(new_files))
+    )
+    loaded = sql.SQL(
+        "SELECT coalesce(sum(rows), 0)::bigint FROM atlas.files WHERE dataset = {} AND status = 'loaded'"
+        " AND (silver_at IS NOT NULL OR file_id = ANY({}))"
+    ).format(sql.Literal(name), sql.Literal(list(new_files)))
+    statement = sql.SQL("SELECT ({}), ({}), ({})").format(loaded, silver, rejected)
+    row = connection.execute(statement).fetchone()
+    assert row is not None
+    return Reconciliation(bronze=row[0], silver=row[1], quarantined=row[2] + new_rejects, duplicates=duplicates)
