@@ -31,6 +31,7 @@ from soda_core.common.sql_ast import (
     NOT,
     ORDER_BY_ASC,
     SELECT,
+    STAR,
     SUM,
     WHERE,
     WITH,
@@ -56,7 +57,6 @@ from atlas_pipeline.quality.outcome import Check, Outcome, Status
 
 DATA_SOURCE = "atlas"
 _METRICS_A_QUERY = 400  # Postgres takes 1,664 columns, and a query that fails is halved
-_SAMPLE_ROWS = 20
 _STATUS: Mapping[str, Status] = {"PASSED": "passed", "WARN": "warned", "FAILED": "failed"}
 _ROWS_FAILED = {
     "missing": "missing_count",
@@ -73,12 +73,13 @@ def measure(
     checks: Sequence[Check],
     *,
     key: Sequence[str] = (),
+    sample: int = 20,
     rewrite: Callable[[str], str] = lambda statement: statement,
 ) -> list[Outcome]:
     """What comes of `checks`, which are all or some of those in the contract `text`, on `dataset` instead of its own.
 
     Each query, after `rewrite`, runs in a savepoint of the connection's transaction. `key` names the columns whose
-    values may be shown of rows that failed. Raises psycopg.OperationalError when the connection is lost.
+    values may be shown, of up to `sample` rows that failed. Raises psycopg.OperationalError when the connection is lost.
     """
     wanted = {check.path: check for check in checks}
     source = PostgresDataSourceImpl(
@@ -96,7 +97,7 @@ def measure(
         results = {result.check.relative_path: result for result in contract.verify().check_results}
         impls = {impl.relative_path: impl for impl in contract.all_check_impls}
         return [
-            _outcome(contract, impls[path], results[path], check, key)
+            _outcome(contract, impls[path], results[path], check, key, sample)
             if path in results
             else Outcome(check, "not evaluated", problem="Soda does not know this check")
             for path, check in wanted.items()
@@ -268,7 +269,9 @@ def _listening() -> Iterator[list[str]]:
         soda_logger.propagate, soda_logger.level = before
 
 
-def _outcome(contract: _Contract, impl: CheckImpl, result: CheckResult, check: Check, key: Sequence[str]) -> Outcome:
+def _outcome(
+    contract: _Contract, impl: CheckImpl, result: CheckResult, check: Check, key: Sequence[str], sample: int
+) -> Outcome:
     threshold = " and ".join(
         one.get_assertion_summary("value") + (" (warn)" if one.level.value == "warn" else "")
         for one in (impl.threshold, impl.warn_threshold)
@@ -290,7 +293,7 @@ def _outcome(contract: _Contract, impl: CheckImpl, result: CheckResult, check: C
         rows_tested=None if tested is None else int(tested),
         rows_failed=None if failed is None else int(failed),
         problem=None if status == "passed" else _problem(result, measured, threshold),
-        sample=_sample(contract, impl, key) if status != "passed" and failed and key else (),
+        sample=_sample(contract, impl, key, sample) if status != "passed" and failed and key else (),
     )
 
 
@@ -311,31 +314,32 @@ def _problem(result: CheckResult, measured: float | None, threshold: str) -> str
     return f"measured {measured:g}, expected {threshold}"
 
 
-def _sample(contract: _Contract, impl: CheckImpl, key: Sequence[str]) -> tuple[Mapping[str, str], ...]:
-    """The keys of some rows that failed; empty when Soda cannot tell which rows they are."""
+def _sample(contract: _Contract, impl: CheckImpl, key: Sequence[str], rows: int) -> tuple[Mapping[str, str], ...]:
+    """The keys of up to `rows` rows that failed; empty when Soda cannot tell which rows they are."""
     source = contract.data_source_impl
     dialect, cte = source.sql_dialect, impl.scope.cte
     keys = [COLUMN(name) for name in key]
-    limit = [*(ORDER_BY_ASC(name) for name in keys), LIMIT(_SAMPLE_ROWS)]
+    limit = [*(ORDER_BY_ASC(name) for name in keys), LIMIT(rows)]
     yaml = impl.check_yaml
     if getattr(impl, "ref_query", None):
         keys = [one.IN(impl.ref_query.referencing_alias) for one in keys]
-        query = [*impl.ref_query.build_query(cte, SELECT(keys)), LIMIT(_SAMPLE_ROWS)]
+        query = [*impl.ref_query.build_query(cte, SELECT(keys)), LIMIT(rows)]
     elif impl.type == "failed_rows" and not yaml.expression:
-        rows = CTE("failed_rows").AS(yaml.query or yaml.keys_query)
-        query = [WITH([rows]), SELECT(keys), FROM(rows.alias), *limit]
+        failed = CTE("failed_rows").AS(yaml.query or yaml.keys_query)
+        query = [WITH([failed]), SELECT(STAR()), FROM(failed.alias), LIMIT(rows)]
     else:
         if impl.type == "duplicate":
             parts = [COLUMN(name) for name in yaml.columns] if impl.column_impl is None else [impl.column_expression]
             columns = ", ".join(map(dialect.build_expression_sql, parts))
             where = f" WHERE {yaml.filter}" if yaml.filter else ""
-            rows = f"{dialect.quote_default(cte.alias)}{where} GROUP BY {columns} HAVING count(*) > 1"
-            condition = SqlExpressionStr(f"({columns}) IN (SELECT {columns} FROM {rows})")  # noqa: S608 — the contract's own SQL
+            twice = f"{dialect.quote_default(cte.alias)}{where} GROUP BY {columns} HAVING count(*) > 1"
+            condition = SqlExpressionStr(f"({columns}) IN (SELECT {columns} FROM {twice})")  # noqa: S608 — the contract's own SQL
         else:
             condition = impl.get_threshold_metric_impl().sql_condition_expression()
         query = [WITH([cte]), SELECT(keys), FROM(cte.alias), WHERE(condition), *limit]
     try:
-        rows = source.execute_query(dialect.build_select_sql(query)).rows
+        found = source.execute_query(dialect.build_select_sql(query))
     except psycopg.Error:
         return ()
-    return tuple(dict(zip(key, map(str, row), strict=True)) for row in rows)
+    named = [(at, column.name) for at, column in enumerate(found.columns) if column.name in key]
+    return tuple({name: str(row[at]) for at, name in named} for row in found.rows if named)

@@ -26,15 +26,16 @@ def verify(
     *,
     published: tuple[str, str] | None = None,
     key: Sequence[str] = (),
+    sample: int = 20,
     only: Collection[str] | None = None,
 ) -> list[Outcome]:
     """What came of each check in the contract at `path` on one table, in the order of the file.
 
     All checks read one snapshot of the database, in a transaction that cannot write. SQL in the contract may name the
     table as `published` (layer, name), and means `schema`.`table` then. `key` names columns that are not personal:
-    their values may be shown of rows that failed. `only` restricts it to some checks, by path. A check that could not
-    be evaluated has failed, with the reason; so have all when the table is not there. Raises ContractError,
-    warehouse.connect.WarehouseError.
+    their values may be shown, of up to `sample` rows that failed. `only` restricts it to some checks, by path. A check
+    that could not be evaluated has failed, with the reason; so have all when the table is not there. Raises
+    ContractError, warehouse.connect.WarehouseError.
     """
     os.environ["SODA_CORE_TELEMETRY_ENABLED"] = "false"
     from atlas_pipeline.quality import soda
@@ -58,6 +59,7 @@ def verify(
                 f"{soda.DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}",
                 checks,
                 key=key,
+                sample=sample,
                 rewrite=_redirect(published, (schema, table)),
             )
         except psycopg.Error:
