@@ -131,7 +131,15 @@ def test_soda_is_imported_in_one_place() -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["demo", "--help"], ["up", "--help"], ["sample", "--help"], ["status", "--help"]]
+    "arguments",
+    [
+        ["--help"],
+        ["demo", "--help"],
+        ["up", "--help"],
+        ["sample", "--help"],
+        ["status", "--help"],
+        ["quality", "--help"],
+    ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     code = (

@@ -65,3 +65,21 @@ def status(json: Json = False) -> None:
     from atlas_pipeline.cli.status import run
 
     raise typer.Exit(run(json))
+
+
+@app.command(epilog="Example: atlas quality silver.orders --history 10")
+def quality(
+    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="One table, such as silver.orders.")] = None,
+    history: Annotated[int | None, typer.Option(min=1, help="The last so many measurements of TABLE.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only checks that do not pass, and all of these.")] = False,
+    json: Json = False,
+) -> None:
+    """Show how good each table was when it was last measured, and the checks that do not pass.
+
+    Exit code 1 when a table shown was not published, or a check whose severity is error does not pass.
+    """
+    from atlas_pipeline.cli.quality import run
+
+    if history is not None and (table is None or failed):
+        raise typer.BadParameter("--history takes a TABLE, and no --failed")
+    raise typer.Exit(run(table, history, failed, json))
