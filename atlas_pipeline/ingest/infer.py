@@ -1,25 +1,26 @@
 """A guess at what the columns of a source are, from a sample of its rows, for a person to check.
 
 Belongs here: the guess at types, formats, key and the column that says which row is the latest. Does not belong here:
-what a type accepts (`types.py`), and writing the guess down.
+what a type accepts (`types.py`), how far values reach (`infer_ranges.py`), and writing the guess down.
 """
 
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from decimal import Decimal
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.batch import Batch
+from atlas_pipeline.ingest.infer_ranges import extremes, one_length, without_misfits
 from atlas_pipeline.ingest.types import ColumnType, cast
 
 NULL_WORDS = ("NA", "N/A", "n/a", "null", "NULL", "None", "nan", "NaN", "\\N")
 ENOUGH = 0.99  # the share of the values that must fit a type
 DISTINCT_CAP = 10_000
-MOST_VALUES, LONGEST_VALUE, FEWEST_ROWS = 12, 40, 50  # when a column's distinct texts are worth listing
+MOST_VALUES, LONGEST_VALUE = 12, 40  # when a column's distinct texts are worth listing
+FEWEST_ROWS = 50  # with fewer values, nothing that they have in common is worth noting
 PROBE, PROMISING = 1000, 0.9  # a type is tried on so many rows first, and dropped unless so large a share fits
 
 
@@ -27,24 +28,30 @@ PROBE, PROMISING = 1000, 0.9  # a type is tried on so many rows first, and dropp
 class ColumnInference:
     """One column as guessed.
 
-    `format` is a strptime format, None for ISO 8601. `nullable`: a missing value was seen. `distinct` counts the
+    `format` is a strptime format, None for ISO 8601. `nullable`: a missing value was seen; `blank`: a text of
+    nothing but white space was. `distinct` counts the
     distinct values, at most `DISTINCT_CAP`; `unique`: no value is missing, bad or there twice. `misfits` counts the
     sampled rows that would go to quarantine. `minimum` and `maximum` are canonical text, of numbers, dates and
-    timestamps only. `values` lists a text column's distinct values, sorted, when they are few and short. `null_values`
-    are the words seen that mean "no value". `doubtful` are such words in a text column of a source that does not use
-    them in any other type of column: they may mean it, or be a code.
+    timestamps only; `newest` is the greatest date or timestamp of the rows that have no misfit in any column. `values`
+    lists a text column's distinct values, sorted, when they are few and short; `length` is the number of characters,
+    when all of a text column's values have the same. `null_values` are the words seen that mean "no value". `doubtful`
+    are such words in a text column of a source that does not use them in any other type of column: they may mean it,
+    or be a code.
     """
 
     name: str
     type: ColumnType
     format: str | None = None
     nullable: bool = False
+    blank: bool = False
     distinct: int = 0
     unique: bool = False
     misfits: int = 0
     minimum: str | None = None
     maximum: str | None = None
+    newest: str | None = None
     values: tuple[str, ...] | None = None
+    length: int | None = None
     null_values: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
 
@@ -80,7 +87,29 @@ def infer(batches: Iterable[Batch], *, key: str | None = None, max_rows: int = 2
     )
     if key is None:
         key = _guess_key(columns, counted)
+    columns = _with_newest(columns, counted, sample)
     return Inference(columns, key, guess_latest_by(columns) if key else None, rows)
+
+
+def _with_newest(
+    columns: tuple[ColumnInference, ...], counted: list["_Counted"], sample: pa.Table
+) -> tuple[ColumnInference, ...]:
+    """The columns with their newest moments. Only where there are misfits is the sample looked at once more."""
+    bad_texts = {
+        column.name: texts.texts.filter(cast(texts.texts, column.type, column.format, "UTC", column.null_values).bad)
+        for column, texts in zip(columns, counted, strict=True)
+        if column.misfits
+    }
+    good = without_misfits(sample, bad_texts)
+
+    def newest(column: ColumnInference) -> str | None:
+        if column.type not in ("date", "timestamp") or not bad_texts:
+            return column.maximum if column.type in ("date", "timestamp") else None
+        texts = good[column.name].cast(pa.string()).unique()
+        known = cast(texts, column.type, column.format, "UTC", column.null_values).values.drop_null()
+        return extremes(column.type, known)[1] if len(known) else None
+
+    return tuple(replace(column, newest=newest(column)) for column in columns)
 
 
 def _sample(batches: Iterable[Batch], max_rows: int) -> pa.Table | None:
@@ -158,7 +187,7 @@ def _column(name: str, texts: _Counted, rows: int) -> ColumnInference:
     if fit is None:
         return _text_column(name, texts, rows, ())
     known = fit.canonical.drop_null()
-    minimum, maximum = _extremes(fit.type, known)
+    minimum, maximum = extremes(fit.type, known)
     distinct = len(known.unique())
     return ColumnInference(
         name,
@@ -186,9 +215,11 @@ def _text_column(name: str, texts: _Counted, rows: int, null_words: Collection[s
         name,
         "text",
         nullable=texts.nulls > 0 or bool(words),
+        blank=texts.blanks > 0,
         distinct=min(len(real.texts), DISTINCT_CAP),
         unique=len(real.texts) == rows > 0,
         values=_few_values(real),
+        length=one_length(real.texts) if real.total >= FEWEST_ROWS else None,
         null_values=words,
         doubtful=tuple(word for word in found if word not in words),
     )
@@ -200,24 +231,6 @@ def _few_values(texts: _Counted) -> tuple[str, ...] | None:
     if pc.max(pc.utf8_length(texts.texts)).as_py() > LONGEST_VALUE:
         return None
     return tuple(sorted(texts.texts.to_pylist()))
-
-
-def _extremes(type: ColumnType, canonical: pa.Array) -> tuple[str | None, str | None]:
-    if type == "integer":
-        ends = pc.min_max(canonical.cast(pa.int64()))
-    elif type == "float":
-        ends = pc.min_max(canonical.cast(pa.float64()))
-    elif type == "decimal":
-        texts = canonical.to_pylist()
-        return min(texts, key=Decimal), max(texts, key=Decimal)
-    elif type == "date":
-        ends = pc.min_max(canonical)
-    elif type == "timestamp":
-        ends = pc.min_max(canonical.cast(pa.timestamp("us", "UTC")))
-        return tuple(ends[end].cast(pa.string()).as_py().replace(" ", "T") for end in ("min", "max"))
-    else:
-        return None, None
-    return str(ends["min"].as_py()), str(ends["max"].as_py())
 
 
 # Types. Where in doubt there is no guess, and the column stays text.
@@ -314,6 +327,11 @@ _KEY_TYPES = ("integer", "uuid", "text")
 _LATEST = re.compile(
     r"(?:last_|date_)?(?:updated?|modified|modification|changed?)(?:_at|_on|_time|_date|_timestamp|_ts)?"
 )
+
+
+def looks_like_id(name: str) -> bool:
+    """Whether a column is named like one that identifies something: its numbers count and measure nothing."""
+    return bool(_ID_NAME.search(_snake(name)))
 
 
 def _snake(name: str) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas_pipeline.ingest.batch import Batch
-from atlas_pipeline.ingest.infer import DISTINCT_CAP, ColumnInference, infer
+from atlas_pipeline.ingest.infer import DISTINCT_CAP, ColumnInference, infer, looks_like_id
 from atlas_pipeline.ingest.types import cast
 
 
@@ -151,6 +151,46 @@ def test_missing_and_distinct() -> None:
 def test_extremes(texts: list[str], ends: tuple[str | None, str | None]) -> None:
     found = column(texts)
     assert (found.minimum, found.maximum) == ends
+
+
+def test_extremes_of_decimals_are_exact() -> None:
+    close = ["0.1234567890123456789012", "0.1234567890123456789013", "0.1234567890123456789011"]
+    found = column(close)
+    assert (found.minimum, found.maximum) == (close[2], close[1])
+    huge = column(["9" * 400 + ".5", "8" * 400, "-" + "9" * 401])
+    assert (huge.minimum, huge.maximum) == ("-" + "9" * 401, "9" * 400 + ".5")
+
+
+def test_the_newest_moment_is_of_rows_that_fit() -> None:
+    assert column(["2024-01-31", "2024-02-01"]).newest == "2024-02-01"
+    assert column(["1", "2"]).newest is None
+    rows = 200
+    days = [str(date(2024, 1, 1) + timedelta(days=n)) for n in range(rows)]
+    amounts = ["1.5"] * (rows - 1) + ["oops"]
+    found = infer([batch(day=days[:50], amount=amounts[:50]), batch(day=days[50:], amount=amounts[50:])]).columns[0]
+    assert (found.maximum, found.newest) == (days[-1], days[-2])
+    moments = [f"{day} 10:00" for day in days[:-1]] + ["never"]
+    assert infer([batch(at=moments)]).columns[0].newest == f"{days[-2]}T10:00:00.000000Z"
+
+
+def test_the_one_length_of_texts() -> None:
+    assert column(["EUR", "SEK"] * 25).length == 3
+    assert column(["äöü", "\U0001f600ab"] * 25).length == 3
+    assert column(["EUR", "SEK"] * 24).length is None
+    assert column(["EUR", "EURO"] * 25).length is None
+    assert column(["", ""] * 25).length is None
+    assert column([None] * 50).length is None
+    assert column(["1", "2"] * 25).length is None
+
+
+def test_blank_texts() -> None:
+    assert column(["a", " "]).blank
+    assert not column(["a", None]).blank
+
+
+def test_names_of_ids() -> None:
+    assert all(map(looks_like_id, ["id", "customer_id", "OrderID", "productKey"]))
+    assert not any(map(looks_like_id, ["amount", "paid", "idle", "width"]))
 
 
 def test_few_values() -> None:
