@@ -1,14 +1,15 @@
 """`dg scaffold defs atlas_pipeline.components.Dataset <name> --source …`: a first defs.yaml and contract.yml from data.
 
-Belongs here: writing the guess down for a person to review. Does not belong here: the guess (`ingest/infer.py`).
+Belongs here: reading the files and writing the guess down for a person to review. Does not belong here: the guess
+(`ingest/infer.py`) and the contract's checks (`scaffold_contract.py`).
 """
 
+import ast
 import datetime as dt
 import os
-import re
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +20,13 @@ from dagster.components.scaffold.scaffold import Scaffolder, ScaffoldRequest
 from pydantic import BaseModel, Field
 
 from atlas_pipeline.components.declaration import NAME, NAME_EXPECTED, RESERVED
+from atlas_pipeline.components.scaffold_contract import contract, count_checks
 from atlas_pipeline.ingest.source import PARTITION, FileSource, SourceError, SourceFile
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
     from atlas_pipeline.ingest.batch import Batch
+    from atlas_pipeline.ingest.dataset import Dataset
     from atlas_pipeline.ingest.infer import Inference
     from atlas_pipeline.pii.plan import ColumnPlan
 
@@ -32,7 +35,6 @@ _PERSONAL_SAMPLE = 20_000
 _SAMPLE_A_BATCH = 5_000
 _PARTITION_FORMATS = {"daily": "%Y-%m-%d", "monthly": "%Y-%m"}
 _TEMPLATE_MARKS = ("{{", "{%", "{#")  # Dagster evaluates these in defs.yaml
-_UNCHECKABLE = ("${", '"')  # in a name or value: Soda evaluates the first, and takes the second for the end of a name
 
 
 class ScaffoldError(click.ClickException):
@@ -159,25 +161,49 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
         guess = replace(guess, key=None, latest_by=guess_latest_by(guess.columns))
     keys = keys or ([guess.key] if guess.key else [])
     complete = guess.rows < _SAMPLE_ROWS
-    plans = _plans(name, pattern, guess, keys, rows)
+    dataset = _planned(name, pattern, guess, keys, rows)
+    plans = {name: plan for name, plan in dataset.plans.items() if plan.personal}
     written = {
         "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans),
-        "contract.yml": _contract(name, guess, keys, complete, plans),
+        "contract.yml": contract(dataset, guess, complete=complete, now=dt.datetime.now(dt.UTC)),
     }
-    return written, _notes(request.target_path, guess, keys, rows, partitions, complete, plans)
+    checks, warnings = count_checks(written["contract.yml"])
+    notes = [
+        *_notes(request.target_path, guess, keys, rows, partitions, complete, plans),
+        f"Contract: {_count(checks, 'check')}, {checks - warnings} that must hold and {warnings} that warn.",
+        f"Wrote {request.target_path / 'defs.yaml'} and contract.yml beside it. Review `pii:` and `action:` there; "
+        f"the next materialization makes bronze.{name} and silver.{name}.",
+    ]
+    return written, notes
 
 
-def _plans(name: str, pattern: str, guess: "Inference", keys: list[str], rows: _Rows) -> dict[str, "ColumnPlan"]:
-    """The plan of each column that holds personal data, or may."""
+def _planned(name: str, pattern: str, guess: "Inference", keys: list[str], rows: _Rows) -> "Dataset":
+    """The dataset, with what will be done with each column as far as the sample of its rows tells."""
+    import pyarrow as pa
+
     from atlas_pipeline.ingest.dataset import Column, Dataset
-    from atlas_pipeline.ingest.planning import decided
+    from atlas_pipeline.ingest.planning import decided, freed
     from atlas_pipeline.pii.profile import profile
+    from atlas_pipeline.pii.sweep import sweep
 
-    columns = tuple(Column(column.name, action=None) for column in guess.columns)
+    columns = tuple(
+        Column(one.name, one.type, one.format, action=None, null_values=one.null_values) for one in guess.columns
+    )
     latest_by = guess.latest_by if keys else None
     dataset = Dataset(name, FileSource(pattern), columns, key=tuple(keys), latest_by=latest_by)
-    profiles = {one.name: one for one in profile({c.name: rows.sample.get(c.name, []) for c in columns})}
-    return {name: one for name, one in decided(dataset, profiles).items() if one.personal}
+    samples = {
+        column.name: pa.array(
+            [None if text in column.null_values else text for text in rows.sample.get(column.name, [])], pa.string()
+        )
+        for column in columns
+    }
+    profiles = {one.name: one for one in profile(samples)}
+    dataset = dataset.planned(decided(dataset, profiles))
+    # Of what is kept as text the pipeline sweeps every cell; the values that a contract may list are such cells.
+    kept = [column.name for column in dataset.columns if column.treatment == "keep" and column.type in ("text", "json")]
+    listed = {column.name: pa.array(column.values or (), pa.string()) for column in guess.columns}
+    missed = {one: cells for one in kept if (cells := sweep(pa.chunked_array([samples[one], listed[one]])))}
+    return freed(dataset, missed) if missed else dataset
 
 
 def _check_name(request: ScaffoldRequest[DatasetScaffoldParams], name: str) -> None:
@@ -273,38 +299,6 @@ def _defs(
     return "\n".join(lines) + "\n"
 
 
-def _contract(name: str, guess: "Inference", keys: list[str], complete: bool, personal: Collection[str]) -> str:
-    """A contract in Soda's language that holds for the rows seen; only a warning where they were a sample.
-
-    Values of columns that hold personal data are not listed.
-    """
-    lines = [f"dataset: atlas/atlas/silver/{name}", "", "checks:", "  - schema:", "      allow_extra_columns: true"]
-    lines += ["  - row_count:", "      threshold:", "        must_be_greater_than: 0", "", "columns:"]
-    warn = [] if complete else ["            level: warn"]
-    for column in guess.columns:
-        if any(mark in column.name for mark in _UNCHECKABLE):
-            continue
-        lines.append(f"  - name: {_quoted(column.name)}")
-        checks: list[str] = []
-        if column.name in keys:
-            checks += ["      - missing:"]
-        elif not column.nullable:
-            checks += ["      - missing:", "          threshold:", "            must_be: 0", *warn]
-        if [column.name] == keys:
-            checks += ["      - duplicate:"]
-        if (
-            column.values
-            and column.name not in personal
-            and not any(_UNCHECKABLE[0] in value for value in column.values)
-        ):
-            values = ", ".join(map(_quoted, column.values))
-            checks += ["      - invalid:", f"          valid_values: [{values}]"]
-            checks += ["          threshold:", "            must_be: 0", "            level: warn"]
-        if checks:
-            lines += ["    checks:", *checks]
-    return "\n".join(lines) + "\n"
-
-
 def _notes(
     folder: Path,
     guess: "Inference",
@@ -336,17 +330,13 @@ def _notes(
     if plans:
         found = ", ".join(f"{name} {plan.entity} ({plan.action})" for name, plan in plans.items())
         notes.append(f"Personal data: {found}.")
-    where = folder / "defs.yaml"
     if not keys:
         notes.append(
-            f"No column looks like a key, so every row is kept. If one identifies a row, add `key: <column>` to {where}"
+            "No column looks like a key, so every row is kept. If one identifies a row, add `key: <column>` to "
+            f"{folder / 'defs.yaml'}"
         )
     else:
         notes.append(f"Key: {', '.join(keys)}. {_latest(guess, keys)}")
-    notes.append(
-        f"Wrote {where} and contract.yml beside it. Review `pii:` and `action:` there; the next "
-        f"materialization makes bronze.{folder.name} and silver.{folder.name}."
-    )
     return notes
 
 
@@ -363,15 +353,26 @@ def _count(number: int, thing: str) -> str:
 
 def _flow(value: Any) -> str:
     return (
-        yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
+        yaml.safe_dump(_spelled(value), default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
         .strip()
         .removesuffix("...")
         .strip()
     )
 
 
-def _quoted(text: str) -> str:
-    """As YAML of any version: Soda's parser takes more words for numbers than the one that writes here."""
-    if re.fullmatch(r"[A-Za-z][A-Za-z0-9_ ]*[A-Za-z0-9]|[A-Za-z]", text) and yaml.safe_load(text) == text:
-        return text
-    return yaml.safe_dump(text, default_style='"', width=10**6, allow_unicode=True).strip()
+def _spelled(value: Any) -> Any:
+    """With quotes of their own around texts that Dagster would turn into something else, as it does `None` and `2024`.
+
+    It evaluates what it can read as Python, and its templates tidy the ends of lines.
+    """
+    if isinstance(value, dict):
+        return {name: _spelled(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_spelled(one) for one in value]
+    if "\r" in value or "\n" in value:
+        return repr(value)
+    try:
+        ast.literal_eval(ast.parse(value, mode="eval"))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+    return repr(value)

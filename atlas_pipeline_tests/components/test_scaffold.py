@@ -85,11 +85,13 @@ def test_declaration_and_contract_of_a_file(
     assert contract["dataset"] == "atlas/atlas/silver/people"
     checks = {column["name"]: column.get("checks", []) for column in contract["columns"]}
     assert [list(check) for check in checks["id"]] == [["missing"], ["duplicate"]]
-    assert checks["joined"] == []
+    assert [list(check) for check in checks["joined"]] == [["failed_rows"]]
+    assert [list(check) for check in checks["name"]] == [["missing"]]
     out = capsys.readouterr().out
     assert "Read 2 rows of 1 file: 4 columns" in out
     assert "Personal data: name PERSON (redact)." in out
     assert "Key: id. No key is there twice. Of rows with the same key the greatest updated_at stays." in out
+    assert "Contract: 9 checks, 6 that must hold and 3 that warn." in out
     assert f"Wrote {folder / 'defs.yaml'}" in out
 
 
@@ -154,6 +156,25 @@ def test_a_word_for_no_value_counts_everywhere_once_it_is_seen_among_numbers(
         {"name": "n", "type": "integer", "null_values": ["NA"]},
         {"name": "tail", "type": "text", "null_values": ["NA"]},
     ]
+
+
+def test_texts_that_dagster_would_evaluate_stay_what_they_are(
+    here: Path, tmp_path: Path, scaffold: Scaffold, sandbox: DefsFolderSandbox
+) -> None:
+    names = ["2024", "None", "'x'", '"y"', "1.0", "(1)", "a\nb"]
+    rows = [dict.fromkeys(names, value) for value in ("1", "None", "3")]
+    scaffold("years", put(tmp_path / "a.jsonl", "".join(json.dumps(row) + "\n" for row in rows)), key="2024")
+    with sandbox.build_component_tree() as tree:
+        tables = tree.build_defs().get_assets_def(dg.AssetKey(["silver", "years"]))
+    (metadata,) = tables.metadata_by_key.values()
+    assert [column.name for column in metadata["dagster/column_schema"].columns] == names
+
+
+def test_personal_data_in_a_few_cells_is_declared(here: Path, tmp_path: Path, scaffold: Scaffold) -> None:
+    rows = ["id,code\n", *(f"{n},{'ab'[n % 2]}\n" for n in range(100)), "100,ann@example.org\n"]
+    folder = scaffold("codes", put(tmp_path / "a.csv", "".join(rows)))
+    assert attributes(folder)["columns"][1] == {"name": "code", "type": "text", "pii": "FREE_TEXT", "action": "redact"}
+    assert "example.org" not in (folder / "contract.yml").read_text()
 
 
 BAD = [
