@@ -29,6 +29,7 @@ WHY = {
     "dagster-aws": "Reserved for run logs in S3; nothing imports it yet.",
     "dagster-dg-cli": "The `dg` command: scaffolding and checking declarations.",
     "boto3": "Reads `s3://` sources.",
+    "jsonschema": "Checks contracts against Soda's own schema of them.",
     "numpy": "Positions of lines and quotes in the CSV reader.",
     "pandas": "Data frames in assets of your own; the benchmarks compare with it.",
     "python-dotenv": "Reads `.env`.",
@@ -48,6 +49,7 @@ WHY = {
     "pydantic": "Checks settings and declarations.",
     "pydantic-settings": "Reads settings from the environment, `.env` and secret files.",
     "pyyaml": "Reads declarations and contracts.",
+    "ruamel-yaml": "Reads contracts, as Soda does, with the line of each key.",
     "rich": "Tables and progress in the terminal.",
     "soda-core": "Evaluates contracts.",
     "soda-postgres": "Soda's connection to Postgres.",
@@ -339,9 +341,9 @@ def component(name: str) -> Callable[[], str]:
     """The fields of one model of the components."""
 
     def write() -> str:
-        from atlas_pipeline.components import dataset, gold_model
+        from atlas_pipeline.components import dataset, freshness, gold_model
 
-        return fields(getattr(gold_model if name == "GoldModel" else dataset, name))
+        return fields(getattr({"GoldModel": gold_model, "Freshness": freshness}.get(name, dataset), name))
 
     return write
 
@@ -355,6 +357,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "column": component("Column"),
     "source-table": component("SourceTable"),
     "pii-policy": component("PiiPolicy"),
+    "freshness": component("Freshness"),
     "gold-model": component("GoldModel"),
     "types": types,
     "actions": actions,
