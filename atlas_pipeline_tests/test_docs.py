@@ -14,6 +14,7 @@ from typer.main import get_command
 
 from atlas_pipeline.cli import app
 from atlas_pipeline.components.dataset import Column, Dataset, PiiPolicy, SourceTable
+from atlas_pipeline.components.freshness import Freshness
 from atlas_pipeline.components.gold_model import GoldModel
 from atlas_pipeline.ingest import typing_rows
 from atlas_pipeline.ingest.types import COLUMN_TYPES, Rule
@@ -104,6 +105,7 @@ def test_every_setting_says_what_it_means() -> None:
         ("column", Column),
         ("source-table", SourceTable),
         ("pii-policy", PiiPolicy),
+        ("freshness", Freshness),
         ("gold-model", GoldModel),
     ],
 )

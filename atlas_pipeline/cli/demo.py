@@ -75,12 +75,15 @@ def materialize(show: Callable[[str], None]) -> list[Line]:
     if not lines:
         return []
     run_id = str(uuid.uuid4())
+    steps = {"__".join(key.path) for key in lines}
     done = 0
 
     def on_event(entry: dg.EventLogEntry) -> None:
         nonlocal done
         event = entry.dagster_event
         if event is None:
+            return
+        if (event.step_key or "") not in steps:
             return
         if event.is_step_start:
             show(f"{done} of {len(lines)} tables done, now {(event.step_key or '').replace('__', '.')}")

@@ -7,6 +7,7 @@ loaded and rows typed (`ingest/`), and how a first YAML is written (`scaffold.py
 import datetime as dt
 import re
 import zoneinfo
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -16,10 +17,14 @@ import pyarrow as pa
 from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
-from atlas_pipeline.components.contract_checks import ContractChecks
-from atlas_pipeline.components.dataset_assets import bronze_asset, silver_asset
+from atlas_pipeline.components.bronze_asset import bronze_asset
 from atlas_pipeline.components.declaration import Declared, Described, by_table
+from atlas_pipeline.components.freshness import Freshness, freshness_policy
+from atlas_pipeline.components.personal_data import LEAK_CHECK
+from atlas_pipeline.components.reference_checks import NOWHERE, Reference, inferred, reference_checks
 from atlas_pipeline.components.scaffold import DatasetScaffolder
+from atlas_pipeline.components.silver_asset import silver_asset
+from atlas_pipeline.components.table_checks import TableChecks
 from atlas_pipeline.ingest import dataset as domain
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import name_fault
@@ -28,6 +33,7 @@ from atlas_pipeline.ingest.types import ColumnType, cast
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
 from atlas_pipeline.pii.plan import Policy
 from atlas_pipeline.pii.policy import PolicyError, check_recognizers, policy_from
+from atlas_pipeline.quality.generated import ROWS_RECONCILED
 from atlas_pipeline.settings import load_settings
 
 
@@ -58,6 +64,11 @@ class Column(Described):
         None,
         description="Columns of one domain have equal hashes for equal values, so that they can be joined. "
         "Default: the kind.",
+    )
+    references: str | None = Field(
+        None,
+        description="Dataset whose key its values must be, or dataset.column; `none` for nothing. Default: the dataset "
+        "whose whole key has this name, if it ends in _id, _key, _code, _number or _no.",
     )
     optional: bool = Field(False, description="Whether a file may lack the column.")
     null_values: list[str] = Field([], description="Words that mean no value, such as NA.")
@@ -97,6 +108,7 @@ class Dataset(Declared):
         None, description="One partition a day (2024-01-31) or month (2024-01); `source` needs `{partition}`."
     )
     partitions_start: str | None = Field(None, description="First partition; required with `partitions`.")
+    freshness: Freshness | None = Field(None, description="How old silver may get before the UI says that it is stale.")
     pii: PiiPolicy | None = Field(None, description="What is done with personal data, over the default of each kind.")
     timezone: str = Field("UTC", description="IANA zone of timestamps that carry no offset.")
     delimiter: str | None = Field(None, description="Field separator of CSV files. Default: comma; tab for .tsv.")
@@ -263,14 +275,49 @@ class Dataset(Declared):
         shared: dict[str, Any] = {
             "partitions_def": partitions,
             "backfill_policy": dg.BackfillPolicy.single_run() if partitions else None,
-            "owners": self.owners or None,
         }
-        tags = {column.name: column.tags for column in self.columns}
-        checks = ContractChecks(dg.AssetKey(["silver", declared.name]), self.contract, self.published_names)
+        spec: dict[str, Any] = {
+            "description": self.description or f"{declared.name}, typed and de-duplicated, with personal data treated.",
+            "owners": self.owners,
+            "tags": self.tags,
+            "freshness_policy": freshness_policy(self, self.freshness),
+        }
+        references = list(self._references(context))
+        checks = TableChecks(
+            dg.AssetKey(["silver", declared.name]),
+            self.contract,
+            self.published_names,
+            own=[ROWS_RECONCILED],
+            elsewhere=[one.check for one in references],
+            reserved=[LEAK_CHECK],
+        )
         with self.naming_the_place():
+            found = reference_checks(declared, references, checks)
             return dg.Definitions(
                 assets=[
-                    bronze_asset(declared, shared, self.description, self.tags),
-                    silver_asset(declared, shared, self.description, self.tags, tags, checks),
-                ]
+                    bronze_asset(declared, shared | {"owners": self.owners or None}, self.description, self.tags),
+                    silver_asset(declared, shared, spec, {one.name: one.tags for one in self.columns}, checks),
+                ],
+                asset_checks=[found] if found else [],
             )
+
+    def _references(self, context: dg.ComponentLoadContext) -> Iterator[Reference]:
+        """The declared references, then those that names of keys tell. Raises DeclarationError."""
+        others = {name: one.declared for name, one in by_table(context, Dataset, "silver").items()}
+        for index, column in enumerate(self.columns):
+            if column.references is None or column.references == NOWHERE:
+                continue
+            place = ("columns", index, "references")
+            table, dot, referenced = column.references.partition(".")
+            if table not in others:
+                expected = ", ".join(sorted(others))
+                raise self.fail(f"references names {table!r}, which is no dataset: expected one of {expected}", *place)
+            key = others[table].key
+            if not dot and len(key) != 1:
+                raise self.fail(f"references: say which column, {table}.<column>: its key is no single column", *place)
+            referenced = referenced or key[0]
+            names = [one.name for one in others[table].columns]
+            if referenced not in names:
+                raise self.fail(f"references names {column.references!r}: {table} has {', '.join(names)}", *place)
+            yield Reference(column.name, table, referenced)
+        yield from inferred(self.declared, others, [one.name for one in self.columns if one.references])

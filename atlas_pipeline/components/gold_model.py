@@ -12,17 +12,17 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from atlas_pipeline.components.contract_checks import ContractChecks, failed
 from atlas_pipeline.components.dataset import Dataset
-from atlas_pipeline.components.dataset_assets import RETRY, progress_log
 from atlas_pipeline.components.declaration import Declared, by_table, once
-from atlas_pipeline.components.personal_data import leak_result, leak_spec, pii_tags, plan_table
+from atlas_pipeline.components.freshness import Freshness, freshness_policy
+from atlas_pipeline.components.personal_data import LEAK_CHECK, leak_result, leak_spec, pii_tags, plan_table
+from atlas_pipeline.components.steps import RETRY, progress_log
+from atlas_pipeline.components.table_checks import Audit, TableChecks
 from atlas_pipeline.pii.gold_audit import GoldAudit
 from atlas_pipeline.pii.rules import Rules
-from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.warehouse import gold
-from atlas_pipeline.warehouse.publish import PublishError, TableBusy
+from atlas_pipeline.warehouse.publish import PublishError, TableBusy, published, table_lock
 from atlas_pipeline.warehouse.sql_lineage import (
     Model,
     check_tables,
@@ -46,6 +46,7 @@ class GoldModel(Declared):
     allow_personal_data: list[str] = Field(
         [], description="Columns that may hold personal data which silver keeps; others made from it are refused."
     )
+    freshness: Freshness | None = Field(None, description="How old it may get before the UI says that it is stale.")
     owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
     tags: dict[str, str] = Field({}, description="Tags of the asset.")
 
@@ -81,7 +82,7 @@ class GoldModel(Declared):
                     "allow_personal_data",
                     index,
                 )
-        checks = ContractChecks(dg.AssetKey(["gold", name]), self.contract, columns)
+        checks = TableChecks(dg.AssetKey(["gold", name]), self.contract, columns, reserved=[LEAK_CHECK])
         deps = [dg.AssetKey([table.schema, table.name]) for table in model.tables]
         rules = _rules(context)
         column_deps = dg.TableColumnLineage(
@@ -91,68 +92,96 @@ class GoldModel(Declared):
             }
         )
 
-        @dg.asset(
+        spec = dg.AssetSpec(
             key=checks.asset,
             deps=deps,
             group_name="gold",
             description=self.description,
             kinds={"postgres", "sql"},
-            owners=self.owners or None,
+            owners=self.owners,
             tags=self.tags,
             metadata={"dagster/table_name": f"gold.{name}", "dagster/column_lineage": column_deps},
+            automation_condition=dg.AutomationCondition.eager(),
+            freshness_policy=freshness_policy(self, self.freshness),
+        )
+
+        def leaks(audit: GoldAudit) -> dg.AssetCheckResult:
+            return leak_result(checks.asset, audit.report, audit.problem, audit.unmasked)
+
+        @dg.multi_asset(
+            name=f"gold__{name}",
+            specs=[spec],
             check_specs=[leak_spec(checks.asset), *checks.specs],
+            can_subset=True,
             retry_policy=RETRY,
             pool=f"gold_{name}",
-            automation_condition=dg.AutomationCondition.eager(),
         )
         def run_model(
             context: dg.AssetExecutionContext, warehouse: WarehouseResource
         ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
             started = time.monotonic()
-            outcomes: list[Outcome] = []
-            settings = warehouse.settings
+            wait, alone = warehouse.settings.lock_timeout_seconds, checks.asset not in context.selected_asset_keys
+            names = {one.name for one in context.selected_asset_check_keys} if alone else None
+            audit = Audit(checks, warehouse.url, context.run.run_id, names=names)
             try:
                 with warehouse.connect() as connection:
-                    audit = GoldAudit(connection, name, lineage, self.allow_personal_data, rules)
-                    contract = checks.verifier(warehouse.url, outcomes)
+                    privacy = GoldAudit(connection, name, lineage, self.allow_personal_data, rules)
+                    audit.show([one for one in key if not privacy.plans[one].personal])
 
                     def verify(schema: str, table: str) -> bool:
-                        held = contract(schema, table)
-                        return audit.passes(schema, table) and held
+                        held = audit.verify(schema, table)
+                        return privacy.passes(schema, table) and held
 
-                    result = gold.build(
-                        connection,
-                        name,
-                        model.statement,
-                        batch=context.run.run_id,
-                        verify=verify,
-                        key=key,
-                        record=audit.record,
-                        lock_seconds=settings.lock_timeout_seconds,
-                        progress=progress_log(context),
-                    )
+                    if names is not None:
+                        with table_lock(connection, "gold", name, wait):
+                            if published(connection, "gold", name) is None:
+                                raise dg.Failure(f"gold.{name} is not there: materialize it first", allow_retries=False)
+                            verify("gold", name)
+                            audit.record(connection, published=True)
+                        if LEAK_CHECK in names:
+                            yield leaks(privacy)
+                        yield from audit.results()
+                        return
+                    try:
+                        result = gold.build(
+                            connection,
+                            name,
+                            model.statement,
+                            batch=context.run.run_id,
+                            verify=verify,
+                            key=key,
+                            record=privacy.record,
+                            lock_seconds=wait,
+                            progress=progress_log(context),
+                        )
+                    except gold.ModelFailed:
+                        audit.record(connection, published=False)
+                        raise
+                    scores = audit.record(connection, published=True)
                     types = gold.column_types(connection, name)
             except (gold.ModelFailed, PublishError, TableBusy) as error:
-                if audit.report:
-                    yield leak_result(checks.asset, audit.report, audit.problem, audit.unmasked)
-                yield from checks.results(outcomes)
-                reasons = "; ".join(filter(None, [audit.problem, failed(outcomes)]))
+                if privacy.report:
+                    yield leaks(privacy)
+                    yield from audit.results()
+                reasons = "; ".join(filter(None, [privacy.problem, audit.problem]))
                 raise dg.Failure(
                     f"{model.path}: {error}" + (f" Failed: {reasons}" if reasons else ""), allow_retries=False
                 ) from None
-            schema = [dg.TableColumn(c, t, tags=dict(pii_tags(audit.plans.get(c)))) for c, t in types.items()]
+            schema = [dg.TableColumn(c, t, tags=dict(pii_tags(privacy.plans.get(c)))) for c, t in types.items()]
             metadata: dict[str, Any] = {
                 "dagster/row_count": result.published,
                 "dagster/column_schema": dg.TableSchema(schema),
                 "dagster/column_lineage": column_deps,
                 "rows published": result.published,
                 "rows before": result.before if result.before is not None else 0,
-                "personal-data columns": sum(1 for plan in audit.plans.values() if plan.personal),
-                "personal-data plan": plan_table(audit.plans.values()),
+                **scores,
+                "personal-data columns": sum(1 for plan in privacy.plans.values() if plan.personal),
+                "personal-data plan": plan_table(privacy.plans.values()),
                 "seconds": round(time.monotonic() - started, 3),
             }
-            leaks = leak_result(checks.asset, audit.report, audit.problem, audit.unmasked)
-            yield dg.MaterializeResult(metadata=metadata, check_results=[leaks, *checks.results(outcomes)])
+            yield dg.MaterializeResult(asset_key=checks.asset, metadata=metadata)
+            yield leaks(privacy)
+            yield from audit.results()
 
         return dg.Definitions(assets=[run_model])
 

@@ -1,18 +1,20 @@
 """`quarantine.<dataset>`: each record that did not reach silver, with the reason and where to find it.
 
-Belongs here: the table and the ways into it. Does not belong here: deciding what is rejected (`readers/`, `silver.py`).
+Belongs here: the table and the ways into it. Does not belong here: deciding what is rejected (`readers/`, `silver.py`,
+and for rows that kept a table from being published its contract).
 It holds no value of the record, which might be personal: file id and line lead to the record in bronze, or, when the
 line was no record, in `atlas.rejected_lines`; both are for the pipeline's role only.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from atlas_pipeline.ingest.batch import Reject
 
-READING, TYPING = "bronze", "silver"
+READING, TYPING, AUDITING = "bronze", "silver", "contract"
 
 
 def create_quarantine(connection: psycopg.Connection, dataset: str) -> None:
@@ -39,6 +41,36 @@ def quarantine_lines(connection: psycopg.Connection, dataset: str, file_id: int,
         ).format(sql.Identifier("quarantine", dataset))
         rows = [(file_id, one.line, READING, one.rule, one.reason, file_id) for one in rejects]
         cursor.executemany(insert, rows)
+
+
+@dataclass(frozen=True)
+class FailedRow:
+    """A row for which a table was not published: where it came from, the check it failed, and its columns."""
+
+    file_id: int
+    line: int
+    check: str
+    columns: tuple[str, ...]
+    reason: str
+
+
+def quarantine_failed(connection: psycopg.Connection, dataset: str, rows: Sequence[FailedRow]) -> None:
+    """Name the rows that failed the last audit, instead of those of the one before."""
+    release_failed(connection, dataset)
+    insert = sql.SQL(
+        "INSERT INTO {} (file_id, line, stage, rule, columns, reason, file)"
+        " SELECT %s, %s, %s, %s, %s, %s, uri FROM atlas.files WHERE file_id = %s ON CONFLICT DO NOTHING"
+    ).format(sql.Identifier("quarantine", dataset))
+    values = [(one.file_id, one.line, AUDITING, one.check, list(one.columns), one.reason, one.file_id) for one in rows]
+    with connection.cursor() as cursor:
+        cursor.executemany(insert, values)
+    connection.commit()
+
+
+def release_failed(connection: psycopg.Connection, dataset: str) -> None:
+    """Forget the rows that failed an audit, since the table was published."""
+    statement = sql.SQL("DELETE FROM {} WHERE stage = %s").format(sql.Identifier("quarantine", dataset))
+    connection.execute(statement, [AUDITING])
 
 
 def count_quarantined(connection: psycopg.Connection, dataset: str) -> int:

@@ -22,7 +22,7 @@ from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.merging import create_preview, merge, pick_winners
 from atlas_pipeline.ingest.planning import detected_clean, freed, plan_columns
-from atlas_pipeline.ingest.quarantine import TYPING, count_quarantined, create_quarantine
+from atlas_pipeline.ingest.quarantine import TYPING, count_quarantined, create_quarantine, release_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
 from atlas_pipeline.pii.keys import Keys
@@ -91,11 +91,14 @@ def build(
     batch: str,
     keys: Keys,
     verify: Verify,
+    planned: Callable[[Dataset], None] = lambda dataset: None,
     partitions: Collection[str] | None = None,
     lock_seconds: int = 600,
     progress: Callable[[str], None] = lambda message: None,
 ) -> SilverResult:
     """Bring `silver.<dataset>` up to date and publish it when `verify(schema, table)` agrees.
+
+    Before that, `planned` is told the dataset with the plan of each column.
 
     Raises SchemaDrift when a file lacks a declared column or most of a column does not fit its type;
     planning.PersonalDataDrift when a column that was clean holds personal data; AuditFailed when `verify` says no, or
@@ -117,6 +120,7 @@ def build(
             rebuild = before is None or before.definition != definition or before.duplicates is None
             files = every if rebuild else pending
             result.begin(dataset, files, rebuilt=rebuild and before is not None)
+            planned(dataset)
             if before and not files and not rebuild:
                 return _unchanged(connection, dataset, before, verify, result)
             _check_columns(dataset, files)
@@ -152,6 +156,7 @@ def build(
                 result,
             )
         with connection.transaction():
+            release_failed(connection, name)
             _keep_rejects(connection, name, staged.rejects, rebuild)
             if before is None or rebuild:
                 result.published = result.rows.silver

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from atlas_pipeline.quality.outcome import DIMENSIONS, Dimension, Outcome, Severity, Status
+from atlas_pipeline.quality.outcome import DIMENSIONS, Check, Dimension, Outcome, Severity, Status
 from atlas_pipeline.quality.score import OVERALL, DimensionScore, scores
 
 # A table that was published and is gone since is left out; one that never could be published is not.
@@ -81,6 +81,13 @@ class RecordedOutcome:
         """Whether it kept the table from being published."""
         return self.status != "passed" and self.severity == "error"
 
+    @property
+    def outcome(self) -> Outcome:
+        """The same as it was measured."""
+        check = Check(self.path, "", None, self.title, self.severity, self.dimension)
+        counts = (self.measured, self.threshold, self.rows_tested, self.rows_failed, self.problem)
+        return Outcome(check, self.status, *counts)
+
 
 def record_outcomes(
     connection: psycopg.Connection,
@@ -90,17 +97,23 @@ def record_outcomes(
     outcomes: Collection[Outcome],
     *,
     published: bool,
+    known: Collection[str] = (),
     keep_days: int = 400,
 ) -> list[DimensionScore]:
     """Write down what came of a table's checks, all with the same moment, and return its scores.
 
-    It is one transaction; within an open one of the caller's it is kept or undone with that. Outcomes of this table
-    that are older than `keep_days` are deleted, scores never. Without outcomes nothing is written.
+    Checks of the table that were not measured this time, of the paths in `known`, keep their newest outcome. It is one
+    transaction; within an open one of the caller's it is kept or undone with that. Outcomes of this table that are
+    older than `keep_days` are deleted, scores never. Without outcomes nothing is written.
     """
-    found = scores(outcomes)
-    if not found:
+    if not outcomes:
         return []
     with connection.transaction(), connection.cursor() as cursor:
+        others = set(known) - {one.check.path for one in outcomes}
+        rows = cursor.execute(_OUTCOMES.format(_LAST), [layer, name, 1, False]).fetchall() if others else []
+        kept = [RecordedOutcome(*row).outcome for row in rows]
+        outcomes = [*outcomes, *(one for one in kept if one.check.path in others)]
+        found = scores(outcomes)
         [(moment,)] = cursor.execute("SELECT clock_timestamp()").fetchall()
         cursor.executemany(
             "INSERT INTO atlas.quality_scores"

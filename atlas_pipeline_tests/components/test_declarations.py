@@ -174,12 +174,12 @@ CONTRACT_MISTAKES: dict[str, tuple[str, int, str]] = {
     "quote": (CONTRACT + "columns:\n  - name: 'a\" or'\n", 3, "Soda cannot check a column with a double quote in its name"),
     "level": (
         CONTRACT + "checks:\n  - row_count:\n      threshold: {must_be_greater_than: 0, level: warning}\n",
-        3,
+        4,
         "level is 'warning', expected fail or warn",
     ),
     "twice": (
         CONTRACT + "columns:\n  - name: id\n    checks:\n      - missing:\n      - missing:\n",
-        1,
+        6,
         "columns.id.checks.missing is there twice: give each a `qualifier: <word>` of its own",
     ),
 }  # fmt: skip

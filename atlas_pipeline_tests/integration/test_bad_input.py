@@ -12,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from atlas_pipeline.components.contract_checks import ContractChecks
-from atlas_pipeline.components.dataset_assets import bronze_asset, silver_asset
+from atlas_pipeline.components.bronze_asset import bronze_asset
+from atlas_pipeline.components.silver_asset import silver_asset
+from atlas_pipeline.components.table_checks import TableChecks
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import SchemaDrift
 from atlas_pipeline.ingest.source import FileSource
+from atlas_pipeline.quality.generated import ROWS_RECONCILED
 from atlas_pipeline.resources.warehouse import WarehouseResource
 
 SECRET = "Zwiebelkuchen"
@@ -248,8 +250,8 @@ def test_refused_files_show_on_the_asset_and_its_check(atlas_env: Path) -> None:
     (folder / "good.csv").write_text("id,name\n1,Ann\n")
     columns = (Column("id", "integer"), Column("name"))
     dataset = Dataset("things", FileSource("things/*"), columns, key=("id",))
-    checks = ContractChecks(dg.AssetKey(["silver", "things"]), None, ("id", "name"))
-    assets = [bronze_asset(dataset, {}, None, {}), silver_asset(dataset, {}, None, {}, {}, checks)]
+    checks = TableChecks(dg.AssetKey(["silver", "things"]), None, ("id", "name"), own=[ROWS_RECONCILED])
+    assets = [bronze_asset(dataset, {}, None, {}), silver_asset(dataset, {}, {}, {}, checks)]
     result = dg.materialize(assets, resources={"warehouse": WarehouseResource()})
     assert result.success
     (made,) = result.asset_materializations_for_node("bronze__things")

@@ -15,7 +15,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from atlas_pipeline.components.dataset_assets import bronze_asset
+from atlas_pipeline.components.bronze_asset import bronze_asset
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.source import FileSource

@@ -1,0 +1,222 @@
+"""The checks of one table as Dagster's asset checks: those of its contract, and those that need none.
+
+Belongs here: names, specs and results of checks, and the run in which they are verified. Does not belong here: what a
+check measures (`quality/`) and the leak check (`personal_data.py`).
+"""
+
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+
+from atlas_pipeline.quality.contract import read_checks
+from atlas_pipeline.quality.history import record_outcomes
+from atlas_pipeline.quality.outcome import Check, Outcome
+from atlas_pipeline.quality.score import OVERALL, DimensionScore
+from atlas_pipeline.quality.verification import verify
+
+ROWS_SHOWN = 20
+_ROWS_NAMED = 1000
+NO_CONTRACT = "contract"
+"""Name of the warning that a table without a contract has."""
+
+
+class TableChecks:
+    """The checks of one asset: their specs, and outcomes as Dagster's results.
+
+    `own` are checks that need no contract, `elsewhere` those of them that another step does, `reserved` names that are
+    taken. Raises ContractError when the contract cannot be read, names a column that is not among `columns`, or is for
+    another table.
+    """
+
+    def __init__(
+        self,
+        asset: dg.AssetKey,
+        contract: Path | None,
+        columns: Collection[str],
+        own: Sequence[Check] = (),
+        elsewhere: Sequence[Check] = (),
+        reserved: Collection[str] = (),
+    ):
+        self.asset = asset
+        self.contract = contract
+        declared = read_checks(contract, columns, (asset.path[0], asset.path[-1])) if contract else []
+        self._checks = {check.path: check for check in (*own, *declared)}
+        self._elsewhere = [check.path for check in elsewhere]
+        self._names = {check.path: check_name(check) for check in elsewhere}
+        for check in self._checks.values():
+            name = check_name(check)
+            if name in self._names.values() or name in (*reserved, NO_CONTRACT):
+                name = f"{name}_{hashlib.sha256(check.path.encode()).hexdigest()[:6]}"
+            self._names[check.path] = name
+
+    @property
+    def specs(self) -> list[dg.AssetCheckSpec]:
+        """One spec for each check."""
+        specs = [check_spec(self.asset, check, name) for check, name in self._named()]
+        if self.contract is None:
+            text = "A contract.yml beside defs.yaml says what must hold for this table."
+            specs.append(dg.AssetCheckSpec(NO_CONTRACT, asset=self.asset, description=text))
+        return specs
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of all checks, those that another step does too."""
+        return [*self._checks, *self._elsewhere]
+
+    def path_of(self, name: str) -> str | None:
+        """The path of the check that Dagster calls `name`; null when it is none of these."""
+        return next((path for path, given in self._names.items() if given == name), None)
+
+    def result(self, outcome: Outcome) -> dg.AssetCheckResult:
+        """An outcome as Dagster's result."""
+        return check_result(self.asset, outcome, self._names[outcome.check.path])
+
+    def no_contract(self) -> Iterator[dg.AssetCheckResult]:
+        """The warning of a table that has no contract."""
+        if self.contract is None:
+            yield dg.AssetCheckResult(
+                check_name=NO_CONTRACT,
+                asset_key=self.asset,
+                passed=False,
+                severity=dg.AssetCheckSeverity.WARN,
+                description="there is no contract.yml beside defs.yaml, so nothing is checked but what always is",
+            )
+
+    def _named(self) -> Iterator[tuple[Check, str]]:
+        return ((check, self._names[path]) for path, check in self._checks.items())
+
+
+class Audit:
+    """One run's verification of a table: call `verify` before publishing, `add` what else was found, then `record`.
+
+    `lineage` are columns that say where a row came from: rows that failed are named by them too. `names` are those of
+    the checks that were asked for; null for all.
+    """
+
+    def __init__(
+        self,
+        checks: TableChecks,
+        url: str,
+        run: str,
+        *,
+        lineage: Sequence[str] = (),
+        names: Collection[str] | None = None,
+    ):
+        self.checks = checks
+        self.outcomes: list[Outcome] = []
+        self._url = url
+        self._run = run
+        self._lineage = lineage
+        self._key: Sequence[str] = ()
+        self._only = None if names is None else {path for name in names if (path := checks.path_of(name))}
+        self._all = names is None or NO_CONTRACT in names
+
+    def show(self, key: Sequence[str]) -> None:
+        """Let values of these columns tell which rows failed. They must not be personal."""
+        self._key = key
+
+    def verify(self, schema: str, table: str) -> bool:
+        """Verify the contract on a table; whether it may be published."""
+        layer, name = self.checks.asset.path
+        if self.checks.contract and self._only != set():
+            self.add(
+                *verify(
+                    self.checks.contract,
+                    self._url,
+                    schema,
+                    table,
+                    published=(layer, name),
+                    key=[*self._key, *self._lineage],
+                    sample=_ROWS_NAMED if self._lineage else ROWS_SHOWN,
+                    only=self._only,
+                )
+            )
+        return not any(outcome.blocks for outcome in self.outcomes)
+
+    def add(self, *outcomes: Outcome) -> None:
+        """Add outcomes of checks that need no contract; those of an earlier verification are replaced."""
+        paths = {outcome.check.path for outcome in outcomes}
+        self.outcomes = [one for one in self.outcomes if one.check.path not in paths]
+        self.outcomes += [one for one in outcomes if self._only is None or one.check.path in self._only]
+
+    def record(self, connection: psycopg.Connection, *, published: bool) -> dict[str, Any]:
+        """Write down what was found; returns the table's scores as metadata."""
+        layer, name = self.checks.asset.path
+        found = record_outcomes(
+            connection, layer, name, self._run, self.outcomes, published=published, known=self.checks.paths
+        )
+        connection.commit()
+        return score_metadata(found)
+
+    def results(self) -> Iterator[dg.AssetCheckResult]:
+        """What was found, as Dagster's results."""
+        for outcome in self.outcomes:
+            shown = self._key or self._lineage
+            rows = [{name: row[name] for name in shown if name in row} for row in outcome.sample[:ROWS_SHOWN]]
+            yield self.checks.result(replace(outcome, sample=tuple(row for row in rows if row)))
+        if self._all:
+            yield from self.checks.no_contract()
+
+    @property
+    def problem(self) -> str:
+        """The blocking checks that failed, for a message; empty when there are none."""
+        return "; ".join(f"{one.check.path} ({one.problem})" for one in self.outcomes if one.blocks)
+
+
+def check_name(check: Check) -> str:
+    """What Dagster calls a check: its path without the words that all paths have."""
+    place = check.path.removeprefix("columns.").removeprefix("checks.").replace(".checks.", ".")
+    return re.sub(r"[^A-Za-z0-9_]", "_", place)
+
+
+def check_spec(asset: dg.AssetKey, check: Check, name: str, reads: Collection[dg.AssetKey] = ()) -> dg.AssetCheckSpec:
+    """A check as Dagster declares it; `reads` are other tables that it looks at."""
+    return dg.AssetCheckSpec(
+        name=name,
+        asset=asset,
+        description=f"{check.title} ({check.dimension}, {check.severity})",
+        blocking=check.severity == "error",
+        additional_deps=list(reads),
+        metadata={"dimension": check.dimension, "path": check.path},
+    )
+
+
+def check_result(asset: dg.AssetKey, outcome: Outcome, name: str) -> dg.AssetCheckResult:
+    """An outcome as Dagster shows it; numbers become a trend over runs."""
+    metadata: dict[str, dg.MetadataValue] = {
+        "dimension": dg.MetadataValue.text(outcome.check.dimension),
+        "outcome": dg.MetadataValue.text(outcome.status),
+    }
+    if outcome.measured is not None:
+        metadata["measured"] = dg.MetadataValue.float(outcome.measured)
+    if outcome.threshold:
+        metadata["threshold"] = dg.MetadataValue.text(outcome.threshold)
+    if outcome.rows_tested is not None:
+        metadata["rows tested"] = dg.MetadataValue.int(outcome.rows_tested)
+    if outcome.rows_failed is not None:
+        metadata["rows failed"] = dg.MetadataValue.int(outcome.rows_failed)
+    if outcome.sample:
+        metadata["rows shown"] = dg.MetadataValue.int(len(outcome.sample))
+        metadata["failed rows"] = dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in outcome.sample])
+    return dg.AssetCheckResult(
+        check_name=name,
+        asset_key=asset,
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if outcome.severity == "error" else dg.AssetCheckSeverity.WARN,
+        description=outcome.problem,
+        metadata=metadata,
+    )
+
+
+def score_metadata(found: Sequence[DimensionScore]) -> dict[str, Any]:
+    """Scores as an asset's metadata."""
+    return {
+        "quality score" if one.dimension == OVERALL else f"quality: {one.dimension}": round(one.score, 6)
+        for one in found
+    }

@@ -1,0 +1,123 @@
+"""Checks that need no contract: rows that must add up, lines that must be records, columns that refer to other tables.
+
+Belongs here: these checks and what comes of them. Does not belong here: counting rows (`ingest/reconcile.py`), and the
+checks of a contract (`verification.py`).
+"""
+
+import psycopg
+from psycopg import sql
+
+from atlas_pipeline.quality.outcome import Check, Outcome
+
+SAMPLE_ROWS = 20
+
+ROWS_RECONCILED = Check(
+    "rows_reconciled",
+    "reconciliation",
+    None,
+    "Every row of bronze is in silver, in quarantine, or gave way to a later one of its key",
+    "warn",
+    "consistency",
+)
+FILES_READABLE = Check(
+    "files_readable",
+    "reading",
+    None,
+    "Every file of the source could be loaded; the ones that could not are named",
+    "warn",
+    "completeness",
+)
+LINES_READABLE = Check(
+    "lines_readable", "reading", None, "Every line of the loaded files is a record", "warn", "validity"
+)
+
+
+def rows_reconciled(bronze: int, silver: int, quarantined: int, duplicates: int) -> Outcome:
+    """Whether the rows of bronze are all accounted for."""
+    lost = bronze - silver - quarantined - duplicates
+    problem = (
+        f"bronze has {bronze:,} rows; silver {silver:,}, quarantine {quarantined:,} and duplicates {duplicates:,} "
+        f"make {bronze - lost:,}: someone changed a table by hand, or rows were lost. A full rebuild mends silver"
+    )
+    return Outcome(
+        ROWS_RECONCILED,
+        "warned" if lost else "passed",
+        measured=float(lost),
+        threshold="value = 0",
+        rows_tested=max(bronze, bronze - lost),
+        rows_failed=abs(lost),
+        problem=problem if lost else None,
+    )
+
+
+def files_readable(refused: int) -> Outcome:
+    """Whether no file of the source was refused."""
+    return Outcome(
+        FILES_READABLE,
+        "warned" if refused else "passed",
+        measured=float(refused),
+        threshold="value = 0",
+        problem=f"{refused} files were refused" if refused else None,
+    )
+
+
+def lines_readable(rows: int, rejected: int) -> Outcome:
+    """Whether all lines of the loaded files, `rows` and `rejected`, are records."""
+    return Outcome(
+        LINES_READABLE,
+        "warned" if rejected else "passed",
+        measured=float(rejected),
+        threshold="value = 0",
+        rows_tested=rows + rejected,
+        rows_failed=rejected,
+        problem=f"{rejected:,} lines are no records; quarantine has the reason of each" if rejected else None,
+    )
+
+
+def reference_check(column: str, table: str, referenced: str) -> Check:
+    """The check that each value of `column` is in silver.`table`.`referenced`."""
+    title = f"Each {column} is the {referenced} of a row of silver.{table}"
+    return Check(f"references.{column}.{table}", "reference", column, title, "warn", "consistency")
+
+
+def references_hold(
+    connection: psycopg.Connection,
+    check: Check,
+    name: str,
+    column: str,
+    table: str,
+    referenced: str,
+    key: list[str],
+) -> Outcome:
+    """Whether each value of silver.`name`.`column` is in silver.`table`.`referenced`; `key` names rows that fail."""
+    source, target = sql.Identifier("silver", name), sql.Identifier("silver", table)
+    for place in (source, target):
+        row = connection.execute("SELECT to_regclass(%s)", [place.as_string(connection)]).fetchone()
+        if row is None or row[0] is None:
+            missing = place.as_string(connection).replace('"', "")
+            return Outcome(check, "not evaluated", problem=f"{missing} is not there: materialize it first")
+    orphans = sql.SQL("{} o WHERE o.{} IS NOT NULL AND NOT EXISTS (SELECT FROM {} r WHERE r.{} = o.{})").format(
+        source, sql.Identifier(column), target, sql.Identifier(referenced), sql.Identifier(column)
+    )
+    count = sql.SQL("SELECT (SELECT count({}) FROM {}), (SELECT count(*) FROM {})")
+    try:
+        row = connection.execute(count.format(sql.Identifier(column), source, orphans)).fetchone()
+    except psycopg.ProgrammingError as error:
+        connection.rollback()
+        return Outcome(check, "not evaluated", problem=f"Postgres: {error.diag.message_primary}")
+    tested, failed = row or (0, 0)
+    sample = []
+    if failed and key:
+        names = sql.SQL(", ").join(sql.SQL("o.{}::text").format(sql.Identifier(one)) for one in key)
+        pick = sql.SQL("SELECT {} FROM {} ORDER BY {} LIMIT {}").format(names, orphans, names, sql.Literal(SAMPLE_ROWS))
+        sample = connection.execute(pick).fetchall()
+    return Outcome(
+        check,
+        "warned" if failed else "passed",
+        measured=float(failed),
+        threshold="value = 0",
+        rows_tested=tested,
+        rows_failed=failed,
+        problem=f"{failed:,} of {tested:,} rows refer to no row of silver.{table}" if failed else None,
+        sample=tuple(dict(zip(key, map(str, one), strict=True)) for one in sample),
+    )
