@@ -104,8 +104,25 @@ def _checks_of(
             path=f"{prefix}.{kind}" + (f".{qualifier}" if qualifier not in (None, "") else ""),
             type=kind,
             column=column,
-            title=str(body.get("name") or f"{kind.replace('_', ' ')} of {column or 'the table'}"),
+            title=str(body.get("name") or _title(kind, body, column)),
             severity="warn" if warns else "error",
             dimension={**attributes, **(body.get("attributes") or {})}.get("dimension") or _DIMENSION[kind],
         )
         yield check, (*place, "checks", index, kind)
+
+
+def _title(kind: str, body: dict[Any, Any], column: str | None) -> str:
+    """What a check is about, for one that has no `name`."""
+    what = {
+        "schema": "Columns and their types",
+        "row_count": "Number of rows",
+        "missing": f"Missing values of {column}",
+        "invalid": f"Invalid values of {column}",
+        "duplicate": f"Duplicate values of {column or ', '.join(map(str, body.get('columns') or []))}",
+        "aggregate": f"{body.get('function')} of {column}",
+        "metric": f"Metric of {column or 'the table'}",
+        "failed_rows": f"Rows that fail{f' by {column}' if column else ''}",
+        "freshness": f"Age of the newest {body.get('column')}",
+    }[kind]
+    qualifier = body.get("qualifier")
+    return what if qualifier in (None, "") else f"{what} ({qualifier})"
