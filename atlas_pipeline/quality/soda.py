@@ -5,18 +5,18 @@ the table is and what follows (`verification.py`), which imports this module lat
 
 Otherwise than Soda: all queries read one snapshot; counts are taken with FILTER, and each COUNT(DISTINCT) in a query of
 its own, so that Postgres can use its workers and indexes; a check that Postgres refuses does not take the others of
-its query along; no message quotes a value.
+its query along; no message quotes a value; nothing of Soda stays behind in the host's logging.
 """
 
-import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import psycopg
 from soda_core.common.data_source_connection import DataSourceConnection
 from soda_core.common.exceptions import SodaCoreException
-from soda_core.common.logging_constants import ExtraKeys, soda_logger
+from soda_core.common.logs import preserve_active_logs
 from soda_core.common.sql_ast import (
     ALIAS,
     CASE_WHEN,
@@ -54,6 +54,7 @@ from soda_postgres.common.data_sources.postgres_data_source_connection import Po
 
 from atlas_pipeline.quality.contract import DATASET_LINE
 from atlas_pipeline.quality.outcome import Check, Outcome, Status
+from atlas_pipeline.quality.quiet import listening
 
 DATA_SOURCE = "atlas"
 _METRICS_A_QUERY = 400  # Postgres takes 1,664 columns, and a query that fails is halved
@@ -79,16 +80,19 @@ def measure(
     """What comes of `checks`, which are all or some of those in the contract `text`, on `dataset` instead of its own.
 
     Each query, after `rewrite`, runs in a savepoint of the connection's transaction. `key` names the columns whose
-    values may be shown, of up to `sample` rows that failed. Raises psycopg.OperationalError when the connection is lost.
+    values may be shown, of up to `sample` rows that failed. Raises psycopg.OperationalError when the connection is
+    lost.
     """
     wanted = {check.path: check for check in checks}
     source = PostgresDataSourceImpl(
         PostgresDataSource.model_construct(name=DATA_SOURCE, type="postgres"), _Connection(connection, rewrite)
     )
     source.sql_dialect = _Dialect()
-    with _listening() as problems:
+    if declared := DATASET_LINE.search(text):
+        source.sql_dialect.databases[declared[0].split("/")[1]] = dataset.split("/")[1]
+    with listening() as problems, preserve_active_logs():
         yaml = ContractYaml.parse(
-            ContractYamlSource.from_str(DATASET_LINE.sub(lambda _: f"dataset: {dataset}", text, count=1)),
+            ContractYamlSource.from_str(DATASET_LINE.sub(lambda _: f"dataset: {json.dumps(dataset)}", text, count=1)),
             primary_data_source_impl=source,
         )
         contract = _Contract(yaml=yaml, data_source_impl=source, wanted=wanted.keys())
@@ -133,13 +137,24 @@ class _Contract(ContractImpl):  # type: ignore[misc]
             else:
                 together.append(metric)
         blocks = [together[i : i + _METRICS_A_QUERY] for i in range(0, len(together), _METRICS_A_QUERY)]
-        bundle = super().bundle_aggregation_metrics
-        queries = [query for block in blocks for query in bundle(block, scope)]
+        queries = [query for block in blocks for query in self._bundle(block, scope, {})]
         for first, *others in distinct.values():
             query = _DistinctQuery(
                 scope.cte, self.dataset_prefix, self.dataset_name, self.data_source_impl, self.logs, {first.id: others}
             )
             query.append_aggregation_metric(first)
+            queries.append(query)
+        return queries
+
+    def _bundle(self, metrics: list[AggregationMetricImpl], scope: Any, aliases: dict) -> list[AggregationQuery]:
+        queries: list[AggregationQuery] = []
+        for bundled in super().bundle_aggregation_metrics(metrics, scope):
+            own = {**aliases, **bundled.metric_aliases}
+            query = _AggregationQuery(
+                scope.cte, self.dataset_prefix, self.dataset_name, self.data_source_impl, self.logs, own
+            )
+            for metric in bundled.aggregation_metrics:
+                query.append_aggregation_metric(metric)
             queries.append(query)
         return queries
 
@@ -153,20 +168,25 @@ class _Contract(ContractImpl):  # type: ignore[misc]
             found: list[Measurement] = query.execute()
         except (SodaCoreException, psycopg.Error):
             found = []
-        if source.connection.broken:
-            raise psycopg.OperationalError("the connection was lost")
+        source.check()
         if found or source.refusal is None:
             return found
         metrics = query.aggregation_metrics if isinstance(query, AggregationQuery) else query.metrics
         if len(metrics) > 1:
             middle = len(metrics) // 2
             halves = (metrics[:middle], metrics[middle:])
-            bundle = super().bundle_aggregation_metrics
-            parts = [one for half in halves for one in bundle(half, self.base_scope)]
+            parts = [one for half in halves for one in self._bundle(half, self.base_scope, query.metric_aliases)]
             return [found for part in parts for found in self._run(part)]
         aliases = getattr(query, "metric_aliases", {}).get(metrics[0].id, ())
         self.refused |= {metric.id: source.refusal for metric in (*metrics, *aliases)}
         return []
+
+
+class _AggregationQuery(AggregationQuery):  # type: ignore[misc]
+    """Always one row: without an aggregate beside it, an expression that is none would be read off the first row."""
+
+    def build_field_expressions(self) -> list[Any]:
+        return [*super().build_field_expressions(), ALIAS(COUNT(STAR()), "all_rows")]
 
 
 class _DistinctQuery(AggregationQuery):  # type: ignore[misc]
@@ -188,6 +208,9 @@ class _DistinctQuery(AggregationQuery):  # type: ignore[misc]
         return self.sql
 
 
+_QUERY = re.compile(r"(?is)(\s|\(|--[^\n]*\n|/\*.*?\*/)*(select|with|values|table)\b")
+
+
 class _Connection(DataSourceConnection):  # type: ignore[misc]
     """The caller's connection, each query in a savepoint; `refusal` is why Postgres refused the last one."""
 
@@ -200,19 +223,30 @@ class _Connection(DataSourceConnection):  # type: ignore[misc]
         return self.connection
 
     def execute_query(self, sql: str, log_query: bool = True) -> Any:
-        return self._guarded(lambda: DataSourceConnection.execute_query(self, self._rewrite(sql), log_query=False))
+        statement = self._rewrite(sql)
+        return self._guarded(statement, lambda: DataSourceConnection.execute_query(self, statement, log_query=False))
 
     def execute_query_one_by_one(
         self, sql: str, row_callback: Any, log_query: bool = True, row_limit: Any = None
     ) -> Any:
-        rewritten = self._rewrite(sql)
+        statement = self._rewrite(sql)
         return self._guarded(
-            lambda: DataSourceConnection.execute_query_one_by_one(self, rewritten, row_callback, False, row_limit)
+            statement,
+            lambda: DataSourceConnection.execute_query_one_by_one(self, statement, row_callback, False, row_limit),
         )
 
-    def _guarded(self, work: Callable[[], Any]) -> Any:
+    def check(self) -> None:
+        """Raise when the connection is lost."""
+        if self.connection.broken:
+            raise psycopg.OperationalError("the connection was lost")
+
+    def _guarded(self, statement: str, work: Callable[[], Any]) -> Any:
+        if not _QUERY.match(statement):  # COMMIT would end the snapshot, and COPY the conversation.
+            self.refusal = "it is no query: expected SELECT, WITH, VALUES or TABLE"
+            raise psycopg.ProgrammingError(self.refusal)
         try:
-            with self.connection.transaction():
+            # A pipeline takes one statement at a time, where otherwise `SELECT 1; COMMIT; DELETE …` would be three.
+            with self.connection.transaction(), self.connection.pipeline():
                 found = work()
         except psycopg.Error as error:
             self.refusal = _reason(error)
@@ -222,14 +256,36 @@ class _Connection(DataSourceConnection):  # type: ignore[misc]
 
 
 def _reason(error: psycopg.Error) -> str:
-    """Why Postgres refused, in its own words where they can only be about names and types."""
-    if (error.sqlstate or "").startswith("42"):
+    """Why Postgres refused, in its own words where they can only be about the query and names in it.
+
+    Faults that it finds in the text of the query have a position there. What has none may come from a value: a text
+    that was cast to the name of a table, a word for the full-text search, SQL that a function put together.
+    """
+    in_text = (error.sqlstate or "").startswith("42") and error.diag.statement_position
+    if in_text or isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
         return f"Postgres: {error.diag.message_primary}"
     return f"Postgres refused it ({type(error).__name__})"
 
 
 class _Dialect(PostgresSqlDialect, sqlglot_dialect="postgres"):  # type: ignore[misc, call-arg]
-    """Counts rows that meet a condition in the way that costs Postgres least."""
+    """Counts rows that meet a condition in the way that costs Postgres least, and quotes any name.
+
+    `databases` says what the database that a contract names is really called: reference data lies in the same.
+    """
+
+    def __init__(self) -> None:
+        self.databases: dict[str, str] = {}
+        super().__init__()
+
+    def _build_qualified_quoted_dataset_name(self, dataset_name: str, dataset_prefix: list[str] | None) -> str:
+        first, *others = dataset_prefix or [""]
+        prefix = [self.databases.get(first, first), *others] if first else dataset_prefix
+        qualified: str = super()._build_qualified_quoted_dataset_name(dataset_name, prefix)
+        return qualified
+
+    def quote_default(self, identifier: str | None) -> str | None:
+        quoted: str | None = super().quote_default(identifier and identifier.replace('"', '""'))
+        return quoted
 
     def _build_sum_sql(self, sum: SUM) -> str:
         return _counted(self, sum.expression) or super()._build_sum_sql(sum)
@@ -246,29 +302,6 @@ def _counted(dialect: _Dialect, expression: Any) -> str | None:
     return f"COUNT(*) FILTER (WHERE {dialect.build_expression_sql(expression.condition)})"
 
 
-@contextmanager
-def _listening() -> Iterator[list[str]]:
-    """What Soda logs as errors meanwhile. It goes nowhere else: what is logged while rows are read may quote them."""
-    found: list[str] = []
-
-    class _Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            place = getattr(record, ExtraKeys.LOCATION, None)
-            line = f"line {place.line + 1}: " if place is not None and place.line is not None else ""
-            found.append(line + record.getMessage())
-
-    listener = _Listener(logging.ERROR)
-    before = soda_logger.propagate, soda_logger.level
-    soda_logger.addHandler(listener)
-    soda_logger.propagate = False
-    soda_logger.setLevel(logging.ERROR)
-    try:
-        yield found
-    finally:
-        soda_logger.removeHandler(listener)
-        soda_logger.propagate, soda_logger.level = before
-
-
 def _outcome(
     contract: _Contract, impl: CheckImpl, result: CheckResult, check: Check, key: Sequence[str], sample: int
 ) -> Outcome:
@@ -283,7 +316,9 @@ def _outcome(
         return Outcome(check, status, threshold=threshold, problem=refused or _UNMEASURED)
     values = result.diagnostic_metric_values or {}
     failed = values.get(_ROWS_FAILED.get(check.type, ""))
-    tested = values.get("check_rows_tested") or values.get("dataset_rows_tested") if failed is not None else None
+    tested = values.get("check_rows_tested") if failed is not None else None
+    if failed is not None and tested is None:
+        tested = values.get("dataset_rows_tested")
     measured = float(result.threshold_value) if result.threshold_value is not None else None
     return Outcome(
         check,
@@ -310,8 +345,9 @@ def _problem(result: CheckResult, measured: float | None, threshold: str) -> str
         ]
         return "; ".join(faults) or "the columns are in another order"
     if measured is None:
-        return "there are no rows to measure"
-    return f"measured {measured:g}, expected {threshold}"
+        return "there is no time to measure from: no rows, or none with a time"
+    number = f"{measured:.0f}" if measured.is_integer() else f"{measured:.10g}"
+    return f"measured {number}, expected {threshold}"
 
 
 def _sample(contract: _Contract, impl: CheckImpl, key: Sequence[str], rows: int) -> tuple[Mapping[str, str], ...]:
@@ -329,17 +365,22 @@ def _sample(contract: _Contract, impl: CheckImpl, key: Sequence[str], rows: int)
         query = [WITH([failed]), SELECT(STAR()), FROM(failed.alias), LIMIT(rows)]
     else:
         if impl.type == "duplicate":
-            parts = [COLUMN(name) for name in yaml.columns] if impl.column_impl is None else [impl.column_expression]
-            columns = ", ".join(map(dialect.build_expression_sql, parts))
-            where = f" WHERE {yaml.filter}" if yaml.filter else ""
-            twice = f"{dialect.quote_default(cte.alias)}{where} GROUP BY {columns} HAVING count(*) > 1"
-            condition = SqlExpressionStr(f"({columns}) IN (SELECT {columns} FROM {twice})")  # noqa: S608 — the contract's own SQL
+            # What is counted as distinct: null in rows that are filtered out or missing, which IN never finds.
+            metric = impl.metrics[0]
+            counted = dialect.build_expression_sql(metric.sql_expression().expression.expression)
+            twice = f"{dialect.quote_default(cte.alias)} GROUP BY 1 HAVING count(*) > 1"
+            condition = SqlExpressionStr(f"({counted}) IN (SELECT {counted} FROM {twice})")  # noqa: S608 — the contract's own SQL
         else:
             condition = impl.get_threshold_metric_impl().sql_condition_expression()
         query = [WITH([cte]), SELECT(keys), FROM(cte.alias), WHERE(condition), *limit]
     try:
         found = source.execute_query(dialect.build_select_sql(query))
     except psycopg.Error:
+        source.data_source_connection.check()
         return ()
     named = [(at, column.name) for at, column in enumerate(found.columns) if column.name in key]
-    return tuple({name: str(row[at]) for at, name in named} for row in found.rows if named)
+    return tuple({name: _shown(row[at]) for at, name in named} for row in found.rows if named)
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 
 from atlas_pipeline.quality.contract import read_checks
 from atlas_pipeline.quality.outcome import Outcome
@@ -31,11 +32,12 @@ def verify(
 ) -> list[Outcome]:
     """What came of each check in the contract at `path` on one table, in the order of the file.
 
-    All checks read one snapshot of the database, in a transaction that cannot write. SQL in the contract may name the
-    table as `published` (layer, name), and means `schema`.`table` then. `key` names columns that are not personal:
-    their values may be shown, of up to `sample` rows that failed. `only` restricts it to some checks, by path. A check
-    that could not be evaluated has failed, with the reason; so have all when the table is not there. Raises
-    ContractError, warehouse.connect.WarehouseError.
+    All checks read one snapshot of the database, in a transaction that cannot write. When another table that they read
+    was replaced meanwhile, every outcome says so instead. SQL in the contract may name the table as `published`
+    (layer, name), and means `schema`.`table` then. `key` names columns that are not personal: their values may be
+    shown, of up to `sample` rows that failed. `only` restricts it to some checks, by path. A check that could not be
+    evaluated has failed, with the reason; so have all when the table is not there. Raises ContractError,
+    warehouse.connect.WarehouseError.
     """
     os.environ["SODA_CORE_TELEMETRY_ENABLED"] = "false"
     from atlas_pipeline.quality import soda
@@ -47,27 +49,62 @@ def verify(
         connection.execute("SET LOCAL work_mem = '128MB'")
         # With many aggregates a server that compiles queries spends more time on that than it saves.
         connection.execute("SET LOCAL jit = off")
-        place = sql.Identifier(schema, table)
-        found = connection.execute("SELECT to_regclass(%s)", [place.as_string(connection)]).fetchone()
-        if found is None or found[0] is None:
-            problem = f"{schema}.{table} is not there: materialize it first"
-            return [Outcome(check, "not evaluated", problem=problem) for check in checks]
-        try:
-            return soda.measure(
-                path.read_text(encoding="utf-8"),
-                connection,
-                f"{soda.DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}",
-                checks,
-                key=key,
-                sample=sample,
-                rewrite=_redirect(published, (schema, table)),
-            )
-        except psycopg.Error:
-            raise
-        except Exception as error:  # noqa: BLE001 — a fault of Soda ends as checks that failed; its text may quote values
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            problem = f"Soda stopped with {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
-            return [Outcome(check, "not evaluated", problem=problem) for check in checks]
+        problem = _hold(connection, schema, table)
+        if problem is None:
+            try:
+                found = soda.measure(
+                    path.read_text(encoding="utf-8"),
+                    connection,
+                    f"{soda.DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}",
+                    checks,
+                    key=key,
+                    sample=sample,
+                    rewrite=_redirect(published, (schema, table)),
+                )
+                problem = _moved(connection)
+                if problem is None:
+                    return found
+            except psycopg.Error:
+                raise
+            except Exception as error:  # noqa: BLE001 — a fault of Soda ends as checks that failed; its text may quote values
+                last = traceback.extract_tb(error.__traceback__)[-1]
+                problem = f"Soda stopped with {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+        return [Outcome(check, "not evaluated", problem=problem) for check in checks]
+
+
+def _hold(connection: psycopg.Connection, schema: str, table: str) -> str | None:
+    """Lock the table against being replaced, and then take the snapshot, in this order; why it cannot be read, if so.
+
+    A table that another session puts in place after the snapshot would look empty.
+    """
+    place = sql.Identifier(schema, table)
+    try:
+        with connection.transaction():
+            connection.execute(sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(place))
+    except psycopg.errors.LockNotAvailable:
+        return f"{schema}.{table} is locked by another session"
+    except (psycopg.ProgrammingError, psycopg.NotSupportedError):
+        pass  # It is not there, which is asked below, or it is of a kind that cannot be locked.
+    found = connection.execute("SELECT to_regclass(%s)", [place.as_string(connection)]).fetchone()
+    return f"{schema}.{table} is not there: materialize it first" if found is None or found[0] is None else None
+
+
+_MOVED = """
+SELECT string_agg(DISTINCT l.relation::regclass::text, ', ')
+FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation
+WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND pg_get_indexdef(l.relation) IS NULL
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (c.oid IS NULL OR c.relfilenode <> 0 AND c.relfilenode IS DISTINCT FROM pg_relation_filenode(c.oid))
+"""
+"""Names what was read, and was put in place or emptied after the snapshot: pg_class is as the snapshot has it."""
+
+
+def _moved(connection: psycopg.Connection) -> str | None:
+    """Why the outcomes are not of one moment, if so: another table that the contract reads was replaced meanwhile."""
+    if connection.info.transaction_status != TransactionStatus.INTRANS:
+        return None
+    ((names,),) = connection.execute(_MOVED).fetchall()
+    return f"{names} was replaced while the checks were made: run again" if names else None
 
 
 def _redirect(published: tuple[str, str] | None, place: tuple[str, str]) -> Callable[[str], str]:
@@ -79,7 +116,7 @@ def _redirect(published: tuple[str, str] | None, place: tuple[str, str]) -> Call
     from sqlglot.errors import TokenError
     from sqlglot.tokenizer_core import Token, TokenType
 
-    target = sql.Identifier(*place).as_string()
+    target, own = sql.Identifier(*place).as_string(), sql.Identifier(published[1]).as_string()
 
     def name(token: Token) -> str:
         return token.text if token.token_type == TokenType.IDENTIFIER else token.text.lower()
@@ -89,11 +126,25 @@ def _redirect(published: tuple[str, str] | None, place: tuple[str, str]) -> Call
             tokens = Postgres().tokenize(statement)
         except TokenError:
             return statement
+        words = ["", *(token.text.upper().split(" ")[0] for token in tokens), ""]
         parts, done = [], 0
-        for first, dot, second in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        for at, (first, dot, second) in enumerate(zip(tokens, tokens[1:], tokens[2:], strict=False)):
             if dot.token_type == TokenType.DOT and (name(first), name(second)) == published:
-                parts += [statement[done : first.start], target]
+                before, after = words[at], words[at + 4]
+                if after == "." and before != ".":
+                    there = own  # A column, as in `silver.things.id`.
+                elif before in _BEFORE_TABLE and after in _AFTER_TABLE:
+                    there = f"{target} AS {own}"  # So that `things.id` is a column of it, as of the published one.
+                else:
+                    there = target
+                parts += [statement[done : first.start], there]
                 done = second.end + 1
         return "".join([*parts, statement[done:]])
 
     return rewrite
+
+
+_BEFORE_TABLE = {"FROM", "JOIN", ",", "LATERAL"}
+_AFTER_TABLE = {"", ")", ",", ";", "WHERE", "ON", "USING", "GROUP", "HAVING", "WINDOW", "ORDER", "LIMIT", "OFFSET"}
+_AFTER_TABLE |= {"JOIN", "INNER", "LEFT", "RIGHT", "FULL", "CROSS", "NATURAL", "UNION", "EXCEPT", "INTERSECT"}
+_AFTER_TABLE |= {"FETCH", "FOR", "TABLESAMPLE"}
