@@ -78,6 +78,9 @@ def _take_pictures(url: str) -> None:
         _asset_page(page, url, "customers", "events", "rows quarantined", "silver-customers-run.png")
         page.set_viewport_size({"width": 1600, "height": 1180})
         _asset_page(page, url, "orders", "events", "personal-data plan", "silver-orders-plan.png")
+        page.set_viewport_size({"width": 1600, "height": 1000})
+        chosen = "checks&checkDetail=references_customer_id_customers"
+        _asset_page(page, url, "orders", chosen, "rows tested", "silver-orders-checks.png")
         browser.close()
 
 

@@ -9,6 +9,7 @@ import re
 import zoneinfo
 
 import dagster as dg
+from dagster_shared.check.functions import CheckError
 from pydantic import Field
 
 from atlas_pipeline.components.declaration import Declared, Described
@@ -36,9 +37,8 @@ def freshness_policy(component: Declared, section: Freshness | None) -> dg.Fresh
     if (section.fail_after is None) == (section.deadline is None):
         raise component.fail("freshness: expected either `fail_after` or `deadline`", "freshness")
     if section.deadline is None:
-        for field, value in (("within", section.within),):
-            if value is not None:
-                raise component.fail(f"freshness: `{field}` goes with `deadline`", "freshness", field)
+        if section.within is not None:
+            raise component.fail("freshness: `within` goes with `deadline`", "freshness", "within")
         fail = _duration(component, "fail_after", section.fail_after or "")
         warn = _duration(component, "warn_after", section.warn_after) if section.warn_after else None
         if warn is not None and warn >= fail:
@@ -58,8 +58,8 @@ def freshness_policy(component: Declared, section: Freshness | None) -> dg.Fresh
     window = _duration(component, "within", section.within)
     try:
         return dg.FreshnessPolicy.cron(section.deadline, window, section.timezone)
-    except (dg.DagsterError, ValueError) as error:
-        text = " ".join(str(error).split())
+    except CheckError as error:
+        text = str(error).removeprefix("Invariant failed. Description: ")
         raise component.fail(f"freshness: deadline {section.deadline!r}: {text}", "freshness", "deadline") from None
 
 

@@ -203,7 +203,9 @@ def check_result(asset: dg.AssetKey, outcome: Outcome, name: str) -> dg.AssetChe
         metadata["rows failed"] = dg.MetadataValue.int(outcome.rows_failed)
     if outcome.sample:
         metadata["rows shown"] = dg.MetadataValue.int(len(outcome.sample))
-        metadata["failed rows"] = dg.MetadataValue.table([dg.TableRecord(dict(row)) for row in outcome.sample])
+        metadata["sample of failed rows"] = dg.MetadataValue.table(
+            [dg.TableRecord(dict(row)) for row in outcome.sample]
+        )
     return dg.AssetCheckResult(
         check_name=name,
         asset_key=asset,
