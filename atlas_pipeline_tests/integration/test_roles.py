@@ -25,10 +25,12 @@ TABLES = {
     "publications": "atlas.publications",
     "setup": "atlas.setup",
     "column plans": "atlas.column_plans",
+    "scores": "atlas.quality_scores",
+    "check outcomes": "atlas.check_outcomes",
 }
 READABLE = {
     ANALYST: {"silver", "gold"},
-    MONITOR: {"ledger", "publications", "setup", "column plans"},
+    MONITOR: {"ledger", "publications", "setup", "column plans", "scores", "check outcomes"},
     BACKUP: set(TABLES),
     OWNER: set(TABLES),
 }
