@@ -1051,8 +1051,11 @@ def test_counts_are_those_of_python(
 
 
 def test_logging_is_as_it_was_and_records_of_the_host_are_not_kept(
-    url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where another test used Soda as it comes, and left its handler behind."""
+    own = [one for one in logging.root.handlers if not type(one).__module__.startswith("soda_core.")]
+    monkeypatch.setattr(logging.root, "handlers", own)
     path = write(tmp_path, [{"row_count": {}}], columns={"mood": [{"missing": {}}, {"invalid": {"valid_min": 1}}]})
     soda, host = logging.getLogger("soda"), logging.getLogger("host")
     soda.setLevel(logging.WARNING)
