@@ -47,6 +47,7 @@ from soda_core.contracts.impl.contract_verification_impl import (
     ContractImpl,
     MetricImpl,
     Query,
+    ThresholdImpl,
 )
 from soda_core.contracts.impl.contract_yaml import ContractYaml
 from soda_postgres.common.data_sources.postgres_data_source import PostgresDataSourceImpl, PostgresSqlDialect
@@ -305,11 +306,7 @@ def _counted(dialect: _Dialect, expression: Any) -> str | None:
 def _outcome(
     contract: _Contract, impl: CheckImpl, result: CheckResult, check: Check, key: Sequence[str], sample: int
 ) -> Outcome:
-    threshold = " and ".join(
-        one.get_assertion_summary("value") + (" (warn)" if one.level.value == "warn" else "")
-        for one in (impl.threshold, impl.warn_threshold)
-        if one
-    )
+    threshold = " and ".join(_limit(one) for one in (impl.threshold, impl.warn_threshold) if one)
     refused = next((contract.refused[metric.id] for metric in impl.metrics if metric.id in contract.refused), None)
     status = _STATUS.get(result.outcome.name, "not evaluated") if refused is None else "not evaluated"
     if status == "not evaluated":
@@ -330,6 +327,15 @@ def _outcome(
         problem=None if status == "passed" else _problem(result, measured, threshold),
         sample=_sample(contract, impl, key, sample) if status != "passed" and failed and key else (),
     )
+
+
+def _limit(threshold: ThresholdImpl) -> str:
+    """A threshold in a few signs: `> 0`, `= 5 (warn)`, `4 < value <= 5`."""
+    said: str = threshold.get_assertion_summary("value")
+    words = said.split()
+    if len(words) == 3:
+        said = f"{words[1]} {words[2]}" if words[0] == "value" else f"{words[1].replace('<', '>')} {words[0]}"
+    return said + (" (warn)" if threshold.level.value == "warn" else "")
 
 
 _UNMEASURED = "there was nothing to measure: the table has no rows for it, or the result is no finite number"

@@ -1,4 +1,4 @@
-"""Every row of bronze is in silver, in quarantine, or gave way to a later one of its key; one that is not, is noticed."""
+"""Every row of bronze is in silver, in quarantine, or gave way to a later one; one that is not, is noticed."""
 
 from typing import Any
 

@@ -187,21 +187,21 @@ def test_a_check_passes_warns_and_fails(case: Case, url: str, tmp_path: Path) ->
     assert {(one.measured, one.rows_tested, one.rows_failed) for one in found.values()} == {(measured, tested, failed)}
     number = f"{measured:g}"
     assert found["passes"].problem is None
-    assert found["passes"].threshold == f"value = {measured}"
-    assert found["warns"].problem == f"measured {number}, expected value != {measured} (warn)"
-    assert found["fails"].problem == f"measured {number}, expected value != {measured}"
-    assert found["two"].threshold == f"value = {measured} and value != {measured} (warn)"
+    assert found["passes"].threshold == f"= {measured}"
+    assert found["warns"].problem == f"measured {number}, expected != {measured} (warn)"
+    assert found["fails"].problem == f"measured {number}, expected != {measured}"
+    assert found["two"].threshold == f"= {measured} and != {measured} (warn)"
     assert found["turned"].threshold == found["two"].threshold
-    assert found["both"].threshold == f"value != {measured} and value = {measured + 1} (warn)"
+    assert found["both"].threshold == f"!= {measured} and = {measured + 1} (warn)"
 
 
 @pytest.mark.parametrize(
     ("threshold", "text", "passes"),
     [
-        ({"must_be_greater_than": 5}, "5 < value", False),
-        ({"must_be_greater_than_or_equal": 5}, "5 <= value", True),
-        ({"must_be_less_than": 5}, "value < 5", False),
-        ({"must_be_less_than_or_equal": 5}, "value <= 5", True),
+        ({"must_be_greater_than": 5}, "> 5", False),
+        ({"must_be_greater_than_or_equal": 5}, ">= 5", True),
+        ({"must_be_less_than": 5}, "< 5", False),
+        ({"must_be_less_than_or_equal": 5}, "<= 5", True),
         ({"must_be_between": {"greater_than": 4, "less_than_or_equal": 5}}, "4 < value <= 5", True),
         ({"must_be_not_between": {"less_than": 4, "greater_than": 6}}, "value < 4 or 6 < value", False),
     ],
@@ -218,8 +218,8 @@ def test_a_large_number_is_shown_to_the_last_digit(url: str, tmp_path: Path) -> 
         {"metric": {"qualifier": "b", "expression": "avg(99.9999999)", "threshold": {"must_be": 100}}},
     ]
     large, near = run(write(tmp_path, checks), url).values()
-    assert large.problem == "measured 1234567890, expected value = 1234567891"
-    assert near.problem == "measured 99.9999999, expected value = 100"
+    assert large.problem == "measured 1234567890, expected = 1234567891"
+    assert near.problem == "measured 99.9999999, expected = 100"
 
 
 @pytest.mark.parametrize(
