@@ -28,7 +28,7 @@ DOMAINS = {
 MAY_TOUCH_ENVIRONMENT = {
     "settings.py": "reads it, for all others",
     "cli/up.py": "hands a copy to the server that it starts",
-    "quality/verification.py": "sets the variable that switches Soda's telemetry off",
+    "quality/verification.py": "switches off Soda's telemetry and its reading of .env",
 }
 SODA = "quality/soda.py"
 """The one module that imports Soda, which is itself imported late."""

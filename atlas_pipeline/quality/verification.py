@@ -39,7 +39,8 @@ def verify(
     evaluated has failed, with the reason; so have all when the table is not there. Raises ContractError,
     warehouse.connect.WarehouseError.
     """
-    os.environ["SODA_CORE_TELEMETRY_ENABLED"] = "false"
+    # Soda would send telemetry, and put what is in the project's .env into the environment of this process.
+    os.environ |= {"SODA_CORE_TELEMETRY_ENABLED": "false", "PYTHON_DOTENV_DISABLED": "true"}
     from atlas_pipeline.quality import soda
 
     checks = [check for check in read_checks(path) if only is None or check.path in only]

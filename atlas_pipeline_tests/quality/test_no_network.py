@@ -152,3 +152,12 @@ def test_soda_alone_would_start_a_sender(contract: Path, warehouse_url: str, tmp
         "print(json.dumps([one.name for one in threading.enumerate() if one is not threading.main_thread()]))\n"
     )
     assert child(contract, warehouse_url, code=code, **watched(tmp_path)[1]) != []
+
+
+def test_soda_does_not_put_a_dot_env_file_into_the_environment(
+    contract: Path, warehouse_url: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("SECRET_OF_THE_PROJECT=canary\n")
+    code = VERIFY.replace("print(", f"from dotenv import load_dotenv\nload_dotenv({str(tmp_path / '.env')!r})\nprint(")
+    code = code.replace('"threads"', '"read": os.environ.get("SECRET_OF_THE_PROJECT"), "threads"')
+    assert child(contract, warehouse_url, code=code)["read"] is None
