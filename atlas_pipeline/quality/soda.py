@@ -32,6 +32,7 @@ from soda_core.common.sql_ast import (
     ORDER_BY_ASC,
     SELECT,
     STAR,
+    STRING_HASH,
     SUM,
     WHERE,
     WITH,
@@ -123,6 +124,8 @@ class _Contract(ContractImpl):  # type: ignore[misc]
 
     def _build_queries(self) -> list[Query]:
         self.all_check_impls = [one for one in self.all_check_impls if one.relative_path in self.wanted]
+        for one in self.all_check_impls:
+            one._build_definition = str  # Its YAML once more, which nobody reads.
         needed = {metric.id for one in self.all_check_impls for metric in one.metrics} | {self.row_count_metric_impl.id}
         self.metrics = [metric for metric in self.metrics if metric.id in needed]
         return super()._build_queries()
@@ -198,12 +201,6 @@ class _DistinctQuery(AggregationQuery):  # type: ignore[misc]
         if not self.aggregation_metrics:
             return super().build_sql()
         counted = self.aggregation_metrics[0].sql_expression().expression
-        inner = counted.expression
-        # Nulls are not counted anyway, and an index on the column can serve when it is not wrapped.
-        if isinstance(inner, CASE_WHEN) and dialect.build_expression_sql(
-            inner.condition
-        ) == dialect.build_expression_sql(NOT(IS_NULL(inner.if_expression))):
-            counted = DISTINCT(inner.if_expression)
         values = CTE("distinct_values").AS([SELECT([ALIAS(counted, "one")]), FROM(self.cte.alias)])
         self.sql = dialect.build_select_sql([WITH([self.cte, values]), SELECT([COUNT("one")]), FROM(values.alias)])
         return self.sql
@@ -287,6 +284,15 @@ class _Dialect(PostgresSqlDialect, sqlglot_dialect="postgres"):  # type: ignore[
     def quote_default(self, identifier: str | None) -> str | None:
         quoted: str | None = super().quote_default(identifier and identifier.replace('"', '""'))
         return quoted
+
+    def _build_case_when_sql(self, case_when: CASE_WHEN) -> str:
+        """A value where it is not null is the value, and an index on a column can serve when it is not wrapped."""
+        there, value = NOT(IS_NULL(case_when.if_expression)), str(self.build_expression_sql(case_when.if_expression))
+        same = self.build_expression_sql(there) == self.build_expression_sql(case_when.condition)
+        return value if same and case_when.else_expression is None else str(super()._build_case_when_sql(case_when))
+
+    def _build_string_hash_sql(self, string_hash: STRING_HASH) -> str:
+        return str(self.build_expression_sql(string_hash.expression))  # To tell texts apart they need no hash.
 
     def _build_sum_sql(self, sum: SUM) -> str:
         return _counted(self, sum.expression) or super()._build_sum_sql(sum)
