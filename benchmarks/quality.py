@@ -6,8 +6,8 @@ rows with the same contract, which shows what a contract costs however few the r
 
 - the rival of the build with the contract (bronze and silver, by the functions that the assets call) is the build
   without it, in turn, each in a database and a process of its own which has done a build of 1,000 rows before: at most
-  20 % more. What is compared with the goal is the verification's time within the build, over the time of the build
-  without; the difference of the two builds is printed too, and has the noise of both;
+  20 % more. Postgres verifies while the process sweeps the new rows for personal data, so that the difference of the
+  two builds is less than the verification's time, which is printed too;
 - then, on the published table: `atlas_pipeline.quality.verify`; Soda's session, in Python; and SQL as a person would
   write it, one SELECT of all aggregates and one for each of the rest. First each in a process of its own which has done
   so on 1,000 rows before, then once more from the start of a process to its end, Soda's as `soda contract verify`.
@@ -248,18 +248,15 @@ def _report(
 ) -> harness.Report:
     report = harness.Report("quality contracts")
     few, many = TABLES[1:]
-    share, difference = {}, {}
+    share = {}
     rows: list[list[Any]] = []
     for name in (few, many):
         without, with_, verified = (seconds[what, name] for what in ("without", "with", "verify with"))
-        share[name] = median(100 * v / a for v, a in zip(verified, without, strict=True))
-        difference[name] = median(100 * (b - a) / a for a, b in zip(without, with_, strict=True))
-        rows.append(
-            [sizes[name], median(without), median(with_), median(verified), share[name], difference[name]],
-        )
+        share[name] = median(100 * (b - a) / a for a, b in zip(without, with_, strict=True))
+        rows.append([sizes[name], median(without), median(with_), share[name], median(verified)])
     report.table(
         f"Bronze and silver, {CHECKS} checks: median seconds of {rounds} rounds, each in a warm process",
-        ["rows", "without", "with", "of which verifying", "% of without", "% by the difference"],
+        ["rows", "without", "with", "% more", "verifying, partly beside the sweep"],
         rows,
     )
     labels = {"atlas": "atlas", "soda": "Soda's session", "hand": "SQL by hand"}
@@ -278,7 +275,9 @@ def _report(
         ["", f"{sizes[few]:,} rows", f"{sizes[many]:,} rows", "times atlas", "peak MiB"],
         rows,
     )
-    report.goals.append(harness.Goal(f"{CHECKS} checks, share of the build without them", share[many], GOAL, unit=" %"))
+    report.goals.append(
+        harness.Goal(f"{CHECKS} checks, more than the build without them", share[many], GOAL, unit=" %")
+    )
     report.notes += [
         f"{CHECKS} of {CHECKS} checks passed in all builds and for all contenders, with the same numbers",
         f"peak memory of the process that builds: {peaks['without']:.0f} MiB without, {peaks['with']:.0f} MiB with",

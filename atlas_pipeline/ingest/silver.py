@@ -10,6 +10,7 @@ before that is a view of the table as it will be.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -127,6 +128,13 @@ def build(
             staged = _Staged.of(name)
             result.duplicates = 0 if rebuild or before is None else before.duplicates or 0
             _stage(connection, url, dataset, files, rebuild, staged, keys, result, progress)
+            progress(f"{name}: checking")
+            with ThreadPoolExecutor(1, thread_name_prefix="contract") as beside:
+                # Postgres evaluates the contract while this process sweeps the rows that are new.
+                verifying = beside.submit(verify, STAGING, staged.table)
+                new = staged.table if rebuild else staged.winners
+                result.leaks = sweep_table(connection, STAGING, new, dataset.plans, dataset.policy.rules)
+                connection.commit()
             missed = {column: rules for column, rules in result.leaks.found.items() if column in sampled_clean}
             if not missed:
                 break
@@ -142,7 +150,7 @@ def build(
             new_rejects=sum(result.rejected.values()),
         )
         connection.commit()
-        verified = verify(STAGING, staged.table)
+        verified = verifying.result()
         if not result.leaks.clean:
             raise AuditFailed(
                 f"silver.{name} was not published: {result.leaks}, which its plan says is not there. The table is as "
@@ -218,7 +226,7 @@ def _stage(
     result: SilverResult,
     progress: Callable[[str], None],
 ) -> None:
-    """Fill the staging tables, and sweep the rows that are new in them for personal data."""
+    """Fill the staging tables."""
     name = dataset.name
     create_quarantine(connection, name)
     publish.drop_staging(connection, *staged.names)
@@ -233,9 +241,6 @@ def _stage(
         publish.add_key(connection, target, dataset.key)
     else:
         create_preview(connection, dataset, staged.table, target)
-    connection.commit()
-    progress(f"{name}: checking")
-    result.leaks = sweep_table(connection, STAGING, target, dataset.plans, dataset.policy.rules)
     connection.commit()
 
 
