@@ -30,8 +30,8 @@ MAY_TOUCH_ENVIRONMENT = {
     "cli/up.py": "hands a copy to the server that it starts",
     "quality/verification.py": "switches off Soda's telemetry and its reading of .env",
 }
-SODA = "quality/soda.py"
-"""The one module that imports Soda, which is itself imported late."""
+SODA = "quality/soda/"
+"""The one package that imports Soda, whose modules are themselves imported late by the others."""
 HEAVY = {"dagster", "presidio_analyzer", "spacy", "soda_core", "boto3", "botocore", "pandas", "sqlglot", "pyarrow"}
 HEAVY |= {"numpy", "psycopg", "sqlalchemy", "pydantic_settings"}
 
@@ -116,18 +116,20 @@ def test_every_module_says_what_it_is_and_is_short(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_libraries_that_load_slowly_are_imported_late(path: Path) -> None:
     late = {"soda_core", "soda_postgres", "boto3", "botocore", "presidio_analyzer", "spacy"}
-    if str(path.relative_to(PACKAGE)) == SODA:
+    inside = str(path.relative_to(PACKAGE)).startswith(SODA)
+    if inside:
         late -= {"soda_core", "soda_postgres"}
     at_once = {name for name, at_once in imported(path) if at_once}
     assert not {name for name in at_once if name.split(".")[0] in late}
-    assert "atlas_pipeline.quality.soda" not in at_once
+    assert inside or not {name for name in at_once if name.startswith("atlas_pipeline.quality.soda")}
 
 
 def test_soda_is_imported_in_one_place() -> None:
     found = {
         str(path.relative_to(PACKAGE)) for path in MODULES for name, _ in imported(path) if name.startswith("soda")
     }
-    assert found == {SODA}
+    assert found
+    assert all(name.startswith(SODA) for name in found)
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,8 @@ def verify(
     """
     # Soda would send telemetry, and put what is in the project's .env into the environment of this process.
     os.environ |= {"SODA_CORE_TELEMETRY_ENABLED": "false", "PYTHON_DOTENV_DISABLED": "true"}
-    from atlas_pipeline.quality import soda
+    from atlas_pipeline.quality.soda.connection import DATA_SOURCE
+    from atlas_pipeline.quality.soda.contract import measure
 
     checks = [check for check in read_checks(path) if only is None or check.path in only]
     with connect(url) as connection:
@@ -53,13 +54,14 @@ def verify(
         problem = _hold(connection, schema, table)
         if problem is None:
             try:
-                found = soda.measure(
+                found = measure(
                     path.read_text(encoding="utf-8"),
                     connection,
-                    f"{soda.DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}",
+                    f"{DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}",
                     checks,
                     key=key,
                     sample=sample,
+                    unique=_unique(connection, sql.Identifier(schema, table)),
                     rewrite=_redirect(published, (schema, table)),
                 )
                 problem = _moved(connection)
@@ -88,6 +90,17 @@ def _hold(connection: psycopg.Connection, schema: str, table: str) -> str | None
         pass  # It is not there, which is asked below, or it is of a kind that cannot be locked.
     found = connection.execute("SELECT to_regclass(%s)", [place.as_string(connection)]).fetchone()
     return f"{schema}.{table} is not there: materialize it first" if found is None or found[0] is None else None
+
+
+def _unique(connection: psycopg.Connection, place: sql.Identifier) -> list[str]:
+    """Columns that have a unique index of their own; none of a view."""
+    rows = connection.execute(
+        "SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"
+        " WHERE i.indrelid = %s::regclass AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indnkeyatts = 1"
+        " AND i.indpred IS NULL AND i.indexprs IS NULL",
+        [place.as_string(connection)],
+    )
+    return [name for (name,) in rows]
 
 
 _MOVED = """

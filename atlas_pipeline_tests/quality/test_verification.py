@@ -903,13 +903,22 @@ def test_keys_are_few_and_may_be_null(things: Any, warehouse_url: str, tmp_path:
     found = run(write(tmp_path, checks, columns=columns), warehouse_url, key=["id", "mood"])
     assert {path: len(one.sample) for path, one in found.items()} == {
         "checks.failed_rows": 20,
-        "checks.failed_rows.q": 20,
+        "checks.failed_rows.q": 4,  # a query's rows are looked up in the table, where null is not found
         "columns.mood.checks.missing": 20,
         "columns.mood.checks.invalid": 2,
         "columns.code.checks.duplicate": 20,
     }
     assert {"id": "null", "mood": "ugly"} in found["columns.mood.checks.invalid"].sample
     assert found["columns.mood.checks.missing"].sample[0] == {"id": "4", "mood": "null"}
+
+
+def test_a_query_cannot_pass_another_column_off_as_the_key(things: Any, warehouse_url: str, tmp_path: Path) -> None:
+    things.execute("UPDATE silver.things SET code = 'canary' WHERE id = 1")
+    things.commit()
+    alias: Checks = [{"failed_rows": {"query": "SELECT code AS mood, id FROM silver.things"}}]
+    found = run(write(tmp_path, alias), warehouse_url, key=["mood"])
+    assert found["checks.failed_rows"].rows_failed
+    assert found["checks.failed_rows"].sample == ()
 
 
 def test_checks_that_share_their_sql_each_have_an_outcome(url: str, tmp_path: Path) -> None:

@@ -1,0 +1,156 @@
+"""Measuring a contract: which of its checks, in which queries, and what to do with one that Postgres refuses.
+
+Belongs here: Soda's contract, and the order of its queries. Does not belong here: how a query is written (`dialect.py`,
+`queries.py`) and run (`connection.py`), and what is made of its result (`outcomes.py`).
+"""
+
+import json
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import psycopg
+from soda_core.common.exceptions import SodaCoreException
+from soda_core.common.logs import preserve_active_logs
+from soda_core.common.sql_ast import COUNT, DISTINCT
+from soda_core.common.yaml import ContractYamlSource
+from soda_core.contracts.contract_verification import Measurement
+from soda_core.contracts.impl.contract_verification_impl import (
+    AggregationMetricImpl,
+    AggregationQuery,
+    CheckImpl,
+    ContractImpl,
+    MetricImpl,
+    Query,
+)
+from soda_core.contracts.impl.contract_yaml import ContractYaml
+from soda_postgres.common.data_sources.postgres_data_source import PostgresDataSourceImpl
+from soda_postgres.common.data_sources.postgres_data_source_connection import PostgresDataSource
+
+from atlas_pipeline.quality.contract import DATASET_LINE
+from atlas_pipeline.quality.outcome import Check, Outcome
+from atlas_pipeline.quality.quiet import listening
+from atlas_pipeline.quality.soda.connection import DATA_SOURCE, Connection
+from atlas_pipeline.quality.soda.dialect import Dialect
+from atlas_pipeline.quality.soda.outcomes import outcome_of
+from atlas_pipeline.quality.soda.queries import DistinctQuery, OneRowQuery
+
+_METRICS_A_QUERY = 400  # Postgres takes 1,664 columns, and a query that fails is halved
+
+
+def measure(
+    text: str,
+    connection: psycopg.Connection,
+    dataset: str,
+    checks: Sequence[Check],
+    *,
+    key: Sequence[str] = (),
+    sample: int = 20,
+    unique: Collection[str] = (),
+    rewrite: Callable[[str], str] = lambda statement: statement,
+) -> list[Outcome]:
+    """What comes of `checks`, which are all or some of those in the contract `text`, on `dataset` instead of its own.
+
+    Each query, after `rewrite`, runs in a savepoint of the connection's transaction. `key` names the columns whose
+    values may be shown, of up to `sample` rows that failed. No value of a column in `unique` is there twice. Raises
+    psycopg.OperationalError when the connection is lost.
+    """
+    wanted = {check.path: check for check in checks}
+    source = PostgresDataSourceImpl(
+        PostgresDataSource.model_construct(name=DATA_SOURCE, type="postgres"), Connection(connection, rewrite)
+    )
+    source.sql_dialect = Dialect(unique)
+    if declared := DATASET_LINE.search(text):
+        source.sql_dialect.databases[declared[0].split("/")[1]] = dataset.split("/")[1]
+    with listening() as problems, preserve_active_logs():
+        yaml = ContractYaml.parse(
+            ContractYamlSource.from_str(DATASET_LINE.sub(lambda _: f"dataset: {json.dumps(dataset)}", text, count=1)),
+            primary_data_source_impl=source,
+        )
+        contract = Contract(yaml=yaml, data_source_impl=source, wanted=wanted.keys())
+        if problems:
+            return [Outcome(check, "not evaluated", problem=f"Soda: {problems[0]}") for check in checks]
+        results = {result.check.relative_path: result for result in contract.verify().check_results}
+        impls = {impl.relative_path: impl for impl in contract.all_check_impls}
+        return [
+            outcome_of(contract, contract.refused, impls[path], results[path], check, key, sample)
+            if path in results
+            else Outcome(check, "not evaluated", problem="Soda does not know this check")
+            for path, check in wanted.items()
+        ]
+
+
+class Contract(ContractImpl):  # type: ignore[misc]
+    """A contract of which only the `wanted` checks are measured."""
+
+    all_check_impls: list[CheckImpl]
+    metrics: list[MetricImpl]
+
+    def __init__(self, *, wanted: Any, **arguments: Any):
+        self.wanted = wanted
+        self.refused: dict[str, str] = {}
+        """Why a metric, by its id, has no value."""
+        super().__init__(**arguments)
+
+    def _build_queries(self) -> list[Query]:
+        self.all_check_impls = [one for one in self.all_check_impls if one.relative_path in self.wanted]
+        for one in self.all_check_impls:
+            one._build_definition = str  # Its YAML once more, which nobody reads.
+        needed = {metric.id for one in self.all_check_impls for metric in one.metrics} | {self.row_count_metric_impl.id}
+        self.metrics = [metric for metric in self.metrics if metric.id in needed]
+        return super()._build_queries()
+
+    def bundle_aggregation_metrics(self, metrics: list[AggregationMetricImpl], scope: Any) -> list[AggregationQuery]:
+        together: list[AggregationMetricImpl] = []
+        distinct: dict[str, list[AggregationMetricImpl]] = {}
+        for metric in metrics:
+            expression = metric.sql_expression()
+            sql = self.data_source_impl.sql_dialect.build_expression_sql(expression)
+            counts_distinct = isinstance(expression, COUNT) and isinstance(expression.expression, DISTINCT)
+            if counts_distinct and "DISTINCT" in sql:
+                distinct.setdefault(sql, []).append(metric)
+            else:
+                together.append(metric)
+        blocks = [together[i : i + _METRICS_A_QUERY] for i in range(0, len(together), _METRICS_A_QUERY)]
+        queries = [query for block in blocks for query in self._bundle(block, scope, {})]
+        for first, *others in distinct.values():
+            query = DistinctQuery(
+                scope.cte, self.dataset_prefix, self.dataset_name, self.data_source_impl, self.logs, {first.id: others}
+            )
+            query.append_aggregation_metric(first)
+            queries.append(query)
+        return queries
+
+    def _bundle(self, metrics: list[AggregationMetricImpl], scope: Any, aliases: dict) -> list[AggregationQuery]:
+        queries: list[AggregationQuery] = []
+        for bundled in super().bundle_aggregation_metrics(metrics, scope):
+            own = {**aliases, **bundled.metric_aliases}
+            query = OneRowQuery(
+                scope.cte, self.dataset_prefix, self.dataset_name, self.data_source_impl, self.logs, own
+            )
+            for metric in bundled.aggregation_metrics:
+                query.append_aggregation_metric(metric)
+            queries.append(query)
+        return queries
+
+    def _execute_queries(self) -> list[Measurement]:
+        return [found for query in self.queries for found in self._run(query)]
+
+    def _run(self, query: Query) -> list[Measurement]:
+        source = self.data_source_impl.data_source_connection
+        source.refusal = None
+        try:
+            found: list[Measurement] = query.execute()
+        except (SodaCoreException, psycopg.Error):
+            found = []
+        source.check()
+        if found or source.refusal is None:
+            return found
+        metrics = query.aggregation_metrics if isinstance(query, AggregationQuery) else query.metrics
+        if len(metrics) > 1:
+            middle = len(metrics) // 2
+            halves = (metrics[:middle], metrics[middle:])
+            parts = [one for half in halves for one in self._bundle(half, self.base_scope, query.metric_aliases)]
+            return [found for part in parts for found in self._run(part)]
+        aliases = getattr(query, "metric_aliases", {}).get(metrics[0].id, ())
+        self.refused |= {metric.id: source.refusal for metric in (*metrics, *aliases)}
+        return []
