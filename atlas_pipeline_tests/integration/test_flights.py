@@ -42,6 +42,13 @@ JOIN silver.airlines AS a ON a.carrier = f.carrier
 LEFT JOIN silver.planes AS p ON p.tailnum = f.tailnum
 GROUP BY f.carrier, a.name, f.month
 """
+GOLD_CONTRACT = """\
+dataset: atlas/atlas/gold/flights_by_carrier_month
+checks:
+  - row_count:
+  - duplicate: {columns: [carrier, month]}
+columns: []
+"""
 GOLD = """type: atlas_pipeline.components.GoldModel
 attributes:
   description: Flights and delays by airline and month.
@@ -109,6 +116,7 @@ def test_from_the_scaffold_to_gold(
     model.mkdir(parents=True)
     (model / "model.sql").write_text(MODEL)
     (model / "defs.yaml").write_text(GOLD)
+    (model / "contract.yml").write_text(GOLD_CONTRACT)
 
     with sandbox.build_component_tree() as tree:
         found = dg.Definitions.merge(tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()}))
