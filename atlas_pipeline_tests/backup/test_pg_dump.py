@@ -1,73 +1,31 @@
 """A database goes through pg_dump into a sink and comes back equal."""
 
-import hashlib
+import shutil
+import tempfile
 import threading
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 import pytest
-from psycopg import sql
 
-from atlas_pipeline.backup.manifest import StoredObject
+from atlas_pipeline.backup.engine import Dumped
 from atlas_pipeline.backup.pg_dump import PgDump, difference
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+from atlas_pipeline_tests.backup.pg_dump_harness import EVERYTHING, MemorySink, databases, execute, quiet
 
 pytestmark = pytest.mark.slow
 
-
-class MemorySink:
-    """Keeps what it is given."""
-
-    def __init__(self) -> None:
-        self.kept: dict[str, bytes] = {}
-        self._lock = threading.Lock()
-
-    def put(self, files: Sequence[str], chunks: Iterator[bytes]) -> None:
-        content = b"".join(chunks)
-        (name,) = files
-        with self._lock:
-            assert name not in self.kept
-            self.kept[name] = content
-
-    @property
-    def objects(self) -> tuple[StoredObject, ...]:
-        return tuple(
-            StoredObject(name, len(data), hashlib.sha256(data).hexdigest(), {name: len(data)})
-            for name, data in self.kept.items()
-        )
-
-    def contents(self) -> Mapping[str, Callable[[], Iterator[bytes]]]:
-        return {name: partial(_pieces, data) for name, data in self.kept.items()}
-
-
-def _pieces(data: bytes) -> Iterator[bytes]:
-    for start in range(0, len(data), 100_000):
-        yield data[start : start + 100_000]
-
-
-def quiet(_: str) -> None:
-    """Progress that nobody reads."""
+MIB = 1 << 20
+OWNER, READER, GROUP = '"own er"', '"read:er ß"', "plain_group"
 
 
 @pytest.fixture
 def database(postgres: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
-    """Makes empty databases and drops them at the end."""
-    made: list[str] = []
-
-    def make() -> str:
-        made.append(f"t{uuid.uuid4().hex[:12]}")
-        with closing(connect(postgres.url(SUPERUSER, SUPERUSER), autocommit=True)) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(made[-1])))
-        return postgres.url(made[-1], SUPERUSER)
-
-    yield make
-    with closing(connect(postgres.url(SUPERUSER, SUPERUSER), autocommit=True)) as connection:
-        for name in made:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with databases(postgres) as make:
+        yield make
 
 
 @pytest.fixture
@@ -75,15 +33,191 @@ def engine(tmp_path: Path) -> PgDump:
     return PgDump(tmp_path / "spool")
 
 
+@pytest.fixture(scope="module")
+def roles(postgres: EmbeddedPostgres) -> Iterator[None]:
+    url = postgres.url(SUPERUSER, SUPERUSER)
+    execute(
+        url,
+        f"CREATE ROLE {GROUP}",
+        f"CREATE ROLE {OWNER} LOGIN CREATEDB PASSWORD 'secret' CONNECTION LIMIT 7 VALID UNTIL '2040-01-01'",
+        f"CREATE ROLE {READER} NOINHERIT",
+        f"GRANT {GROUP} TO {READER} WITH ADMIN OPTION",
+        f"GRANT pg_monitor TO {OWNER}",
+        f"ALTER ROLE {OWNER} SET search_path = 'a b', \"$user\", public",
+        f"ALTER ROLE {OWNER} SET atlas.note = 'it''s: \"x\" \\ ß'",
+    )
+    yield
+    execute(url, *(f"DROP ROLE {role}" for role in (OWNER, READER, GROUP)))
+
+
+@pytest.fixture(scope="module")
+def elsewhere() -> Iterator[EmbeddedPostgres]:
+    """Another server, without the roles."""
+    home = Path(tempfile.mkdtemp(prefix="atlas-test-"))
+    server = EmbeddedPostgres(home)
+    server.start()
+    yield server
+    server.release()
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def everything(url: str) -> None:
+    """Fill a database with a bit of everything."""
+    execute(url, EVERYTHING.replace("{owner}", OWNER).replace("{reader}", READER).replace("{group}", GROUP))
+    name = url.split("@/")[1].split("?")[0]
+    execute(
+        url,
+        f"ALTER DATABASE {name} OWNER TO {OWNER}",
+        f"REVOKE CONNECT ON DATABASE {name} FROM PUBLIC",
+        f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {READER} WITH GRANT OPTION",
+        f"ALTER DATABASE {name} SET work_mem = '7MB'",
+        f'ALTER DATABASE {name} SET search_path = "we ird.ß ""x""", public',
+        f"ALTER ROLE {READER} IN DATABASE {name} SET statement_timeout = '5min'",
+        f"ALTER DATABASE {name} CONNECTION LIMIT 50",
+        f"COMMENT ON DATABASE {name} IS 'what it''s for'",
+    )
+
+
+def dump(engine: PgDump, url: str, sink: MemorySink, **options: object) -> Dumped:
+    """A backup with the usual options."""
+    return engine.backup(url, sink, **{"jobs": 2, "exclude": [], "oracle": True, "progress": quiet, **options})  # type: ignore[arg-type]
+
+
 def test_a_table_comes_back(engine: PgDump, database: Callable[[], str]) -> None:
     source, target, sink = database(), database(), MemorySink()
-    with connect(source) as connection:
-        connection.execute("CREATE TABLE t AS SELECT i, md5(i::text) a FROM generate_series(1, 500000) i")
-        connection.execute("CREATE TABLE small (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text)")
-        connection.execute("INSERT INTO small (name) VALUES ('x'), (NULL)")
-    dumped = engine.backup(source, sink, jobs=2, exclude=[], oracle=True, progress=quiet)
+    execute(
+        source,
+        "CREATE TABLE t AS SELECT i, md5(i::text) a FROM generate_series(1, 500000) i",
+        "CREATE TABLE small (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text)",
+        "INSERT INTO small (name) VALUES ('x'), (NULL)",
+    )
+    dumped = dump(engine, source, sink)
     assert dumped.state.tables["public.t"][0] == 500_000
     assert len(sink.kept) == 2  # one big file, and all the rest
     engine.restore(target, sink.contents(), jobs=2, progress=quiet)
     assert difference(dumped.state, engine.state(target)) == []
     assert list(engine.spool.iterdir()) == []
+
+
+@pytest.mark.usefixtures("roles")
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_everything_comes_back_on_the_same_server(engine: PgDump, database: Callable[[], str], jobs: int) -> None:
+    source, target, sink = database(), database(), MemorySink()
+    everything(source)
+    dumped = dump(engine, source, sink, jobs=jobs)
+    assert difference(dumped.state, engine.state(source)) == []
+    engine.restore(target, sink.contents(), jobs=jobs, progress=quiet)
+    assert difference(dumped.state, engine.state(target)) == []
+
+
+@pytest.mark.usefixtures("roles")
+def test_everything_comes_back_on_a_server_without_the_roles(
+    engine: PgDump, database: Callable[[], str], elsewhere: EmbeddedPostgres
+) -> None:
+    source, sink = database(), MemorySink()
+    everything(source)
+    dumped = dump(engine, source, sink)
+    assert {"own er", "read:er ß", "plain_group"} <= dumped.state.roles.keys()
+    with databases(elsewhere) as make:
+        target = make()
+        engine.restore(target, sink.contents(), jobs=2, progress=quiet)
+        assert difference(dumped.state, engine.state(target)) == []
+        # A second time, the roles are there, and stay as they are.
+        execute(target, f"ALTER ROLE {READER} LOGIN")
+        other = make()
+        engine.restore(other, sink.contents(), jobs=1, progress=quiet)
+        assert difference(dumped.state, engine.state(other)) == ["role read:er ß has other attributes or memberships"]
+
+
+def test_writes_go_on_meanwhile(engine: PgDump, database: Callable[[], str]) -> None:
+    source, target, sink = database(), database(), MemorySink()
+    execute(
+        source,
+        "CREATE TABLE t (id bigserial PRIMARY KEY, a text, b int)",
+        "INSERT INTO t (a, b) SELECT md5(i::text), 0 FROM generate_series(1, 300000) i",
+        "CREATE TABLE sums AS SELECT count(*) n FROM t",
+    )
+    stopped = threading.Event()
+
+    def write() -> None:
+        with closing(connect(source)) as connection:
+            while not stopped.is_set():
+                connection.execute("INSERT INTO t (a, b) SELECT 'new', 1 FROM generate_series(1, 100)")
+                connection.execute("DELETE FROM t WHERE id IN (SELECT id FROM t WHERE b = 0 LIMIT 50)")
+                connection.execute("UPDATE sums SET n = n + 50")
+                connection.commit()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        time.sleep(0.3)
+        dumped = dump(engine, source, sink)
+    finally:
+        stopped.set()
+        writer.join()
+    engine.restore(target, sink.contents(), jobs=2, progress=quiet)
+    assert difference(dumped.state, engine.state(target)) == []
+    with connect(target) as connection:
+        assert connection.execute("SELECT (SELECT count(*) FROM t) = (SELECT n FROM sums)").fetchone() == (True,)
+    assert difference(dumped.state, engine.state(source))
+
+
+def test_thousands_of_small_things_are_few_objects(engine: PgDump, database: Callable[[], str]) -> None:
+    source, target, sink = database(), database(), MemorySink()
+    execute(
+        source,
+        "DO $$ BEGIN FOR i IN 1..800 LOOP EXECUTE format('CREATE TABLE t%s AS SELECT %s a', i, i); END LOOP; END $$",
+        "SELECT lo_from_bytea(0, decode(md5(i::text), 'hex')) FROM generate_series(1, 3000) i",
+    )
+    dumped = dump(engine, source, sink)
+    assert len(sink.kept) <= 3
+    assert dumped.state.large_objects[0] == 3000
+    engine.restore(target, sink.contents(), jobs=2, progress=quiet)
+    assert difference(dumped.state, engine.state(target)) == []
+
+
+def test_rows_are_left_out(engine: PgDump, database: Callable[[], str]) -> None:
+    source, target, sink = database(), database(), MemorySink()
+    execute(source, "CREATE SCHEMA log")
+    for name in ("log.a", "log.b", "public.kept", '"Log"', '"l og"'):
+        execute(source, f"CREATE TABLE {name} AS SELECT 1 a")
+    dumped = dump(engine, source, sink, exclude=["LOG.*", '"Log"', "nothing"])
+    assert dumped.state.tables.keys() == {"public.kept", 'public."l og"'}
+    engine.restore(target, sink.contents(), jobs=2, progress=quiet)
+    found = engine.state(target)
+    assert difference(dumped.state, found) == []
+    assert found.tables["log.a"][0] == found.tables['public."Log"'][0] == 0
+    assert {"table log.a", "table log.b"} <= dumped.state.objects.keys()
+
+
+def test_the_state_tells_what_differs(engine: PgDump, database: Callable[[], str]) -> None:
+    source = database()
+    execute(
+        source,
+        "CREATE TABLE a (x int, y int); INSERT INTO a VALUES (1, 2), (3, 4)",
+        "CREATE TABLE b AS SELECT 1 x; CREATE TABLE c AS SELECT 1 x; CREATE TABLE f AS SELECT float8 '0' v",
+        "CREATE SEQUENCE s; CREATE VIEW v AS SELECT 1 x; SELECT lo_from_bytea(1, 'abc')",
+    )
+    before = engine.state(source)
+    execute(
+        source,
+        # As before in each column, but not in each row.
+        "UPDATE a SET y = 6 - y",
+        "UPDATE f SET v = '-0'",
+        "INSERT INTO b VALUES (2); DROP TABLE c; CREATE TABLE d (x int)",
+        "SELECT nextval('s'); CREATE OR REPLACE VIEW v AS SELECT 2 x; SELECT lo_put(1, 0, 'x')",
+        "GRANT SELECT ON a TO PUBLIC",
+    )
+    assert sorted(difference(before, engine.state(source))) == [
+        'sequence "public"."s" is at 1 given out instead of 1 next',
+        "table public.a has 2 rows as expected, but other values",
+        "table public.a has another owner or grants",
+        "table public.b has 2 rows instead of 1",
+        "table public.c is missing",
+        "table public.c is missing (1 rows)",
+        "table public.d is not expected",
+        "table public.d is not expected",
+        "table public.f has 1 rows as expected, but other values",
+        "the 1 large objects have other content, owners or grants",
+        "view public.v has another definition",
+    ]

@@ -60,7 +60,6 @@ _KIND = """CASE c.relkind WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table
     ELSE 'composite type' END"""
 _ACL_KIND = """(CASE c.relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char\""""
 
-_IN_SCHEMA = "CASE WHEN {0}.relname IS NOT NULL THEN format('%I.%I', n.nspname, {0}.relname) END"
 _TABLE = "JOIN pg_class c ON c.oid = {} JOIN pg_namespace n ON n.oid = c.relnamespace"
 
 OBJECTS = {
@@ -82,8 +81,8 @@ OBJECTS = {
         FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid {_TABLE.format("i.indrelid")}
         WHERE {_OURS} AND {_own("pg_class", "c")}""",
     "constraints": f"""
-        SELECT format('constraint %I on %s', k.conname, coalesce(format('%I.%I', n.nspname, c.relname),
-                      format_type(k.contypid, NULL))), {_NO_ACCESS},
+        SELECT format('constraint %I on %s', k.conname, CASE WHEN k.contypid <> 0 THEN format_type(k.contypid, NULL)
+                      ELSE format('%I.%I', n.nspname, c.relname) END), {_NO_ACCESS},
                concat_ws(E'\\n', pg_get_constraintdef(k.oid), k.convalidated)
         FROM pg_constraint k JOIN pg_namespace n ON n.oid = k.connamespace
         LEFT JOIN pg_class c ON c.oid = k.conrelid
