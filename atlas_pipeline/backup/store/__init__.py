@@ -13,6 +13,10 @@ class StoreError(Exception):
     """The store cannot do it; the message says which store, what failed and what to do. It holds no secret."""
 
 
+class StoreUnavailable(StoreError):
+    """The store does not answer: nothing is known of what is in it, and it may be tried again later."""
+
+
 class AlreadyThere(StoreError):
     """An object of that key is there, and was not to be replaced."""
 
