@@ -33,8 +33,11 @@ class Dumped:
 class Sink(Protocol):
     """Takes files of a dump, compresses and encrypts them into objects of one backup."""
 
-    def put(self, files: Sequence[str], chunks: Iterator[bytes]) -> None:
-        """Stream one or several files of the dump, framed by the engine, into an object of its own."""
+    def put(self, files: Sequence[str] | Mapping[str, int], chunks: Iterator[bytes]) -> None:
+        """Stream one or several files of the dump, framed by the engine, into an object of its own.
+
+        The bytes of one file are counted; of several, the engine gives the sizes. `chunks` is closed in any case.
+        """
         ...
 
     @property
