@@ -12,6 +12,7 @@ import pytest
 
 from atlas_pipeline.backup.engine import Dumped
 from atlas_pipeline.backup.pg_dump import PgDump, difference
+from atlas_pipeline.warehouse.connect import OWNER as ROLE
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 from atlas_pipeline_tests.backup.pg_dump_harness import EVERYTHING, MemorySink, databases, execute, quiet
@@ -172,6 +173,34 @@ def test_thousands_of_small_things_are_few_objects(engine: PgDump, database: Cal
     dumped = dump(engine, source, sink)
     assert len(sink.kept) <= 3
     assert dumped.state.large_objects[0] == 3000
+    engine.restore(target, sink.contents(), jobs=2, progress=quiet)
+    assert difference(dumped.state, engine.state(target)) == []
+
+
+def test_a_warehouse_by_its_own_role(
+    engine: PgDump, warehouse_url: str, database: Callable[[], str], postgres: EmbeddedPostgres
+) -> None:
+    execute(
+        warehouse_url,
+        "CREATE TABLE silver.a AS SELECT i, md5(i::text) t FROM generate_series(1, 1000) i",
+        "GRANT SELECT ON silver.a TO atlas_analyst",
+        "SELECT lo_put(lo_create(1), 5000, 'after a hole'), lo_create(2)",
+    )
+    sink, target = MemorySink(), database()
+    name = target.split("@/")[1].split("?")[0]
+    execute(target, f"ALTER DATABASE {name} OWNER TO {ROLE}")
+    dumped = dump(engine, warehouse_url, sink)
+    engine.restore(postgres.url(name, ROLE), sink.contents(), jobs=2, progress=quiet)
+    assert difference(dumped.state, engine.state(target)) == []
+    # As a superuser, who reads pages of large objects, and as the role that reads objects.
+    assert dumped.state.large_objects == engine.state(target).large_objects
+
+
+def test_a_big_large_object(engine: PgDump, database: Callable[[], str]) -> None:
+    source, target, sink = database(), database(), MemorySink()
+    execute(source, "SELECT lo_from_bytea(77, convert_to(repeat('0123456789abcdef', 1250000), 'UTF8'))")
+    dumped = dump(engine, source, sink)
+    assert {"blob_77.dat"} < sink.kept.keys()
     engine.restore(target, sink.contents(), jobs=2, progress=quiet)
     assert difference(dumped.state, engine.state(target)) == []
 

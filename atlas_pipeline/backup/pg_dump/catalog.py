@@ -153,9 +153,8 @@ OBJECTS = {
     "foreign servers": f"""
         SELECT format('server %I', s.srvname), {_access("'S'", "s.srvowner", "s.srvacl")},
                concat_ws(' ', s.srvtype, s.srvversion, s.srvoptions::text,
-                    (SELECT string_agg(concat_ws(' ', u.umuser::regrole, u.umoptions::text), E'\\n'
-                            ORDER BY u.umuser::regrole::text COLLATE "C")
-                     FROM pg_user_mapping u WHERE u.umserver = s.oid AND pg_has_role(10, 'MEMBER')))
+                    (SELECT string_agg(u.usename, ',' ORDER BY u.usename::text COLLATE "C") FROM pg_user_mappings u
+                     WHERE u.srvid = s.oid))
         FROM pg_foreign_server s""",
 }
 
@@ -222,10 +221,16 @@ SELECT (SELECT count(*) FROM pg_largeobject_metadata),
        (SELECT sum(hashtextextended(concat_ws(' ', m.oid, pg_get_userbyid(m.lomowner), {acl}), 0))
         FROM pg_largeobject_metadata m),
        (SELECT sum(hashint8extended(hash_record_extended(ROW(loid::int8, pageno, rtrim(data, '\\x00'::bytea)), 0), 0))
-        FROM pg_largeobject WHERE rtrim(data, '\\x00'::bytea) <> ''),
+        FROM {pages} WHERE rtrim(data, '\\x00'::bytea) <> ''),
        (SELECT sum(hashint8extended(hash_record_extended(ROW(loid::int8, size), 0), 0))
-        FROM (SELECT loid, max(pageno::int8 * 2048 + length(data)) size FROM pg_largeobject GROUP BY loid) ends)
+        FROM (SELECT loid, max(pageno::int8 * 2048 + length(data)) size FROM {pages} GROUP BY loid) ends)
 """.replace("{acl}", _sorted("m.lomacl"))
+PAGES = "pg_largeobject"
+PAGES_OF_OTHERS = """(
+    SELECT m.oid AS loid, p.pageno, lo_get(m.oid, p.pageno::int8 * 2048, 2048) AS data
+    FROM pg_largeobject_metadata m, lo_lseek64(lo_open(m.oid, 262144), 0, 2) AS size,
+         generate_series(0, ((size - 1) / 2048)::int) AS p (pageno) WHERE size > 0) pages"""
+"""For roles that may not read the table of pages, but the objects."""
 
 DATABASE = """
 SELECT pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
@@ -249,7 +254,7 @@ WITH RECURSIVE here AS (
       AND (s.dbid = d.oid OR s.dbid = 0 AND s.classid = 'pg_database'::regclass AND s.objid = d.oid)
     UNION SELECT datdba FROM pg_database WHERE datname = current_database()
     UNION SELECT relowner FROM pg_class WHERE oid >= 16384
-    UNION SELECT nspowner FROM pg_namespace WHERE oid >= 16384
+    UNION SELECT nspowner FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_'
     UNION SELECT proowner FROM pg_proc WHERE oid >= 16384
     UNION SELECT s.setrole FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
     WHERE d.datname = current_database() AND s.setrole <> 0

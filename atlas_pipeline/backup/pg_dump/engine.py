@@ -273,7 +273,7 @@ def _sequences(tools: Tools, folder: Path) -> dict[str, str]:
     chosen = [line for line in listed.splitlines() if " SEQUENCE SET " in line]
     if not chosen:
         return {}
-    (folder / "sequences").write_text("\n".join(chosen), encoding="utf-8")
+    (folder / "sequences").write_text("\n".join(chosen), encoding="utf-8", errors="surrogateescape")
     program, dump = tools.folder / "pg_restore", folder / "dump"
     said = output([program, f"--use-list={folder / 'sequences'}", "--file=-", dump], folder)
     found = {}

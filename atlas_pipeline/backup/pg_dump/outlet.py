@@ -9,6 +9,7 @@ waits for more never keeps pg_dump from writing it.
 """
 
 import io
+import json
 import os
 import tarfile
 import threading
@@ -29,6 +30,8 @@ BIG = 8 << 20
 PACK = 64 << 20
 PACK_FILES = 10_000
 TOC = "toc.dat"
+CONTENTS = "contents.json"
+"""Sizes of all objects but the last."""
 _GIVE_BACK_EVERY = 8 << 20
 _POLL_SECONDS = 0.05
 
@@ -57,6 +60,8 @@ class Outlet:
         self.limit = limit
         self.most_unread = 0
         self.read = 0
+        self.sizes: dict[str, int] = {}
+        """Of what was put into the sink, by name."""
         self.started = False
         """Whether pg_dump has begun with the data, so that it holds its locks."""
         self._big = min(BIG, max(CHUNK, limit // (4 * jobs)))
@@ -86,7 +91,10 @@ class Outlet:
             time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - begun)))
 
     def close(self, paths: Sequence[Path]) -> None:
-        """Stream what is left of small files, and `paths`, as one last tar file."""
+        """Stream what is left of small files, and `paths`, as one last tar file, with a list of all the others."""
+        listed = self.folder.parent / CONTENTS
+        listed.write_text(json.dumps(self.sizes, indent=1, sort_keys=True), encoding="utf-8")
+        paths = [listed, *paths]
         left = [file for file in self._files.values() if not file.taken]
         self._put_pack([*left, *(_File(path, path.stat().st_size, closed=True) for path in paths)])
 
@@ -179,16 +187,25 @@ class Outlet:
             time.sleep(_POLL_SECONDS)
 
     def _put_file(self, file: _File) -> None:
-        self.sink.put([file.path.name], self._follow(file))
+        self.sink.put([file.path.name], self._counted(file.path.name, self._follow(file)))
         self._done(file)
 
     def _put_pack(self, pack: list[_File]) -> None:
         with self._changed:
             self._packs += 1
             name = f"small-{self._packs:04}.tar"
-        self.sink.put([name], tarred(pack_sources(pack, self._follow)))
+        files = ((file.path.name, file.size, self._follow(file)) for file in pack)
+        self.sink.put([name], self._counted(name, tarred(files)))
         for file in pack:
             self._done(file)
+
+    def _counted(self, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        size = 0
+        for chunk in chunks:
+            size += len(chunk)
+            yield chunk
+        with self._changed:
+            self.sizes[name] = size
 
     def _done(self, file: _File) -> None:
         if file.path.name != TOC:
@@ -221,14 +238,6 @@ class Outlet:
                     freed = position
 
 
-def pack_sources(
-    pack: Sequence[_File], read: Callable[[_File], Iterator[bytes]]
-) -> Iterator[tuple[str, int, Iterator[bytes]]]:
-    """Name, size and content of each file for a tar file."""
-    for file in pack:
-        yield file.path.name, file.size, read(file)
-
-
 def tarred(files: Iterator[tuple[str, int, Iterator[bytes]]]) -> Iterator[bytes]:
     """A tar file, piece by piece. Raises BackupFailed when a file has another size than was said."""
     for name, size, chunks in files:
@@ -251,6 +260,7 @@ class Readable(io.RawIOBase):
     def __init__(self, chunks: Iterator[bytes]):
         self._chunks = chunks
         self._left = memoryview(b"")
+        self.size = 0
 
     def readable(self) -> bool:
         """It is."""
@@ -263,6 +273,7 @@ class Readable(io.RawIOBase):
             if piece is None:
                 return 0
             self._left = memoryview(piece)
+            self.size += len(piece)
         count = min(len(buffer), len(self._left))
         buffer[:count] = self._left[:count]
         self._left = self._left[count:]

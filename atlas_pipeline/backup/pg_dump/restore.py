@@ -7,6 +7,7 @@ opens it, so that they take no disk.
 """
 
 import errno
+import json
 import os
 import re
 import tarfile
@@ -14,14 +15,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
 from atlas_pipeline.backup.engine import Progress, RestoreFailed
-from atlas_pipeline.backup.pg_dump.outlet import TOC, Readable
+from atlas_pipeline.backup.pg_dump.outlet import CONTENTS, TOC, Readable
 from atlas_pipeline.backup.pg_dump.spool import private_folder
-from atlas_pipeline.backup.pg_dump.tools import Child, Tools, environment, reason, run
+from atlas_pipeline.backup.pg_dump.tools import Child, Tools, environment, output, reason, run
 from atlas_pipeline.warehouse.connect import WarehouseError, connect, where
 from atlas_pipeline.warehouse.embedded import ServerError
 
@@ -29,7 +31,8 @@ Contents = Callable[[], Iterator[bytes]]
 
 _PACK = re.compile(r"small-\d+\.tar")
 _FILE = re.compile(r"(?:\d+|blob_\d+)\.dat|blobs(?:_\d+)?\.toc|toc\.dat")
-_SCRIPT = re.compile(r"(?:roles|database)\.sql")
+_BESIDE = ("roles.sql", "database.sql", CONTENTS)
+_LATER = re.compile(r"\d+; \d+ \d+ (?:(?:DEFAULT )?ACL|MATERIALIZED VIEW DATA|(?:COMMENT - )?EVENT TRIGGER) ")
 _POLL_SECONDS = 0.05
 _TELL_EVERY = 5.0
 _HOLDS = """
@@ -66,53 +69,98 @@ def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, 
         folder = stack.enter_context(private_folder(spool))
         dump = folder / "dump"
         dump.mkdir(mode=0o700)
-        for name in sorted(name for name in objects if _PACK.fullmatch(name)):
-            _unpack(name, objects[name], folder)
+        objects = {name: partial(_read, name, contents) for name, contents in objects.items()}
+        packs = sorted(name for name in objects if _PACK.fullmatch(name))
+        unpacked = {name: _unpack(name, objects[name], folder) for name in packs}
         big = {name: contents for name, contents in objects.items() if not _PACK.fullmatch(name)}
         for name in big:
             if not _FILE.fullmatch(name):
                 raise RestoreFailed(f"the backup has an object {name}, which is no part of a dump")
             os.mkfifo(dump / name, 0o600)
-        missing = [p.name for p in (folder / "roles.sql", folder / "database.sql", dump / TOC) if not p.exists()]
-        if missing:
-            raise RestoreFailed(f"the backup has no {missing[0]}")
+        sizes = _complete(folder, unpacked, big)
         env = environment(connection, url, folder)
         password = connection.info.password
         connection.close()
         _script(tools, folder, "roles.sql", env, url, password)
-        command = ["--format=directory", f"--jobs={jobs}", "--exit-on-error", "--no-password", "--dbname=service=atlas"]
-        child = Child.start([tools.folder / "pg_restore", *command, dump], env, folder)
+        first, last = _in_turn(tools, folder)
+        command: list[str | Path] = [tools.folder / "pg_restore", "--format=directory", "--exit-on-error"]
+        command += ["--no-password", "--dbname=service=atlas", dump]
+        child = Child.start([*command, f"--jobs={jobs}", f"--use-list={first}"], env, folder)
         stack.callback(child.end)
-        feeding = _Feeding(dump, big)
+        feeding = _Feeding(dump, big, sizes)
         try:
-            status = feeding.attend(child, progress)
-            if status:
-                raise RestoreFailed(f"{where(url)}: pg_restore ended with {status}: {reason(child.said(), password)}")
-            if unread := feeding.unread:
-                raise RestoreFailed(f"{where(url)}: pg_restore left out {len(unread)} files of the dump")
+            status, said = feeding.attend(child, progress), child.said()
         finally:
             child.end()
             feeding.stop()
+        if status == 0 and feeding.unread:
+            raise RestoreFailed(f"{where(url)}: pg_restore left out {len(feeding.unread)} files of the dump")
+        if status == 0:
+            status, said = run([*command, f"--use-list={last}"], env, folder)
+        if status:
+            raise RestoreFailed(f"{where(url)}: pg_restore ended with {status}: {reason(said, password)}")
         _script(tools, folder, "database.sql", env, url, password)
         progress("gathering statistics")
-        with closing(connect(url, autocommit=True)) as last:
-            last.execute("ANALYZE")
+        with closing(connect(url, autocommit=True)) as analyzing:
+            analyzing.execute("ANALYZE")
 
 
-def _unpack(name: str, contents: Contents, folder: Path) -> None:
-    """Write the files of a tar file to where pg_restore looks for them; they must be a dump's."""
+def _unpack(name: str, contents: Contents, folder: Path) -> int:
+    """Write the files of a tar file to where pg_restore looks for them; they must be a dump's. Tells its size."""
+    readable = Readable(contents())
     try:
-        with tarfile.open(fileobj=Readable(contents()), mode="r|") as tar:
+        with tarfile.open(fileobj=readable, mode="r|") as tar:
             for member in tar:
-                place = folder if _SCRIPT.fullmatch(member.name) else folder / "dump"
+                place = folder if member.name in _BESIDE else folder / "dump"
                 source = tar.extractfile(member)
                 if source is None or not (_FILE.fullmatch(member.name) or place == folder):
                     raise RestoreFailed(f"{name} holds something that is no part of a dump")
                 with (place / member.name).open("xb") as target:
                     while chunk := source.read(1 << 20):
                         target.write(chunk)
-    except tarfile.TarError as error:
-        raise RestoreFailed(f"{name} cannot be unpacked: {error}") from None
+        while readable.read(1 << 20):
+            pass
+    except (tarfile.TarError, FileExistsError) as error:
+        raise RestoreFailed(f"{name} of the backup cannot be unpacked ({type(error).__name__})") from None
+    return readable.size
+
+
+def _read(name: str, contents: Contents) -> Iterator[bytes]:
+    try:
+        yield from contents()
+    except RestoreFailed:
+        raise
+    except Exception as error:
+        raise RestoreFailed(f"{name} of the backup cannot be read: {error}") from error
+
+
+def _complete(folder: Path, unpacked: Mapping[str, int], big: Mapping[str, Contents]) -> dict[str, int]:
+    """Sizes of the big files, after it was made sure that all is there."""
+    for path in (*(folder / name for name in _BESIDE), folder / "dump" / TOC):
+        if not path.exists():
+            raise RestoreFailed(f"the backup has no {path.name}")
+    sizes: dict[str, int] = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+    if missing := sorted(sizes.keys() - unpacked.keys() - big.keys()):
+        raise RestoreFailed(f"the backup lacks {len(missing)} objects, the first is {missing[0]}")
+    for name in sizes.keys() & unpacked.keys():
+        if sizes[name] != unpacked[name]:
+            raise RestoreFailed(f"{name} of the backup has {unpacked[name]} bytes instead of {sizes[name]}")
+    return {name: sizes.get(name, -1) for name in big}
+
+
+def _in_turn(tools: Tools, folder: Path) -> tuple[Path, Path]:
+    """Two lists for pg_restore: what may be done in parallel, and what comes after it, one by one.
+
+    In parallel, a grant may come before the one that lets its grantor see the schema.
+    """
+    lines = output([tools.folder / "pg_restore", "--list", folder / "dump"], folder).splitlines()
+    chosen: dict[bool, list[str]] = {False: [], True: []}
+    for line in lines:
+        chosen[bool(_LATER.match(line))].append(line)
+    for later, listed in chosen.items():
+        text = "\n".join([*listed, ""])
+        (folder / f"list{later:d}").write_text(text, encoding="utf-8", errors="surrogateescape")
+    return folder / "list0", folder / "list1"
 
 
 def _script(tools: Tools, folder: Path, name: str, env: dict[str, str], url: str, password: str) -> None:
@@ -125,8 +173,9 @@ def _script(tools: Tools, folder: Path, name: str, env: dict[str, str], url: str
 class _Feeding:
     """Fills the pipes that pg_restore opens, each in a thread of its own."""
 
-    def __init__(self, folder: Path, files: Mapping[str, Contents]):
+    def __init__(self, folder: Path, files: Mapping[str, Contents], sizes: Mapping[str, int]):
         self._folder = folder
+        self._sizes = sizes
         self._waiting = dict(files)
         self._failed: list[BaseException] = []
         self._threads: dict[str, threading.Thread] = {}
@@ -173,18 +222,22 @@ class _Feeding:
                 return
             raise
         os.set_blocking(pipe, True)
-        thread = threading.Thread(target=self._fill, args=(pipe, self._waiting.pop(name)), daemon=True)
+        thread = threading.Thread(target=self._fill, args=(pipe, name, self._waiting.pop(name)), daemon=True)
         self._threads[name] = thread
         thread.start()
 
-    def _fill(self, pipe: int, contents: Contents) -> None:
+    def _fill(self, pipe: int, name: str, contents: Contents) -> None:
+        size = 0
         try:
             for chunk in contents():
                 view = memoryview(chunk)
+                size += len(chunk)
                 while view and not self._stopped:
                     written = os.write(pipe, view)
                     view = view[written:]
                     self._fed += written
+            if size != self._sizes[name] and not self._stopped:
+                raise RestoreFailed(f"{name} of the backup has {size} bytes instead of {self._sizes[name]}")
         except BrokenPipeError:
             self._failed.append(RestoreFailed("pg_restore did not read a file to its end"))
         except BaseException as error:  # noqa: BLE001 — raised where pg_restore is attended

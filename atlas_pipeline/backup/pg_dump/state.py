@@ -29,6 +29,7 @@ SET timezone = 'UTC'; SET bytea_output = 'hex'; SET xmloption = 'content'; SET l
 SET quote_all_identifiers = off; SET row_security = off; SET statement_timeout = 0; SET lock_timeout = {};
 SET idle_in_transaction_session_timeout = 0; SET synchronize_seqscans = on
 """
+_READS_PAGES = "SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')"
 _MASK = (1 << 64) - 1
 # Types whose own hash is exact: bool, bytea, "char", name, integers, text, oid, dates and times but timetz, uuid.
 _PLAIN = {16, 17, 18, 20, 21, 23, 26, 1082, 1083, 1114, 1184, 2950}
@@ -110,7 +111,9 @@ def hash_all(
 
 def large_objects(connection: psycopg.Connection) -> tuple[int, str]:
     """How many, and the hash of their contents, owners and grants."""
-    count, *digests = connection.execute(catalog.LARGE_OBJECTS).fetchone() or (0,)
+    row = connection.execute(_READS_PAGES).fetchone()
+    pages = catalog.PAGES if row and row[0] else catalog.PAGES_OF_OTHERS
+    count, *digests = connection.execute(catalog.LARGE_OBJECTS.replace("{pages}", pages)).fetchone() or (0,)
     return count, ".".join(_hex(digest) for digest in digests)
 
 
@@ -143,7 +146,7 @@ def objects(connection: psycopg.Connection) -> dict[str, str]:
             parts = [f"owner {owner}"] if owner else []
             if acl is not None and (listed := access(acl)) != access(default or []):
                 parts.append(f"grants {listed}")
-            parts.append(digest(_CASTS.sub("", definition)))
+            parts.append(digest(_CASTS.sub("", definition or "")))
             found[name] = "; ".join(parts)
     return dict(sorted(found.items()))
 

@@ -212,18 +212,16 @@ def run(command: Sequence[str | Path], env: dict[str, str], folder: Path) -> tup
         child.end()
 
 
-_WORTH_TELLING = re.compile(r"(error|ERROR|FATAL|PANIC|fatal):\s+(?P<what>.*)")
-_QUOTED_VALUE = re.compile(r""":\s+"[^\n]*$|'(?:[^'\n]|'')*'""")
+_WORTH_TELLING = re.compile(r"\b(?:error|fatal|detail|ERROR|FATAL|PANIC):\s+(.*)")
+_ONLY_FOLLOWS = re.compile(r"worker process died|Command was:|Query was:|DETAIL:")
+_QUOTED_VALUE = re.compile(r"""\s*(?::\s+"[^\n]*$|'(?:[^'\n]|'')*')""")
 
 
 def reason(said: str, password: str | None = None) -> str:
-    """What a program complained of last, in one line without the server's details, values or a password."""
-    found = [line for line in said.splitlines() if _WORTH_TELLING.search(line)]
-    last = found[-1].strip() if found else "it said nothing of why"
-    first = re.search(r"error:\s+(.*)", last)
-    text = first.group(1) if first else last
-    text = re.sub(r"\s*Command was:.*", "", text)
-    text = _QUOTED_VALUE.sub(" …", text)
+    """What a program complained of, in one line without statements, values or a password."""
+    lines = [line for line in said.splitlines() if not _ONLY_FOLLOWS.search(line)]
+    found = [_QUOTED_VALUE.sub(" …", match[1].strip()) for line in lines if (match := _WORTH_TELLING.search(line))]
+    text = "; ".join(dict.fromkeys(found[:1] + found[-1:])) or "it said nothing of why"
     return text.replace(password, "***") if password else text
 
 
