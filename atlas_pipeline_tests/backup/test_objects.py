@@ -132,8 +132,9 @@ def test_a_dump_that_breaks_is_no_object(store: FolderStore) -> None:
                 pass
             raise StoreError("it is full")
 
+    source = endless()
     with pytest.raises(StoreError, match="it is full"):
-        ObjectSink(Full(Path(store.place)), FOLDER, [FOR_KEY]).put(["a"], endless())
+        ObjectSink(Full(Path(store.place)), FOLDER, [FOR_KEY]).put(["a"], source)
     assert closed == [True], "who reads a dump learns that nobody wants it any more"
     assert not [thread for thread in threading.enumerate() if thread.name == "atlas-age"]
     sink.put(["a"], chunks())

@@ -300,6 +300,16 @@ def test_a_completion_whose_answer_got_lost_is_one(faulty: S3Store, proxy: Proxy
     assert read(faulty, "big") == DATA
 
 
+def test_a_completion_whose_answer_got_lost_where_the_upload_is_then_unknown(faulty: S3Store, proxy: Proxy) -> None:
+    """As some servers have it: the second time there is no such upload. The object's token tells whose it is."""
+    proxy.on("POST", COMPLETE, cut_answer, times=1)
+    proxy.on("POST", COMPLETE, error(404, "NoSuchUpload"))
+    faulty.put("big", chunks())
+    assert read(faulty, "big") == DATA
+    with pytest.raises(StoreError, match=r"\(NoSuchUpload\): its upload was ended by someone else"):
+        faulty.put("big", chunks())  # as large as what is there, and not it
+
+
 def test_a_completion_that_did_not_happen_is_noticed(faulty: S3Store, proxy: Proxy) -> None:
     proxy.on("POST", COMPLETE, ok_and_nothing)
     with pytest.raises(StoreError, match=r"cannot be read \(NoSuchKey\): it is not there"):

@@ -203,6 +203,8 @@ def test_an_encryption_that_dies_is_an_error_and_no_short_stream(
     monkeypatch.setattr(pyrage, "decrypt_io", dying)
     with pytest.raises(SealError, match=f"age cannot encrypt it \\({type(error).__name__}\\)"):
         list(seal(cut(RANDOM, 10_000), (FOR_KEY,)))
+    with pytest.raises(SealError, match="age cannot encrypt it"):
+        list(seal([b"so little that all of it was handed over"], (FOR_KEY,)))
     with pytest.raises(SealError):
         list(unseal(itertools.chain([b"age-encryption.org/v1\n"], cut(RANDOM, 10_000)), [KEY]))
 
