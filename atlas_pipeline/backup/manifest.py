@@ -126,13 +126,14 @@ def manifest_from(data: bytes, place: str) -> Manifest:
         read = json.loads(data)
         if read["format"] != FORMAT:
             raise ManifestError(f"{place}: format {read['format']!r} is not known: a newer Atlas wrote it")
-        state = read.pop("state")
+        values: dict[str, Any] = dict(read)
+        state = values.pop("state")
         state["tables"] = {name: (int(rows), str(digest)) for name, (rows, digest) in state["tables"].items()}
         state["large_objects"] = tuple(state["large_objects"])
-        objects = tuple(StoredObject(**one) for one in read.pop("objects"))
-        moments = {name: datetime.fromisoformat(read.pop(name)) for name in ("started_at", "finished_at", "expires_at")}
-        lists = {name: tuple(read.pop(name)) for name in ("recipients", "excluded")}
-        return Manifest(**read, **moments, **lists, objects=objects, state=DatabaseState(**state))
+        values["objects"] = tuple(StoredObject(**one) for one in values["objects"])
+        values |= {name: datetime.fromisoformat(values[name]) for name in ("started_at", "finished_at", "expires_at")}
+        values |= {name: tuple(values[name]) for name in ("recipients", "excluded")}
+        return Manifest(**values | {"state": DatabaseState(**state)})
     except ManifestError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
