@@ -115,7 +115,7 @@ class Settings(BaseSettings):
     backup_timezone: str = Field("UTC", description="IANA zone of the backup schedules.")
     backup_recipients: str = Field(
         "",
-        description="age public keys (`age1…`), comma-separated, that backups are encrypted to. Default: not encrypted.",
+        description="age public keys (`age1…`), comma-separated, that backups are encrypted to. Default: none.",
     )
     backup_identity_file: Path | None = Field(
         None, description="File with the age secret key, needed to restore encrypted backups and never to make them."
