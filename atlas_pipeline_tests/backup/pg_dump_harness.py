@@ -4,7 +4,7 @@ import hashlib
 import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -82,10 +82,12 @@ def databases(server: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def programs() -> list[psutil.Process]:
-    """Processes of pg_dump and pg_restore, and of their guards, that this process or a dead child of it started."""
+def programs(spool: Path) -> list[psutil.Process]:
+    """The processes that work for an engine, whoever their parent is by now."""
     found = []
-    for process in psutil.process_iter(["name", "status"]):
-        if process.info["name"] in ("pg_dump", "pg_restore") and process.info["status"] != psutil.STATUS_ZOMBIE:
-            found.append(process)
+    for process in psutil.process_iter(["name"]):
+        if process.info["name"] in ("pg_dump", "pg_restore", "psql"):
+            with suppress(psutil.Error):
+                if process.environ().get("PGSERVICEFILE", "").startswith(str(spool)):
+                    found.append(process)
     return found

@@ -40,7 +40,7 @@ def database(postgres: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
 def engine(tmp_path: Path) -> Iterator[PgDump]:
     made = PgDump(tmp_path / "spool", lock_seconds=1)
     yield made
-    assert programs() == []
+    assert programs(made.spool) == []
     assert not made.spool.exists() or list(made.spool.iterdir()) == []
 
 
@@ -239,15 +239,15 @@ def test_killed_in_the_middle(engine: PgDump, database: Callable[[], str], numbe
     assert child.stdout
     assert child.stdout.readline() == b"piece\n"
     deadline = time.monotonic() + 10
-    while psutil.STATUS_STOPPED not in {one.status() for one in programs()} and time.monotonic() < deadline:
+    while psutil.STATUS_STOPPED not in {one.status() for one in programs(engine.spool)} and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert programs()
+    assert programs(engine.spool)
     child.send_signal(number)
     child.wait()
     child.stdout.close()
     assert nobody_is_connected(url)
     deadline = time.monotonic() + 5
-    while (programs() or list(engine.spool.iterdir())) and time.monotonic() < deadline:
+    while (programs(engine.spool) or list(engine.spool.iterdir())) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert list(engine.spool.iterdir()) == []
 
@@ -314,3 +314,13 @@ def test_connections_are_closed(engine: PgDump, database: Callable[[], str]) -> 
     assert nobody_is_connected(url)
     with pytest.raises(psycopg.errors.SyntaxError):
         execute(url, "no statement")
+
+
+def test_what_a_lost_machine_left_is_swept(engine: PgDump, database: Callable[[], str]) -> None:
+    url = database()
+    left = engine.spool / "pg-dump-left" / "dump"
+    left.mkdir(parents=True)
+    (left / "1.dat").write_bytes(b"rows")
+    (left.parent / "lock").touch()
+    dump(engine, url, MemorySink())
+    assert not left.exists()
