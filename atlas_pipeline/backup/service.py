@@ -7,20 +7,22 @@ Belongs here: the order of steps, and what is written down after each. Does not 
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from atlas_pipeline.backup.catalogue import Catalogue
-from atlas_pipeline.backup.engine import Engine, Progress, RestoreFailed
+from atlas_pipeline.backup.engine import BackupFailed, Engine, Progress, RestoreFailed
 from atlas_pipeline.backup.lock import backup_lock
 from atlas_pipeline.backup.manifest import Backup, BackupClass, Manifest, Proof, ProofKind
 from atlas_pipeline.backup.objects import ObjectSink, open_object, verify_objects
 from atlas_pipeline.backup.pg_dump.state import difference
 from atlas_pipeline.backup.retention import KEEP_DAYS, Decision, expires_at, retain
 from atlas_pipeline.backup.sealing import SealError
-from atlas_pipeline.backup.store import Store, StoreError
-from atlas_pipeline.backup.swap import restoring, swap
+from atlas_pipeline.backup.store import Store, StoreError, StoreUnavailable
+from atlas_pipeline.backup.swap import refuse_content, restoring, swap
+from atlas_pipeline.warehouse.connect import WarehouseError
 
 LEFTOVER_AGE = timedelta(days=7)
 _LAST_SEEN = "retention-last-seen.json"
@@ -52,9 +54,13 @@ class Backups:
     def run(self, database: str, url: str, backup_class: BackupClass, progress: Progress = quiet) -> Backup:
         """Back up one database, and verify what was stored.
 
-        Raises lock.AlreadyRunning, engine.BackupFailed, StoreError. Nothing is listed unless it is complete.
+        Raises lock.AlreadyRunning, engine.BackupFailed, StoreError, SealError. Nothing is listed unless it is complete.
         """
-        with backup_lock(url, database):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(backup_lock(url, database))
+            except WarehouseError as error:
+                raise BackupFailed(str(error)) from None
             progress(f"{database}: looking whether it can be backed up")
             self.engine.preflight(url)
             self.store.check()
@@ -91,7 +97,13 @@ class Backups:
         return self._prove(manifest, "verified", started, problems)
 
     def restore_into(self, backup: Backup, url: str, progress: Progress = quiet) -> Proof:
-        """Restore a backup into an empty database and compare what it holds with the manifest; the proof is kept."""
+        """Restore a backup into an empty database and compare what it holds with the manifest; the proof is kept.
+
+        What is no fault of the backup proves nothing: raises RestoreFailed when the database is not empty, SealError
+        when no identity opens the backup, and StoreUnavailable.
+        """
+        self._try_key(backup)
+        refuse_content(url)
         manifest, started = backup.manifest, time.monotonic()
         folder, options = self.catalogue.folder(manifest), self.options
 
@@ -104,7 +116,10 @@ class Backups:
             self.engine.restore(url, objects, jobs=options.jobs, progress=progress)
             progress(f"{manifest.database}: comparing what was restored with {manifest.id}")
             problems = difference(manifest.state, self.engine.state(url))
-        except (RestoreFailed, StoreError, SealError) as error:
+        except (RestoreFailed, BackupFailed, StoreError, SealError) as error:
+            for away in (error, error.__cause__):
+                if isinstance(away, StoreUnavailable):
+                    raise away from None
             problems = [str(error)]
         return self._prove(manifest, "restored", started, problems)
 
@@ -114,8 +129,9 @@ class Backups:
         """Restore a backup beside the live database, prove it equal to the manifest, and put it in its place.
 
         Returns the proof, and the name under which what was live is kept. Raises RestoreFailed, with everything as it
-        was, lock.AlreadyRunning.
+        was, lock.AlreadyRunning, and SealError when no identity opens the backup.
         """
+        self._try_key(backup)
         manifest = backup.manifest
         with restoring(admin_url, manifest.database, manifest.state.settings) as target:
             proof = self.restore_into(backup, target.url, progress)
@@ -136,6 +152,22 @@ class Backups:
                 self.catalogue.sweep(now - LEFTOVER_AGE)
                 self.store.put(_LAST_SEEN, [json.dumps({"at": now.isoformat()}).encode()])
         return decision
+
+    def _try_key(self, backup: Backup) -> None:
+        """Raise SealError when the backup is as it was stored, and yet none of the identities opens it."""
+        manifest, folder = backup.manifest, self.catalogue.folder(backup.manifest)
+        for one in manifest.objects[:1]:
+            opened = open_object(self.store, folder, one, self.options.identities, manifest.recipients)
+            try:
+                with closing(opened):
+                    next(opened, None)
+            except StoreUnavailable:
+                raise
+            except StoreError:
+                return  # a fault of the backup, which its restore finds and keeps
+            except SealError:
+                if not verify_objects(self.store, folder, [one]):
+                    raise
 
     def _last_seen(self) -> datetime | None:
         if not any(entry.key == _LAST_SEEN for entry in self.store.list("")):

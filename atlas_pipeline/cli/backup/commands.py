@@ -41,7 +41,7 @@ def run(database: str | None, backup_class: str, json: bool) -> int:
         for one in _chosen(settings, database):
             try:
                 done.append(made.run(one.name, one.url, backup_class, show))  # type: ignore[arg-type]
-            except (BackupFailed, AlreadyRunning, StoreError) as error:
+            except (BackupFailed, AlreadyRunning, StoreError, SealError) as error:
                 failed = failed or not isinstance(error, AlreadyRunning)
                 _say(f"{one.name}: {error}")
     _print(done, json)
