@@ -5,6 +5,7 @@ Belongs here: the order of steps, and what is written down after each. Does not 
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
@@ -25,6 +26,7 @@ from atlas_pipeline.backup.swap import refuse_content, restoring, swap
 from atlas_pipeline.warehouse.connect import WarehouseError
 
 LEFTOVER_AGE = timedelta(days=7)
+_CHANGED_ROLE = re.compile(r"role .* (?:has other attributes or memberships|is not expected)")
 _LAST_SEEN = "retention-last-seen.json"
 
 
@@ -96,9 +98,10 @@ class Backups:
         problems = verify_objects(self.store, self.catalogue.folder(manifest), manifest.objects)
         return self._prove(manifest, "verified", started, problems)
 
-    def restore_into(self, backup: Backup, url: str, progress: Progress = quiet) -> Proof:
+    def restore_into(self, backup: Backup, url: str, progress: Progress = quiet, *, live: bool = False) -> Proof:
         """Restore a backup into an empty database and compare what it holds with the manifest; the proof is kept.
 
+        On a `live` server roles may have changed since; that they differ is noted in the proof and no problem.
         What is no fault of the backup proves nothing: raises RestoreFailed when the database is not empty, SealError
         when no identity opens the backup, and StoreUnavailable.
         """
@@ -121,7 +124,10 @@ class Backups:
                 if isinstance(away, StoreUnavailable):
                     raise away from None
             problems = [str(error)]
-        return self._prove(manifest, "restored", started, problems)
+        changed = [one for one in problems if live and _CHANGED_ROLE.fullmatch(one)]
+        return self._prove(
+            manifest, "restored", started, [one for one in problems if one not in changed], roles=changed
+        )
 
     def restore(
         self, backup: Backup, admin_url: str, now: datetime, progress: Progress = quiet
@@ -134,7 +140,7 @@ class Backups:
         self._try_key(backup)
         manifest = backup.manifest
         with restoring(admin_url, manifest.database, manifest.state.settings) as target:
-            proof = self.restore_into(backup, target.url, progress)
+            proof = self.restore_into(backup, target.url, progress, live=True)
             if proof.problem:
                 raise RestoreFailed(
                     f"{manifest.id} does not restore: {proof.problem}. {manifest.database} is as it was"
@@ -174,8 +180,12 @@ class Backups:
             return None
         return datetime.fromisoformat(json.loads(b"".join(self.store.get(_LAST_SEEN)))["at"])
 
-    def _prove(self, manifest: Manifest, kind: ProofKind, started: float, problems: Sequence[str]) -> Proof:
+    def _prove(
+        self, manifest: Manifest, kind: ProofKind, started: float, problems: Sequence[str], **notes: Sequence[str]
+    ) -> Proof:
         seconds = round(time.monotonic() - started, 3)
-        proof = Proof(kind=kind, at=datetime.now(UTC), seconds=seconds, problem="; ".join(problems) or None)
+        detail = {name: list(texts) for name, texts in notes.items() if texts}
+        problem = "; ".join(problems) or None
+        proof = Proof(kind=kind, at=datetime.now(UTC), seconds=seconds, problem=problem, detail=detail)
         self.catalogue.add_proof(manifest, proof)
         return proof

@@ -17,6 +17,7 @@ from atlas_pipeline.backup.drill import drill
 from atlas_pipeline.backup.engine import BackupFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
 from atlas_pipeline.backup.manifest import Backup, BackupClass, Proof
+from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.service import Backups
 from atlas_pipeline.backup.store import StoreError
 from atlas_pipeline.settings import Settings, load_settings
@@ -26,7 +27,7 @@ from atlas_pipeline.warehouse.embedded import ServerError
 GROUP = "backups"
 DRILL_AGE = timedelta(days=8)
 COMPLETE, FRESH, RESTORABLE = "complete", "fresh", "restorable"
-_FAILURES = (BackupFailed, StoreError, WarehouseError, ServerError)
+_FAILURES = (BackupFailed, StoreError, SealError, WarehouseError, ServerError)
 _OBSERVED = 1000
 
 

@@ -59,11 +59,16 @@ def backups() -> dg.Definitions:
             job=drill,
             cron_schedule=DRILL_CRON,
             execution_timezone=settings.backup_timezone,
-            default_status=status.RUNNING if on else status.STOPPED,
+            default_status=status.RUNNING if on and _can_restore(settings) else status.STOPPED,
         )
     )
     assets = [backup_asset(name, stale_after) for name in databases]
     return dg.Definitions(assets=assets, jobs=[*jobs, drill], schedules=schedules)
+
+
+def _can_restore(settings: Settings) -> bool:
+    """Whether what is backed up can be opened here: a machine that has only the public key makes backups."""
+    return not settings.backup_recipients or settings.backup_identity_file is not None
 
 
 def _schedules_on(settings: Settings) -> list[str]:
