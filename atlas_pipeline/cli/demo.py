@@ -70,7 +70,8 @@ def materialize(show: Callable[[str], None]) -> list[Line]:
 
     definitions = defs()
     graph = definitions.resolve_asset_graph()
-    keys = [key for key in graph.materializable_asset_keys if graph.get(key).partitions_def is None]
+    tables = [key for key in graph.materializable_asset_keys if key.path[0] != "backups"]
+    keys = [key for key in tables if graph.get(key).partitions_def is None]
     lines = {key: Line(key.path[0], key.path[-1]) for key in graph.toposorted_asset_keys if key in set(keys)}
     if not lines:
         return []

@@ -1,0 +1,1 @@
+"""Backups of databases: made, kept, verified and restored. Plain Python, no Dagster."""

@@ -1,0 +1,237 @@
+"""Which backups there are: what the manifests in a store say, since there is no other list that could differ from it.
+
+Belongs here: the layout `<database>/<id>/…` of a store, reading and writing manifests and proofs, deleting a backup.
+Does not belong here: which ones are to go (`retention.py`), and the bytes (`store/`).
+
+A folder without a manifest is no backup: one that is being made, was broken off, or was half deleted. One whose
+manifest cannot be read is a fault, which is shown and never deleted by Atlas.
+"""
+
+import re
+import secrets
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+
+from atlas_pipeline.backup.manifest import (
+    MANIFEST,
+    Backup,
+    BackupClass,
+    Manifest,
+    ManifestError,
+    Proof,
+    manifest_from,
+    proof_from,
+    to_json,
+)
+from atlas_pipeline.backup.store import AlreadyThere, Entry, Store, StoreError
+
+LATEST = "latest"
+_ID = re.compile(rf"\d{{8}}T\d{{6}}Z-({'|'.join(get_args(BackupClass))})-[0-9a-f]{{6}}")
+_PROOF = re.compile(r"proof-(\d{8}T\d{6}\.\d{6})Z-(verified|restored)\.json")
+_MOMENT = "%Y%m%dT%H%M%S.%f"
+_READERS = 8
+_ATTEMPTS = 10
+
+
+class NoSuchBackup(Exception):
+    """No backup is meant by that, or several are; the message says which there are."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something in the store that should be readable and is not."""
+
+    place: str
+    problem: str
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A folder without a manifest: its key, what lies in it, and when that was last written."""
+
+    folder: str
+    keys: tuple[str, ...]
+    bytes: int
+    modified: datetime
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a store holds, newest backups first, and what of it cannot be read."""
+
+    backups: tuple[Backup, ...]
+    faults: tuple[Fault, ...]
+
+
+class Catalogue:
+    """The backups in a store."""
+
+    def __init__(self, store: Store):
+        self.store = store
+
+    def read(self, database: str | None = None) -> Contents:
+        """All backups, or those of one database, and what is wrong. Raises StoreError."""
+        folders = self._folders(database)
+        found = [folder for folder in sorted(folders) if MANIFEST in folders[folder]]
+        with ThreadPoolExecutor(_READERS) as readers:
+            contents = list(readers.map(lambda folder: self._backup(folder, folders[folder]), found))
+        backups = [one.backups[0] for one in contents if one.backups]
+        backups.sort(key=lambda one: (_utc(one.manifest.started_at), one.manifest.id), reverse=True)
+        return Contents(tuple(backups), tuple(fault for one in contents for fault in one.faults))
+
+    def backups(self, database: str | None = None) -> list[Backup]:
+        """All backups, or those of one database, newest first. Raises StoreError."""
+        return list(self.read(database).backups)
+
+    def faults(self, database: str | None = None) -> list[Fault]:
+        """Manifests and proofs that cannot be read. Raises StoreError."""
+        return list(self.read(database).faults)
+
+    def get(self, wanted: str, database: str) -> Backup:
+        """The backup with that id, the only one whose id begins like that, or the `latest`. Raises NoSuchBackup."""
+        contents = self.read(database)
+        if not contents.backups:
+            broken = "".join(f"; {fault.place}: {fault.problem}" for fault in contents.faults)
+            raise NoSuchBackup(f"{self.store.place} holds no backup of {database}{broken}")
+        if wanted == LATEST:
+            return contents.backups[0]
+        exact = [one for one in contents.backups if one.manifest.id == wanted]
+        meant = exact or [one for one in contents.backups if wanted and one.manifest.id.startswith(wanted)]
+        if len(meant) == 1:
+            return meant[0]
+        faults = [fault for fault in contents.faults if wanted and f"/{wanted}" in fault.place]
+        if not meant and faults:
+            raise NoSuchBackup(f"{faults[0].place}: {faults[0].problem}")
+        shown = ", ".join(one.manifest.id for one in (meant or contents.backups)[:5])
+        said = f"{len(meant)} backups of {database} begin with" if meant else f"no backup of {database} begins with"
+        raise NoSuchBackup(f"{said} {wanted!r}; the newest of {'them' if meant else 'all'} are {shown}")
+
+    def new_id(self, database: str, backup_class: BackupClass, now: datetime) -> str:
+        """An id that no backup of the database has, like 20261122T020000Z-daily-a1b2c3."""
+        while True:
+            name = f"{_utc(now):%Y%m%dT%H%M%S}Z-{backup_class}-{secrets.token_hex(3)}"
+            if next(iter(self.store.list(f"{self.place(database, name)}/")), None) is None:
+                return name
+
+    def place(self, database: str, backup_id: str) -> str:
+        """Key of the folder of a backup, without a `/` at the end."""
+        return f"{quoted(database)}/{backup_id}"
+
+    def folder(self, manifest: Manifest) -> str:
+        """Key of the folder of a backup, as `place` says it."""
+        return self.place(manifest.database, manifest.id)
+
+    def write_manifest(self, manifest: Manifest) -> None:
+        """Make a backup of the objects in its folder: the last thing to be written. Raises AlreadyThere, StoreError."""
+        self.store.put_new(f"{self.folder(manifest)}/{MANIFEST}", to_json(manifest))
+
+    def add_proof(self, manifest: Manifest, proof: Proof) -> str:
+        """Keep a proof, and return its key. It counts as newer than those there are, whatever the clock says.
+
+        Raises StoreError.
+        """
+        folder = self.folder(manifest)
+        for _ in range(_ATTEMPTS):
+            matches = (_PROOF.fullmatch(entry.key.rpartition("/")[2]) for entry in self.store.list(f"{folder}/"))
+            taken = [datetime.strptime(match[1], _MOMENT).replace(tzinfo=UTC) for match in matches if match]
+            moment = max([_utc(proof.at), *(one + timedelta(microseconds=1) for one in taken)])
+            key = f"{folder}/proof-{moment:%Y%m%dT%H%M%S.%f}Z-{proof.kind}.json"
+            try:
+                self.store.put_new(key, to_json(proof))
+            except AlreadyThere:
+                continue
+            return key
+        raise StoreError(f"{self.store.place}/{folder}: others keep writing proofs of the same moment; try again")
+
+    def delete(self, backup: Backup) -> None:
+        """Delete a backup, its manifest first, so that it is none if this breaks off. Raises StoreError."""
+        folder = self.folder(backup.manifest)
+        self.store.delete([f"{folder}/{MANIFEST}"])
+        self.store.delete([entry.key for entry in self.store.list(f"{folder}/")])
+
+    def leftovers(self, older_than: datetime) -> list[Leftover]:
+        """Folders without a manifest in which nothing was written since that moment. Raises StoreError.
+
+        The moment should be further back than any object takes to be written, which is a backup's whole time at worst.
+        """
+        found = []
+        for folder, entries in sorted(self._folders(None).items()):
+            modified = max(_utc(entry.modified) for entry in entries.values())
+            if MANIFEST not in entries and modified < _utc(older_than):
+                keys = tuple(entry.key for entry in entries.values())
+                found.append(Leftover(folder, keys, sum(entry.bytes for entry in entries.values()), modified))
+        return found
+
+    def sweep(self, older_than: datetime) -> int:
+        """Delete leftovers, and what broken uploads left; tells of how many backups. Raises StoreError."""
+        deleted = 0
+        for leftover in self.leftovers(older_than):
+            # It may have become a backup by now.
+            if not self._has(f"{leftover.folder}/{MANIFEST}"):
+                self.store.delete(leftover.keys)
+                deleted += 1
+        self.store.sweep(older_than)
+        return deleted
+
+    def _folders(self, database: str | None) -> dict[str, dict[str, Entry]]:
+        """What lies in folders that look like those of backups, by the name in the folder."""
+        found: dict[str, dict[str, Entry]] = {}
+        for entry in self.store.list("" if database is None else f"{quoted(database)}/"):
+            parts = entry.key.split("/", 2)
+            if len(parts) == 3 and _ID.fullmatch(parts[1]):
+                found.setdefault("/".join(parts[:2]), {})[parts[2]] = entry
+        return found
+
+    def _backup(self, folder: str, names: Iterable[str]) -> Contents:
+        place = f"{self.store.place}/{folder}"
+        try:
+            data = self._content(f"{folder}/{MANIFEST}")
+            if data is None:
+                return Contents((), ())
+            manifest = manifest_from(data, f"{place}/{MANIFEST}")
+            if self.folder(manifest) != folder:
+                raise ManifestError(f"it is the manifest of {self.folder(manifest)}: somebody moved or copied it")
+        except ManifestError as error:
+            return Contents((), (Fault(f"{place}/{MANIFEST}", str(error)),))
+        proofs, faults = [], []
+        for name in sorted(filter(_PROOF.fullmatch, names)):
+            data = self._content(f"{folder}/{name}")
+            if data is None:
+                continue
+            try:
+                proofs.append(proof_from(data, f"{place}/{name}"))
+            except ManifestError as error:
+                # Whatever it said, it does not prove that the backup is good.
+                proofs.append(Proof("verified", manifest.finished_at, 0.0, problem=str(error)))
+                faults.append(Fault(f"{place}/{name}", str(error)))
+        return Contents((Backup(manifest, tuple(proofs)),), tuple(faults))
+
+    def _content(self, key: str) -> bytes | None:
+        """A small object, or null when somebody deleted it since it was listed."""
+        try:
+            return b"".join(self.store.get(key))
+        except StoreError:
+            if self._has(key):
+                raise
+            return None
+
+    def _has(self, key: str) -> bool:
+        return any(entry.key == key for entry in self.store.list(f"{key.rpartition('/')[0]}/"))
+
+
+def quoted(database: str) -> str:
+    """A database's name as a part of a key that no file system takes for another.
+
+    Percent-encoded, and capital letters too, since some disks hold `App` and `app` to be the same.
+    """
+    kept = re.compile(rb"[a-z0-9_.-]")
+    octets = (bytes([octet]) for octet in database.encode())
+    name = "".join(octet.decode() if kept.fullmatch(octet) else f"%{octet[0]:02x}" for octet in octets)
+    return f"%2e{name[1:]}" if name.startswith(".") else name
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

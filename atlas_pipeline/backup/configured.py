@@ -1,0 +1,96 @@
+"""Backups as the settings say: which databases, which store, which keys.
+
+Belongs here: from settings to `service.Backups`. Does not belong here: what is done with it.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from psycopg import conninfo
+
+from atlas_pipeline.backup.pg_dump.engine import PgDump
+from atlas_pipeline.backup.sealing import SealError, identities_of, recipient_of
+from atlas_pipeline.backup.service import Backups, Options
+from atlas_pipeline.backup.store import Store
+from atlas_pipeline.backup.store.folder import FolderStore
+from atlas_pipeline.settings import Settings, SettingsError
+from atlas_pipeline.warehouse.bootstrap import BACKUP
+from atlas_pipeline.warehouse.connect import DAGSTER, WAREHOUSE
+from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database to back up: its name, the URL that reads it, and one of the same server that may replace it."""
+
+    name: str
+    url: str
+    admin_url: str
+
+
+def databases(settings: Settings) -> dict[str, Database]:
+    """The databases that Atlas keeps, by name: the warehouse and Dagster's own.
+
+    Starts the embedded server when one of them is there. Raises SettingsError when both have one name.
+    """
+    found: dict[str, Database] = {}
+    for default, given in ((WAREHOUSE, settings.database_url), (DAGSTER, settings.dagster_database_url)):
+        if given is None:
+            server = EmbeddedPostgres.running(settings.home_path)
+            one = Database(default, server.url(default, BACKUP), server.url(SUPERUSER, SUPERUSER))
+        else:
+            url = given.get_secret_value()
+            parts = conninfo.conninfo_to_dict(url)
+            one = Database(str(parts["dbname"]), url, conninfo.make_conninfo(url, dbname="postgres"))
+        if one.name in found:
+            raise SettingsError(f"two databases to back up are called {one.name}: give Dagster's another name")
+        found[one.name] = one
+    return found
+
+
+def names(settings: Settings) -> list[str]:
+    """The names of those databases; no server is started."""
+    given = ((WAREHOUSE, settings.database_url), (DAGSTER, settings.dagster_database_url))
+    return [
+        default if url is None else str(conninfo.conninfo_to_dict(url.get_secret_value())["dbname"])
+        for default, url in given
+    ]
+
+
+def backups(settings: Settings) -> Backups:
+    """The backups of this installation. Raises SettingsError."""
+    spool = settings.backup_spool or settings.home_path / "spool"
+    try:
+        recipients = tuple(recipient_of(one.strip()) for one in settings.backup_recipients.split(",") if one.strip())
+        identities: tuple[object, ...] = ()
+        if settings.backup_identity_file:
+            path = settings.backup_identity_file
+            identities = identities_of(path.read_text(encoding="utf-8"), str(path))
+    except SealError as error:
+        raise SettingsError(f"backups: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"ATLAS_BACKUP_IDENTITY_FILE cannot be read: {error.strerror}") from None
+    exclude = tuple(one.strip() for one in settings.backup_exclude.split(",") if one.strip())
+    options = Options(settings.backup_jobs, exclude, recipients, identities)
+    return Backups(_store(settings), PgDump(Path(spool), spool_bytes=settings.backup_spool_mb * MIB), options)
+
+
+def _store(settings: Settings) -> Store:
+    place = settings.backup_place
+    if not place.startswith("s3://"):
+        return FolderStore(settings.home_path / place)
+    from atlas_pipeline.backup.store.s3 import S3Store, s3_client
+
+    bucket, _, prefix = place.removeprefix("s3://").partition("/")
+    if not bucket:
+        raise SettingsError(f"ATLAS_BACKUP_PLACE is {place}: expected s3://bucket/prefix")
+    return S3Store(
+        bucket,
+        prefix,
+        s3_client(settings.s3_endpoint_url, settings.s3_region),
+        storage_class=settings.backup_storage_class,
+        sse=settings.backup_sse,
+        kms_key_id=settings.backup_kms_key_id,
+    )

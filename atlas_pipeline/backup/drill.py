@@ -1,0 +1,35 @@
+"""A restore for the sake of proof: into a scratch server that is made for it and thrown away.
+
+Belongs here: that server. Does not belong here: restoring and comparing (`service.py`).
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from atlas_pipeline.backup.engine import Progress
+from atlas_pipeline.backup.manifest import Backup, Proof
+from atlas_pipeline.backup.service import Backups, quiet
+from atlas_pipeline.backup.swap import restoring
+from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+
+
+def drill(backups: Backups, backup: Backup, folder: Path, progress: Progress = quiet) -> Proof:
+    """Restore a backup into a scratch server below `folder`, and prove it equal to its manifest.
+
+    The proof, which is kept beside the backup, has the seconds that it took: the time to restore. Raises
+    embedded.ServerError when no server can be started.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    home = Path(tempfile.mkdtemp(prefix="drill-", dir=folder))
+    home.chmod(0o711)
+    server = EmbeddedPostgres(home)
+    try:
+        progress(f"{backup.manifest.database}: starting a scratch server")
+        server.start()
+        manifest = backup.manifest
+        with restoring(server.url(SUPERUSER, SUPERUSER), manifest.database, manifest.state.settings) as target:
+            return backups.restore_into(backup, target.url, progress)
+    finally:
+        server.release()
+        shutil.rmtree(home, ignore_errors=True)

@@ -1,0 +1,155 @@
+"""What a backup is: the manifest that makes it one, and what was later proven of it.
+
+Belongs here: plain data, and its JSON. Does not belong here: where it is kept (`store/`), how a database gets into it
+(`engine.py`), and which ones stay (`retention.py`).
+
+A backup is a folder `<database>/<id>/` of a store. Its `manifest.json` is written last and never changed: without one
+there is no backup. What is proven later lies beside it, as `proof-<moment>-<kind>.json`.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+BackupClass = Literal["daily", "weekly", "monthly", "staging", "manual"]
+ProofKind = Literal["verified", "restored"]
+"""`verified`: every object is there with its SHA-256. `restored`: a restore equals the state in the manifest."""
+
+
+class ManifestError(Exception):
+    """A manifest that cannot be read; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object of a backup: its name within the backup, its size and SHA-256 as it lies in the store.
+
+    `files` are the names of the dump's files in it, with their sizes before compression, in order: one big file, or
+    many small ones.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    files: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class DatabaseState:
+    """What a database held in the snapshot that was backed up; two databases with equal states are equal.
+
+    `tables` has rows and content hash by quoted name; the rest has text by name: definitions, owners, grants, values.
+    """
+
+    tables: Mapping[str, tuple[int, str]]
+    sequences: Mapping[str, str]
+    large_objects: tuple[int, str]
+    objects: Mapping[str, str]
+    roles: Mapping[str, str]
+    extensions: Mapping[str, str]
+    settings: Mapping[str, str]
+
+    @property
+    def rows(self) -> int:
+        """Rows of all tables."""
+        return sum(rows for rows, _ in self.tables.values())
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A backup. Moments are UTC; sizes are bytes; no password, host name or value of a row is in it."""
+
+    id: str
+    database: str
+    backup_class: BackupClass
+    started_at: datetime
+    finished_at: datetime
+    expires_at: datetime
+    engine: str
+    server_version: str
+    tool_version: str
+    compression: str
+    recipients: tuple[str, ...]
+    excluded: tuple[str, ...]
+    objects: tuple[StoredObject, ...]
+    state: DatabaseState
+    format: int = FORMAT
+
+    @property
+    def bytes(self) -> int:
+        """Size in the store."""
+        return sum(one.bytes for one in self.objects)
+
+    @property
+    def raw_bytes(self) -> int:
+        """Size before compression."""
+        return sum(sum(one.files.values()) for one in self.objects)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What was found when a backup was verified, or restored for a test; `problem` is null when it held."""
+
+    kind: ProofKind
+    at: datetime
+    seconds: float
+    problem: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A manifest and its proofs, oldest first."""
+
+    manifest: Manifest
+    proofs: tuple[Proof, ...] = ()
+
+    @property
+    def verified(self) -> bool:
+        """Whether the newest proof of any kind held, and there is one."""
+        return bool(self.proofs) and self.proofs[-1].problem is None
+
+
+def to_json(value: Manifest | Proof) -> bytes:
+    """A manifest or proof as JSON, the same bytes for the same value."""
+    return json.dumps(asdict(value), default=_text, sort_keys=True, ensure_ascii=False, indent=1).encode()
+
+
+def manifest_from(data: bytes, place: str) -> Manifest:
+    """The manifest in `data`, which came from `place`. Raises ManifestError."""
+    try:
+        read = json.loads(data)
+        if read["format"] != FORMAT:
+            raise ManifestError(f"{place}: format {read['format']!r} is not known: a newer Atlas wrote it")
+        values: dict[str, Any] = dict(read)
+        state = values.pop("state")
+        state["tables"] = {name: (int(rows), str(digest)) for name, (rows, digest) in state["tables"].items()}
+        state["large_objects"] = tuple(state["large_objects"])
+        values["objects"] = tuple(StoredObject(**one) for one in values["objects"])
+        values |= {name: datetime.fromisoformat(values[name]) for name in ("started_at", "finished_at", "expires_at")}
+        values |= {name: tuple(values[name]) for name in ("recipients", "excluded")}
+        return Manifest(**values | {"state": DatabaseState(**state)})
+    except ManifestError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ManifestError(f"{place} is no manifest ({type(error).__name__})") from None
+
+
+def proof_from(data: bytes, place: str) -> Proof:
+    """The proof in `data`, which came from `place`. Raises ManifestError."""
+    try:
+        read = json.loads(data)
+        return Proof(**{**read, "at": datetime.fromisoformat(read["at"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise ManifestError(f"{place} is no proof ({type(error).__name__})") from None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(f"{type(value).__name__} has no JSON")

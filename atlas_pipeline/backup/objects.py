@@ -1,0 +1,131 @@
+"""A dump's objects in a store: sealed on the way in, opened on the way out, and proven to be what was put there.
+
+Belongs here: the objects of one backup. Does not belong here: sealing itself (`sealing.py`), places (`store/`), and
+what a dump is made of (the engine).
+"""
+
+import hashlib
+import threading
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+from atlas_pipeline.backup.manifest import StoredObject
+from atlas_pipeline.backup.sealing import LEVEL, SealError, seal, suffix, unseal
+from atlas_pipeline.backup.store import Store, StoreError, StoreUnavailable
+
+
+class ObjectSink:
+    """Puts each stream of a dump into an object of its own, `data-0001.zst.age` and on. Threads may share it.
+
+    Implements engine.Sink. `threads` compress beside the caller's, for each stream that is on its way.
+    """
+
+    def __init__(self, store: Store, folder: str, recipients: Sequence[str] = (), level: int = LEVEL, threads: int = 0):
+        self._store = store
+        self._folder = folder.strip("/")
+        self._recipients = tuple(recipients)
+        self._level = level
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._last = 0
+        self._objects: list[StoredObject] = []
+
+    def put(self, files: Sequence[str] | Mapping[str, int], chunks: Iterator[bytes]) -> None:
+        """Seal and store a stream; then it is one of `objects`. When it fails nothing stays. `chunks` is closed.
+
+        One file has as many bytes as came. The engine frames several: it gives their sizes in a mapping, or else
+        the first has the size of the whole stream, and the others none. Raises StoreError and SealError; whatever
+        `chunks` raises passes through.
+        """
+        names = list(files)
+        if not names:
+            raise ValueError("an object has one file or more")
+        with self._lock:
+            self._last += 1
+            name = f"data-{self._last:04}{suffix(self._recipients)}"
+        raw = 0
+
+        def counted() -> Iterator[bytes]:
+            nonlocal raw
+            for chunk in chunks:
+                raw += len(chunk)
+                yield chunk
+
+        try:
+            with closing(seal(counted(), self._recipients, self._level, self._threads)) as sealed:
+                written = self._store.put(f"{self._folder}/{name}", sealed)
+        finally:
+            if close := getattr(chunks, "close", None):
+                close()
+        if isinstance(files, Mapping) and len(files) > 1:
+            sizes = dict(files)
+        else:
+            sizes = dict.fromkeys(names, 0) | {names[0]: raw}
+        with self._lock:
+            self._objects.append(StoredObject(name, written.bytes, written.sha256, sizes))
+
+    @property
+    def objects(self) -> tuple[StoredObject, ...]:
+        """What was put so far, by name."""
+        with self._lock:
+            return tuple(sorted(self._objects, key=lambda one: (len(one.name), one.name)))
+
+
+def open_object(
+    store: Store, folder: str, stored: StoredObject, identities: Sequence[Any] = (), recipients: Sequence[str] = ()
+) -> Generator[bytes, None, None]:
+    """The raw contents of an object. Raises StoreError, also at the end when it is not what was put, and SealError.
+
+    `recipients` are the manifest's, to be named when no identity opens it.
+    """
+    key = f"{folder.strip('/')}/{stored.name}"
+    try:
+        with closing(unseal(_proven(store, key, stored), identities, recipients)) as opened:
+            raw = 0
+            for chunk in opened:
+                raw += len(chunk)
+                yield chunk
+    except SealError as error:
+        raise SealError(f"{store.place}/{key} cannot be opened: {error}") from error
+    if len(stored.files) == 1 and raw != sum(stored.files.values()):
+        raise StoreError(f"{store.place}/{key} holds {raw} bytes, and the manifest says {sum(stored.files.values())}")
+
+
+def verify_objects(store: Store, folder: str, objects: Collection[StoredObject]) -> list[str]:
+    """Read every byte of the objects, and say what is wrong with them: nothing, when they are what was put.
+
+    Raises StoreUnavailable where nothing can be known, and StoreError when they cannot be listed.
+    """
+    folder = folder.strip("/")
+    there = {entry.key: entry.bytes for entry in store.list(f"{folder}/")}
+    problems = []
+    for one in objects:
+        key = f"{folder}/{one.name}"
+        if key not in there:
+            problems.append(f"{one.name} is missing")
+        elif there[key] != one.bytes:
+            problems.append(f"{one.name} has {there[key]} bytes, and the manifest says {one.bytes}")
+        else:
+            try:
+                for _ in _proven(store, key, one):
+                    pass
+            except StoreUnavailable:
+                raise
+            except StoreError as error:
+                problems.append(str(error))
+    return problems
+
+
+def _proven(store: Store, key: str, stored: StoredObject) -> Iterator[bytes]:
+    """The stored bytes; raises StoreError at their end when they are others than the manifest says."""
+    digest, size = hashlib.sha256(), 0
+    chunks: Iterable[bytes] = store.get(key)
+    for chunk in chunks:
+        digest.update(chunk)
+        size += len(chunk)
+        yield chunk
+    if size != stored.bytes:
+        raise StoreError(f"{store.place}/{key} has {size} bytes, and the manifest says {stored.bytes}")
+    if digest.hexdigest() != stored.sha256:
+        raise StoreError(f"{store.place}/{key} is damaged: its SHA-256 is not the manifest's")

@@ -1,0 +1,303 @@
+"""The engine: one database into a sink in one snapshot, with what it held, and back.
+
+Belongs here: the order of things and what pg_dump is told. Does not belong here: reading its files (`outlet.py`),
+processes (`tools.py`), what is compared (`state.py`), restoring (`restore.py`).
+"""
+
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from atlas_pipeline.backup.engine import BackupFailed, Dumped, Progress, Sink
+from atlas_pipeline.backup.manifest import DatabaseState
+from atlas_pipeline.backup.pg_dump import patterns, restore, roles, state
+from atlas_pipeline.backup.pg_dump.outlet import TOC, Outlet
+from atlas_pipeline.backup.pg_dump.spool import free_bytes, private_folder
+from atlas_pipeline.backup.pg_dump.state import Table
+from atlas_pipeline.backup.pg_dump.tools import Child, Tools, environment, output, reason
+from atlas_pipeline.warehouse.connect import WarehouseError, connect, where
+from atlas_pipeline.warehouse.embedded import ServerError
+
+GIB = 1 << 30
+_LEAST_FREE = 64 << 20
+_LOCKED_AT_ONCE = 200
+_TELL_EVERY = 5.0
+_SETVAL = re.compile(r"setval\('((?:[^']|'')*)', (-?\d+), (true|false)\)")
+_READS_ALL = """
+SELECT rolsuper OR pg_has_role(oid, 'pg_read_all_data', 'USAGE'), rolsuper OR rolbypassrls
+FROM pg_roles WHERE rolname = current_user
+"""
+_UNREADABLE = """
+SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'S') AND c.relpersistence <> 't'
+  AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+  AND NOT (has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')) ORDER BY 1 LIMIT 1
+"""
+_FILTERED = """
+SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relrowsecurity AND (c.relforcerowsecurity OR NOT pg_has_role(c.relowner, 'USAGE')) ORDER BY 1 LIMIT 1
+"""
+
+
+class PgDump:
+    """Backs up by pg_dump, in parallel. The spool at `spool` takes about `spool_bytes` of disk at most."""
+
+    name = "pg_dump"
+
+    def __init__(self, spool: Path, *, spool_bytes: int = GIB, lock_seconds: float = 60.0):
+        self.spool = spool
+        self.spool_bytes = spool_bytes
+        self.lock_seconds = lock_seconds
+        self.most_unread = 0
+
+    def preflight(self, url: str) -> None:
+        """Prove that the database can be backed up: reachable, a server no newer than the tools, readable.
+
+        Raises BackupFailed.
+        """
+        with _told(url), closing(connect(url)) as connection:
+            self._check(connection, url)
+
+    def backup(
+        self, url: str, sink: Sink, *, jobs: int, exclude: Sequence[str], oracle: bool, progress: Progress
+    ) -> Dumped:
+        """Dump the database into `sink`, in one snapshot with its state. Raises BackupFailed, or what the sink raises.
+
+        `exclude` are tables whose rows are left out, as in `pg_dump --exclude-table-data`. Without `oracle` the state
+        has no rows and hashes of tables and large objects.
+        """
+        jobs = max(1, jobs)
+        with _told(url), ExitStack() as stack:
+            connection = stack.enter_context(closing(connect(url)))
+            tools = self._check(connection, url)
+            folder = stack.enter_context(private_folder(self.spool))
+            limit = self._limit(url)
+            left_out = patterns.matching(connection, exclude)
+            env = environment(connection, url, folder)
+            connection.rollback()
+            snapshot = _export(connection, self.lock_seconds)
+            kept = [table for table in state.tables(connection) if table.quoted not in left_out]
+            self._lock(connection, kept)
+            (folder / "filter").write_text(patterns.filter_file(left_out), encoding="utf-8")
+            child = Child.start(self._command(tools, folder, snapshot, jobs), env, folder)
+            stack.callback(child.end)
+            outlet = Outlet(folder / "dump", child, sink, jobs=jobs, limit=limit)
+            stack.callback(outlet.stop)
+            (folder / "roles.sql").write_text(roles.roles_sql(roles.read_roles(connection)), encoding="utf-8")
+            (folder / "database.sql").write_text(roles.database_sql(connection), encoding="utf-8")
+            found = _names(connection)
+            counting = stack.enter_context(self._counting(url, snapshot, kept if oracle else [], jobs))
+            self._drain(url, child, outlet, counting, progress, connection.info.password)
+            self.most_unread = outlet.most_unread
+            if oracle:
+                found = replace(found, tables=counting.result(), large_objects=state.large_objects(connection))
+            found = replace(found, sequences=_sequences(tools, folder))
+            outlet.close([folder / "roles.sql", folder / "database.sql", folder / "dump" / TOC])
+            return Dumped(sink.objects, found, _version(connection), tools.version)
+
+    def restore(
+        self, url: str, objects: Mapping[str, Callable[[], Iterator[bytes]]], *, jobs: int, progress: Progress
+    ) -> None:
+        """Restore into the empty database at `url`. `objects` has contents by the name given to the sink.
+
+        Raises RestoreFailed.
+        """
+        restore.restore(self.spool, url, objects, jobs=max(1, jobs), progress=progress)
+
+    def state(self, url: str) -> DatabaseState:
+        """What a database holds, in one snapshot, to be compared with a manifest's. Raises BackupFailed."""
+        with _told(url), closing(connect(url)) as connection:
+            snapshot = _export(connection, self.lock_seconds)
+            with self._counting(url, snapshot, state.tables(connection), 2) as counting:
+                found = replace(
+                    _names(connection),
+                    large_objects=state.large_objects(connection),
+                    sequences=state.sequences(connection),
+                )
+                counting.begin()
+                return replace(found, tables=counting.result())
+
+    def _check(self, connection: psycopg.Connection, url: str) -> Tools:
+        tools = Tools.find()
+        server = connection.info.server_version // 10000
+        if server > tools.major:
+            raise BackupFailed(
+                f"{where(url)} is Postgres {server}, and the newest pg_dump here is {tools.version}, which cannot dump "
+                f"it: install Postgres {server}'s client programs"
+            )
+        user = connection.info.user
+        reads_all, sees_all = connection.execute(_READS_ALL).fetchone() or (False, False)
+        if not reads_all and (unreadable := connection.execute(_UNREADABLE).fetchone()):
+            raise BackupFailed(
+                f"{where(url)}: the role {user} may not read {unreadable[0]}: GRANT pg_read_all_data TO {user}"
+            )
+        if not sees_all and (filtered := connection.execute(_FILTERED).fetchone()):
+            raise BackupFailed(
+                f"{where(url)}: row security hides rows of {filtered[0]} from the role {user}: "
+                f"ALTER ROLE {user} BYPASSRLS"
+            )
+        return tools
+
+    def _limit(self, url: str) -> int:
+        free = free_bytes(self.spool)
+        if free < _LEAST_FREE:
+            raise BackupFailed(
+                f"{where(url)}: only {free >> 20} MiB are free at {self.spool}, where a dump passes through"
+            )
+        return min(self.spool_bytes, free // 2)
+
+    def _lock(self, connection: psycopg.Connection, tables: Sequence[Table]) -> None:
+        """Keep the tables as they are until all is read; pg_dump lets go of them when it ends."""
+        for start in range(0, len(tables), _LOCKED_AT_ONCE):
+            names = [sql.Identifier(one.schema, one.name) for one in tables[start : start + _LOCKED_AT_ONCE]]
+            lock = sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(names))
+            connection.execute(lock)
+
+    def _command(self, tools: Tools, folder: Path, snapshot: str, jobs: int) -> list[str | Path]:
+        return [
+            tools.folder / "pg_dump",
+            "--format=directory",
+            f"--file={folder / 'dump'}",
+            f"--jobs={jobs}",
+            "--compress=0",
+            f"--snapshot={snapshot}",
+            "--no-sync",
+            "--no-password",
+            f"--lock-wait-timeout={round(self.lock_seconds * 1000)}",
+            f"--filter={folder / 'filter'}",
+        ]
+
+    @contextmanager
+    def _counting(self, url: str, snapshot: str, tables: Sequence[Table], jobs: int) -> Iterator["_Counting"]:
+        with ExitStack() as stack:
+            connections = []
+            for _ in range(min(jobs, len(tables))):
+                connection = stack.enter_context(closing(connect(url, autocommit=True)))
+                state.prepare(connection, self.lock_seconds)
+                connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+                connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
+                connections.append(connection)
+            counting = _Counting(tables, connections)
+            try:
+                yield counting
+            finally:
+                counting.stop()
+
+    def _drain(
+        self, url: str, child: Child, outlet: Outlet, counting: "_Counting", progress: Progress, password: str
+    ) -> None:
+        told = time.monotonic()
+
+        def meanwhile() -> None:
+            nonlocal told
+            if outlet.started:
+                counting.begin()
+            counting.check()
+            if time.monotonic() - told >= _TELL_EVERY:
+                told = time.monotonic()
+                progress(f"{outlet.read >> 20:,} MiB dumped")
+
+        if status := outlet.drain(meanwhile):
+            raise BackupFailed(f"{where(url)}: pg_dump ended with {status}: {reason(child.said(), password)}")
+        counting.begin()
+
+
+class _Counting:
+    """The rows and hashes of tables, found while the dump is written."""
+
+    def __init__(self, tables: Sequence[Table], connections: Sequence[psycopg.Connection]):
+        self._tables = tables
+        self._connections = connections
+        self._stopped = threading.Event()
+        self._pool = ThreadPoolExecutor(1)
+        self._future: Future[dict[str, tuple[int, str]]] | None = None
+
+    def begin(self) -> None:
+        """Begin, if that has not been done."""
+        if self._future is None:
+            self._future = self._pool.submit(state.hash_all, self._tables, self._connections, self._stopped)
+
+    def check(self) -> None:
+        """Raise what went wrong until now."""
+        if self._future and self._future.done():
+            self._future.result()
+
+    def result(self) -> dict[str, tuple[int, str]]:
+        """Wait for the end."""
+        self.begin()
+        assert self._future
+        return self._future.result()
+
+    def stop(self) -> None:
+        """Give up what is not done."""
+        self._stopped.set()
+        if self._future and not self._future.done():
+            for connection in self._connections:
+                connection.cancel_safe(timeout=5)
+        self._pool.shutdown(wait=True)
+
+
+def _export(connection: psycopg.Connection, lock_seconds: float) -> str:
+    connection.autocommit = True
+    state.prepare(connection, lock_seconds)
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    row = connection.execute("SELECT pg_export_snapshot()").fetchone()
+    assert row
+    return row[0]
+
+
+def _names(connection: psycopg.Connection) -> DatabaseState:
+    """All of the state but what is counted and hashed."""
+    return DatabaseState(
+        tables={},
+        sequences={},
+        large_objects=(0, ""),
+        objects=state.objects(connection),
+        roles={role.name: role.text for role in roles.read_roles(connection)},
+        extensions=state.extensions(connection),
+        settings=state.settings(connection),
+    )
+
+
+def _sequences(tools: Tools, folder: Path) -> dict[str, str]:
+    """The values of sequences that the dump itself has: they move on in spite of a snapshot."""
+    listed = output([tools.folder / "pg_restore", "--list", folder / "dump"], folder)
+    chosen = [line for line in listed.splitlines() if " SEQUENCE SET " in line]
+    if not chosen:
+        return {}
+    (folder / "sequences").write_text("\n".join(chosen), encoding="utf-8", errors="surrogateescape")
+    program, dump = tools.folder / "pg_restore", folder / "dump"
+    said = output([program, f"--use-list={folder / 'sequences'}", "--file=-", dump], folder)
+    found = {}
+    for name, last, called in _SETVAL.findall(said):
+        schema, relation = patterns.split(name.replace("''", "'"))
+        found[state.quoted(schema, relation)] = state.sequence_text(int(last), called == "true")
+    return dict(sorted(found.items()))
+
+
+def _version(connection: psycopg.Connection) -> str:
+    return str(connection.info.parameter_status("server_version")).split()[0]
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Turn what the database or the tools say into BackupFailed, without values."""
+    try:
+        yield
+    except (WarehouseError, ServerError) as error:
+        raise BackupFailed(str(error)) from None
+    except psycopg.errors.LockNotAvailable:
+        raise BackupFailed(
+            f"{where(url)}: a table stayed locked by someone who changes it: try again when that is done"
+        ) from None
+    except psycopg.Error as error:
+        said = error.diag.message_primary or str(error).strip().split("\n")[0] or type(error).__name__
+        raise BackupFailed(f"{where(url)}: {reason('error: ' + said)}") from None

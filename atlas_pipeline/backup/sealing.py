@@ -1,0 +1,356 @@
+"""Chunks on their way into and out of a store: compressed by zstd, then encrypted by age.
+
+Belongs here: both directions, keys and their checks. Does not belong here: objects and manifests (`objects.py`), and
+where keys are kept. What comes out is read by the tools of that name: `age -d -i key | zstd -d`.
+
+Both directions hold a few MiB, however much passes. Nothing ends early in silence: a stream ends by its last block and
+its checksum, and by age's last chunk, or by an exception.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+LEVEL = 3
+_CHUNK = 1 << 20
+_AGE = b"age-encryption.org/v1\n"
+
+
+class SealError(Exception):
+    """It cannot be sealed or opened; the message says why. It holds no secret."""
+
+
+def suffix(recipients: Sequence[str]) -> str:
+    """How the name of what was sealed for these ends."""
+    return ".zst.age" if recipients else ".zst"
+
+
+def recipient_of(text: str) -> str:
+    """A public key that age encrypts to (age1…, ssh-ed25519 or ssh-rsa), without blanks around. Raises SealError."""
+    key = text.strip()
+    _recipient(key)
+    return key
+
+
+def identities_of(text: str, place: str) -> tuple[Any, ...]:
+    """The secret keys in `text`: lines of an age key file, or one SSH key without passphrase.
+
+    `place` says where the text came from. Raises SealError, which never holds any of it.
+    """
+    import pyrage
+
+    if "PRIVATE KEY-----" in text:
+        try:
+            return (pyrage.ssh.Identity.from_buffer(text.encode()),)
+        except (pyrage.IdentityError, ValueError):
+            raise SealError(f"{place}: this SSH key is not readable, or has a passphrase, which is not known") from None
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip() and not line.startswith("#"):
+            try:
+                found.append(pyrage.x25519.Identity.from_str(line.strip()))
+            except pyrage.IdentityError:
+                kind = "a public key; its secret half" if line.startswith(("age1", "ssh-")) else "no secret key; it"
+                raise SealError(f"{place}, line {number}: {kind} begins with AGE-SECRET-KEY-1") from None
+    if not found:
+        raise SealError(f"{place}: there is no key; `age-keygen` makes one")
+    return tuple(found)
+
+
+def seal(
+    chunks: Iterable[bytes], recipients: Sequence[str] = (), level: int = LEVEL, threads: int = 0
+) -> Generator[bytes, None, None]:
+    """Compress, and encrypt for whom it is for, if anyone. `threads` compress beside the caller's.
+
+    Raises SealError, at once for a wrong recipient; whatever `chunks` raises passes through.
+    """
+    keys = [_recipient(one) for one in recipients]
+    compressed = _compressed(chunks, level, threads)
+    return _encrypted(compressed, keys) if keys else compressed
+
+
+def unseal(
+    chunks: Iterable[bytes], identities: Sequence[Any] = (), recipients: Sequence[str] = ()
+) -> Generator[bytes, None, None]:
+    """Decrypt with whichever of the identities opens it, and decompress. Raises SealError; errors of `chunks` pass.
+
+    Identities are what `identities_of` returns, or such text. `recipients` are the keys it was sealed for, to be named
+    when none opens it.
+    """
+    keys = [key for one in identities for key in (identities_of(one, "identity") if isinstance(one, str) else [one])]
+    source = iter(chunks)
+    start = b""
+    while len(start) < len(_AGE) and (more := next(source, None)) is not None:
+        start += more
+    opened: Generator[bytes, None, None] = _joined(start, source)
+    if not start.startswith(_AGE):
+        if recipients:
+            raise SealError(f"it is not encrypted, and was to be: expected age's header, for {_named(recipients)}")
+    elif not keys:
+        raise SealError(f"it is encrypted and there is no identity: expected {_keys(recipients)}")
+    else:
+        opened = _decrypted(opened, keys, recipients)
+    with closing(opened):
+        yield from _decompressed(opened)
+
+
+def _recipient(key: str) -> Any:
+    import pyrage
+
+    if key.upper().startswith("AGE-SECRET-KEY-") or "PRIVATE KEY" in key:
+        raise SealError("this recipient is a secret key; give its public half, which `age-keygen -y` prints")
+    kinds = (
+        ("age1", pyrage.x25519.Recipient),
+        ("ssh-ed25519 ", pyrage.ssh.Recipient),
+        ("ssh-rsa ", pyrage.ssh.Recipient),
+    )
+    for start, kind in kinds:
+        if key.startswith(start):
+            try:
+                return kind.from_str(key)
+            except pyrage.RecipientError:
+                hint = f"{len(key)} characters of 62" if start == "age1" and len(key) != 62 else "a typing error"
+                raise SealError(f"recipient {key[:12]}… is no {start.strip(' 1')} key: {hint}") from None
+    raise SealError("a recipient is a public key: age1…, ssh-ed25519 … or ssh-rsa …")
+
+
+def _named(recipients: Sequence[str]) -> str:
+    return " or ".join(recipients)
+
+
+def _keys(recipients: Sequence[str]) -> str:
+    return f"the key of {_named(recipients)}" if recipients else "a key that it was sealed for"
+
+
+# Compression.
+
+
+def _compressed(chunks: Iterable[bytes], level: int, threads: int) -> Generator[bytes, None, None]:
+    import zstandard
+
+    try:
+        frame = zstandard.ZstdCompressor(level=level, threads=threads, write_checksum=True).compressobj()
+    except (zstandard.ZstdError, ValueError) as error:
+        raise SealError(f"zstd does not know level {level} with {threads} threads") from error
+    for chunk in chunks:
+        for start in range(0, len(chunk), _CHUNK):
+            if made := _zstd(frame.compress, chunk[start : start + _CHUNK]):
+                yield made
+    yield _zstd(frame.flush)
+
+
+def _zstd(act: Callable[..., bytes], *arguments: bytes) -> bytes:
+    import zstandard
+
+    try:
+        return act(*arguments)
+    except (zstandard.ZstdError, MemoryError) as error:
+        raise SealError(f"zstd failed: {error}") from error
+
+
+def _decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    import zstandard
+
+    frame = zstandard.ZstdDecompressor().decompressobj()
+    for piece in _blocks(chunks):
+        if frame.eof:
+            raise SealError("there is more after its end: it is damaged")
+        try:
+            raw = frame.decompress(piece)
+        except zstandard.ZstdError as error:
+            raise SealError(f"it is damaged: {error}") from None
+        if raw:
+            yield raw
+    if not frame.eof:
+        raise SealError("it ends early: it is truncated")
+    if frame.unused_data:
+        raise SealError("there is more after its end: it is damaged")
+
+
+def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The bytes of a zstd frame in pieces of at most 8 blocks, which are at most 1 MiB of raw data.
+
+    A few bytes may stand for gigabytes, and zstd's Python interface returns at once all that its input stands for.
+    What is no frame comes out as it is: the decompressor is who says so.
+    """
+    held = bytearray()
+    place: int | None = None  # of the next block's header in `held`; null before it is known
+    last = False
+    for chunk in chunks:
+        held += chunk
+        if place is None:
+            if len(held) < 5:
+                continue
+            kind = held[4]
+            single = kind >> 5 & 1
+            place = 6 - single + (0, 1, 2, 4)[kind & 3] + (single, 2, 4, 8)[kind >> 6]
+        taken = blocks = 0
+        while not last and place + 3 <= len(held):
+            header = int.from_bytes(held[place : place + 3], "little")
+            end = place + 3 + (1 if header >> 1 & 3 == 1 else header >> 3)
+            if end > len(held):
+                break
+            place, last, blocks = end, bool(header & 1), blocks + 1
+            if blocks == 8:
+                yield bytes(held[taken:place])
+                taken, blocks = place, 0
+        whole = len(held) if last else place
+        if taken < whole <= len(held):
+            yield bytes(held[taken:whole])
+            taken = whole
+        del held[:taken]
+        place -= taken
+    if held:
+        yield bytes(held)
+
+
+# Encryption. age's library reads one file and writes another until it is done, so it has a thread of its own.
+
+
+def _encrypted(chunks: Iterator[bytes], keys: Sequence[Any]) -> Generator[bytes, None, None]:
+    import pyrage
+
+    def encrypt(pump: _Pump) -> None:
+        pyrage.encrypt_io(pump, pump, keys)
+
+    def failed(error: BaseException) -> SealError:
+        return SealError(f"age cannot encrypt it ({type(error).__name__})")
+
+    return _pumped(chunks, encrypt, failed)
+
+
+def _decrypted(
+    chunks: Iterator[bytes], identities: Sequence[Any], recipients: Sequence[str]
+) -> Generator[bytes, None, None]:
+    import pyrage
+
+    def decrypt(pump: _Pump) -> None:
+        pyrage.decrypt_io(pump, pump, identities)
+
+    def failed(error: BaseException) -> SealError:
+        if isinstance(error, pyrage.DecryptError) and "No matching keys" in str(error):
+            return SealError(f"none of the identities opens it: expected {_keys(recipients)}")
+        return SealError(f"it is damaged or truncated: age cannot decrypt it ({type(error).__name__})")
+
+    return _pumped(chunks, decrypt, failed)
+
+
+def _pumped(
+    chunks: Iterator[bytes], work: Callable[["_Pump"], None], failed: Callable[[BaseException], SealError]
+) -> Generator[bytes, None, None]:
+    """What `work` writes when it reads `chunks`. The caller's thread draws them: their errors pass."""
+    pump = _Pump(work)
+    try:
+        for chunk in chunks:
+            yield from pump.feed(chunk)
+        yield from pump.finish()
+    except _WorkFailed as error:
+        raise failed(error.cause) from None
+    finally:
+        pump.stop()
+        if close := getattr(chunks, "close", None):
+            close()
+
+
+class _WorkFailed(Exception):
+    def __init__(self, cause: BaseException):
+        super().__init__(type(cause).__name__)
+        self.cause = cause
+
+
+class _Stopped(Exception):
+    """The consumer is gone."""
+
+
+class _Pump:
+    """A file that a thread reads and writes, while its owner feeds it and takes what was written.
+
+    The owner waits while more than a chunk is unread, so that little is held.
+    """
+
+    def __init__(self, work: Callable[["_Pump"], None]):
+        self._changed = threading.Condition()
+        self._unread: deque[bytes] = deque()
+        self._written: list[bytes] = []
+        self._ended = self._stopped = self._done = False
+        self._error: BaseException | None = None
+        self._current, self._place = b"", 0  # what the thread reads from
+        self._thread = threading.Thread(target=self._run, args=(work,), name="atlas-age", daemon=True)
+        self._thread.start()
+
+    # The thread's side.
+
+    def _run(self, work: Callable[["_Pump"], None]) -> None:
+        error: BaseException | None = None
+        try:
+            work(self)
+        except BaseException as caught:  # noqa: BLE001 — the owner raises it; a panic of the library is no Exception
+            error = caught
+        with self._changed:
+            self._done, self._error = True, error
+            self._changed.notify_all()
+
+    def read(self, size: int = -1) -> bytes:
+        if self._place >= len(self._current):
+            with self._changed:
+                self._changed.wait_for(lambda: self._unread or self._ended or self._stopped)
+                if self._stopped:
+                    raise _Stopped
+                self._current, self._place = (self._unread.popleft() if self._unread else b""), 0
+                self._changed.notify_all()
+        start = self._place
+        self._place = len(self._current) if size < 0 else min(len(self._current), start + size)
+        return self._current[start : self._place]
+
+    def write(self, data: bytes) -> int:
+        with self._changed:
+            if self._stopped:
+                raise _Stopped
+            self._written.append(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    # The owner's side.
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Hand over a chunk, and take what was written since."""
+        if not chunk:  # it would be read as the end
+            return []
+        with self._changed:
+            self._changed.wait_for(lambda: not self._unread or self._done)
+            if self._done:
+                raise _WorkFailed(self._error or EOFError("it ended before its input"))
+            self._unread.append(chunk)
+            self._changed.notify_all()
+            return self._take()
+
+    def finish(self) -> Iterator[bytes]:
+        """Say that this was all, and take the rest."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._done)
+            if self._error is not None:
+                raise _WorkFailed(self._error)
+            rest = self._take()
+        yield from rest
+
+    def stop(self) -> None:
+        """End the thread, whatever it is doing."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _take(self) -> list[bytes]:
+        taken, self._written = self._written, []
+        return taken
+
+
+def _joined(start: bytes, rest: Iterator[bytes]) -> Generator[bytes, None, None]:
+    yield start
+    yield from rest

@@ -1,0 +1,191 @@
+"""What people do with backups: make one, verify it, restore it, prove by a drill that it restores, prune.
+
+Belongs here: the order of steps, and what is written down after each. Does not belong here: how a database is dumped
+(`pg_dump/`), where objects lie (`store/`), which may go (`retention.py`), and what is shown (`components/`, `cli/`).
+"""
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from atlas_pipeline.backup.catalogue import Catalogue
+from atlas_pipeline.backup.engine import BackupFailed, Engine, Progress, RestoreFailed
+from atlas_pipeline.backup.lock import backup_lock
+from atlas_pipeline.backup.manifest import Backup, BackupClass, Manifest, Proof, ProofKind
+from atlas_pipeline.backup.objects import ObjectSink, open_object, verify_objects
+from atlas_pipeline.backup.pg_dump.state import difference
+from atlas_pipeline.backup.retention import KEEP_DAYS, Decision, expires_at, retain
+from atlas_pipeline.backup.sealing import SealError
+from atlas_pipeline.backup.store import Store, StoreError, StoreUnavailable
+from atlas_pipeline.backup.swap import refuse_content, restoring, swap
+from atlas_pipeline.warehouse.connect import WarehouseError
+
+LEFTOVER_AGE = timedelta(days=7)
+_CHANGED_ROLE = re.compile(r"role .* (?:has other attributes or memberships|is not expected)")
+_LAST_SEEN = "retention-last-seen.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """How backups are made and read: what is dumped at once, left out, and who can read it."""
+
+    jobs: int = 2
+    exclude: tuple[str, ...] = ()
+    recipients: tuple[str, ...] = ()
+    identities: tuple[Any, ...] = ()
+
+
+def quiet(message: str) -> None:
+    """Progress that nobody wants."""
+
+
+class Backups:
+    """The backups in one store, made by one engine."""
+
+    def __init__(self, store: Store, engine: Engine, options: Options):
+        self.store = store
+        self.engine = engine
+        self.options = options
+        self.catalogue = Catalogue(store)
+
+    def run(self, database: str, url: str, backup_class: BackupClass, progress: Progress = quiet) -> Backup:
+        """Back up one database, and verify what was stored.
+
+        Raises lock.AlreadyRunning, engine.BackupFailed, StoreError, SealError. Nothing is listed unless it is complete.
+        """
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(backup_lock(url, database))
+            except WarehouseError as error:
+                raise BackupFailed(str(error)) from None
+            progress(f"{database}: looking whether it can be backed up")
+            self.engine.preflight(url)
+            self.store.check()
+            started = datetime.now(UTC)
+            backup_id = self.catalogue.new_id(database, backup_class, started)
+            sink = ObjectSink(self.store, self.catalogue.place(database, backup_id), self.options.recipients)
+            done = self.engine.backup(
+                url, sink, jobs=self.options.jobs, exclude=self.options.exclude, oracle=True, progress=progress
+            )
+            manifest = Manifest(
+                id=backup_id,
+                database=database,
+                backup_class=backup_class,
+                started_at=started,
+                finished_at=datetime.now(UTC),
+                expires_at=expires_at(backup_class, started, KEEP_DAYS),
+                engine=self.engine.name,
+                server_version=done.server_version,
+                tool_version=done.tool_version,
+                compression="zstd",
+                recipients=self.options.recipients,
+                excluded=self.options.exclude,
+                objects=done.objects,
+                state=done.state,
+            )
+            self.catalogue.write_manifest(manifest)
+        return replace(Backup(manifest), proofs=(self.verify(Backup(manifest), progress),))
+
+    def verify(self, backup: Backup, progress: Progress = quiet) -> Proof:
+        """Read every object of a backup and compare it with the manifest; what was found is kept beside it."""
+        manifest, started = backup.manifest, time.monotonic()
+        progress(f"{manifest.database}: reading back {len(manifest.objects)} objects of {manifest.id}")
+        problems = verify_objects(self.store, self.catalogue.folder(manifest), manifest.objects)
+        return self._prove(manifest, "verified", started, problems)
+
+    def restore_into(self, backup: Backup, url: str, progress: Progress = quiet, *, live: bool = False) -> Proof:
+        """Restore a backup into an empty database and compare what it holds with the manifest; the proof is kept.
+
+        On a `live` server roles may have changed since; that they differ is noted in the proof and no problem.
+        What is no fault of the backup proves nothing: raises RestoreFailed when the database is not empty, SealError
+        when no identity opens the backup, and StoreUnavailable.
+        """
+        self._try_key(backup)
+        refuse_content(url)
+        manifest, started = backup.manifest, time.monotonic()
+        folder, options = self.catalogue.folder(manifest), self.options
+
+        def reader(index: int) -> Callable[[], Iterator[bytes]]:
+            stored = manifest.objects[index]
+            return lambda: open_object(self.store, folder, stored, options.identities, manifest.recipients)
+
+        objects = {name: reader(index) for index, one in enumerate(manifest.objects) for name in one.files}
+        try:
+            self.engine.restore(url, objects, jobs=options.jobs, progress=progress)
+            progress(f"{manifest.database}: comparing what was restored with {manifest.id}")
+            problems = difference(manifest.state, self.engine.state(url))
+        except (RestoreFailed, BackupFailed, StoreError, SealError) as error:
+            for away in (error, error.__cause__):
+                if isinstance(away, StoreUnavailable):
+                    raise away from None
+            problems = [str(error)]
+        changed = [one for one in problems if live and _CHANGED_ROLE.fullmatch(one)]
+        return self._prove(
+            manifest, "restored", started, [one for one in problems if one not in changed], roles=changed
+        )
+
+    def restore(
+        self, backup: Backup, admin_url: str, now: datetime, progress: Progress = quiet
+    ) -> tuple[Proof, str | None]:
+        """Restore a backup beside the live database, prove it equal to the manifest, and put it in its place.
+
+        Returns the proof, and the name under which what was live is kept. Raises RestoreFailed, with everything as it
+        was, lock.AlreadyRunning, and SealError when no identity opens the backup.
+        """
+        self._try_key(backup)
+        manifest = backup.manifest
+        with restoring(admin_url, manifest.database, manifest.state.settings) as target:
+            proof = self.restore_into(backup, target.url, progress, live=True)
+            if proof.problem:
+                raise RestoreFailed(
+                    f"{manifest.id} does not restore: {proof.problem}. {manifest.database} is as it was"
+                )
+            progress(f"{manifest.database}: putting it in place")
+            return proof, swap(admin_url, manifest.database, target.name, now)
+
+    def prune(self, now: datetime, *, dry_run: bool = False, confirmed: bool = False) -> Decision:
+        """Delete what retention lets go, and what broken backups left. Raises StoreError."""
+        decision = retain(self.catalogue.backups(), now, self._last_seen(), confirmed=confirmed)
+        if not dry_run:
+            for backup in decision.delete:
+                self.catalogue.delete(backup)
+            if decision.refused is None:
+                self.catalogue.sweep(now - LEFTOVER_AGE)
+                self.store.put(_LAST_SEEN, [json.dumps({"at": now.isoformat()}).encode()])
+        return decision
+
+    def _try_key(self, backup: Backup) -> None:
+        """Raise SealError when the backup is as it was stored, and yet none of the identities opens it."""
+        manifest, folder = backup.manifest, self.catalogue.folder(backup.manifest)
+        for one in manifest.objects[:1]:
+            opened = open_object(self.store, folder, one, self.options.identities, manifest.recipients)
+            try:
+                with closing(opened):
+                    next(opened, None)
+            except StoreUnavailable:
+                raise
+            except StoreError:
+                return  # a fault of the backup, which its restore finds and keeps
+            except SealError:
+                if not verify_objects(self.store, folder, [one]):
+                    raise
+
+    def _last_seen(self) -> datetime | None:
+        if not any(entry.key == _LAST_SEEN for entry in self.store.list("")):
+            return None
+        return datetime.fromisoformat(json.loads(b"".join(self.store.get(_LAST_SEEN)))["at"])
+
+    def _prove(
+        self, manifest: Manifest, kind: ProofKind, started: float, problems: Sequence[str], **notes: Sequence[str]
+    ) -> Proof:
+        seconds = round(time.monotonic() - started, 3)
+        detail = {name: list(texts) for name, texts in notes.items() if texts}
+        problem = "; ".join(problems) or None
+        proof = Proof(kind=kind, at=datetime.now(UTC), seconds=seconds, problem=problem, detail=detail)
+        self.catalogue.add_proof(manifest, proof)
+        return proof

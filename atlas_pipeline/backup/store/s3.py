@@ -1,0 +1,372 @@
+"""Backups in S3, or in what speaks like it.
+
+Belongs here: buckets, uploads in parts, and what S3 answers. Does not belong here: folders (`folder.py`).
+
+An object larger than a part is uploaded in parts, one of which is held in memory; it is not there until S3 has put
+them together. Each request is tried again where that may help, for about a minute. Objects carry a token of their
+upload, so that an answer that got lost is told from an object of someone else.
+"""
+
+import base64
+import hashlib
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+
+from atlas_pipeline.backup.store import AlreadyThere, Entry, StoreError, StoreUnavailable, Written
+from atlas_pipeline.backup.store.rules import parts, prefix_parts, prove
+
+T = TypeVar("T")
+
+PART_BYTES = 64 << 20
+MOST_PARTS = 10_000
+ATTEMPTS = 6
+PAUSE_SECONDS = 1.0
+CONNECT_SECONDS = 10
+READ_SECONDS = 60
+_CHUNK = 1 << 20
+_TOKEN = "atlas-upload"  # noqa: S105 — a name
+
+_PERMISSIONS = {
+    "written": "s3:PutObject",
+    "read": "s3:GetObject",
+    "listed": "s3:ListBucket",
+    "deleted": "s3:DeleteObject",
+    "swept": "s3:ListBucketMultipartUploads and s3:AbortMultipartUpload",
+}
+_BUSY = {
+    "SlowDown",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequests",
+    "429",
+    "OperationAborted",
+    "ConditionalRequestConflict",
+    # What was sent arrived otherwise, and was refused.
+    "BadDigest",
+    "IncompleteBody",
+    "XAmzContentSHA256Mismatch",
+    "XAmzContentChecksumMismatch",
+}
+_HINTS = {
+    "NoSuchBucket": "there is no such bucket; make it, or check its name and the endpoint",
+    "NoSuchKey": "it is not there",
+    "NoSuchUpload": "its upload was ended by someone else; back up anew",
+    "PreconditionFailed": "it was replaced while it was read",
+    "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
+    "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
+    "ExpiredToken": "the credentials have expired; renew them",
+    "InvalidToken": "check AWS_SESSION_TOKEN",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong; set it",
+    "PermanentRedirect": "the bucket is in another region; set that one",
+    "AuthorizationHeaderMalformed": "the bucket is in another region; set that one",
+    "InvalidStorageClass": "the server does not know this storage class; choose another",
+    "NotImplemented": "the server cannot do this; it needs multipart uploads and If-None-Match",
+    "EntityTooSmall": "parts need 5 MiB or more",
+    "QuotaExceeded": "the bucket is full; free some space, or keep fewer backups",
+    "XMinioStorageFull": "the server is full; free some space, or keep fewer backups",
+    "InvalidObjectState": "it is archived; restore it from the archive first",
+}
+_SAME = {"403": "AccessDenied", "404": "NoSuchKey", "412": "PreconditionFailed", "501": "NotImplemented"}
+"""A HEAD has no body: its code is the HTTP status."""
+
+
+def s3_client(endpoint_url: str | None, region: str | None) -> Any:
+    """A client as S3Store wants it: with time limits, and without retries of its own."""
+    import boto3
+    from botocore.config import Config
+
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if endpoint_url else "auto"},
+    )
+    session = boto3.session.Session()
+    return session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+
+
+class S3Store:
+    """Objects below a prefix of a bucket. Implements Store; `client` is boto3's, which threads may share."""
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str,
+        client: Any,
+        storage_class: str | None = None,
+        sse: str | None = None,
+        kms_key_id: str | None = None,
+        part_bytes: int = PART_BYTES,
+        attempts: int = ATTEMPTS,
+        pause_seconds: float = PAUSE_SECONDS,
+    ):
+        self._bucket = bucket
+        self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
+        self._client = client
+        given = {"StorageClass": storage_class, "ServerSideEncryption": sse, "SSEKMSKeyId": kms_key_id}
+        self._options = {name: value for name, value in given.items() if value}
+        self._part_bytes = part_bytes
+        self._attempts = attempts
+        self._pause = pause_seconds
+
+    @property
+    def place(self) -> str:
+        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+
+    def check(self) -> None:
+        next(self.list(""), None)  # first: some servers make a bucket of any name that is written to
+        prove(self)
+        key = f"probe-{uuid.uuid4().hex}"  # the right to abort is needed when something else fails
+        self._end(key, self._create(key, uuid.uuid4().hex))
+        asked = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxUploads": 1}
+        self._call("", "swept", partial(self._client.list_multipart_uploads, **asked))
+
+    def put(self, key: str, chunks: Iterable[bytes]) -> Written:
+        parts(key, self.place)
+        digest, size, held, token = hashlib.sha256(), 0, bytearray(), uuid.uuid4().hex
+        upload: str | None = None
+        sent: list[dict[str, Any]] = []
+        try:
+            for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+                view = memoryview(chunk)
+                while view:
+                    room = self._part_bytes - len(held)
+                    held += view[:room]
+                    view = view[room:]
+                    if len(held) == self._part_bytes:
+                        upload = upload or self._create(key, token)
+                        sent.append(self._send(key, upload, len(sent) + 1, held))
+                        held.clear()
+            if upload is None:
+                self._put_whole(key, held, token)
+            else:
+                if held:
+                    sent.append(self._send(key, upload, len(sent) + 1, held))
+                self._complete(key, upload, sent, token)
+        except BaseException:
+            if upload is not None:
+                self._abort(key, upload)
+            raise
+        self._confirm(key, size, token)
+        return Written(size, digest.hexdigest())
+
+    def put_new(self, key: str, data: bytes) -> None:
+        parts(key, self.place)
+        token = uuid.uuid4().hex
+        try:
+            self._put_whole(key, data, token, IfNoneMatch="*")
+        except _Refused as error:
+            if error.code != "PreconditionFailed":
+                raise
+            if self._head(key)["Metadata"].get(_TOKEN) != token:  # else it is this one, and the answer got lost
+                raise AlreadyThere(f"{self.place}: {key} is already there, and stays as it is") from None
+
+    def get(self, key: str) -> Iterator[bytes]:
+        """As the protocol says. Where the connection breaks, it is read on from there by another one."""
+        parts(key, self.place)
+        size, etag, place, poor = -1, "", 0, 0
+        while size < 0 or place < size:
+            onward = {"Range": f"bytes={place}-", "IfMatch": etag} if place else {"IfMatch": etag} if etag else {}
+            response = self._call(key, "read", partial(self._client.get_object, **self._at(key), **onward))
+            if size < 0:
+                size, etag = response["ContentLength"], response["ETag"]
+            elif place and response["ResponseMetadata"]["HTTPStatusCode"] != 206:
+                raise StoreError(f"{self.place}/{key} cannot be read on where it broke off: the server knows no ranges")
+            before = place
+            with closing(response["Body"]) as body:
+                while chunk := _more(body):
+                    place += len(chunk)
+                    yield chunk
+            poor = 0 if place - before >= _CHUNK else poor + 1
+            if place < size and poor >= self._attempts:
+                raise StoreUnavailable(
+                    f"{self.place}/{key} has {size} bytes, and only {place} came: the connection broke {poor} times"
+                )
+        if place != size:
+            raise StoreError(f"{self.place}/{key} has {size} bytes, and {place} came")
+
+    def list(self, prefix: str) -> Iterator[Entry]:
+        prefix_parts(prefix, self.place)
+        place: dict[str, str] = {}
+        while True:
+            asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, **place}
+            page = self._call("", "listed", partial(self._client.list_objects_v2, **asked))
+            for one in page.get("Contents", []):
+                if not one["Key"].endswith("/"):  # a folder, as some tools make them
+                    yield Entry(one["Key"][len(self._prefix) :], one["Size"], one["LastModified"].astimezone(UTC))
+            if not page.get("IsTruncated"):
+                return
+            place = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def delete(self, keys: Collection[str]) -> None:
+        for key in keys:  # one by one: not every server knows how to delete many, and none says well which it could not
+            parts(key, self.place)
+            self._call(key, "deleted", partial(self._client.delete_object, **self._at(key)))
+
+    def sweep(self, older_than: datetime) -> int:
+        """As the protocol says. S3 does not tell whether an upload is still going on: only its age counts."""
+        old: list[dict[str, Any]] = []
+        place: dict[str, str] = {}
+        while True:
+            asked = {"Bucket": self._bucket, "Prefix": self._prefix, **place}
+            page = self._call("", "swept", partial(self._client.list_multipart_uploads, **asked))
+            old += [one for one in page.get("Uploads", []) if one["Initiated"] < older_than]
+            if not page.get("IsTruncated"):
+                break
+            place = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+        removed = 0
+        for one in old:
+            with suppress(_Gone):
+                self._end(one["Key"].removeprefix(self._prefix), one["UploadId"])
+                removed += 1
+        return removed
+
+    def free_bytes(self) -> int | None:
+        return None
+
+    def _at(self, key: str) -> dict[str, Any]:
+        return {"Bucket": self._bucket, "Key": self._prefix + key}
+
+    def _create(self, key: str, token: str) -> str:
+        asked = {**self._at(key), **self._options, "Metadata": {_TOKEN: token}}
+        return str(self._call(key, "written", partial(self._client.create_multipart_upload, **asked))["UploadId"])
+
+    def _send(self, key: str, upload: str, number: int, data: bytearray) -> dict[str, Any]:
+        if number > MOST_PARTS:
+            most = MOST_PARTS * self._part_bytes >> 30
+            raise StoreError(f"{self.place}/{key} is larger than {most} GiB, which S3 takes in parts of this size")
+        asked = {**self._at(key), "UploadId": upload, "PartNumber": number, "Body": data, "ContentMD5": _md5(data)}
+        answer = self._call(key, "written", partial(self._client.upload_part, **asked))
+        return {"PartNumber": number, "ETag": answer["ETag"]}
+
+    def _put_whole(self, key: str, data: bytes | bytearray, token: str, **more: str) -> None:
+        asked = {**self._at(key), **self._options, **more, "Metadata": {_TOKEN: token}, "ContentMD5": _md5(data)}
+        self._call(key, "written", partial(self._client.put_object, **asked, Body=data))
+
+    def _complete(self, key: str, upload: str, sent: Sequence[dict[str, Any]], token: str) -> None:
+        asked = {**self._at(key), "UploadId": upload, "MultipartUpload": {"Parts": sent}}
+        try:
+            self._call(key, "written", partial(self._client.complete_multipart_upload, **asked))
+        except _Gone:  # it was completed before, if the answer to that got lost
+            if self._head(key)["Metadata"].get(_TOKEN) != token:
+                raise
+
+    def _confirm(self, key: str, size: int, token: str) -> None:
+        found = self._head(key)
+        if found["Metadata"].get(_TOKEN) != token:
+            raise StoreError(f"{self.place}/{key} was written, and is of someone else: two runs write the same backup")
+        if found["ContentLength"] != size:
+            self.delete([key])
+            raise StoreError(
+                f"{self.place}/{key} has {found['ContentLength']} bytes where {size} were sent; it was removed"
+            )
+
+    def _abort(self, key: str, upload: str) -> None:
+        with suppress(StoreError):  # why it is aborted says more, and what stays is swept
+            self._end(key, upload)
+
+    def _end(self, key: str, upload: str) -> None:
+        self._call(key, "swept", partial(self._client.abort_multipart_upload, **self._at(key), UploadId=upload))
+
+    def _head(self, key: str) -> Any:
+        return self._call(key, "read", partial(self._client.head_object, **self._at(key)))
+
+    def _call(self, key: str, verb: str, action: Callable[[], T]) -> T:
+        """Run `action`, again where that may help. Raises StoreError that names the object and what to do."""
+        from botocore import exceptions as boto
+
+        what = f"{self.place}/{key}" if key else self.place
+
+        def answered() -> T:
+            try:
+                return action()
+            except boto.ClientError as error:
+                code = str(error.response.get("Error", {}).get("Code", "unknown"))
+                code = _SAME.get(code, code)
+                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+                if code in _BUSY or (status >= 500 and code not in _HINTS):
+                    raise _Busy(code) from None
+                kind = _Gone if code == "NoSuchUpload" else _Refused
+                raise kind(f"{what} cannot be {verb} ({code}): {self._hint(code, verb)}", code) from None
+
+        retrying = Retrying(
+            retry=retry_if_exception_type((_Busy, *_transient())),
+            stop=stop_after_attempt(self._attempts),
+            wait=wait_exponential_jitter(multiplier=self._pause, max=20, jitter=self._pause),
+            reraise=True,
+        )
+        try:
+            return retrying(answered)
+        except _Busy as error:
+            raise StoreUnavailable(
+                f"{what} cannot be {verb}: the server said {error} {self._attempts} times; try again later"
+            ) from None
+        except _transient() as error:
+            raise StoreUnavailable(
+                f"{what} cannot be {verb}: the server does not answer ({type(error).__name__}); check the endpoint and"
+                " the network"
+            ) from None
+        except (boto.NoCredentialsError, boto.PartialCredentialsError):
+            raise StoreError(
+                f"{what} cannot be {verb}: no credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
+                " AWS_PROFILE"
+            ) from None
+        except boto.BotoCoreError as error:
+            raise StoreError(
+                f"{what} cannot be {verb} ({type(error).__name__}): check the bucket's name, the region and the profile"
+            ) from None
+
+    def _hint(self, code: str, verb: str) -> str:
+        if code == "AccessDenied":
+            key = ", or may not use the KMS key" if "SSEKMSKeyId" in self._options else ""
+            return f"the credentials lack {_PERMISSIONS[verb]}{key}"
+        return _HINTS.get(code, "check the bucket's name, the region and the credentials")
+
+
+class _Busy(Exception):
+    """S3 answered that it cannot answer now."""
+
+
+class _Refused(StoreError):
+    """S3 said no."""
+
+    def __init__(self, message: str, code: str):
+        super().__init__(message)
+        self.code = code
+
+
+class _Gone(_Refused):
+    """There is no such upload, or no more."""
+
+
+def _transient() -> tuple[type[Exception], ...]:
+    from botocore import exceptions as boto
+    from botocore.parsers import ResponseParserError
+
+    broken = (boto.IncompleteReadError, boto.ResponseStreamingError, ResponseParserError)
+    return (boto.ConnectionError, boto.HTTPClientError, *broken)
+
+
+def _more(body: Any) -> bytes:
+    """The next bytes of an answer; none at its end, also where it broke off."""
+    try:
+        return bytes(body.read(_CHUNK))
+    except _transient():
+        return b""
+
+
+def _md5(data: bytes | bytearray) -> str:
+    """What the server compares with what arrived; every server knows it."""
+    return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()

@@ -1,0 +1,345 @@
+"""A restore beside the living database, and the exchange of the two: in one transaction, and back again.
+
+Belongs here: the database that a restore fills, the exchange, what is kept of it, and what a target must not hold.
+Does not belong here: filling it (`engine.py`).
+
+Postgres renames databases within a transaction, so both renames happen or none does, whenever a process is killed.
+While a rename waits for the sessions of its database to end it holds a lock on which new ones wait; so sessions are
+ended while it waits, and nobody comes back in between. No database is closed to connections for it, so none can stay
+closed. No database is ever dropped or taken back that Atlas did not make or put aside: the name of a target ends in a
+check of itself, so that its comment is free for what the backup says, and what was put aside says so in its comment.
+"""
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Literal
+from urllib.parse import quote, urlencode
+
+import psycopg
+from psycopg import conninfo, sql
+
+from atlas_pipeline.backup.engine import RestoreFailed
+from atlas_pipeline.backup.lock import RESTORE_LOCK, SWAP_LOCK, held
+from atlas_pipeline.warehouse.connect import WarehouseError, connect
+
+_MARK = "Atlas restore: "
+_NAME_BYTES = 63
+_SWAP_SECONDS = 30
+_TURN_SECONDS = 0.05
+_PROVIDERS = {"b": "builtin", "i": "icu", "c": "libc", "d": "libc"}
+_SETTINGS = """
+SELECT pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype,
+       to_jsonb(d) ->> 'datlocprovider' AS provider, to_jsonb(d) ->> 'daticurules' AS icu_rules,
+       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale
+FROM pg_database d WHERE datname = %s
+"""
+_CONTENT = """
+WITH own AS (SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema')
+SELECT what FROM (
+  SELECT 1, format('schema %I', nspname) FROM own WHERE nspname <> 'public'
+  UNION ALL SELECT 2, format('%s %I.%I', CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view'
+      WHEN 'S' THEN 'sequence' WHEN 'f' THEN 'foreign table' WHEN 'c' THEN 'type' ELSE 'table' END, nspname, relname)
+    FROM pg_class JOIN own ON relnamespace = own.oid WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c')
+  UNION ALL SELECT 3, format('function %I.%I', nspname, proname) FROM pg_proc JOIN own ON pronamespace = own.oid
+  UNION ALL SELECT 4, format('type %I.%I', nspname, typname) FROM pg_type JOIN own ON typnamespace = own.oid
+    WHERE typtype IN ('e', 'd', 'r')
+  UNION ALL SELECT 5, format('extension %I', extname) FROM pg_extension WHERE extname <> 'plpgsql'
+  UNION ALL SELECT 6, format('%s large objects', count(*)) FROM pg_largeobject_metadata HAVING count(*) > 0
+) AS found (rank, what) ORDER BY rank, what
+"""
+
+Kind = Literal["before", "undone"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The empty database that a restore is to fill."""
+
+    name: str
+    url: str
+
+
+@dataclass(frozen=True)
+class OldCopy:
+    """A database that was put aside: by a restore (`before`), or by undoing one (`undone`)."""
+
+    name: str
+    kind: Kind
+    at: datetime
+    bytes: int | None
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What the comment of a database that was put aside says; `comment` is what it said before."""
+
+    kind: Kind
+    database: str
+    at: str
+    comment: str | None = None
+
+    def __str__(self) -> str:
+        return _MARK + json.dumps(asdict(self), ensure_ascii=False)
+
+
+@contextmanager
+def restoring(admin_url: str, database: str, settings: Mapping[str, str] | None = None) -> Iterator[Target]:
+    """An empty database beside `database`, for as long as one restore takes; it is dropped unless it was swapped in.
+
+    What a killed restore left is dropped first. `admin_url` leads to another database of the server. `settings` are
+    those of a manifest's state, for encoding and locale; without them they are as `database` has them.
+    Raises AlreadyRunning when another restore of it is under way, and RestoreFailed.
+    """
+    _refuse_itself(admin_url, database)
+    with held(admin_url, RESTORE_LOCK, database, f"another restore of {database} is running"):
+        _drop_left_behind(admin_url, database)
+        url = prepare_target(admin_url, database, settings)
+        name = str(conninfo.conninfo_to_dict(url)["dbname"])
+        try:
+            yield Target(name, url)
+        finally:
+            # Should the server be away, the next restore drops it.
+            with suppress(psycopg.Error, WarehouseError), connect(admin_url, autocommit=True) as admin:
+                _drop(admin, name, force=True)
+
+
+def prepare_target(admin_url: str, database: str, settings: Mapping[str, str] | None = None) -> str:
+    """Make an empty `<database>__restoring_<id>` and return its URL; `restoring` does this, and sees to its end."""
+    with connect(admin_url, autocommit=True) as admin:
+        name = _target_name(database, secrets.token_hex(3))
+        clauses = [
+            sql.SQL(f"{key} {{}}").format(sql.Literal(value))
+            for key, value in _options(admin, database, settings).items()
+        ]
+        create = sql.SQL("CREATE DATABASE {} TEMPLATE template0 {}")
+        try:
+            admin.execute(create.format(sql.Identifier(name), sql.SQL(" ").join(clauses)))
+        except psycopg.Error as error:
+            raise RestoreFailed(f"cannot make a database to restore {database} into: {_said(error)}") from None
+    return _url_of(admin_url, name)
+
+
+def swap(admin_url: str, database: str, restored: str, now: datetime) -> str | None:
+    """Put `restored` in the place of `database`, and return the name under which that is kept; null if there was none.
+
+    All in one transaction, for which the sessions of both are ended. What `restored` has stays: owner, grants,
+    settings, comment. Raises RestoreFailed, and AlreadyRunning when another swap of it is under way; then everything
+    is as it was.
+    """
+    _refuse_itself(admin_url, database)
+    with _alone(admin_url, database) as admin:
+        names = _comments(admin)
+        if restored not in names or not _is_target(restored, database):
+            raise RestoreFailed(f"{restored} is no database that was made to restore {database} into: nothing changed")
+        renames = [(restored, database, names[restored])]
+        old = _free(names, database, f"__before_{_stamp(now)}") if database in names else None
+        if old:
+            renames.insert(0, (database, old, str(_Mark("before", database, _stamp(now), names[database]))))
+        _exchange(admin, admin_url, database, renames)
+    return old
+
+
+def undo(admin_url: str, database: str, now: datetime | None = None) -> str | None:
+    """Take the newest `__before_` copy back, and return the name under which the restored database is kept.
+
+    Raises RestoreFailed when there is none, and AlreadyRunning; then everything is as it was.
+    """
+    _refuse_itself(admin_url, database)
+    with _alone(admin_url, database) as admin:
+        before = [(mark.at, name, mark) for name, mark in _marks(admin, database).items() if mark.kind == "before"]
+        if not before:
+            raise RestoreFailed(f"nothing to undo: no copy of {database} from before a restore is there")
+        _, name, mark = max(before, key=lambda one: one[:2])
+        names = _comments(admin)
+        stamp = _stamp(now or datetime.now(UTC))
+        renames = [(name, database, mark.comment)]
+        undone = _free(names, database, f"__undone_{stamp}") if database in names else None
+        if undone:
+            renames.insert(0, (database, undone, str(_Mark("undone", database, stamp, names[database]))))
+        _exchange(admin, admin_url, database, renames)
+    return undone
+
+
+def old_copies(admin_url: str, database: str) -> list[OldCopy]:
+    """The databases that restores of `database` put aside, newest first."""
+    size = "SELECT CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END FROM pg_database"
+    with connect(admin_url, autocommit=True) as admin:
+        copies = []
+        for name, mark in _marks(admin, database).items():
+            if row := admin.execute(f"{size} WHERE datname = %s", [name]).fetchone():
+                at = datetime.strptime(mark.at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+                copies.append(OldCopy(name, mark.kind, at, row[0]))
+    return sorted(copies, key=lambda copy: (copy.at, copy.name), reverse=True)
+
+
+def drop_copy(admin_url: str, name: str) -> None:
+    """Drop what a restore put aside. Raises RestoreFailed when it is something else, or cannot be dropped."""
+    with connect(admin_url, autocommit=True) as admin:
+        if name not in _marks(admin):
+            raise RestoreFailed(f"{name} was not dropped: it is no database that a restore put aside")
+        try:
+            _drop(admin, name, force=True)
+        except psycopg.Error as error:
+            raise RestoreFailed(f"{name} was not dropped: {_said(error)}") from None
+
+
+def refuse_content(url: str) -> None:
+    """Raise RestoreFailed when the database at `url` holds anything of a user's, naming some of it."""
+    with connect(url) as connection:
+        found = [what for (what,) in connection.execute(_CONTENT)]
+        name = connection.info.dbname
+    if found:
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        raise RestoreFailed(
+            f"the database {name} is not empty ({', '.join(found[:5])}{more}), and nothing in it was changed: "
+            "restore into a new one"
+        )
+
+
+@contextmanager
+def _alone(admin_url: str, database: str) -> Iterator[psycopg.Connection]:
+    with (
+        held(admin_url, SWAP_LOCK, database, f"another restore of {database} is being put in place"),
+        connect(admin_url, autocommit=True) as admin,
+    ):
+        yield admin
+
+
+def _exchange(
+    admin: psycopg.Connection, admin_url: str, database: str, renames: Sequence[tuple[str, str, str | None]]
+) -> None:
+    """Do the renames in one transaction, ending the sessions of these databases until it is done."""
+    deadline = time.monotonic() + _SWAP_SECONDS
+    oids = "SELECT oid FROM pg_database WHERE datname = ANY(%s)"
+    databases = [oid for (oid,) in admin.execute(oids, [[old for old, _, _ in renames]])]
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = ANY(%s) AND pid <> pg_backend_pid()"
+    # Not its `with` block: that would tell a failure in its own words.
+    usher = connect(admin_url, autocommit=True)
+    try:
+        while True:
+            with ThreadPoolExecutor(1) as pool:
+                done = pool.submit(_rename, admin, renames)
+                while not done.done():
+                    usher.execute(end, [databases])
+                    wait([done], timeout=_TURN_SECONDS)
+            try:
+                done.result()
+                return
+            except (psycopg.errors.ObjectInUse, psycopg.errors.LockNotAvailable):
+                if time.monotonic() > deadline:
+                    raise
+    except psycopg.Error as error:
+        raise RestoreFailed(f"{database} could not be exchanged and is as it was: {_said(error)}") from None
+    finally:
+        usher.close()
+
+
+def _rename(admin: psycopg.Connection, renames: Sequence[tuple[str, str, str | None]]) -> None:
+    with admin.transaction():
+        admin.execute("SET LOCAL lock_timeout = '10s'")
+        for old, new, comment in renames:
+            rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+            admin.execute(rename.format(sql.Identifier(old), sql.Identifier(new)))
+            _mark(admin, new, comment)
+
+
+def _mark(admin: psycopg.Connection, name: str, comment: str | None) -> None:
+    admin.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(comment)))
+
+
+def _drop_left_behind(admin_url: str, database: str) -> None:
+    with connect(admin_url, autocommit=True) as admin:
+        for name in _comments(admin):
+            if _is_target(name, database):
+                # A program that outlived its restore may still write into it, or it is another role's: left to later.
+                with suppress(psycopg.errors.ObjectInUse, psycopg.errors.InsufficientPrivilege):
+                    _drop(admin, name)
+
+
+def _drop(admin: psycopg.Connection, name: str, *, force: bool = False) -> None:
+    drop = "DROP DATABASE IF EXISTS {}" + (" WITH (FORCE)" if force else "")
+    admin.execute(sql.SQL(drop).format(sql.Identifier(name)))
+
+
+def _comments(admin: psycopg.Connection) -> dict[str, str | None]:
+    """The databases of the server, and their comments."""
+    return dict(admin.execute("SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database").fetchall())
+
+
+def _marks(admin: psycopg.Connection, database: str | None = None) -> dict[str, _Mark]:
+    found = {}
+    for name, comment in _comments(admin).items():
+        if comment and comment.startswith(_MARK):
+            with suppress(ValueError, TypeError):
+                mark = _Mark(**json.loads(comment.removeprefix(_MARK)))
+                if database in (None, mark.database):
+                    found[name] = mark
+    return found
+
+
+def _options(admin: psycopg.Connection, database: str, settings: Mapping[str, str] | None) -> dict[str, str]:
+    """Encoding and locale as options of CREATE DATABASE; none, so the server's own, when nothing says what they are."""
+    if settings is None:
+        cursor = admin.execute(_SETTINGS, [database])
+        names = [column.name for column in cursor.description or ()]
+        row = cursor.fetchone()
+        settings = {name: value for name, value in zip(names, row or (), strict=False) if value is not None}
+    pairs = {"encoding": "ENCODING", "collate": "LC_COLLATE", "ctype": "LC_CTYPE", "icu_rules": "ICU_RULES"}
+    found = {option: settings[name] for name, option in pairs.items() if name in settings}
+    if found and admin.info.server_version >= 150000:
+        # A database of Postgres 14 has no provider, which was always libc.
+        found["LOCALE_PROVIDER"] = provider = _PROVIDERS[settings.get("provider", "c")]
+        if provider != "libc" and "locale" in settings:
+            found["BUILTIN_LOCALE" if provider == "builtin" else "ICU_LOCALE"] = settings["locale"]
+    return found
+
+
+def _target_name(database: str, token: str) -> str:
+    check = hashlib.sha256(f"{database}\0{token}".encode()).hexdigest()[:6]
+    return _fit(database, f"__restoring_{token}{check}")
+
+
+def _is_target(name: str, database: str) -> bool:
+    """Whether `_target_name` made that name for that database: nobody else's ends in the right check."""
+    return name == _target_name(database, name[-12:-6])
+
+
+def _free(taken: Mapping[str, object], database: str, suffix: str) -> str:
+    number = 1
+    while (name := _fit(database, suffix if number == 1 else f"{suffix}_{number}")) in taken:
+        number += 1
+    return name
+
+
+def _fit(database: str, suffix: str) -> str:
+    """`database` with a suffix, within 63 bytes: a long name is cut, and told from others by a hash."""
+    if len(f"{database}{suffix}".encode()) <= _NAME_BYTES:
+        return database + suffix
+    suffix = f"_{hashlib.sha256(database.encode()).hexdigest()[:8]}{suffix}"
+    return database.encode()[: _NAME_BYTES - len(suffix)].decode(errors="ignore") + suffix
+
+
+def _stamp(moment: datetime) -> str:
+    moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return f"{moment:%Y%m%dT%H%M%SZ}"
+
+
+def _url_of(admin_url: str, name: str) -> str:
+    parts = {key: str(value) for key, value in conninfo.conninfo_to_dict(admin_url).items() if key != "dbname"}
+    return f"postgresql:///{quote(name, safe='')}?{urlencode(parts, quote_via=quote, safe='')}"
+
+
+def _refuse_itself(admin_url: str, database: str) -> None:
+    if conninfo.conninfo_to_dict(admin_url).get("dbname") == database:
+        raise RestoreFailed(f"{database} cannot be exchanged from within: connect to another database, as postgres is")
+
+
+def _said(error: psycopg.Error) -> str:
+    return " ".join(filter(None, [error.diag.message_primary or type(error).__name__, error.diag.message_detail]))

@@ -1,0 +1,89 @@
+"""`atlas backup`: backups made, listed, verified, restored, drilled and pruned.
+
+Belongs here: arguments. Does not belong here: what the commands do (`commands.py`, loaded when used).
+"""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(name="backup", help="Make, list, verify, restore and prune backups.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
+Name = Annotated[str | None, typer.Option("--database", "-d", help="The database. Default: all that Atlas keeps.")]
+One = Annotated[str, typer.Argument(help="Id of the backup, or its beginning, or `latest`.")]
+
+
+@app.command(epilog="Example: atlas backup run --class daily --json | jq .backups")
+def run(
+    database: Name = None,
+    backup_class: Annotated[
+        str, typer.Option("--class", help="daily, weekly, monthly, staging or manual: how long it is kept.")
+    ] = "manual",
+    json: Json = False,
+) -> None:
+    """Back up each database and verify what was stored. Fails when one could not be."""
+    from atlas_pipeline.cli.backup.commands import run
+
+    raise typer.Exit(run(database, backup_class, json))
+
+
+@app.command("list", epilog="Example: atlas backup list --database atlas")
+def list_(database: Name = None, json: Json = False) -> None:
+    """List the backups in the store, newest first. No database is needed."""
+    from atlas_pipeline.cli.backup.commands import list_backups
+
+    raise typer.Exit(list_backups(database, json))
+
+
+@app.command(epilog="Example: atlas backup show latest --database atlas")
+def show(backup: One = "latest", database: Name = None, json: Json = False) -> None:
+    """Show one backup: what is in it, and what was proven of it."""
+    from atlas_pipeline.cli.backup.commands import show
+
+    raise typer.Exit(show(backup, database, json))
+
+
+@app.command(epilog="Example: atlas backup verify latest")
+def verify(backup: One = "latest", database: Name = None, json: Json = False) -> None:
+    """Read every object of a backup and compare it with its manifest. Fails when something differs."""
+    from atlas_pipeline.cli.backup.commands import verify
+
+    raise typer.Exit(verify(backup, database, json))
+
+
+@app.command(epilog="Example: atlas backup restore latest --database atlas --dry-run")
+def restore(
+    backup: One = "latest",
+    database: Name = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the name of the database.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Take back what the last restore replaced.")] = False,
+    json: Json = False,
+) -> None:
+    """Restore a backup beside the live database, prove it equal to its manifest, and put it in its place."""
+    from atlas_pipeline.cli.backup.commands import restore
+
+    raise typer.Exit(restore(backup, database, yes=yes, dry_run=dry_run, undo=undo, json=json))
+
+
+@app.command(epilog="Example: atlas backup drill")
+def drill(database: Name = None, json: Json = False) -> None:
+    """Restore the newest backup of each database into a scratch server and prove it equal to its manifest."""
+    from atlas_pipeline.cli.backup.commands import drill
+
+    raise typer.Exit(drill(database, json))
+
+
+@app.command(epilog="Example: atlas backup prune --dry-run")
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted.")] = False,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Delete also what was refused; the newest verified one always stays.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Delete expired backups. Never the newest verified one of a database, nor more than half at once."""
+    from atlas_pipeline.cli.backup.commands import prune
+
+    raise typer.Exit(prune(dry_run, confirm, json))

@@ -1,0 +1,276 @@
+"""What the commands of `atlas backup` do, and how they say it.
+
+Belongs here: asking, printing, exit codes. Does not belong here: arguments (`__init__.py`) and the work (`backup/`).
+"""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+import typer
+
+from atlas_pipeline.backup.catalogue import NoSuchBackup
+from atlas_pipeline.backup.configured import Database, backups, databases, names
+from atlas_pipeline.backup.drill import drill as run_drill
+from atlas_pipeline.backup.engine import BackupFailed, RestoreFailed
+from atlas_pipeline.backup.lock import AlreadyRunning
+from atlas_pipeline.backup.manifest import Backup, BackupClass, ManifestError, Proof
+from atlas_pipeline.backup.sealing import SealError
+from atlas_pipeline.backup.store import StoreError
+from atlas_pipeline.backup.swap import old_copies
+from atlas_pipeline.backup.swap import undo as undo_swap
+from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.settings import Settings, load_settings
+
+_MIB = 1 << 20
+_FAILURES = (BackupFailed, RestoreFailed, AlreadyRunning, StoreError, SealError, NoSuchBackup, ManifestError)
+
+
+def run(database: str | None, backup_class: str, json: bool) -> int:
+    """Back up, verify, print. Returns 1 when one of them failed."""
+    if backup_class not in get_args(BackupClass):
+        ERR.print(f"atlas: --class is {backup_class}: expected one of {', '.join(get_args(BackupClass))}")
+        return 2
+    done: list[Backup] = []
+    failed = False
+    with _speaking("looking for databases") as show:
+        settings = load_settings()
+        made = backups(settings)
+        for one in _chosen(settings, database):
+            try:
+                done.append(made.run(one.name, one.url, backup_class, show))  # type: ignore[arg-type]
+            except (BackupFailed, AlreadyRunning, StoreError, SealError) as error:
+                failed = failed or not isinstance(error, AlreadyRunning)
+                _say(f"{one.name}: {error}")
+    _print(done, json)
+    return 1 if failed or any(not one.verified for one in done) else 0
+
+
+def list_backups(database: str | None, json: bool) -> int:
+    """Print the catalogue. Returns 1 when a manifest cannot be read."""
+    with _speaking("reading the manifests"):
+        contents = backups(load_settings()).catalogue.read(database)
+    _print(contents.backups, json)
+    for fault in contents.faults:
+        _say(f"{fault.place}: {fault.problem}")
+    return 1 if contents.faults else 0
+
+
+def show(backup: str, database: str | None, json: bool) -> int:
+    """Print one backup, table by table."""
+    with _speaking("reading the manifest"):
+        settings = load_settings()
+        made = backups(settings)
+        found = [made.catalogue.get(backup, name) for name in _named(settings, database)]
+    if json:
+        print_json({"backups": [_document(one, tables=True) for one in found]})
+        return 0
+    for one in found:
+        print_table(f"{one.manifest.database} {one.manifest.id}", {"": "left", " ": "left"}, _facts(one))
+        tables = one.manifest.state.tables.items()
+        rows = [[name, rows, digest[:16]] for name, (rows, digest) in tables]
+        print_table("Tables", {"table": "left", "rows": "right", "content": "left"}, rows)
+    return 0
+
+
+def verify(backup: str, database: str | None, json: bool) -> int:
+    """Verify, print. Returns 1 when something differs."""
+    with _speaking("reading the manifest") as progress_:
+        settings = load_settings()
+        made = backups(settings)
+        found = [made.catalogue.get(backup, name) for name in _named(settings, database)]
+        proofs = [(one, made.verify(one, progress_)) for one in found]
+    return _told(proofs, json)
+
+
+def drill(database: str | None, json: bool) -> int:
+    """Drill, print. Returns 1 when one does not restore."""
+    with _speaking("reading the manifests") as progress_:
+        settings = load_settings()
+        made = backups(settings)
+        found = [made.catalogue.get("latest", name) for name in _named(settings, database)]
+        proofs = [(one, run_drill(made, one, settings.home_path / "drills", progress_)) for one in found]
+    return _told(proofs, json)
+
+
+def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo: bool, json: bool) -> int:
+    """Restore or undo, after asking. Returns 1 when nothing was restored, 2 when the name was not typed."""
+    with _speaking("looking for the database") as progress_:
+        settings = load_settings()
+        known = databases(settings)
+        if database is None or database not in known:
+            _say(f"say which database by --database: expected one of {', '.join(known)}")
+            return 2
+        one, made = known[database], backups(settings)
+        wanted = None if undo else made.catalogue.get(backup, database)
+    now = datetime.now(UTC)
+    plan = _plan(one, wanted)
+    if dry_run or not yes:
+        for line in plan:
+            (ERR if json else OUT).print(line, markup=False, highlight=False)
+    if dry_run:
+        return 0
+    if not yes and typer.prompt(f"Type {database} to go on", err=True) != database:
+        _say("that is another name: nothing was done")
+        return 2
+    with _speaking("beginning") as progress_:
+        if wanted is None:
+            kept = undo_swap(one.admin_url, database, now)
+            seconds = None
+        else:
+            proof, kept = made.restore(wanted, one.admin_url, now, progress_)
+            seconds = proof.seconds
+    if json:
+        print_json({"database": database, "kept_as": kept, "seconds": seconds})
+    else:
+        OUT.print(f"{database} is in place; what was there is kept as {kept}" if kept else f"{database} is in place")
+    return 0
+
+
+def prune(dry_run: bool, confirm: bool, json: bool) -> int:
+    """Prune, print. Returns 1 when it was refused."""
+    with _speaking("reading the manifests"):
+        decision = backups(load_settings()).prune(datetime.now(UTC), dry_run=dry_run, confirmed=confirm)
+    if json:
+        print_json({"deleted": _ids(decision.delete), "kept": _ids(decision.keep), "refused": decision.refused})
+    else:
+        rows = [
+            [one.manifest.database, one.manifest.id, "stays" if one in decision.keep else "goes", reason]
+            for one in (*decision.delete, *decision.keep)
+            for reason in [decision.reasons.get((one.manifest.database, one.manifest.id), "")]
+        ]
+        columns = {"database": "left", "backup": "left", "": "left", "why": "left"}
+        print_table("Prune" + (" (nothing is deleted)" if dry_run else ""), columns, rows)
+    if decision.refused:
+        _say(decision.refused)
+    return 1 if decision.refused else 0
+
+
+def _ids(found: Sequence[Backup]) -> list[list[str]]:
+    return [[one.manifest.database, one.manifest.id] for one in found]
+
+
+def _plan(database: Database, wanted: Backup | None) -> list[str]:
+    if wanted is None:
+        copies = [one.name for one in old_copies(database.admin_url, database.name) if one.kind == "before"]
+        return [f"{copies[0]} takes the place of {database.name}" if copies else f"{database.name} has no former copy"]
+    state = wanted.manifest.state
+    return [
+        f"{wanted.manifest.id} of {wanted.manifest.finished_at:%Y-%m-%d %H:%M} UTC: {len(state.tables)} tables, "
+        f"{state.rows:,} rows, {wanted.manifest.raw_bytes / _MIB:,.0f} MiB",
+        f"1. a new database beside {database.name}; roles and grants, then tables",
+        "2. its rows, hashes and definitions are compared with the manifest",
+        f"3. its sessions are ended, it is renamed to {database.name}__before_…, and the new one takes its name",
+        f"The way back: atlas backup restore --undo --database {database.name}",
+    ]
+
+
+def _named(settings: Settings, database: str | None) -> list[str]:
+    return [database] if database else names(settings)
+
+
+def _chosen(settings: Settings, database: str | None) -> list[Database]:
+    known = databases(settings)
+    if database is None:
+        return list(known.values())
+    if database not in known:
+        raise ValueError(f"there is no database {database} here: expected one of {', '.join(known)}")
+    return [known[database]]
+
+
+def _told(proofs: Sequence[tuple[Backup, Proof]], json: bool) -> int:
+    if json:
+        rows = [
+            {"database": one.manifest.database, "id": one.manifest.id, "kind": proof.kind, "seconds": proof.seconds}
+            | {"problem": proof.problem}
+            for one, proof in proofs
+        ]
+        print_json({"ok": all(proof.problem is None for _, proof in proofs), "proofs": rows})
+    else:
+        for one, proof in proofs:
+            said = proof.problem or f"{proof.kind} in {proof.seconds:.1f} s"
+            OUT.print(f"{one.manifest.database} {one.manifest.id}: {said}", markup=False, highlight=False)
+    return 0 if all(proof.problem is None for _, proof in proofs) else 1
+
+
+def _print(found: Sequence[Backup], json: bool) -> None:
+    if json:
+        print_json({"backups": [_document(one) for one in found]})
+        return
+    columns = {"database": "left", "backup": "left", "class": "left", "made": "left", "expires": "left"}
+    columns |= {"rows": "right", "MiB": "right", "of": "right", "proven": "left"}
+    rows = []
+    for one in found:
+        made = one.manifest
+        proof = one.proofs[-1] if one.proofs else None
+        proven = "no" if proof is None else f"{proof.kind} {proof.at:%Y-%m-%d}" if not proof.problem else "FAILED"
+        sizes = (f"{made.bytes / _MIB:,.1f}", f"{made.raw_bytes / _MIB:,.1f}")
+        times = (f"{made.finished_at:%Y-%m-%d %H:%M}", f"{made.expires_at:%Y-%m-%d}")
+        rows.append([made.database, made.id, made.backup_class, *times, made.state.rows, *sizes, proven])
+    print_table("Backups", columns, rows)
+
+
+def _facts(one: Backup) -> list[list[str]]:
+    made = one.manifest
+    facts = [
+        ["class", made.backup_class],
+        ["made", f"{made.started_at:%Y-%m-%d %H:%M:%S} to {made.finished_at:%H:%M:%S} UTC"],
+        ["expires", f"{made.expires_at:%Y-%m-%d %H:%M} UTC"],
+        ["size", f"{made.bytes / _MIB:,.1f} MiB in {len(made.objects)} objects, of {made.raw_bytes / _MIB:,.1f} MiB"],
+        ["encrypted to", ", ".join(made.recipients) or "nobody: not encrypted"],
+        ["left out", ", ".join(made.excluded) or "nothing"],
+        ["versions", f"server {made.server_version}, {made.engine} {made.tool_version}"],
+    ]
+    return facts + [
+        [f"{proof.kind} {proof.at:%Y-%m-%d %H:%M}", proof.problem or f"held, in {proof.seconds:.1f} s"]
+        for proof in one.proofs
+    ]
+
+
+def _document(one: Backup, *, tables: bool = False) -> dict[str, Any]:
+    made = one.manifest
+    document: dict[str, Any] = {
+        "id": made.id,
+        "database": made.database,
+        "class": made.backup_class,
+        "started_at": made.started_at.isoformat(),
+        "finished_at": made.finished_at.isoformat(),
+        "expires_at": made.expires_at.isoformat(),
+        "bytes": made.bytes,
+        "raw_bytes": made.raw_bytes,
+        "rows": made.state.rows,
+        "verified": one.verified,
+        "proofs": [
+            {"kind": proof.kind, "at": proof.at.isoformat(), "seconds": proof.seconds, "problem": proof.problem}
+            for proof in one.proofs
+        ],
+    }
+    if tables:
+        state = made.state.tables.items()
+        document["tables"] = {name: {"rows": rows, "hash": digest} for name, (rows, digest) in state}
+    return document
+
+
+@contextmanager
+def _speaking(message: str) -> Iterator[Callable[[str], None]]:
+    """Progress, and failures of backups as messages."""
+    with failures_as_messages(), progress(message) as show:
+        try:
+            yield show
+        except (
+            BackupFailed,
+            RestoreFailed,
+            AlreadyRunning,
+            StoreError,
+            SealError,
+            NoSuchBackup,
+            ManifestError,
+        ) as error:
+            raise ValueError(str(error)) from None
+
+
+def _say(message: str) -> None:
+    ERR.print(f"atlas: {message}", markup=False, highlight=False)
+    sys.stderr.flush()

@@ -1,0 +1,140 @@
+"""Backups in Dagster: materializing makes one, all that happens is observed, and three checks tell how things stand."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psycopg
+import pytest
+
+from atlas_pipeline.backup.configured import backups, names
+from atlas_pipeline.components.backup_assets import backup_asset, step_of
+from atlas_pipeline.definitions import defs
+from atlas_pipeline.settings import load_settings
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as one:
+        yield one
+
+
+@pytest.fixture
+def warehouse_name(atlas_env: Path, warehouse: psycopg.Connection) -> str:
+    """The warehouse with a table in it; its name."""
+    warehouse.execute("CREATE TABLE silver.things AS SELECT n AS id FROM generate_series(1, 50) n")
+    warehouse.commit()
+    return names(load_settings())[0]
+
+
+def run(
+    database: str, instance: dg.DagsterInstance, checks_only: bool = False, **config: Any
+) -> dg.ExecuteInProcessResult:
+    asset = backup_asset(database, None)
+    selection = dg.AssetSelection.checks_for_assets(asset.key) if checks_only else dg.AssetSelection.all()
+    job = dg.define_asset_job("backup", selection, config={"ops": {step_of(database): {"config": config}}})
+    definitions = dg.Definitions(assets=[asset], jobs=[job])
+    return definitions.resolve_job_def("backup").execute_in_process(instance=instance, raise_on_error=False)
+
+
+def observed(result: dg.ExecuteInProcessResult) -> list[tuple[str, bool | None]]:
+    found = []
+    for event in result.all_events:
+        if event.event_type == dg.DagsterEventType.ASSET_OBSERVATION:
+            metadata = event.asset_observation_data.asset_observation.metadata
+            found.append((metadata["event"].value, metadata["held"].value if "held" in metadata else None))
+    return found
+
+
+def checks(result: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, str, str | None]]:
+    return {
+        one.check_name: (one.passed, one.severity.value, one.description)
+        for one in result.get_asset_check_evaluations()
+    }
+
+
+def test_materializing_makes_a_backup_that_is_observed_and_checked(
+    warehouse_name: str, instance: dg.DagsterInstance
+) -> None:
+    result = run(warehouse_name, instance, backup_class="daily")
+    assert result.success
+    (made,) = result.asset_materializations_for_node(step_of(warehouse_name))
+    assert made.metadata["class"].value == "daily"
+    assert made.metadata["rows"].value >= 50
+    assert {"location", "bytes", "seconds", "compression", "sha256", "server version", "tool", "expires"} <= set(
+        made.metadata
+    )
+    assert observed(result) == [("backup", None), ("verified", True)]
+    assert checks(result) == {
+        "complete": (True, "ERROR", None),
+        "fresh": (True, "ERROR", None),
+        "restorable": (False, "WARN", "no restore was tested yet"),
+    }
+
+
+def test_a_drill_proves_that_it_restores(warehouse_name: str, instance: dg.DagsterInstance) -> None:
+    run(warehouse_name, instance)
+    result = run(warehouse_name, instance, checks_only=True, drill=True)
+    assert result.success
+    assert observed(result) == [("restored", True)]
+    assert checks(result)["restorable"][0]
+    assert not result.asset_materializations_for_node(step_of(warehouse_name))
+
+
+def test_a_damaged_backup_is_seen_by_the_check_alone(warehouse_name: str, instance: dg.DagsterInstance) -> None:
+    run(warehouse_name, instance)
+    made = backups(load_settings())
+    (backup,) = made.catalogue.backups(warehouse_name)
+    folder = load_settings().home_path / "backups" / made.catalogue.folder(backup.manifest)
+    (data,) = folder.glob("data-*")
+    content = bytearray(data.read_bytes())
+    content[len(content) // 2] ^= 1
+    data.chmod(0o600)
+    data.write_bytes(content)
+    result = run(warehouse_name, instance, checks_only=True)
+    passed, severity, problem = checks(result)["complete"]
+    assert (passed, severity) == (False, "ERROR")
+    assert problem is not None
+    assert data.name in problem
+    assert checks(result)["fresh"] == (False, "ERROR", "there is no verified backup")
+
+
+def test_observations_are_made_anew_from_the_manifests(warehouse_name: str, instance: dg.DagsterInstance) -> None:
+    run(warehouse_name, instance)
+    with dg.DagsterInstance.ephemeral() as restored:
+        assert observed(run(warehouse_name, restored)) == [("backup", None), ("verified", True)] * 2
+        assert observed(run(warehouse_name, restored)) == [("backup", None), ("verified", True)]
+
+
+def test_a_database_that_is_not_there_fails_the_run(
+    atlas_env: Path, warehouse_name: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = load_settings().database_url
+    assert url
+    monkeypatch.setenv("ATLAS_DATABASE_URL", url.get_secret_value().replace(f"/{warehouse_name}", "/gone", 1))
+    load_settings.cache_clear()
+    result = run("gone", instance)
+    assert not result.success
+    assert not backups(load_settings()).catalogue.backups("gone")
+
+
+def test_schedules_are_on_as_the_settings_say(
+    atlas_env: Path, warehouse: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_BACKUP_SCHEDULES", "staging")
+    monkeypatch.setenv("ATLAS_BACKUP_TIMEZONE", "Europe/Paris")
+    load_settings.cache_clear()
+    found = {one.name: one for one in defs().schedules or [] if isinstance(one, dg.ScheduleDefinition)}
+    assert {name: one.cron_schedule for name, one in found.items()} == {
+        "backup_daily_schedule": "0 2 * * *",
+        "backup_weekly_schedule": "0 3 * * 0",
+        "backup_monthly_schedule": "0 4 1 * *",
+        "backup_staging_schedule": "0 3 * * *",
+        "backup_drill_schedule": "0 5 * * 0",
+    }
+    running = {name for name, one in found.items() if one.default_status == dg.DefaultScheduleStatus.RUNNING}
+    assert running == {"backup_staging_schedule", "backup_drill_schedule"}
+    assert {one.execution_timezone for one in found.values()} == {"Europe/Paris"}
