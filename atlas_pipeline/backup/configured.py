@@ -4,10 +4,12 @@ Belongs here: from settings to `service.Backups`. Does not belong here: what is 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from psycopg import conninfo
 
+from atlas_pipeline.backup import configuration
 from atlas_pipeline.backup.pg_dump.engine import PgDump
 from atlas_pipeline.backup.sealing import SealError, identities_of, recipient_of
 from atlas_pipeline.backup.service import Backups, Options
@@ -73,7 +75,8 @@ def backups(settings: Settings) -> Backups:
     except OSError as error:
         raise SettingsError(f"ATLAS_BACKUP_IDENTITY_FILE cannot be read: {error.strerror}") from None
     exclude = tuple(one.strip() for one in settings.backup_exclude.split(",") if one.strip())
-    options = Options(settings.backup_jobs, exclude, recipients, identities)
+    beside = {configuration.NAME: partial(configuration.configuration, settings)}
+    options = Options(settings.backup_jobs, exclude, recipients, identities, beside)
     return Backups(_store(settings), PgDump(Path(spool), spool_bytes=settings.backup_spool_mb * MIB), options)
 
 

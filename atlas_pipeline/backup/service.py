@@ -7,12 +7,13 @@ Belongs here: the order of steps, and what is written down after each. Does not 
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from atlas_pipeline.backup import configuration
 from atlas_pipeline.backup.catalogue import Catalogue
 from atlas_pipeline.backup.engine import BackupFailed, Engine, Progress, RestoreFailed
 from atlas_pipeline.backup.lock import backup_lock
@@ -26,18 +27,24 @@ from atlas_pipeline.backup.swap import refuse_content, restoring, swap
 from atlas_pipeline.warehouse.connect import WarehouseError
 
 LEFTOVER_AGE = timedelta(days=7)
+BESIDE = frozenset({configuration.NAME})
+"""Files of a backup that are no part of the dump."""
 _CHANGED_ROLE = re.compile(r"role .* (?:has other attributes or memberships|is not expected)")
 _LAST_SEEN = "retention-last-seen.json"
 
 
 @dataclass(frozen=True)
 class Options:
-    """How backups are made and read: what is dumped at once, left out, and who can read it."""
+    """How backups are made and read: what is dumped at once, left out, and who can read it.
+
+    `beside` are files that go into each backup beside the dump, by name; a restore of the database passes them over.
+    """
 
     jobs: int = 2
     exclude: tuple[str, ...] = ()
     recipients: tuple[str, ...] = ()
     identities: tuple[Any, ...] = ()
+    beside: Mapping[str, Callable[[], Iterator[bytes]]] = field(default_factory=dict)
 
 
 def quiet(message: str) -> None:
@@ -69,6 +76,8 @@ class Backups:
             started = datetime.now(UTC)
             backup_id = self.catalogue.new_id(database, backup_class, started)
             sink = ObjectSink(self.store, self.catalogue.place(database, backup_id), self.options.recipients)
+            for name, content in self.options.beside.items():
+                sink.put([name], content())
             done = self.engine.backup(
                 url, sink, jobs=self.options.jobs, exclude=self.options.exclude, oracle=True, progress=progress
             )
@@ -114,7 +123,8 @@ class Backups:
             stored = manifest.objects[index]
             return lambda: open_object(self.store, folder, stored, options.identities, manifest.recipients)
 
-        objects = {name: reader(index) for index, one in enumerate(manifest.objects) for name in one.files}
+        named = {name: index for index, one in enumerate(manifest.objects) for name in one.files}
+        objects = {name: reader(index) for name, index in named.items() if name not in BESIDE}
         try:
             self.engine.restore(url, objects, jobs=options.jobs, progress=progress)
             progress(f"{manifest.database}: comparing what was restored with {manifest.id}")

@@ -27,7 +27,7 @@ from atlas_pipeline.warehouse.embedded import ServerError
 GROUP = "backups"
 DRILL_AGE = timedelta(days=8)
 COMPLETE, FRESH, RESTORABLE = "complete", "fresh", "restorable"
-_FAILURES = (BackupFailed, StoreError, SealError, WarehouseError, ServerError)
+FAILURES = (BackupFailed, StoreError, SealError, WarehouseError, ServerError)
 _OBSERVED = 1000
 
 
@@ -84,13 +84,13 @@ def backup_asset(database: str, stale_after: timedelta | None) -> dg.AssetsDefin
                     context.log.warning(f"skipped: {error}")
                     return
                 steps.observe_missing()
-                yield dg.MaterializeResult(asset_key=key, metadata=_facts(made, backup))
+                yield dg.MaterializeResult(asset_key=key, metadata=facts(made, backup))
                 steps.prune()
             if config.drill:
                 steps.drill(settings)
             names = {check.name for check in context.selected_asset_check_keys}
             yield from steps.checks(names, stale_after)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise dg.Failure(f"{database}: {error}", allow_retries=False) from None
 
     return back_up
@@ -107,7 +107,7 @@ class _Steps:
 
     def observe(self, event: str, backup: Backup, **more: Any) -> None:
         """One observation on the asset."""
-        metadata = {"event": event, **_facts(self.made, backup), **more}
+        metadata = {"event": event, **facts(self.made, backup), **more}
         self.context.log_event(dg.AssetObservation(self.key, metadata=metadata))
 
     def observe_proof(self, backup: Backup, proof: Proof) -> None:
@@ -220,7 +220,7 @@ def _class_of(text: str) -> BackupClass:
     return classes[text]
 
 
-def _facts(made: Backups, backup: Backup) -> dict[str, Any]:
+def facts(made: Backups, backup: Backup) -> dict[str, Any]:
     """What is shown of a backup: counts, sizes, names, moments."""
     one = backup.manifest
     digest = one.objects[0].sha256 if len(one.objects) == 1 else f"{len(one.objects)} objects, in the manifest"

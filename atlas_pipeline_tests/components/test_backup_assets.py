@@ -1,5 +1,8 @@
 """Backups in Dagster: materializing makes one, all that happens is observed, and three checks tell how things stand."""
 
+import io
+import json
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +12,11 @@ import psycopg
 import pytest
 
 from atlas_pipeline.backup.configured import backups, names
+from atlas_pipeline.backup.objects import open_object
 from atlas_pipeline.components.backup_assets import backup_asset, step_of
 from atlas_pipeline.definitions import defs
 from atlas_pipeline.settings import load_settings
+from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +94,7 @@ def test_a_damaged_backup_is_seen_by_the_check_alone(warehouse_name: str, instan
     made = backups(load_settings())
     (backup,) = made.catalogue.backups(warehouse_name)
     folder = load_settings().home_path / "backups" / made.catalogue.folder(backup.manifest)
-    (data,) = folder.glob("data-*")
+    data = max(folder.glob("data-*"))
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
     data.chmod(0o600)
@@ -138,3 +143,73 @@ def test_schedules_are_on_as_the_settings_say(
     running = {name for name, one in found.items() if one.default_status == dg.DefaultScheduleStatus.RUNNING}
     assert running == {"backup_staging_schedule", "backup_drill_schedule"}
     assert {one.execution_timezone for one in found.values()} == {"Europe/Paris"}
+
+
+def run_job(name: str, op: str, instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
+    job = defs().resolve_job_def(name)
+    return job.execute_in_process(instance=instance, raise_on_error=False, run_config={"ops": {op: {"config": config}}})
+
+
+def test_a_restore_from_the_launchpad_wants_the_name_of_the_database(
+    warehouse_name: str,
+    warehouse: psycopg.Connection,
+    postgres: EmbeddedPostgres,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ATLAS_DATABASE_URL", postgres.url(warehouse_name, SUPERUSER))  # who may make databases
+    load_settings.cache_clear()
+    run(warehouse_name, instance)
+    warehouse.execute("DELETE FROM silver.things")
+    warehouse.commit()
+    plan = run_job("backup_restore", "restore_backup", instance, database=warehouse_name)
+    assert plan.success
+    assert not observed(plan)
+    assert warehouse.execute("SELECT count(*) FROM silver.things").fetchone() == (0,)
+    warehouse.close()
+    done = run_job("backup_restore", "restore_backup", instance, database=warehouse_name, confirm=warehouse_name)
+    assert done.success
+    assert observed(done) == [("restored in place", None)]
+    url = load_settings().database_url
+    assert url
+    with psycopg.connect(url.get_secret_value()) as connection:
+        assert connection.execute("SELECT count(*) FROM silver.things").fetchone() == (50,)
+    undone = run_job(
+        "backup_restore", "restore_backup", instance, database=warehouse_name, confirm=warehouse_name, undo=True
+    )
+    assert undone.success
+    with psycopg.connect(url.get_secret_value()) as connection:
+        assert connection.execute("SELECT count(*) FROM silver.things").fetchone() == (0,)
+
+
+def test_dagsters_own_database_is_not_restored_by_a_run(warehouse_name: str, instance: dg.DagsterInstance) -> None:
+    own = names(load_settings())[1]
+    result = run_job("backup_restore", "restore_backup", instance, database=own, confirm=own)
+    assert not result.success
+    (event,) = result.get_step_failure_events()
+    assert "is Dagster's own, which this run is written to" in str(event.step_failure_data.user_failure_data)
+
+
+def test_pruning_from_the_launchpad_begins_with_a_dry_run(warehouse_name: str, instance: dg.DagsterInstance) -> None:
+    run(warehouse_name, instance)
+    assert run_job("backup_prune", "prune_backups", instance).success
+    assert len(backups(load_settings()).catalogue.backups(warehouse_name)) == 1
+
+
+def test_declarations_and_settings_are_in_a_backup_and_secrets_are_not(
+    warehouse_name: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_PII_HASH_KEY", "canary-key-canary-key-canary-key")
+    monkeypatch.setenv("ATLAS_PORT", "4711")
+    load_settings.cache_clear()
+    run(warehouse_name, instance)
+    made = backups(load_settings())
+    (backup,) = made.catalogue.backups(warehouse_name)
+    (stored,) = [one for one in backup.manifest.objects if "configuration.tar" in one.files]
+    content = b"".join(open_object(made.store, made.catalogue.folder(backup.manifest), stored))
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        settings = tar.extractfile("settings.json")
+        assert settings is not None
+        assert json.load(settings)["port"] == 4711
+        assert "atlas_pipeline/defs/datasets/orders/contract.yml" in tar.getnames()
+    assert b"canary" not in content

@@ -11,6 +11,7 @@ import dagster as dg
 
 from atlas_pipeline.backup.configured import names
 from atlas_pipeline.components.backup_assets import GROUP, backup_asset, step_of
+from atlas_pipeline.components.backup_jobs import backup_prune, backup_restore
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
 CRON = {"daily": "0 2 * * *", "weekly": "0 3 * * 0", "monthly": "0 4 1 * *", "staging": "0 3 * * *"}
@@ -36,9 +37,16 @@ def backups() -> dg.Definitions:
         )
         for name in CRON
     ]
+    checks = dg.AssetSelection.checks_for_assets(*(dg.AssetKey([GROUP, name]) for name in databases))
+    verify = dg.define_asset_job(
+        "backup_verify",
+        checks,
+        config=_config(databases),
+        description="Reads the newest backup of each database again, and checks how all of them stand.",
+    )
     drill = dg.define_asset_job(
         "backup_drill",
-        dg.AssetSelection.checks_for_assets(*(dg.AssetKey([GROUP, name]) for name in databases)),
+        checks,
         config=_config(databases, drill=True),
         description="Restores the newest backup of each database into a scratch server and compares it.",
     )
@@ -63,7 +71,7 @@ def backups() -> dg.Definitions:
         )
     )
     assets = [backup_asset(name, stale_after) for name in databases]
-    return dg.Definitions(assets=assets, jobs=[*jobs, drill], schedules=schedules)
+    return dg.Definitions(assets=assets, jobs=[*jobs, verify, drill, backup_restore, backup_prune], schedules=schedules)
 
 
 def _can_restore(settings: Settings) -> bool:

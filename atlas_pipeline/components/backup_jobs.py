@@ -1,0 +1,107 @@
+"""What can be asked of backups from the launchpad, besides making them: restoring one, and pruning.
+
+Belongs here: these two jobs, their configuration and what they say. Does not belong here: the assets and their checks
+(`backup_assets.py`), schedules (`defs/backups/`), and the work (`backup/`).
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from atlas_pipeline.backup.catalogue import NoSuchBackup
+from atlas_pipeline.backup.configured import backups, databases
+from atlas_pipeline.backup.engine import RestoreFailed
+from atlas_pipeline.backup.lock import AlreadyRunning
+from atlas_pipeline.backup.swap import undo
+from atlas_pipeline.components.backup_assets import FAILURES, GROUP, facts
+from atlas_pipeline.settings import load_settings
+from atlas_pipeline.warehouse.connect import DAGSTER
+
+
+class RestoreConfig(dg.Config):
+    """Which backup takes the place of which database."""
+
+    database: str = Field(description="The database to restore.")
+    confirm: str = Field("", description="The name of the database once more; without it only the plan is shown.")
+    backup: str = Field("latest", description="Id of the backup, or its beginning, or `latest`.")
+    undo: bool = Field(False, description="Take back what the last restore replaced, instead.")
+
+
+class PruneConfig(dg.Config):
+    """How pruning goes about it."""
+
+    dry_run: bool = Field(True, description="Only say what would be deleted.")
+    confirm: bool = Field(False, description="Delete also what was refused; the newest verified one always stays.")
+
+
+@dg.op(name="restore_backup", description="Restores a backup beside the live database, compares, and swaps.")
+def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig) -> None:
+    """Restore, or undo a restore. Dagster's own database is restored from the command line, with Dagster stopped."""
+    settings = load_settings()
+    known, made = databases(settings), backups(settings)
+    if config.database not in known:
+        raise _failure(f"there is no database {config.database} here: expected one of {', '.join(known)}")
+    if config.database == (list(known)[1] if len(known) > 1 else DAGSTER):
+        raise _failure(
+            f"{config.database} is Dagster's own, which this run is written to: stop Atlas, then "
+            f"`atlas backup restore --database {config.database}`"
+        )
+    one, now, key = known[config.database], datetime.now(UTC), dg.AssetKey([GROUP, config.database])
+    try:
+        if config.undo:
+            wanted, plan = None, f"the copy from before the last restore takes the place of {one.name}"
+        else:
+            wanted = made.catalogue.get(config.backup, one.name)
+            plan = f"{wanted.manifest.id}, {wanted.manifest.state.rows:,} rows, takes the place of {one.name}"
+        if config.confirm != one.name:
+            context.log.warning(f"nothing was done: {plan}. To do it, set confirm: {one.name}")
+            return
+        if wanted is None:
+            kept = undo(one.admin_url, one.name, now)
+            metadata: dict[str, Any] = {"event": "restore undone", "kept as": kept or ""}
+        else:
+            proof, kept = made.restore(wanted, one.admin_url, now, context.log.info)
+            metadata = {**facts(made, wanted), "event": "restored in place", "kept as": kept or ""}
+            metadata["time to restore (s)"] = proof.seconds
+    except (*FAILURES, RestoreFailed, AlreadyRunning, NoSuchBackup) as error:
+        raise _failure(str(error)) from None
+    context.log_event(dg.AssetObservation(key, metadata=metadata))
+    context.log.info(f"{plan}: done; what was there is kept as {kept}")
+
+
+@dg.op(name="prune_backups", description="Deletes expired backups, never the newest verified one of a database.")
+def prune_backups(context: dg.OpExecutionContext, config: PruneConfig) -> None:
+    """Say what retention would delete, and delete it unless it is a dry run."""
+    made = backups(load_settings())
+    try:
+        decision = made.prune(datetime.now(UTC), dry_run=config.dry_run, confirmed=config.confirm)
+    except FAILURES as error:
+        raise _failure(str(error)) from None
+    for backup in decision.delete:
+        one = backup.manifest
+        reason = decision.reasons.get((one.database, one.id), "")
+        context.log.info(f"{'would go' if config.dry_run else 'gone'}: {one.database} {one.id}: {reason}")
+        if not config.dry_run:
+            metadata = {**facts(made, backup), "event": "deleted", "reason": reason}
+            context.log_event(dg.AssetObservation(dg.AssetKey([GROUP, one.database]), metadata=metadata))
+    context.log.info(f"{len(decision.keep)} backups stay")
+    if decision.refused:
+        raise _failure(decision.refused)
+
+
+@dg.job(name="backup_restore", description="Puts a backup in the place of its database. Set database and confirm.")
+def backup_restore() -> None:
+    """One step."""
+    restore_backup()
+
+
+@dg.job(name="backup_prune", description="Deletes expired backups. Set dry_run: false to delete.")
+def backup_prune() -> None:
+    """One step."""
+    prune_backups()
+
+
+def _failure(message: str) -> dg.Failure:
+    return dg.Failure(message, allow_retries=False)
