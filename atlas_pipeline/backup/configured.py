@@ -38,27 +38,34 @@ def databases(settings: Settings) -> dict[str, Database]:
     Starts the embedded server when one of them is there. Raises SettingsError when both have one name.
     """
     found: dict[str, Database] = {}
-    for default, given in ((WAREHOUSE, settings.database_url), (DAGSTER, settings.dagster_database_url)):
-        if given is None:
+    for name, url in _given(settings):
+        if url is None:
             server = EmbeddedPostgres.running(settings.home_path)
-            one = Database(default, server.url(default, BACKUP), server.url(SUPERUSER, SUPERUSER))
+            found[name] = Database(name, server.url(name, BACKUP), server.url(SUPERUSER, SUPERUSER))
         else:
-            url = given.get_secret_value()
-            parts = conninfo.conninfo_to_dict(url)
-            one = Database(str(parts["dbname"]), url, conninfo.make_conninfo(url, dbname="postgres"))
-        if one.name in found:
-            raise SettingsError(f"two databases to back up are called {one.name}: give Dagster's another name")
-        found[one.name] = one
+            found[name] = Database(name, url, conninfo.make_conninfo(url, dbname="postgres"))
     return found
 
 
 def names(settings: Settings) -> list[str]:
-    """The names of those databases; no server is started."""
-    given = ((WAREHOUSE, settings.database_url), (DAGSTER, settings.dagster_database_url))
-    return [
-        default if url is None else str(conninfo.conninfo_to_dict(url.get_secret_value())["dbname"])
-        for default, url in given
-    ]
+    """The names of those databases; no server is started. Raises SettingsError as `databases` does."""
+    return [name for name, _ in _given(settings)]
+
+
+def dagsters_own(settings: Settings) -> str:
+    """The name of Dagster's own database."""
+    return names(settings)[-1]
+
+
+def _given(settings: Settings) -> list[tuple[str, str | None]]:
+    """The warehouse and Dagster's own: name, and URL unless it is on the embedded server."""
+    found: list[tuple[str, str | None]] = []
+    for default, secret in ((WAREHOUSE, settings.database_url), (DAGSTER, settings.dagster_database_url)):
+        url = secret.get_secret_value() if secret else None
+        found.append((str(conninfo.conninfo_to_dict(url)["dbname"]) if url else default, url))
+    if found[0][0] == found[1][0]:
+        raise SettingsError(f"two databases to back up are called {found[0][0]}: give Dagster's another name")
+    return found
 
 
 def backups(settings: Settings) -> Backups:

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -19,6 +19,19 @@ MANIFEST = "manifest.json"
 BackupClass = Literal["daily", "weekly", "monthly", "staging", "manual"]
 ProofKind = Literal["verified", "restored"]
 """`verified`: every object is there with its SHA-256. `restored`: a restore equals the state in the manifest."""
+
+
+class UnknownClass(ValueError):
+    """There is no class of backups of that name."""
+
+
+def class_of(text: str) -> BackupClass:
+    """The class of that name. Raises UnknownClass, which says what is expected."""
+    classes: tuple[BackupClass, ...] = get_args(BackupClass)
+    for one in classes:
+        if one == text:
+            return one
+    raise UnknownClass(f"the class {text!r} is not known: expected one of {', '.join(classes)}")
 
 
 class ManifestError(Exception):

@@ -66,11 +66,12 @@ def write_sample(settings: Settings, show: Callable[[str], None]) -> None:
 def materialize(show: Callable[[str], None]) -> list[Line]:
     """One run over every asset that has no partitions; a failed table does not stop the ones beside it."""
     show("loading definitions")
+    from atlas_pipeline.components.backup_assets import GROUP
     from atlas_pipeline.definitions import defs
 
     definitions = defs()
     graph = definitions.resolve_asset_graph()
-    tables = [key for key in graph.materializable_asset_keys if key.path[0] != "backups"]
+    tables = [key for key in graph.materializable_asset_keys if graph.get(key).group_name != GROUP]
     keys = [key for key in tables if graph.get(key).partitions_def is None]
     lines = {key: Line(key.path[0], key.path[-1]) for key in graph.toposorted_asset_keys if key in set(keys)}
     if not lines:

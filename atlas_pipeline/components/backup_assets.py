@@ -16,7 +16,7 @@ from atlas_pipeline.backup.configured import backups, databases
 from atlas_pipeline.backup.drill import drill
 from atlas_pipeline.backup.engine import BackupFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
-from atlas_pipeline.backup.manifest import Backup, BackupClass, Proof
+from atlas_pipeline.backup.manifest import Backup, Proof, UnknownClass, class_of
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.service import Backups
 from atlas_pipeline.backup.store import StoreError
@@ -27,7 +27,7 @@ from atlas_pipeline.warehouse.embedded import ServerError
 GROUP = "backups"
 DRILL_AGE = timedelta(days=8)
 COMPLETE, FRESH, RESTORABLE = "complete", "fresh", "restorable"
-FAILURES = (BackupFailed, StoreError, SealError, WarehouseError, ServerError)
+FAILURES = (BackupFailed, StoreError, SealError, WarehouseError, ServerError, UnknownClass)
 _OBSERVED = 1000
 
 
@@ -79,7 +79,7 @@ def backup_asset(database: str, stale_after: timedelta | None) -> dg.AssetsDefin
             if key in context.selected_asset_keys:
                 one = databases(settings)[database]
                 try:
-                    backup = made.run(database, one.url, _class_of(config.backup_class), context.log.info)
+                    backup = made.run(database, one.url, class_of(config.backup_class), context.log.info)
                 except AlreadyRunning as error:
                     context.log.warning(f"skipped: {error}")
                     return
@@ -106,9 +106,8 @@ class _Steps:
         self.database = database
 
     def observe(self, event: str, backup: Backup, **more: Any) -> None:
-        """One observation on the asset."""
-        metadata = {"event": event, **facts(self.made, backup), **more}
-        self.context.log_event(dg.AssetObservation(self.key, metadata=metadata))
+        """One observation on the asset of the backup's database."""
+        self.context.log_event(observation(self.made, event, backup, **more))
 
     def observe_proof(self, backup: Backup, proof: Proof) -> None:
         """What was verified or restored for a test."""
@@ -138,9 +137,7 @@ class _Steps:
         """Let retention delete, and observe what went."""
         decision = self.made.prune(datetime.now(UTC))
         for backup in decision.delete:
-            if backup.manifest.database == self.database:
-                reason = decision.reasons.get((backup.manifest.database, backup.manifest.id), "")
-                self.observe("deleted", backup, reason=reason)
+            self.observe("deleted", backup, reason=decision.reasons[backup.manifest.database, backup.manifest.id])
         if decision.refused:
             self.context.log.warning(f"nothing was deleted: {decision.refused}")
 
@@ -207,17 +204,10 @@ class _Steps:
         )
 
 
-def _class_of(text: str) -> BackupClass:
-    classes: dict[str, BackupClass] = {
-        "daily": "daily",
-        "weekly": "weekly",
-        "monthly": "monthly",
-        "staging": "staging",
-        "manual": "manual",
-    }
-    if text not in classes:
-        raise dg.Failure(f"backup_class is {text!r}: expected one of {', '.join(classes)}", allow_retries=False)
-    return classes[text]
+def observation(made: Backups, event: str, backup: Backup, **more: Any) -> dg.AssetObservation:
+    """What happened to a backup, as an observation on the asset of its database."""
+    key = dg.AssetKey([GROUP, backup.manifest.database])
+    return dg.AssetObservation(key, metadata={"event": event, **facts(made, backup), **more})
 
 
 def facts(made: Backups, backup: Backup) -> dict[str, Any]:

@@ -5,19 +5,17 @@ Belongs here: these two jobs, their configuration and what they say. Does not be
 """
 
 from datetime import UTC, datetime
-from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
 from atlas_pipeline.backup.catalogue import NoSuchBackup
-from atlas_pipeline.backup.configured import backups, databases
+from atlas_pipeline.backup.configured import backups, dagsters_own, databases
 from atlas_pipeline.backup.engine import RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
 from atlas_pipeline.backup.swap import undo
-from atlas_pipeline.components.backup_assets import FAILURES, GROUP, facts
+from atlas_pipeline.components.backup_assets import FAILURES, GROUP, observation
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.warehouse.connect import DAGSTER
 
 
 class RestoreConfig(dg.Config):
@@ -43,12 +41,12 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig) -> Non
     known, made = databases(settings), backups(settings)
     if config.database not in known:
         raise _failure(f"there is no database {config.database} here: expected one of {', '.join(known)}")
-    if config.database == (list(known)[1] if len(known) > 1 else DAGSTER):
+    if config.database == dagsters_own(settings):
         raise _failure(
             f"{config.database} is Dagster's own, which this run is written to: stop Atlas, then "
             f"`atlas backup restore --database {config.database}`"
         )
-    one, now, key = known[config.database], datetime.now(UTC), dg.AssetKey([GROUP, config.database])
+    one, now = known[config.database], datetime.now(UTC)
     try:
         if config.undo:
             wanted, plan = None, f"the copy from before the last restore takes the place of {one.name}"
@@ -60,14 +58,15 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig) -> Non
             return
         if wanted is None:
             kept = undo(one.admin_url, one.name, now)
-            metadata: dict[str, Any] = {"event": "restore undone", "kept as": kept or ""}
+            metadata = {"event": "restore undone", "kept as": kept or ""}
+            seen = dg.AssetObservation(dg.AssetKey([GROUP, one.name]), metadata=metadata)
         else:
             proof, kept = made.restore(wanted, one.admin_url, now, context.log.info)
-            metadata = {**facts(made, wanted), "event": "restored in place", "kept as": kept or ""}
-            metadata["time to restore (s)"] = proof.seconds
+            more = {"kept as": kept or "", "time to restore (s)": proof.seconds}
+            seen = observation(made, "restored in place", wanted, **more)
     except (*FAILURES, RestoreFailed, AlreadyRunning, NoSuchBackup) as error:
         raise _failure(str(error)) from None
-    context.log_event(dg.AssetObservation(key, metadata=metadata))
+    context.log_event(seen)
     context.log.info(f"{plan}: done; what was there is kept as {kept}")
 
 
@@ -81,11 +80,10 @@ def prune_backups(context: dg.OpExecutionContext, config: PruneConfig) -> None:
         raise _failure(str(error)) from None
     for backup in decision.delete:
         one = backup.manifest
-        reason = decision.reasons.get((one.database, one.id), "")
+        reason = decision.reasons[one.database, one.id]
         context.log.info(f"{'would go' if config.dry_run else 'gone'}: {one.database} {one.id}: {reason}")
         if not config.dry_run:
-            metadata = {**facts(made, backup), "event": "deleted", "reason": reason}
-            context.log_event(dg.AssetObservation(dg.AssetKey([GROUP, one.database]), metadata=metadata))
+            context.log_event(observation(made, "deleted", backup, reason=reason))
     context.log.info(f"{len(decision.keep)} backups stay")
     if decision.refused:
         raise _failure(decision.refused)

@@ -1,4 +1,4 @@
-"""What Dagster shows of personal data: the plan of each column, its tags, and the leak check.
+"""What Dagster shows of personal data: the plan of each column, its tags, the leak check; and what it does not show.
 
 Belongs here: metadata, tags and the check's results, all of counts and names. Does not belong here: finding personal
 data and sweeping tables (`pii/`).
@@ -8,11 +8,26 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 
 import dagster as dg
+import psycopg
 
+from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.pii.leaks import LeakReport
 from atlas_pipeline.pii.plan import ColumnPlan
+from atlas_pipeline.pii.record import recorded_plans
 
 LEAK_CHECK = "leak_check"
+
+
+def as_published(connection: psycopg.Connection, dataset: Dataset) -> Dataset:
+    """The dataset with the plans under which its silver table was last published."""
+    recorded = recorded_plans(connection, "silver", dataset.name)
+    return dataset.planned({column: one.plan for column, one in recorded.items()})
+
+
+def shown_key(dataset: Dataset) -> list[str]:
+    """The key columns of silver whose values tell nothing about a person."""
+    plans, kept = dataset.plans, {column.name for column in dataset.published_columns}
+    return [name for name in dataset.key if name in kept and not (name in plans and plans[name].personal)]
 
 
 def leak_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:

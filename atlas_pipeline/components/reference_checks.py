@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 import dagster as dg
 
+from atlas_pipeline.components.personal_data import as_published, shown_key
 from atlas_pipeline.components.steps import RETRY
 from atlas_pipeline.components.table_checks import Audit, TableChecks, check_name, check_spec
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.planning import decided
-from atlas_pipeline.pii.record import recorded_plans
 from atlas_pipeline.quality.generated import reference_check, references_hold
 from atlas_pipeline.quality.outcome import Check
 from atlas_pipeline.resources.warehouse import WarehouseResource
@@ -70,11 +70,9 @@ def reference_checks(
     @dg.multi_asset_check(
         name=f"references__{dataset.name}",
         specs=[
-            check_spec(checks.asset, one.check, name, reads=[dg.AssetKey(["silver", one.table])])
+            check_spec(checks.asset, one.check, name, {dg.AssetKey(["silver", one.table])} - {checks.asset})
             for name, one in by_name.items()
-            if one.table != dataset.name
-        ]
-        + [check_spec(checks.asset, one.check, name) for name, one in by_name.items() if one.table == dataset.name],
+        ],
         can_subset=True,
         retry_policy=RETRY,
         pool=f"silver_{dataset.name}",
@@ -85,8 +83,7 @@ def reference_checks(
         names = {key.name for key in context.selected_asset_check_keys}
         audit = Audit(checks, warehouse.url, context.run.run_id, names=names)
         with warehouse.connect() as connection:
-            plans = recorded_plans(connection, "silver", dataset.name)
-            key = [name for name in dataset.key if name in plans and not plans[name].plan.personal]
+            key = shown_key(as_published(connection, dataset))
             audit.show(key)
             for name in sorted(names):
                 one = by_name[name]

@@ -10,7 +10,15 @@ from typing import Any
 
 import dagster as dg
 
-from atlas_pipeline.components.personal_data import LEAK_CHECK, leak_result, leak_spec, pii_tags, plan_table
+from atlas_pipeline.components.personal_data import (
+    LEAK_CHECK,
+    as_published,
+    leak_result,
+    leak_spec,
+    pii_tags,
+    plan_table,
+    shown_key,
+)
 from atlas_pipeline.components.preview import preview
 from atlas_pipeline.components.steps import RETRY, partitions_of, progress_log
 from atlas_pipeline.components.table_checks import Audit, TableChecks
@@ -22,10 +30,8 @@ from atlas_pipeline.ingest.quarantine import FailedRow, quarantine_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.pii.keys import KeyMissing, load_keys
 from atlas_pipeline.pii.leaks import sweep_table
-from atlas_pipeline.pii.plan import ColumnPlan
-from atlas_pipeline.pii.record import recorded_plans
 from atlas_pipeline.pii.rules import ModelMissing
-from atlas_pipeline.quality.generated import rows_reconciled
+from atlas_pipeline.quality.generated import ROWS_RECONCILED, rows_reconciled
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.warehouse.publish import PublishError, TableBusy, published, table_lock
@@ -88,15 +94,16 @@ def silver_asset(
                         batch=context.run.run_id,
                         keys=load_keys(settings),
                         verify=audit.verify,
-                        planned=lambda planned: audit.show(_shown_key(planned)),
+                        planned=lambda planned: audit.show(shown_key(planned)),
                         partitions=partitions_of(context),
                         lock_seconds=settings.lock_timeout_seconds,
                         progress=progress_log(context),
                     )
                 except silver.AuditFailed as error:
                     audit.add(*_accounted(error.result.rows))
-                    audit.record(connection, published=False)
-                    quarantine_failed(connection, dataset.name, list(_failed_rows(audit.outcomes)))
+                    audit.record(connection, published=not error.result.staged)
+                    if error.result.staged:
+                        quarantine_failed(connection, dataset.name, list(_failed_rows(audit.outcomes)))
                     raise
                 audit.add(*_accounted(result.rows))
                 scores = audit.record(connection, published=True)
@@ -154,13 +161,12 @@ def _check_published(
             before = published(connection, "silver", name)
             if before is None:
                 raise dg.Failure(f"silver.{name} is not there: materialize it first", allow_retries=False)
-            planned = dataset.planned(
-                {column: one.plan for column, one in recorded_plans(connection, "silver", name).items()}
-            )
-            audit.show(_shown_key(planned))
+            planned = as_published(connection, dataset)
+            audit.show(shown_key(planned))
             audit.verify("silver", name)
-            duplicates = before.duplicates or 0
-            audit.add(*_accounted(reconcile(connection, name, "silver", name, duplicates=duplicates)))
+            if ROWS_RECONCILED.path in names:
+                duplicates = before.duplicates or 0
+                audit.add(*_accounted(reconcile(connection, name, "silver", name, duplicates=duplicates)))
             audit.record(connection, published=True)
             if LEAK_CHECK in names:
                 report = sweep_table(connection, "silver", name, planned.plans, planned.policy.rules)
@@ -170,15 +176,10 @@ def _check_published(
     yield from audit.results()
 
 
-def _shown_key(dataset: Dataset) -> list[str]:
-    """The key columns whose values tell nothing about a person."""
-    plans: Mapping[str, ColumnPlan] = dataset.plans
-    kept = {column.name for column in dataset.published_columns}
-    return [name for name in dataset.key if name in kept and not (name in plans and plans[name].personal)]
-
-
 def _accounted(rows: Reconciliation | None) -> list[Outcome]:
-    return [rows_reconciled(rows.bronze, rows.silver, rows.quarantined, rows.duplicates)] if rows else []
+    if rows is None:
+        return []
+    return [rows_reconciled(rows.bronze, rows.silver, rows.quarantined, rows.duplicates, rows.unaccounted)]
 
 
 def _failed_rows(outcomes: list[Outcome]) -> Iterator[FailedRow]:

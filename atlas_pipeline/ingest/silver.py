@@ -49,6 +49,7 @@ class SilverResult:
     """What came of a build. All counts are of rows; `rejected` by rule, of the rows read now.
 
     `duplicates` gave way to a later row of their key, since the table was last built anew; `rows` accounts for all.
+    `staged` says that what was audited are new rows, and not what is published.
     """
 
     read: int = 0
@@ -60,6 +61,7 @@ class SilverResult:
     files: list[str] = field(default_factory=list)
     undeclared: list[str] = field(default_factory=list)
     rebuilt: bool = False
+    staged: bool = False
     changed: bool = False
     plans: list[ColumnPlan] = field(default_factory=list)
     leaks: LeakReport = field(default_factory=LeakReport)
@@ -128,6 +130,7 @@ def build(
             staged = _Staged.of(name)
             result.duplicates = 0 if rebuild or before is None else before.duplicates or 0
             _stage(connection, url, dataset, files, rebuild, staged, keys, result, progress)
+            result.staged = True
             progress(f"{name}: checking")
             with ThreadPoolExecutor(1, thread_name_prefix="contract") as beside:
                 # Postgres evaluates the contract while this process sweeps the rows that are new.

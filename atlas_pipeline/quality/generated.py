@@ -32,9 +32,8 @@ LINES_READABLE = Check(
 )
 
 
-def rows_reconciled(bronze: int, silver: int, quarantined: int, duplicates: int) -> Outcome:
-    """Whether the rows of bronze are all accounted for."""
-    lost = bronze - silver - quarantined - duplicates
+def rows_reconciled(bronze: int, silver: int, quarantined: int, duplicates: int, lost: int) -> Outcome:
+    """Whether the rows of bronze are all accounted for; `lost` are those that are not, negative when there are more."""
     problem = (
         f"bronze has {bronze:,} rows; silver {silver:,}, quarantine {quarantined:,} and duplicates {duplicates:,} "
         f"make {bronze - lost:,}: someone changed a table by hand, or rows were lost. A full rebuild mends silver"

@@ -1,7 +1,7 @@
 """Verifying a contract on one table, which may be a staging table: what every check came to.
 
 Belongs here: the snapshot that is read, and the names that the contract's SQL may call the table by. Does not belong
-here: the file (`contract.py`), measuring (`soda.py`), what follows from an outcome (`warehouse/publish.py`) and how it
+here: the file (`contract.py`), measuring (`soda/`), what follows from an outcome (`warehouse/publish.py`) and how it
 is shown (`components/`).
 """
 

@@ -4,6 +4,8 @@ import io
 import json
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import psycopg
 import pytest
 
 from atlas_pipeline.backup.configured import backups, names
+from atlas_pipeline.backup.manifest import Proof
 from atlas_pipeline.backup.objects import open_object
 from atlas_pipeline.components.backup_assets import backup_asset, step_of
 from atlas_pipeline.definitions import defs
@@ -112,6 +115,36 @@ def test_observations_are_made_anew_from_the_manifests(warehouse_name: str, inst
     with dg.DagsterInstance.ephemeral() as restored:
         assert observed(run(warehouse_name, restored)) == [("backup", None), ("verified", True)] * 2
         assert observed(run(warehouse_name, restored)) == [("backup", None), ("verified", True)]
+
+
+def test_each_deletion_is_observed_on_the_asset_of_its_database(
+    warehouse_name: str, instance: dg.DagsterInstance
+) -> None:
+    run(warehouse_name, instance)
+    made = backups(load_settings())
+    (backup,) = made.catalogue.backups(warehouse_name)
+    now = backup.manifest.started_at
+    for days in (60, 1, 0):
+        moment = now - timedelta(days=days)
+        manifest = replace(
+            backup.manifest,
+            id=made.catalogue.new_id("other", "daily", moment),
+            database="other",
+            started_at=moment,
+            finished_at=moment,
+            expires_at=moment + timedelta(days=30),
+        )
+        made.catalogue.write_manifest(manifest)
+        made.catalogue.add_proof(manifest, Proof("verified", moment, 0.1))
+    result = run(warehouse_name, instance)
+    deleted = [
+        event.asset_observation_data.asset_observation
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.ASSET_OBSERVATION
+        and event.asset_observation_data.asset_observation.metadata["event"].value == "deleted"
+    ]
+    assert [one.asset_key for one in deleted] == [dg.AssetKey(["backups", "other"])]
+    assert len(made.catalogue.backups("other")) == 2
 
 
 def test_a_database_that_is_not_there_fails_the_run(

@@ -255,6 +255,18 @@ def test_a_first_build_that_fails_leaves_no_table(land: Any, project: Load) -> N
     ]
 
 
+def test_published_rows_that_fail_a_new_check_are_not_in_quarantine(land: Any, project: Load) -> None:
+    land("orders/1.csv", GOOD)
+    assert run(project()).success
+    result = run(project(CONTRACT.replace("valid_min: 0", "valid_min: 5")))
+    assert not result.success
+    assert "silver.orders fails its contract" in failure(result)
+    assert query("SELECT count(*) FROM silver.orders") == [(10,)]
+    assert query("SELECT count(*) FROM quarantine.orders") == [(0,)]
+    newest = "SELECT published FROM atlas.quality_scores WHERE layer = 'silver' ORDER BY measured_at DESC LIMIT 1"
+    assert query(newest) == [(True,)]
+
+
 def test_a_check_that_cannot_be_evaluated_blocks_with_the_reason(land: Any, project: Load) -> None:
     land("orders/1.csv", GOOD)
     broken = CONTRACT.replace(

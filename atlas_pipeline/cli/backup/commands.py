@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, get_args
+from typing import Any
 
 import typer
 
@@ -16,7 +16,7 @@ from atlas_pipeline.backup.configured import Database, backups, databases, names
 from atlas_pipeline.backup.drill import drill as run_drill
 from atlas_pipeline.backup.engine import BackupFailed, RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
-from atlas_pipeline.backup.manifest import Backup, BackupClass, ManifestError, Proof
+from atlas_pipeline.backup.manifest import Backup, ManifestError, Proof, UnknownClass, class_of
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.store import StoreError
 from atlas_pipeline.backup.swap import old_copies
@@ -30,8 +30,10 @@ _FAILURES = (BackupFailed, RestoreFailed, AlreadyRunning, StoreError, SealError,
 
 def run(database: str | None, backup_class: str, json: bool) -> int:
     """Back up, verify, print. Returns 1 when one of them failed."""
-    if backup_class not in get_args(BackupClass):
-        ERR.print(f"atlas: --class is {backup_class}: expected one of {', '.join(get_args(BackupClass))}")
+    try:
+        kept_as = class_of(backup_class)
+    except UnknownClass as error:
+        _say(str(error))
         return 2
     done: list[Backup] = []
     failed = False
@@ -40,7 +42,7 @@ def run(database: str | None, backup_class: str, json: bool) -> int:
         made = backups(settings)
         for one in _chosen(settings, database):
             try:
-                done.append(made.run(one.name, one.url, backup_class, show))  # type: ignore[arg-type]
+                done.append(made.run(one.name, one.url, kept_as, show))
             except (BackupFailed, AlreadyRunning, StoreError, SealError) as error:
                 failed = failed or not isinstance(error, AlreadyRunning)
                 _say(f"{one.name}: {error}")
@@ -259,15 +261,7 @@ def _speaking(message: str) -> Iterator[Callable[[str], None]]:
     with failures_as_messages(), progress(message) as show:
         try:
             yield show
-        except (
-            BackupFailed,
-            RestoreFailed,
-            AlreadyRunning,
-            StoreError,
-            SealError,
-            NoSuchBackup,
-            ManifestError,
-        ) as error:
+        except _FAILURES as error:
             raise ValueError(str(error)) from None
 
 
