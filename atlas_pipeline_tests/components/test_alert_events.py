@@ -12,7 +12,7 @@ from atlas_pipeline.alerting.event import Event
 from atlas_pipeline.components.alert_events import TYPES, assets_of_steps, events_of
 from atlas_pipeline.resources.event_log import OVERLAP, Position, newest, read_page
 
-SECRET = "ada@example.com"  # noqa: S105
+SECRET = "ada@example.com"
 
 
 @dg.asset(check_specs=[dg.AssetCheckSpec("amount", asset="broken", blocking=True)])
