@@ -1,6 +1,6 @@
 """Quality in Dagster: each check of a contract is an asset check; what fails is not published, and can be found."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from dagster.components.testing import DefsFolderSandbox
 
 from atlas_pipeline.settings import load_settings
+from atlas_pipeline_tests.projects import Load, complaint
 
 DATASET = "type: atlas_pipeline.components.Dataset\nattributes:\n"
 GOLD = "type: atlas_pipeline.components.GoldModel\nattributes:\n"
@@ -39,20 +40,6 @@ HEADER = "order_id,customer_id,amount\n"
 GOOD = HEADER + "".join(f"A{n},{n % 3},{n}.5\n" for n in range(1, 11))
 SILVER, GOLD_KEY = dg.AssetKey(["silver", "orders"]), dg.AssetKey(["gold", "sums"])
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
-
-Load = Callable[..., dg.Definitions]
-
-
-@pytest.fixture
-def land(atlas_env: Path) -> Callable[[str, str], None]:
-    """Put a file into the landing folder."""
-
-    def run(name: str, text: str) -> None:
-        path = atlas_env / "landing" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-
-    return run
 
 
 @pytest.fixture
@@ -86,16 +73,6 @@ def found(result: dg.ExecuteInProcessResult, asset: dg.AssetKey = SILVER) -> dic
 def sample(check: dg.AssetCheckEvaluation) -> list[dict[str, Any]]:
     """The keys of failed rows that a check shows."""
     return [dict(row.data) for row in check.metadata["sample of failed rows"].records]
-
-
-def complaint(load_files: Load, files: dict[str, str]) -> str:
-    """What loading says in the end: the innermost cause."""
-    with pytest.raises(Exception) as caught:  # noqa: PT011 — Dagster's own wraps ours; the text is what is tested
-        load_files(files)
-    error: BaseException = caught.value
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error)
 
 
 def query(statement: str) -> list[tuple]:
