@@ -686,9 +686,50 @@ ACCEPTED: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED)
-def test_what_soda_reads_is_read(tmp_path: Path, text: str) -> None:
-    read(tmp_path, text)
+CHECKS: dict[str, str] = {
+    "Windows": "checks.row_count",
+    "all nulls": "columns.amount.checks.missing",
+    "nulls in a threshold": "columns.amount.checks.missing",
+    "anchors": "columns.amount.checks.missing columns.amount.checks.duplicate",
+    "merge": "columns.amount.checks.missing columns.amount.checks.duplicate",
+    "all of a column": "columns.id.checks.invalid columns.id.checks.missing",
+    "values of all kinds": "columns.amount.checks.invalid",
+    "formats": "columns.amount.checks.invalid",
+    "reference": "columns.amount.checks.invalid",
+    "lengths": "columns.amount.checks.invalid columns.amount.checks.invalid.b",
+    "functions": (
+        "columns.amount.checks.aggregate.avg columns.amount.checks.aggregate.SUM columns.amount.checks.aggregate.min"
+        " columns.amount.checks.aggregate.max columns.amount.checks.aggregate.minLength"
+        " columns.amount.checks.aggregate.max_length columns.amount.checks.aggregate.avgLength"
+    ),
+    "aggregate of valid rows": "columns.amount.checks.aggregate",
+    "column check of rows": "columns.amount.checks.row_count",
+    "expression in the table": "checks.invalid",
+    "freshness": "checks.freshness",
+    "freshness from a variable": "checks.freshness",
+    "duplicates": "checks.duplicate",
+    "schema": "checks.schema",
+    "rows by query": "checks.failed_rows",
+    "keys by query": "checks.failed_rows",
+    "mapping without keys": "checks.failed_rows",
+    "metric of both": "checks.metric",
+    "metric of a column": "columns.amount.checks.metric",
+    "ranges": "checks.row_count checks.row_count.b",
+    "two levels": "checks.row_count",
+    "qualifiers": (
+        "columns.amount.checks.missing.1 columns.amount.checks.missing.a.b columns.amount.checks.missing.True"
+        " columns.amount.checks.missing.0 columns.amount.checks.missing"
+    ),
+    "numbers": "checks.row_count checks.row_count.15",
+    "stored": "columns.amount.checks.missing",
+    "variables": "checks.row_count",
+}
+"""The checks of those that have any."""
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_what_soda_reads_is_read(tmp_path: Path, name: str) -> None:
+    assert [check.path for check in read(tmp_path, ACCEPTED[name])] == CHECKS.get(name, "").split()
 
 
 # The same as Soda.
