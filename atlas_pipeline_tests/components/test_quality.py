@@ -124,6 +124,44 @@ def test_a_check_that_is_added_to_the_file_is_there_after_a_reload(project: Load
     assert "customer_id_missing" in specs(project(more))
 
 
+@pytest.mark.parametrize(
+    "edited",
+    [
+        CONTRACT.replace("checks:\n  - row_count:\n", "").replace("valid_min: 0", "valid_min: 100")
+        + "  - name: customer_id\n    checks:\n      - missing:\n",
+        "no contract",
+        None,
+    ],
+    ids=["other_checks", "no_contract", "deleted"],
+)
+def test_a_contract_that_is_edited_counts_from_a_reload_on(
+    land: Any, project: Load, sandbox: DefsFolderSandbox, edited: str | None
+) -> None:
+    """Until then all checks that Dagster shows are made as it shows them, with the table or alone."""
+    land("orders/1.csv", GOOD)
+    definitions = project()
+    path = sandbox.defs_folder_path / "orders" / "contract.yml"
+    path.write_text(edited) if edited else path.unlink()
+    result = run(definitions)
+    assert result.success
+    assert {name: check.passed for name, check in found(result).items()} == dict.fromkeys(specs(definitions), True)
+    alone = run(definitions, checks=[dg.AssetCheckKey(SILVER, "row_count")])
+    assert {name: check.passed for name, check in found(alone).items()} == {"row_count": True}
+
+
+def test_an_edited_contract_blocks_what_it_blocks_after_a_reload(land: Any, project: Load) -> None:
+    land("orders/1.csv", GOOD)
+    definitions = project()
+    stricter = CONTRACT.replace("valid_min: 0", "valid_min: 100").replace("  - row_count:\n", "  - schema:\n")
+    reloaded = project(stricter)
+    assert run(definitions).success
+    result = run(reloaded)
+    assert not result.success
+    shown = found(result)
+    assert {"schema", "row_count"} & set(shown) == {"schema"}
+    assert not shown["amount_invalid"].passed
+
+
 def test_what_a_check_measured_is_in_its_metadata(land: Any, project: Load) -> None:
     land("orders/1.csv", GOOD + "A11,1,\n")
     result = run(project())

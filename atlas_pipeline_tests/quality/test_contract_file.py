@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from atlas_pipeline.quality.contract import ContractError, read_checks
+from atlas_pipeline.quality.contract import ContractError, read_contract
 from atlas_pipeline.quality.outcome import Check
 from atlas_pipeline.settings import PROJECT_ROOT
 
@@ -38,7 +38,7 @@ def read(
     """The checks of a contract with this text."""
     path = folder / "contract.yml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return read_checks(path, columns, table)
+    return list(read_contract(path, columns, table).checks)
 
 
 def complaint(folder: Path, text: str | bytes, table: tuple[str, str] | None = None) -> str:
@@ -96,7 +96,7 @@ def test_what_is_no_contract_is_said_to_be_none(tmp_path: Path, text: str | byte
 def test_a_folder_and_a_missing_file_are_no_contracts(tmp_path: Path) -> None:
     for path, said in ((tmp_path, "Is a directory"), (tmp_path / "no.yml", "No such file or directory")):
         with pytest.raises(ContractError, match=f":1: cannot be read: {said}$"):
-            read_checks(path)
+            read_contract(path)
 
 
 # What Soda calls an error, or does not evaluate.
