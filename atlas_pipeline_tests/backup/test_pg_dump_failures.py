@@ -22,18 +22,12 @@ from atlas_pipeline.backup.pg_dump.tools import Tools, reason
 from atlas_pipeline.warehouse import connect as connecting
 from atlas_pipeline.warehouse.connect import OWNER, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
-from atlas_pipeline_tests.backup.pg_dump_harness import MemorySink, databases, execute, programs, quiet
+from atlas_pipeline_tests.backup.pg_dump_harness import MemorySink, execute, programs, quiet
 
 pytestmark = pytest.mark.slow
 
 MIB = 1 << 20
 BIG = "CREATE TABLE big AS SELECT i, repeat(md5(i::text), 10) a FROM generate_series(1, 300000) i"
-
-
-@pytest.fixture
-def database(postgres: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
-    with databases(postgres) as make:
-        yield make
 
 
 @pytest.fixture
