@@ -118,6 +118,7 @@ CREATE TABLE IF NOT EXISTS atlas.alert_cursor (
     position bigint NOT NULL,           -- all events up to this id were read
     recent bigint[] NOT NULL,           -- ids after it that were read: an id may become visible after a greater one
     memory jsonb NOT NULL,
+    saves bigint NOT NULL,              -- how often it was moved: who saves says what it had loaded
     moved_at timestamptz NOT NULL
 );
 
@@ -151,6 +152,7 @@ CREATE TABLE IF NOT EXISTS atlas.alert_messages (
     made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     attempts int NOT NULL DEFAULT 0,
     sending_at timestamptz,             -- set before it is sent, cleared when its answer is known
+    maybe_sent boolean NOT NULL DEFAULT false,  -- an attempt ended without an answer, or its process did
     next_at timestamptz,                -- not before this
     delivered_at timestamptz,
     given_up_at timestamptz,            -- the receiver will never take it, or its channel is gone
@@ -159,6 +161,7 @@ CREATE TABLE IF NOT EXISTS atlas.alert_messages (
 );
 CREATE INDEX IF NOT EXISTS alert_messages_waiting ON atlas.alert_messages (channel, id)
     WHERE delivered_at IS NULL AND given_up_at IS NULL;
+CREATE INDEX IF NOT EXISTS alert_messages_over ON atlas.alert_messages (coalesce(delivered_at, given_up_at));
 
 -- The circuit breaker of each channel.
 CREATE TABLE IF NOT EXISTS atlas.alert_channels (
