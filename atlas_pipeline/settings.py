@@ -168,11 +168,6 @@ class Settings(BaseSettings):
         """Where the UI is, for links; without a slash at the end."""
         return (self.ui_url or f"http://{self.host}:{self.port}").rstrip("/")
 
-    @property
-    def alerts_path(self) -> Path:
-        """`alerts_file` as an absolute path."""
-        return (PROJECT_ROOT / self.alerts_file).absolute()
-
 
 @cache
 def load_settings() -> Settings:

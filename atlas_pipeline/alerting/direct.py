@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from datetime import datetime
 
-from atlas_pipeline.alerting.channels import Channel, ChannelFailed
+from atlas_pipeline.alerting.channels import Busy, Channel, Refused, Unreachable
 from atlas_pipeline.alerting.document import document_of
 from atlas_pipeline.alerting.state import Alert, Message, MessageKind
 
@@ -26,7 +26,7 @@ def send_now(channels: Mapping[str, Channel], kind: MessageKind, alert: Alert, a
         try:
             channel.send(document_of(message), repeat=False)
             came[name] = None
-        except ChannelFailed as error:
+        except (Busy, Refused, Unreachable) as error:
             came[name] = str(error)
 
     threads = [threading.Thread(target=send, args=item, daemon=True) for item in channels.items()]

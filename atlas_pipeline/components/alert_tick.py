@@ -63,7 +63,7 @@ def look(instance: dg.DagsterInstance, connection: psycopg.Connection, project: 
     """Read what is new, fold it, and write state, cursor and messages in one transaction."""
     with connection.transaction():
         before = store.load(connection)
-        silences = [_resolved(one, project) for one in store.silences(connection, now)]
+        silences = [_resolved(one, project) for one in store.silences_at(connection, now)]
         position, note = _position(instance, before)
         awaited = any(run.awaited for run in before.state.runs.values())
         events, position, more = _read(instance, position, project, awaited)
