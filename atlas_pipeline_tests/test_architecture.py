@@ -25,6 +25,7 @@ DOMAINS = {
     "ingest": {"settings", "warehouse", "pii"},
     "backup": {"settings", "warehouse"},
     "alerting": {"settings", "warehouse"},
+    "telemetry": {"settings", "warehouse"},
 }
 """Each domain, and what else of Atlas it may import."""
 MAY_TOUCH_ENVIRONMENT = {

@@ -48,7 +48,9 @@ class Tick:
     messages: int
 
 
-def project_of(repository: dg.RepositoryDefinition, policies: Policies, select: Callable[[str], frozenset[str]]) -> Project:
+def project_of(
+    repository: dg.RepositoryDefinition, policies: Policies, select: Callable[[str], frozenset[str]]
+) -> Project:
     """What there is to watch in a code location."""
     graph = repository.asset_graph
     nodes = {"/".join(key.path): graph.get(key) for key in graph.get_all_asset_keys()}

@@ -24,7 +24,11 @@ _TEST_SECONDS = 20.0
 def list_alerts(json: bool) -> int:
     """Print alerts, silences and undelivered messages. Returns 1 when a critical alert fires unsilenced."""
     now = datetime.now(UTC)
-    with failures_as_messages(), progress("asking the warehouse"), connect(warehouse_url(load_settings())) as connection:
+    with (
+        failures_as_messages(),
+        progress("asking the warehouse"),
+        connect(warehouse_url(load_settings())) as connection,
+    ):
         prepare_warehouse(connection)
         alerts = store.alerts_of(connection)
         silences = store.silences_at(connection, now)

@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from functools import cache
 
 import dagster as dg
+from atlas_pipeline.components.alert_policies import load_policies, selector
 
 from atlas_pipeline.alerting.channels import Channel, make_channel, parse_channels
 from atlas_pipeline.alerting.delivery import deliver
 from atlas_pipeline.alerting.state import Alert
-from atlas_pipeline.components.alert_policies import load_policies, selector
 from atlas_pipeline.components.alert_tick import Project, Tick, look, project_of
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
@@ -78,7 +78,10 @@ def _known(repository: dg.RepositoryDefinition) -> Project:
 
 
 def _observations(tick: Tick) -> Iterator[dg.AssetObservation]:
-    changed: Sequence[tuple[str, Alert]] = [*(("began", one) for one in tick.began), *(("over", one) for one in tick.ended)]
+    changed: Sequence[tuple[str, Alert]] = [
+        *(("began", one) for one in tick.began),
+        *(("over", one) for one in tick.ended),
+    ]
     for event, alert in changed[:SHOWN]:
         metadata = {
             "event": event,
