@@ -171,3 +171,18 @@ CREATE TABLE IF NOT EXISTS atlas.alert_channels (
     problem text,
     changed_at timestamptz NOT NULL
 );
+
+-- Telemetry: totals of what was counted, beside the place up to which it was; written in one transaction.
+CREATE TABLE IF NOT EXISTS atlas.telemetry_cursor (
+    source text PRIMARY KEY,            -- events, or ticks
+    position bigint NOT NULL,           -- all ids up to this one were counted
+    recent bigint[] NOT NULL,           -- ids after it that were counted
+    memory jsonb NOT NULL,              -- what is known of runs that have not ended
+    moved_at timestamptz NOT NULL
+);
+CREATE TABLE IF NOT EXISTS atlas.telemetry_totals (
+    family text NOT NULL,
+    labels jsonb NOT NULL,              -- values by name of label; buckets of a histogram have le
+    value double precision NOT NULL,
+    PRIMARY KEY (family, labels)
+);
