@@ -23,8 +23,8 @@ def list_(json: Json = False) -> None:
     raise typer.Exit(list_alerts(json))
 
 
-@app.command(epilog="Example: atlas alerts test --channel pager")
-def test(
+@app.command("test", epilog="Example: atlas alerts test --channel pager")
+def try_channels(
     channel: Annotated[str | None, typer.Option(help="One channel. Default: all of ATLAS_ALERT_CHANNELS.")] = None,
     json: Json = False,
 ) -> None:
