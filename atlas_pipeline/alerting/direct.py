@@ -13,12 +13,14 @@ from atlas_pipeline.alerting.document import document_of
 from atlas_pipeline.alerting.state import Alert, Message, MessageKind
 
 
-def send_now(channels: Mapping[str, Channel], kind: MessageKind, alert: Alert, at: datetime, seconds: float) -> dict[str, str | None]:
+def send_now(
+    channels: Mapping[str, Channel], kind: MessageKind, alert: Alert, at: datetime, seconds: float
+) -> dict[str, str | None]:
     """Tell every channel of one alert, all at once; what went wrong by channel, null where nothing did.
 
     A channel that did not answer after so many seconds is left to itself and reported.
     """
-    came: dict[str, str | None] = {name: f"no answer within {seconds:.0f} s" for name in channels}
+    came: dict[str, str | None] = dict.fromkeys(channels, f"no answer within {seconds:.0f} s")
 
     def send(name: str, channel: Channel) -> None:
         dedupe = f"{alert.policy}|{alert.subject}|{alert.since.isoformat()}|{kind}"

@@ -13,8 +13,8 @@ import dagster as dg
 import psycopg
 
 from atlas_pipeline.alerting import store
-from atlas_pipeline.alerting.event import Event, Look
-from atlas_pipeline.alerting.fold import Known, fold
+from atlas_pipeline.alerting.event import Event, Known, Look
+from atlas_pipeline.alerting.fold import fold
 from atlas_pipeline.alerting.policy import Policies
 from atlas_pipeline.alerting.state import Alert, Silence, State
 from atlas_pipeline.components.alert_events import TYPES, assets_of_steps, events_of
@@ -48,7 +48,9 @@ class Tick:
     messages: int
 
 
-def project_of(repository: dg.RepositoryDefinition, policies: Policies, select: Callable[[str], frozenset[str]]) -> Project:
+def project_of(
+    repository: dg.RepositoryDefinition, policies: Policies, select: Callable[[str], frozenset[str]]
+) -> Project:
     """What there is to watch in a code location."""
     graph = repository.asset_graph
     nodes = {"/".join(key.path): graph.get(key) for key in graph.get_all_asset_keys()}
@@ -69,7 +71,7 @@ def look(instance: dg.DagsterInstance, connection: psycopg.Connection, project: 
         events, position, more = _read(instance, position, project, awaited)
         items: list[Event | Look] = [*events, *looks(instance, now)]
         after, messages = fold(before.state, items, project.policies, silences, now, project.known)
-        store.save(connection, before, after, position.through, position.recent, messages)
+        store.save(connection, before, after, position.through, sorted(position.recent), messages)
     began, ended = _changes(before.state, after)
     firing = sum(one.status == "firing" for one in after.alerts.values())
     return Tick(len(events), more, note, began, ended, firing, len(messages))

@@ -24,7 +24,11 @@ _TEST_SECONDS = 20.0
 def list_alerts(json: bool) -> int:
     """Print alerts, silences and undelivered messages. Returns 1 when a critical alert fires unsilenced."""
     now = datetime.now(UTC)
-    with failures_as_messages(), progress("asking the warehouse"), connect(warehouse_url(load_settings())) as connection:
+    with (
+        failures_as_messages(),
+        progress("asking the warehouse"),
+        connect(warehouse_url(load_settings())) as connection,
+    ):
         prepare_warehouse(connection)
         alerts = store.alerts_of(connection)
         silences = store.silences_at(connection, now)
@@ -84,7 +88,7 @@ def send_test(channel: str | None, json: bool) -> int:
             return 2
         chosen = {name: one for name, one in channels.items() if channel in (None, name)}
         now = datetime.now(UTC)
-        alert = Alert("test", "test", "system_down", "warning", "warn", "default", "firing", now, now)
+        alert = Alert("test", "test", "system_down", "warning", "warn", "default", "firing", now, now, now)
         came = send_now(chosen, "test", alert, now, _TEST_SECONDS)
     if json:
         print_json({"channels": [{"name": name, "problem": problem} for name, problem in came.items()]})
