@@ -25,7 +25,7 @@ from atlas_pipeline.backup.engine import BackupFailed, Sink
 from atlas_pipeline.backup.pg_dump.spool import give_back
 from atlas_pipeline.backup.pg_dump.tools import Child
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 BIG = 8 << 20
 PACK = 64 << 20
 PACK_FILES = 10_000
