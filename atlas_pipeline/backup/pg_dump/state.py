@@ -28,7 +28,7 @@ _SESSION = """
 SET search_path = ''; SET extra_float_digits = 3; SET datestyle = 'ISO, YMD'; SET intervalstyle = 'postgres';
 SET timezone = 'UTC'; SET bytea_output = 'hex'; SET xmloption = 'content'; SET lc_monetary = 'C';
 SET quote_all_identifiers = off; SET row_security = off; SET statement_timeout = 0; SET lock_timeout = {};
-SET idle_in_transaction_session_timeout = 0; SET synchronize_seqscans = on
+SET idle_in_transaction_session_timeout = 0; SET synchronize_seqscans = on; SET jit = off
 """
 _READS_PAGES = "SELECT has_table_privilege('pg_catalog.pg_largeobject', 'SELECT')"
 _MASK = (1 << 64) - 1
