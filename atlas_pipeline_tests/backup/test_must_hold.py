@@ -355,6 +355,8 @@ def test_the_disk_of_the_spool_is_full(small_disk: Path, store: FolderStore, dat
     assert [one.manifest.id for one in backups.catalogue.backups()] == [first.manifest.id]
     assert unfinished(store) == []
     assert backups.verify(first).problem is None
+    fill()
+    assert re.search(rf"the disk of the spool {place} is full", backups.restore_into(first, database()).problem or "")
     filler.unlink()
     assert backups.run("app", url, "daily").verified
     assert list(engine.spool.iterdir()) == []
