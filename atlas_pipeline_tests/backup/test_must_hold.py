@@ -31,6 +31,7 @@ Here they are made through `service.Backups`, as people use it. What other tests
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -326,14 +327,18 @@ def test_the_disk_of_the_spool_is_full(
             except OSError:
                 return
 
-    with pytest.raises(BackupFailed, match="pg_dump ended with 1"):
+    place = re.escape(str(engine.spool))
+    told = rf"pg_dump ended with 1: the disk of the spool {place} is full, \d+ MiB are free: .*ATLAS_BACKUP_SPOOL"
+    with pytest.raises(BackupFailed, match=told):
         watched(backups, fill).run("app", url, "daily")
     assert programs(engine.spool) == []
-    with pytest.raises(BackupFailed, match=r"only \d+ MiB are free at"):
+    with pytest.raises(BackupFailed, match=rf"only \d+ MiB are free at {place}.*ATLAS_BACKUP_SPOOL"):
         backups.run("app", url, "daily")
     assert [one.manifest.id for one in backups.catalogue.backups()] == [first.manifest.id]
     assert unfinished(store) == []
     assert backups.verify(first).problem is None
+    fill()
+    assert re.search(rf"the disk of the spool {place} is full", backups.restore_into(first, database()).problem or "")
     filler.unlink()
     assert backups.run("app", url, "daily").verified
     assert list(engine.spool.iterdir()) == []
