@@ -3,9 +3,11 @@
 Belongs here: from settings to `service.Backups`. Does not belong here: what is done with it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from psycopg import conninfo
 
@@ -68,8 +70,11 @@ def _given(settings: Settings) -> list[tuple[str, str | None]]:
     return found
 
 
-def backups(settings: Settings) -> Backups:
-    """The backups of this installation. Raises SettingsError."""
+def backups(settings: Settings, make_s3_client: Callable[[], Any] | None = None) -> Backups:
+    """The backups of this installation. Raises SettingsError.
+
+    `make_s3_client` is called when they are in S3; without it the client is as the settings say.
+    """
     spool = settings.backup_spool or settings.home_path / "spool"
     try:
         recipients = tuple(recipient_of(one.strip()) for one in settings.backup_recipients.split(",") if one.strip())
@@ -84,10 +89,17 @@ def backups(settings: Settings) -> Backups:
     exclude = tuple(one.strip() for one in settings.backup_exclude.split(",") if one.strip())
     beside = {configuration.NAME: partial(configuration.configuration, settings)}
     options = Options(settings.backup_jobs, exclude, recipients, identities, beside)
-    return Backups(_store(settings), PgDump(Path(spool), spool_bytes=settings.backup_spool_mb * MIB), options)
+    return Backups(
+        _store(settings, make_s3_client), PgDump(Path(spool), spool_bytes=settings.backup_spool_mb * MIB), options
+    )
 
 
-def _store(settings: Settings) -> Store:
+def s3_options(settings: Settings) -> dict[str, Any]:
+    """Arguments of `store.s3.s3_client`. The store tries again by itself, so the client does not."""
+    return {"endpoint_url": settings.s3_endpoint_url, "region_name": settings.s3_region, "max_attempts": 1}
+
+
+def _store(settings: Settings, make_s3_client: Callable[[], Any] | None) -> Store:
     place = settings.backup_place
     if not place.startswith("s3://"):
         return FolderStore(settings.home_path / place)
@@ -99,7 +111,7 @@ def _store(settings: Settings) -> Store:
     return S3Store(
         bucket,
         prefix,
-        s3_client(settings.s3_endpoint_url, settings.s3_region),
+        make_s3_client() if make_s3_client else s3_client(**s3_options(settings)),
         storage_class=settings.backup_storage_class,
         sse=settings.backup_sse,
         kms_key_id=settings.backup_kms_key_id,

@@ -20,6 +20,7 @@ from atlas_pipeline.backup.manifest import Backup, Proof, UnknownClass, class_of
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.service import Backups
 from atlas_pipeline.backup.store import StoreError
+from atlas_pipeline.resources.s3 import BackupS3Resource
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse.connect import WarehouseError
 from atlas_pipeline.warehouse.embedded import ServerError
@@ -70,10 +71,10 @@ def backup_asset(database: str, stale_after: timedelta | None) -> dg.AssetsDefin
         pool=step_of(database),
     )
     def back_up(
-        context: dg.AssetExecutionContext, config: BackupConfig
+        context: dg.AssetExecutionContext, config: BackupConfig, s3: BackupS3Resource
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         settings = load_settings()
-        made = backups(settings)
+        made = backups(settings, s3.get_client)
         steps = _Steps(context, made, key, database)
         try:
             if key in context.selected_asset_keys:

@@ -15,6 +15,7 @@ from atlas_pipeline.backup.engine import RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
 from atlas_pipeline.backup.swap import undo
 from atlas_pipeline.components.backup_assets import FAILURES, GROUP, observation
+from atlas_pipeline.resources.s3 import BackupS3Resource
 from atlas_pipeline.settings import load_settings
 
 
@@ -35,10 +36,10 @@ class PruneConfig(dg.Config):
 
 
 @dg.op(name="restore_backup", description="Restores a backup beside the live database, compares, and swaps.")
-def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig) -> None:
+def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig, s3: BackupS3Resource) -> None:
     """Restore, or undo a restore. Dagster's own database is restored from the command line, with Dagster stopped."""
     settings = load_settings()
-    known, made = databases(settings), backups(settings)
+    known, made = databases(settings), backups(settings, s3.get_client)
     if config.database not in known:
         raise _failure(f"there is no database {config.database} here: expected one of {', '.join(known)}")
     if config.database == dagsters_own(settings):
@@ -71,9 +72,9 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig) -> Non
 
 
 @dg.op(name="prune_backups", description="Deletes expired backups, never the newest verified one of a database.")
-def prune_backups(context: dg.OpExecutionContext, config: PruneConfig) -> None:
+def prune_backups(context: dg.OpExecutionContext, config: PruneConfig, s3: BackupS3Resource) -> None:
     """Say what retention would delete, and delete it unless it is a dry run."""
-    made = backups(load_settings())
+    made = backups(load_settings(), s3.get_client)
     try:
         decision = made.prune(datetime.now(UTC), dry_run=config.dry_run, confirmed=config.confirm)
     except FAILURES as error:

@@ -18,6 +18,7 @@ from atlas_pipeline.backup.manifest import Proof
 from atlas_pipeline.backup.objects import open_object
 from atlas_pipeline.components.backup_assets import backup_asset, step_of
 from atlas_pipeline.definitions import defs
+from atlas_pipeline.resources.s3 import BackupS3Resource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
@@ -44,7 +45,8 @@ def run(
     asset = backup_asset(database, None)
     selection = dg.AssetSelection.checks_for_assets(asset.key) if checks_only else dg.AssetSelection.all()
     job = dg.define_asset_job("backup", selection, config={"ops": {step_of(database): {"config": config}}})
-    definitions = dg.Definitions(assets=[asset], jobs=[job])
+    resources = {"s3": BackupS3Resource.of(load_settings())}
+    definitions = dg.Definitions(assets=[asset], jobs=[job], resources=resources)
     return definitions.resolve_job_def("backup").execute_in_process(instance=instance, raise_on_error=False)
 
 
