@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from psycopg import conninfo
+from pydantic import SecretStr
 
 from atlas_pipeline.backup import configuration
 from atlas_pipeline.backup.pg_dump.engine import PgDump
@@ -37,7 +38,8 @@ class Database:
 def databases(settings: Settings) -> dict[str, Database]:
     """The databases that Atlas keeps, by name: the warehouse and Dagster's own.
 
-    Starts the embedded server when one of them is there. Raises SettingsError when both have one name.
+    Starts the embedded server when one of them is there. On a server of the user's own the settings say which roles
+    read and restore. Raises SettingsError when both have one name, or a password has no role.
     """
     found: dict[str, Database] = {}
     for name, url in _given(settings):
@@ -45,8 +47,26 @@ def databases(settings: Settings) -> dict[str, Database]:
             server = EmbeddedPostgres.running(settings.home_path)
             found[name] = Database(name, server.url(name, BACKUP), server.url(SUPERUSER, SUPERUSER))
         else:
-            found[name] = Database(name, url, conninfo.make_conninfo(url, dbname="postgres"))
+            found[name] = Database(
+                name,
+                _as(url, settings, "backup"),
+                conninfo.make_conninfo(_as(url, settings, "restore"), dbname="postgres"),
+            )
     return found
+
+
+def _as(url: str, settings: Settings, task: Literal["backup", "restore"]) -> str:
+    """The URL with the role and password that the settings have for a task, in place of its own."""
+    role: str | None = getattr(settings, f"{task}_role")
+    password: SecretStr | None = getattr(settings, f"{task}_password")
+    if not role:
+        if password:
+            raise SettingsError(f"ATLAS_{task.upper()}_PASSWORD is set, and ATLAS_{task.upper()}_ROLE is not")
+        return url
+    parts = {name: value for name, value in conninfo.conninfo_to_dict(url).items() if name != "password"}
+    return conninfo.make_conninfo(
+        "", **parts | {"user": role, "password": password.get_secret_value() if password else None}
+    )
 
 
 def names(settings: Settings) -> list[str]:

@@ -21,6 +21,7 @@ from atlas_pipeline.backup.manifest import Backup, BackupClass, Manifest, Proof,
 from atlas_pipeline.backup.objects import ObjectSink, open_object, verify_objects
 from atlas_pipeline.backup.pg_dump.state import difference
 from atlas_pipeline.backup.retention import KEEP_DAYS, Decision, expires_at, retain
+from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.store import Store, StoreError, StoreUnavailable
 from atlas_pipeline.backup.swap import refuse_content, restoring, swap
@@ -149,6 +150,7 @@ class Backups:
         """
         self._try_key(backup)
         manifest = backup.manifest
+        refuse_missing_rights(admin_url, manifest.database, manifest.state)
         with restoring(admin_url, manifest.database, manifest.state.settings) as target:
             proof = self.restore_into(backup, target.url, progress, live=True)
             if proof.problem:

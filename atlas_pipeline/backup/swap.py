@@ -27,6 +27,7 @@ from psycopg import conninfo, sql
 
 from atlas_pipeline.backup.engine import RestoreFailed
 from atlas_pipeline.backup.lock import RESTORE_LOCK, SWAP_LOCK, held
+from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.warehouse.connect import WarehouseError, connect
 
 _MARK = "Atlas restore: "
@@ -152,6 +153,7 @@ def undo(admin_url: str, database: str, now: datetime | None = None) -> str | No
     Raises RestoreFailed when there is none, and AlreadyRunning; then everything is as it was.
     """
     _refuse_itself(admin_url, database)
+    refuse_missing_rights(admin_url, database)
     with _alone(admin_url, database) as admin:
         before = [(mark.at, name, mark) for name, mark in _marks(admin, database).items() if mark.kind == "before"]
         if not before:
@@ -220,6 +222,7 @@ def _exchange(
     oids = "SELECT oid FROM pg_database WHERE datname = ANY(%s)"
     databases = [oid for (oid,) in admin.execute(oids, [[old for old, _, _ in renames]])]
     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = ANY(%s) AND pid <> pg_backend_pid()"
+    end += " AND usesysid IS NOT NULL"  # autovacuum has none: the rename ends it by itself, and not everyone may
     # Not its `with` block: that would tell a failure in its own words.
     usher = connect(admin_url, autocommit=True)
     try:

@@ -20,6 +20,7 @@ Here they are made through `service.Backups`, as people use it. What other tests
 | names that begin alike | `databases_are_never_mixed_up` | `test_catalogue: test_each_name_has_a_folder_…` |
 | two backups at once | `two_at_once` | `test_lock` |
 | the roles are missing | `a_server_without_the_roles` | `test_pg_dump: …_on_a_server_without_the_roles` |
+| the role may not restore | | `test_rights: test_what_is_missing_is_named_…` |
 | the target is not empty | `a_target_that_is_not_empty` | `test_swap: test_a_database_with_content_is_refused` |
 | a restore is killed | `a_restore_that_is_killed` | `test_swap: test_killed_in_the_middle_…` |
 | the server ends a restore | `the_server_ends_a_restore` | `test_swap: test_a_failed_restore_leaves_nothing` |

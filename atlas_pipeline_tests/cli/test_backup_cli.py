@@ -17,6 +17,7 @@ from psycopg import conninfo
 from tenacity import stop_after_delay
 from typer.testing import CliRunner
 
+from atlas_pipeline.backup import configured
 from atlas_pipeline.cli import app
 from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.settings import load_settings
@@ -277,6 +278,62 @@ def test_dagsters_own_database(installed: Path, postgres: EmbeddedPostgres, monk
         assert found
         instance.report_run_failed(found)
         assert _status(instance, run.run_id) is dg.DagsterRunStatus.FAILURE
+
+
+@pytest.fixture
+def roles(postgres: EmbeddedPostgres, installed: Path, name: str) -> Iterator[tuple[str, str]]:
+    """Two roles that may do nothing yet."""
+    made = (f"reads_{name}", f"restores_{name}")
+    admin = postgres.url(SUPERUSER, SUPERUSER)
+    execute(admin, *(f"CREATE ROLE {role} LOGIN" for role in made))
+    yield made
+    execute(admin, f"DROP ROLE {', '.join(made)}")
+
+
+@pytest.mark.slow
+def test_the_settings_say_as_whom(
+    installed: Path,
+    name: str,
+    roles: tuple[str, str],
+    postgres: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads, restores = roles
+    monkeypatch.setenv("ATLAS_BACKUP_ROLE", reads)
+    monkeypatch.setenv("ATLAS_RESTORE_ROLE", restores)
+    load_settings.cache_clear()
+    said = backup("run", "--database", name, expect=1).stderr
+    assert f"the role {reads} may not read" in said
+    assert stored(installed) == []
+    execute(postgres.url(SUPERUSER, SUPERUSER), f"GRANT pg_read_all_data TO {reads}")
+    backup("run", "--database", name)
+    before = databases(postgres)
+    for arguments in (["--dry-run"], ["--yes"], ["--undo", "--dry-run"], ["--undo", "--yes"]):
+        done = backup("restore", "--database", name, *arguments, expect=1)
+        assert f"the role {restores} may not restore {name}, and nothing was changed" in done.stderr
+        assert f'CREATEDB: ALTER ROLE "{restores}" CREATEDB' in done.stderr
+    assert databases(postgres) == before
+
+
+def test_the_password_of_a_role_takes_the_place_of_the_other(
+    installed: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_DATABASE_URL", f"postgresql://u:{CANARY}-u@h/{name}?sslmode=require")
+    monkeypatch.setenv("ATLAS_BACKUP_ROLE", "reads")
+    monkeypatch.setenv("ATLAS_RESTORE_ROLE", "restores")
+    monkeypatch.setenv("ATLAS_RESTORE_PASSWORD", f"{CANARY} @:/%'")
+    load_settings.cache_clear()
+    found = configured.databases(load_settings())[name]
+    same = {"host": "h", "sslmode": "require"}
+    assert conninfo.conninfo_to_dict(found.url) == same | {"user": "reads", "dbname": name}
+    restores = {"user": "restores", "password": f"{CANARY} @:/%'", "dbname": "postgres"}
+    assert conninfo.conninfo_to_dict(found.admin_url) == same | restores
+    assert CANARY not in repr(load_settings())
+    monkeypatch.delenv("ATLAS_RESTORE_ROLE")
+    load_settings.cache_clear()
+    said = backup("run", expect=1).stderr
+    assert "ATLAS_RESTORE_PASSWORD is set, and ATLAS_RESTORE_ROLE is not" in said
+    assert CANARY not in said
 
 
 def _status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:

@@ -17,6 +17,7 @@ from atlas_pipeline.backup.drill import drill as run_drill
 from atlas_pipeline.backup.engine import BackupFailed, RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
 from atlas_pipeline.backup.manifest import Backup, ManifestError, Proof, UnknownClass, class_of
+from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.store import StoreError
 from atlas_pipeline.backup.swap import old_copies
@@ -107,6 +108,7 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
             return 2
         one, made = known[database], backups(settings)
         wanted = None if undo else made.catalogue.get(backup, database)
+        refuse_missing_rights(one.admin_url, database, wanted.manifest.state if wanted else None)
     now = datetime.now(UTC)
     plan = _plan(one, wanted)
     if dry_run or not yes:
