@@ -31,7 +31,8 @@ LEFTOVER_AGE = timedelta(days=7)
 BESIDE = frozenset({configuration.NAME})
 """Files of a backup that are no part of the dump."""
 _CHANGED_ROLE = re.compile(r"role .* (?:has other attributes or memberships|is not expected)")
-_LAST_SEEN = "retention-last-seen.json"
+_LAST_SEEN = "RETENTION/last-seen.json"
+"""Capital letters are in no folder of a database."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +189,7 @@ class Backups:
                     raise
 
     def _last_seen(self) -> datetime | None:
-        if not any(entry.key == _LAST_SEEN for entry in self.store.list("")):
+        if not any(entry.key == _LAST_SEEN for entry in self.store.list(f"{_LAST_SEEN.partition('/')[0]}/")):
             return None
         return datetime.fromisoformat(json.loads(b"".join(self.store.get(_LAST_SEEN)))["at"])
 
