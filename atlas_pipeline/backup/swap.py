@@ -155,10 +155,7 @@ def undo(admin_url: str, database: str, now: datetime | None = None) -> str | No
     _refuse_itself(admin_url, database)
     refuse_missing_rights(admin_url, database)
     with _alone(admin_url, database) as admin:
-        before = [(mark.at, name, mark) for name, mark in _marks(admin, database).items() if mark.kind == "before"]
-        if not before:
-            raise RestoreFailed(f"nothing to undo: no copy of {database} from before a restore is there")
-        _, name, mark = max(before, key=lambda one: one[:2])
+        name, mark = _newest_before(admin, database)
         names = _comments(admin)
         stamp = _stamp(now or datetime.now(UTC))
         renames = [(name, database, mark.comment)]
@@ -167,6 +164,12 @@ def undo(admin_url: str, database: str, now: datetime | None = None) -> str | No
             renames.insert(0, (database, undone, str(_Mark("undone", database, stamp, names[database]))))
         _exchange(admin, admin_url, database, renames)
     return undone
+
+
+def former(admin_url: str, database: str) -> str:
+    """The name of the copy that `undo` takes back. Raises RestoreFailed when there is none."""
+    with connect(admin_url, autocommit=True) as admin:
+        return _newest_before(admin, database)[0]
 
 
 def old_copies(admin_url: str, database: str) -> list[OldCopy]:
@@ -285,6 +288,13 @@ def _marks(admin: psycopg.Connection, database: str | None = None) -> dict[str, 
                 if database in (None, mark.database):
                     found[name] = mark
     return found
+
+
+def _newest_before(admin: psycopg.Connection, database: str) -> tuple[str, _Mark]:
+    before = [(mark.at, name, mark) for name, mark in _marks(admin, database).items() if mark.kind == "before"]
+    if not before:
+        raise RestoreFailed(f"nothing to undo: no copy of {database} from before a restore is there")
+    return max(before, key=lambda one: one[:2])[1:]
 
 
 def _options(admin: psycopg.Connection, database: str, settings: Mapping[str, str] | None) -> dict[str, str]:

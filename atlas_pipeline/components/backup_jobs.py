@@ -13,7 +13,7 @@ from atlas_pipeline.backup.catalogue import NoSuchBackup
 from atlas_pipeline.backup.configured import backups, dagsters_own, databases
 from atlas_pipeline.backup.engine import RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
-from atlas_pipeline.backup.swap import undo
+from atlas_pipeline.backup.swap import former, undo
 from atlas_pipeline.components.backup_assets import FAILURES, GROUP, observation
 from atlas_pipeline.resources.s3 import BackupS3Resource
 from atlas_pipeline.settings import load_settings
@@ -50,7 +50,7 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig, s3: Ba
     one, now = known[config.database], datetime.now(UTC)
     try:
         if config.undo:
-            wanted, plan = None, f"the copy from before the last restore takes the place of {one.name}"
+            wanted, plan = None, f"{former(one.admin_url, one.name)} takes the place of {one.name}"
         else:
             wanted = made.catalogue.get(config.backup, one.name)
             plan = f"{wanted.manifest.id}, {wanted.manifest.state.rows:,} rows, takes the place of {one.name}"

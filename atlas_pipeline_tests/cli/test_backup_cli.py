@@ -25,7 +25,7 @@ from atlas_pipeline.warehouse import connect as connecting
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
-COMMANDS = ["run", "list", "show", "verify", "restore", "drill", "prune"]
+COMMANDS = ["run", "list", "show", "verify", "restore", "drill", "prune", "copies"]
 DOCUMENT = {"id", "database", "class", "started_at", "finished_at", "expires_at", "bytes", "raw_bytes", "rows"}
 DOCUMENT |= {"verified", "proofs"}
 CANARY = "canary-password"
@@ -174,6 +174,10 @@ def test_there_and_back_again(installed: Path, name: str, postgres: EmbeddedPost
     backup("restore", "--database", name, stdin="", expect=1)  # nobody is there to type
     assert (word(), databases(postgres), stored(installed)) == ("second", before, kept)
 
+    for way in ("--dry-run", "--yes"):
+        done = backup("restore", "--undo", "--database", name, way, expect=1)
+        assert done.stdout == ""
+        assert f"nothing to undo: no copy of {name} from before a restore is there" in done.stderr
     restored = document("restore", mine["id"], "--database", name, "--yes")
     assert set(restored) == {"database", "kept_as", "seconds"}
     assert word() == "first"
@@ -186,6 +190,39 @@ def test_there_and_back_again(installed: Path, name: str, postgres: EmbeddedPost
     assert word() == "second"
     done = backup("restore", "--undo", "--database", name, "--yes", expect=1)
     assert "nothing to undo" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_restores_put_aside_is_listed_and_dropped(installed: Path, name: str, postgres: EmbeddedPostgres) -> None:
+    assert document("copies") == {"copies": []}
+    backup("run", "--database", name)
+    first = document("restore", "--database", name, "--yes")["kept_as"]
+    second = document("restore", "--undo", "--database", name, "--yes")["kept_as"]
+    third = document("restore", "--database", name, "--yes")["kept_as"]
+    assert first not in databases(postgres), "it was taken back"
+    listed = document("copies", "--database", name)["copies"]
+    assert {(one["database"], one["name"], one["kind"]) for one in listed} == {
+        (name, second, "undone"),
+        (name, third, "before"),
+    }
+    for one in listed:
+        assert one["bytes"] > 1_000_000
+        assert one["at"].endswith("+00:00")
+    shown = backup("copies").stdout
+    assert second in shown
+    assert third in shown
+    before = databases(postgres)
+    for wrong in (name, "postgres", "absent"):
+        said = backup("copies", "--drop", wrong, "--yes", expect=1).stderr
+        assert f"{wrong} is no database that a restore put aside" in said
+    for typed in (f"{name}\n", f"{third}x\n", "yes\n"):
+        assert "nothing was done" in backup("copies", "--drop", third, stdin=typed, expect=2).stderr
+    backup("copies", "--drop", third, stdin="", expect=1)
+    assert databases(postgres) == before
+    assert f"{third} is dropped" in backup("copies", "--drop", third, stdin=f"{third}\n").stdout
+    assert document("copies", "--drop", second, "--yes") == {"dropped": second}
+    assert databases(postgres) == sorted(set(before) - {second, third})
+    assert word() == "first"
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ from atlas_pipeline.backup.manifest import Backup, ManifestError, Proof, Unknown
 from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.store import StoreError
-from atlas_pipeline.backup.swap import old_copies
+from atlas_pipeline.backup.swap import drop_copy, former, old_copies
 from atlas_pipeline.backup.swap import undo as undo_swap
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
 from atlas_pipeline.settings import Settings, load_settings
@@ -109,8 +109,8 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
         one, made = known[database], backups(settings)
         wanted = None if undo else made.catalogue.get(backup, database)
         refuse_missing_rights(one.admin_url, database, wanted.manifest.state if wanted else None)
+        plan = _plan(one, wanted)
     now = datetime.now(UTC)
-    plan = _plan(one, wanted)
     if dry_run or not yes:
         for line in plan:
             (ERR if json else OUT).print(line, markup=False, highlight=False)
@@ -130,6 +130,50 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
         print_json({"database": database, "kept_as": kept, "seconds": seconds})
     else:
         OUT.print(f"{database} is in place; what was there is kept as {kept}" if kept else f"{database} is in place")
+    return 0
+
+
+def copies(database: str | None, json: bool) -> int:
+    """Print what restores put aside."""
+    with _speaking("looking for copies"):
+        found = [
+            (one.name, copy)
+            for one in _chosen(load_settings(), database)
+            for copy in old_copies(one.admin_url, one.name)
+        ]
+    if json:
+        rows = [
+            {"database": name, "name": copy.name, "kind": copy.kind, "at": copy.at.isoformat(), "bytes": copy.bytes}
+            for name, copy in found
+        ]
+        print_json({"copies": rows})
+        return 0
+    kinds = {"before": "from before a restore", "undone": "from before an undo"}
+    lines = [
+        [name, copy.name, kinds[copy.kind], f"{copy.at:%Y-%m-%d %H:%M}", f"{(copy.bytes or 0) / _MIB:,.1f}"]
+        for name, copy in found
+    ]
+    columns = {"database": "left", "copy": "left", "what": "left", "put aside": "left", "MiB": "right"}
+    print_table("Copies", columns, lines)
+    return 0
+
+
+def drop(name: str, database: str | None, *, yes: bool, json: bool) -> int:
+    """Drop a copy, after asking. Returns 2 when the name was not typed."""
+    with _speaking("looking for the copy"):
+        known = _chosen(load_settings(), database)
+        places = [one for one in known if name in {copy.name for copy in old_copies(one.admin_url, one.name)}]
+        if not places:
+            raise ValueError(f"{name} is no database that a restore put aside: `atlas backup copies` lists those")
+    if not yes and typer.prompt(f"Type {name} to drop it for good", err=True) != name:
+        _say("that is another name: nothing was done")
+        return 2
+    with _speaking(f"dropping {name}"):
+        drop_copy(places[0].admin_url, name)
+    if json:
+        print_json({"dropped": name})
+    else:
+        OUT.print(f"{name} is dropped", markup=False, highlight=False)
     return 0
 
 
@@ -158,8 +202,7 @@ def _ids(found: Sequence[Backup]) -> list[list[str]]:
 
 def _plan(database: Database, wanted: Backup | None) -> list[str]:
     if wanted is None:
-        copies = [one.name for one in old_copies(database.admin_url, database.name) if one.kind == "before"]
-        return [f"{copies[0]} takes the place of {database.name}" if copies else f"{database.name} has no former copy"]
+        return [f"{former(database.admin_url, database.name)} takes the place of {database.name}"]
     state = wanted.manifest.state
     return [
         f"{wanted.manifest.id} of {wanted.manifest.finished_at:%Y-%m-%d %H:%M} UTC: {len(state.tables)} tables, "
