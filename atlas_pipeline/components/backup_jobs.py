@@ -14,7 +14,7 @@ from atlas_pipeline.backup.configured import backups, dagsters_own, databases
 from atlas_pipeline.backup.engine import RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
 from atlas_pipeline.backup.swap import former, undo
-from atlas_pipeline.components.backup_assets import FAILURES, GROUP, observation
+from atlas_pipeline.components.backup_assets import DELETED, FAILURES, GROUP, marks, observation
 from atlas_pipeline.resources.s3 import BackupS3Resource
 from atlas_pipeline.settings import load_settings
 
@@ -63,7 +63,7 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig, s3: Ba
             seen = dg.AssetObservation(dg.AssetKey([GROUP, one.name]), metadata=metadata)
         else:
             proof, kept = made.restore(wanted, one.admin_url, now, context.log.info)
-            more = {"kept as": kept or "", "time to restore (s)": proof.seconds}
+            more = {"kept as": kept or "", "time to restore (s)": proof.seconds} | marks(proof)
             seen = observation(made, "restored in place", wanted, **more)
     except (*FAILURES, RestoreFailed, AlreadyRunning, NoSuchBackup) as error:
         raise _failure(str(error)) from None
@@ -84,7 +84,7 @@ def prune_backups(context: dg.OpExecutionContext, config: PruneConfig, s3: Backu
         reason = decision.reasons[one.database, one.id]
         context.log.info(f"{'would go' if config.dry_run else 'gone'}: {one.database} {one.id}: {reason}")
         if not config.dry_run:
-            context.log_event(observation(made, "deleted", backup, reason=reason))
+            context.log_event(observation(made, DELETED, backup, reason=reason))
     context.log.info(f"{len(decision.keep)} backups stay")
     if decision.refused:
         raise _failure(decision.refused)
