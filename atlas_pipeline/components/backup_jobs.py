@@ -18,6 +18,9 @@ from atlas_pipeline.components.backup_assets import DELETED, FAILURES, GROUP, ma
 from atlas_pipeline.resources.s3 import BackupS3Resource
 from atlas_pipeline.settings import load_settings
 
+_ONCE = {"dagster/max_retries": "0"}
+"""What somebody asked for once is not done again by Dagster when its run is lost."""
+
 
 class RestoreConfig(dg.Config):
     """Which backup takes the place of which database."""
@@ -90,13 +93,17 @@ def prune_backups(context: dg.OpExecutionContext, config: PruneConfig, s3: Backu
         raise _failure(decision.refused)
 
 
-@dg.job(name="backup_restore", description="Puts a backup in the place of its database. Set database and confirm.")
+@dg.job(
+    name="backup_restore",
+    description="Puts a backup in the place of its database. Set database and confirm.",
+    tags=_ONCE,
+)
 def backup_restore() -> None:
     """One step."""
     restore_backup()
 
 
-@dg.job(name="backup_prune", description="Deletes expired backups. Set dry_run: false to delete.")
+@dg.job(name="backup_prune", description="Deletes expired backups. Set dry_run: false to delete.", tags=_ONCE)
 def backup_prune() -> None:
     """One step."""
     prune_backups()

@@ -27,6 +27,8 @@ Here they are made through `service.Backups`, as people use it. What other tests
 | a table is locked | `a_locked_table_fails_fast` | `test_pg_dump_failures: test_a_locked_table` |
 | the wrong age key | `the_wrong_key` | `test_sealing: test_a_wrong_key_…`, `test_objects: test_a_wrong_key_…` |
 | Dagster's own database is gone | `test_backup_cli: test_dagsters_own_database` | |
+| | | `test_backup_cli: test_a_restore_is_good_though_dagster_…` |
+| | | `test_backup_assets: test_observations_are_made_anew_…` |
 | a password shows | `test_backup_cli: test_nobody_sees_a_password` | `test_pg_dump_failures: test_nobody_sees_…` |
 | the bucket is not permitted | `a_bucket_without_permission` | `test_s3_store: test_refusals_are_one_sentence` |
 """

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from atlas_pipeline.backup import configured
 from atlas_pipeline.cli import app
 from atlas_pipeline.cli.dagster_home import dagster_home
+from atlas_pipeline.components.backup_jobs import backup_restore
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import connect as connecting
 from atlas_pipeline.warehouse.connect import connect
@@ -297,24 +298,55 @@ def test_one_database_that_fails_does_not_stop_the_other(
 def test_dagsters_own_database(installed: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     other = dbname(os.environ["ATLAS_DAGSTER_DATABASE_URL"])
     monkeypatch.setenv("DAGSTER_HOME", str(dagster_home(load_settings())))
-    run = dg.DagsterRun("work", status=dg.DagsterRunStatus.STARTED)
+    status = dg.DagsterRunStatus
+    before = [status.STARTED, status.STARTING, status.CANCELING, status.NOT_STARTED, status.SUCCESS]
+    after = [status.FAILURE, status.FAILURE, status.CANCELED, status.NOT_STARTED, status.SUCCESS]
+    runs = [dg.DagsterRun("work", status=one) for one in before]
+    runs.append(dg.DagsterRun("backup_restore", status=status.STARTED, tags=backup_restore.tags))
     with dg.DagsterInstance.get() as instance:
-        instance.add_run(run)
-        assert _status(instance, run.run_id) is dg.DagsterRunStatus.STARTED
+        for run in runs:
+            instance.add_run(run)
     (made,) = document("run", "--database", other)["backups"]
     admin = postgres.url(SUPERUSER, SUPERUSER)
     execute(admin, f"DROP DATABASE {other} WITH (FORCE)")
     assert [one["id"] for one in document("list")["backups"]] == [made["id"]]
     assert document("show", "--database", other)["backups"][0]["id"] == made["id"]
     assert document("verify", "--database", other)["ok"] is True
-    assert document("restore", "--database", other, "--yes")["kept_as"] is None
+    done = backup("restore", "--database", other, "--yes")
+    assert f"{other} is in place" in done.stdout
+    assert "going on when the backup was made, now marked as failed: 4 runs" in done.stderr
     with dg.DagsterInstance.get() as instance:
-        # As it was in that moment; that its process is gone since is for Dagster's run monitoring to find.
-        assert _status(instance, run.run_id) is dg.DagsterRunStatus.STARTED
-        found = instance.get_run_by_id(run.run_id)
-        assert found
-        instance.report_run_failed(found)
-        assert _status(instance, run.run_id) is dg.DagsterRunStatus.FAILURE
+        found = [instance.get_run_by_id(run.run_id) for run in runs]
+        assert [one.status for one in found if one] == [*after, status.FAILURE]
+        again = [one.tags.get("dagster/will_retry") for one in found if one]
+        assert (again[0], again[-1]) == ("true", "false"), "a restore is not begun anew by itself"
+        (event,) = instance.all_logs(runs[0].run_id)
+        assert "was going on when the backup was made; its process is gone" in event.message
+        instance.add_run(dg.DagsterRun("work", status=status.STARTED))
+    kept = document("restore", "--database", other, "--yes")["kept_as"]
+    assert kept in databases(postgres)
+    done = backup("restore", "--undo", "--database", other, "--yes")
+    assert "going on when this database was put aside, now marked as failed: 1 runs" in done.stderr
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_runs(dg.RunsFilter(statuses=[status.STARTED])) == []
+
+
+@pytest.mark.slow
+def test_a_restore_is_good_though_dagster_cannot_get_at_its_database(
+    installed: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = dbname(os.environ["ATLAS_DAGSTER_DATABASE_URL"])
+    backup("run", "--database", own)
+    admin = postgres.url(SUPERUSER, SUPERUSER)
+    role = f"nobody_{own}"
+    execute(admin, f"CREATE ROLE {role} NOLOGIN")
+    monkeypatch.setenv("ATLAS_DAGSTER_DATABASE_URL", postgres.url(own, role))
+    monkeypatch.setenv("ATLAS_RESTORE_ROLE", SUPERUSER)
+    load_settings.cache_clear()
+    done = backup("restore", "--database", own, "--json", "--yes")
+    assert json.loads(done.stdout)["database"] == own
+    assert "could not be marked as failed" in done.stderr
+    execute(admin, f"DROP ROLE {role}")
 
 
 @pytest.fixture
@@ -371,12 +403,6 @@ def test_the_password_of_a_role_takes_the_place_of_the_other(
     said = backup("run", expect=1).stderr
     assert "ATLAS_RESTORE_PASSWORD is set, and ATLAS_RESTORE_ROLE is not" in said
     assert CANARY not in said
-
-
-def _status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
-    found = instance.get_run_by_id(run_id)
-    assert found
-    return found.status
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from atlas_pipeline.backup.catalogue import NoSuchBackup
-from atlas_pipeline.backup.configured import Database, backups, databases, names
+from atlas_pipeline.backup.configured import Database, backups, dagsters_own, databases, names
 from atlas_pipeline.backup.drill import drill as run_drill
 from atlas_pipeline.backup.engine import BackupFailed, RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
@@ -126,6 +126,8 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
         else:
             proof, kept = made.restore(wanted, one.admin_url, now, progress_)
             seconds = proof.seconds
+    if database == dagsters_own(settings):
+        _end_lost_runs(settings, "the backup was made" if wanted else "this database was put aside")
     if json:
         print_json({"database": database, "kept_as": kept, "seconds": seconds})
     else:
@@ -198,6 +200,23 @@ def prune(dry_run: bool, confirm: bool, json: bool) -> int:
 
 def _ids(found: Sequence[Backup]) -> list[list[str]]:
     return [[one.manifest.database, one.manifest.id] for one in found]
+
+
+def _end_lost_runs(settings: Settings, moment: str) -> None:
+    """The restore stays good when Dagster cannot get at its database yet, as before its role has a password."""
+    from atlas_pipeline.cli.backup.lost_runs import end_lost_runs
+
+    try:
+        with progress("looking for runs that were going on"):
+            ended = end_lost_runs(settings, moment)
+    except Exception as error:  # noqa: BLE001 — whatever the driver raises, which may quote the URL
+        _say(
+            f"runs that were going on when {moment} could not be marked as failed ({type(error).__name__}): once"
+            " Dagster gets at its database, cancel them in the UI"
+        )
+        return
+    if ended:
+        _say(f"going on when {moment}, now marked as failed: {ended} runs")
 
 
 def _plan(database: Database, wanted: Backup | None) -> list[str]:
