@@ -1,8 +1,6 @@
 """What a restore needs is said before it begins, and what is said is enough: roles with few rights, on real servers."""
 
 import re
-import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -82,17 +80,6 @@ def site(postgres: EmbeddedPostgres, tmp_path: Path) -> Iterator[Site]:
     made.build()
     yield made
     made.remove()
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[EmbeddedPostgres]:
-    """Another server, without any roles."""
-    home = Path(tempfile.mkdtemp(prefix="atlas-test-"))
-    server = EmbeddedPostgres(home)
-    server.start()
-    yield server
-    server.release()
-    shutil.rmtree(home, ignore_errors=True)
 
 
 def refused(site: Site, backup: Backup, url: str) -> str:
