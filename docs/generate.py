@@ -25,7 +25,7 @@ WHY = {
     "dagster": "Assets, checks, runs, sensors: what Atlas is built on.",
     "dagster-webserver": "Dagster's UI.",
     "dagster-postgres": "Dagster's runs and events in Postgres.",
-    "dagster-aws": "Reserved for run logs in S3; nothing imports it yet.",
+    "dagster-aws": "The S3 resource that backup assets and jobs are handed.",
     "dagster-dg-cli": "The `dg` command: scaffolding and checking declarations.",
     "boto3": "Reads `s3://` sources; backups in S3.",
     "jsonschema": "Checks contracts against Soda's own schema of them.",
