@@ -10,11 +10,11 @@ from functools import cache
 from typing import Any
 
 import dagster as dg
+from atlas_pipeline.components.alert_policies import load_channels, load_policies, selector
 
 from atlas_pipeline.alerting.delivery import deliver
 from atlas_pipeline.alerting.state import Alert
 from atlas_pipeline.components.alert_outage import Outage
-from atlas_pipeline.components.alert_policies import load_channels, load_policies, selector
 from atlas_pipeline.components.alert_tick import Project, Tick, look, project_of
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
@@ -59,9 +59,7 @@ def alerts() -> dg.Definitions:
         for alert in tick.ended:
             context.log.info(f"over: {alert.subject} {alert.reason}".rstrip())
         deliver(warehouse.url, channels, DELIVERY_SECONDS)
-        return dg.SensorResult(
-            skip_reason=_said(tick), asset_events=list(_observations(tick)), cursor=outage.cursor
-        )
+        return dg.SensorResult(skip_reason=_said(tick), asset_events=list(_observations(tick)), cursor=outage.cursor)
 
     return dg.Definitions(assets=[asset], sensors=[alert_sensor])
 
