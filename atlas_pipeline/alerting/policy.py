@@ -16,6 +16,10 @@ WAIT: Mapping[Severity, timedelta] = {"critical": timedelta(0), "warning": timed
 REPEAT: Mapping[Severity, timedelta] = {"critical": timedelta(hours=1), "warning": timedelta(hours=6)}
 """How often it is told again while it lasts."""
 TEAMS = ("default", "database", "security", "data-engineering", "infrastructure")
+LOW_SCORE = 0.8
+"""Below this a quality score is low, where a policy says nothing else."""
+LONG_QUEUE = 100
+"""Above this many waiting runs a queue is long, where a policy says nothing else."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,9 @@ def default_policies() -> tuple[Policy, ...]:
         Policy("run-failed", of({"run_failed"}), "critical", "data-engineering"),
         Policy("check-failed", of({"check_failed"}), "critical", "data-engineering", level="error"),
         Policy("check-warned", of({"check_failed"}), "warning", "data-engineering", level="warn"),
-        Policy("low-score", of({"low_score"}), "warning", "data-engineering", below=0.8),
+        Policy("low-score", of({"low_score"}), "warning", "data-engineering", below=LOW_SCORE),
         Policy("stale", of({"stale"}), "warning", "data-engineering"),
         Policy("missing", of({"missing"}), "warning", "data-engineering", lasting=day),
         Policy("tick-failed", of({"tick_failed"}), "warning", "infrastructure"),
-        Policy("queue-long", of({"queue_long"}), "warning", "infrastructure", above=100),
+        Policy("queue-long", of({"queue_long"}), "warning", "infrastructure", above=LONG_QUEUE),
     )
