@@ -99,8 +99,8 @@ class Board:
                 self._end(key, POLICY_CHANGED if alert.policy in self._by_name else POLICY_REMOVED)
             else:
                 self._belong(slot, key, policy)
-        for asset, score in scores.items():
-            trouble = low_score(asset, score, self._now)
+        highest = max((policy.below for policy in self._by_name.values() if policy.below is not None), default=0.0)
+        for trouble in (low_score(asset, score, self._now) for asset, score in scores.items() if score < highest):
             if (trouble.condition, trouble.subject) not in self._slots:
                 self._wrong(trouble)
         for key in self._slots.values():

@@ -89,7 +89,7 @@ class Outbox:
             conversation = next(iter(closes), bundle[0].conversation)
         if not ungrouped:
             name = bundle[0].policy + (" (resolved)" if kind == "resolved" else "")
-            hour = self.hours.get((channel, severity)) or Hour(self._now)
+            hour = self._hour(channel, severity)
             if hour.messages >= self._policies.messages_per_hour:
                 self._count(channel, severity, name, len(bundle), closes)
                 return False
@@ -111,9 +111,12 @@ class Outbox:
         )
         return True
 
+    def _hour(self, channel: str, severity: Severity) -> Hour:
+        return self.hours.get((channel, severity)) or Hour(self._now.replace(minute=0, second=0, microsecond=0))
+
     def _count(self, channel: str, severity: Severity, name: str, number: int, closes: tuple[str, ...] = ()) -> None:
         if number:
-            hour = self.hours.get((channel, severity)) or Hour(self._now)
+            hour = self._hour(channel, severity)
             counted = {**hour.counted, name: hour.counted.get(name, 0) + number}
             self.hours[channel, severity] = replace(hour, counted=counted, closes=hour.closes + closes)
 

@@ -22,12 +22,12 @@ class Alert:
     """One condition of one subject, for as long as it lasts. Times are of this machine's clock, in UTC.
 
     `subject` is what people call it: silver/orders, silver/orders: amount_valid, silver/orders: freshness,
-    silver/orders: score, job backup_daily, sensor landing. `since` is when it began, as far as is known, and `found_at`
+    silver/orders: score, job backup_daily, sensor landing. `since` is when it began, as far as is known; `found_at` is
     when alerting first saw it, from which all waits are reckoned; `seen_at` and `count` are when it was last seen, and
-    how often. `told_at` is when its last message was made, null before the first; `told_to` are the channels that heard
-    of it, which hear of its end too, and `counted_to` those that heard of it only as a number in a summary. `held_by` is
-    the subject of the alert that holds its messages back, `silenced_by` the id of a silence; an alert that is over keeps
-    them until those who heard of it can be told. `pending` is younger than its policy asks for.
+    how often. `told_at` is when its last message was made, null before the first. `told_to` are the channels that heard
+    of it, which hear of its end too, `counted_to` those that heard of it only as a number in a summary. `held_by` is
+    the subject of the alert that holds its messages back, `silenced_by` the id of a silence; an alert that is over
+    keeps them until those who heard of it can be told. `pending` is younger than its policy asks for.
     """
 
     policy: str
@@ -84,7 +84,7 @@ class RunSoFar:
 
 @dataclass(frozen=True)
 class Hour:
-    """What went to one channel at one severity since `began`: messages, and alerts that were only counted."""
+    """What went to one channel at one severity in an hour of the clock: messages, and alerts that were only counted."""
 
     began: datetime
     messages: int = 0

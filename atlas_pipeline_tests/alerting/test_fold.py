@@ -10,16 +10,15 @@ import pytest
 
 from atlas_pipeline.alerting.event import Condition, Event, EventKind, Finding, Known, Look
 from atlas_pipeline.alerting.fold import fold
-from atlas_pipeline.alerting.policy import Policies, default_policies
+from atlas_pipeline.alerting.policy import Policies, Policy, default_policies
 from atlas_pipeline.alerting.state import Alert, Message, Silence, State
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 TICK = 5 * SECOND
 IDS = count(1)
-ASSETS = frozenset(
-    {"silver/orders", "silver/people", "gold/sales", "backups/shop", *(f"silver/t{n}" for n in range(60))}
-)
+MANY = [f"silver/t{number}" for number in range(60)]
+ASSETS = frozenset({"silver/orders", "gold/sales", "backups/shop", *MANY})
 KNOWN = Known(ASSETS, frozenset({"daily", "landing", "nightly"}), {"silver/orders": "team:shop"})
 DEFAULTS = Policies(default_policies(), ("mail",))
 ORDERS = ("silver/orders",)
@@ -309,3 +308,186 @@ def test_a_failure_that_came_back_under_a_silence_goes_on_as_it_was(story: Story
     assert story.fold(after=MINUTE) == []
     (over,) = story.fold(check(passed=True), after=TICK)
     assert (over.kind, over.conversation) == ("resolved", first.conversation)
+
+
+def test_an_asset_that_is_removed_while_its_alert_fires(story: Story) -> None:
+    story.fold(*failed_run(), event("run_failed", job="daily", run="r2"))
+    story.known = Known(ASSETS - {"silver/orders"}, frozenset())
+    messages = story.fold(after=TICK)
+    assert [(message.kind, message.alerts[0].subject, message.alerts[0].reason) for message in messages] == [
+        ("resolved", "silver/orders", "removed"),
+        ("resolved", "job daily", "removed"),
+    ]
+    assert story.fold(*failed_run(), after=TICK) == []
+    assert not story.lasting()
+
+
+def test_a_policy_that_is_removed_while_its_alert_fires(story: Story) -> None:
+    story.fold(check())
+    story.policies = replace(DEFAULTS, policies=())
+    (over,) = story.fold(after=TICK)
+    assert (over.kind, over.alerts[0].reason) == ("resolved", "policy removed")
+
+
+def test_a_policy_that_no_longer_matches(story: Story) -> None:
+    story.fold(check())
+    story.policies = policies_like({"assets": frozenset({"gold/sales"}), "selection": "gold/sales"}, "check-failed")
+    (over,) = story.fold(after=TICK)
+    assert (over.kind, over.alerts[0].reason) == ("resolved", "policy changed")
+
+
+def test_a_policy_of_another_name_takes_the_alert_over(story: Story) -> None:
+    story.fold(check())
+    mine = Policy("mine", frozenset({"check_failed"}), "critical", "shop")
+    story.policies = replace(DEFAULTS, policies=(mine, *default_policies()))
+    assert story.fold(after=TICK) == []
+    ((key, alert),) = story.lasting().items()
+    assert (key[0], alert.team, alert.since) == ("mine", "shop", START)
+
+
+def test_a_severity_that_is_edited_while_the_alert_fires(story: Story) -> None:
+    story.policies = policies_like({"severity": "warning"}, "check-failed")
+    story.fold(check())
+    (first,) = story.fold(after=MINUTE)
+    story.policies = policies_like({"team": "shop", "runbook": "https://run.book"}, "check-failed")
+    (risen,) = story.fold(after=MINUTE)
+    assert (risen.kind, risen.severity, risen.conversation) == ("firing", "critical", first.conversation)
+    assert (risen.alerts[0].team, risen.alerts[0].runbook) == ("shop", "https://run.book")
+    story.policies = policies_like({"severity": "warning"}, "check-failed")
+    assert story.fold(after=MINUTE) == []
+    story.policies = DEFAULTS
+    assert story.fold(after=MINUTE) == []
+
+
+def test_the_end_goes_to_who_heard_of_the_beginning(story: Story) -> None:
+    story.policies = replace(DEFAULTS, channels=("mail", "chat"))
+    story.fold(check())
+    story.policies = replace(DEFAULTS, channels=("pager",))
+    assert story.fold(after=MINUTE) == []
+    messages = story.fold(check(passed=True), after=MINUTE)
+    assert [(message.channel, message.kind) for message in messages] == [("mail", "resolved"), ("chat", "resolved")]
+
+
+def test_without_channels_alerts_are_kept_and_told_when_there_is_one(story: Story) -> None:
+    story.policies = replace(DEFAULTS, channels=())
+    assert story.fold(check()) == []
+    assert [alert.status for alert in story.lasting().values()] == ["firing"]
+    story.policies = DEFAULTS
+    assert heard(story.fold(after=HOUR)) == [("firing", "check-failed", "silver/orders: amount_valid")]
+
+
+def test_many_alerts_of_a_policy_are_one_message(story: Story) -> None:
+    story.policies = replace(DEFAULTS, channels=("mail", "am"), ungrouped=frozenset({"am"}))
+    messages = story.fold(*failed_run(MANY))
+    (group,) = [message for message in messages if message.channel == "mail"]
+    assert (len(group.alerts), group.more) == (20, {"run-failed": 40})
+    assert len([message for message in messages if message.channel == "am"]) == 60
+    repeated = [message for message in story.fold(after=HOUR) if message.channel == "mail"]
+    assert [(message.kind, message.conversation) for message in repeated] == [("repeated", group.conversation)]
+    some = story.fold(event("materialized", assets=MANY[:58]), after=TICK)
+    (part,) = [message for message in some if message.channel == "mail"]
+    assert part.closes == ()
+    assert part.conversation != group.conversation
+    rest = story.fold(event("materialized", assets=MANY[58:]), after=TICK)
+    last = [message for message in rest if message.channel == "mail"]
+    assert {message.conversation for message in last} == {group.conversation}
+    assert len([message for message in (*some, *rest) if message.channel == "am" and message.closes]) == 60
+
+
+def test_three_alerts_of_a_policy_are_told_one_by_one(story: Story) -> None:
+    assert [len(message.alerts) for message in story.fold(*failed_run(MANY[:3]))] == [1, 1, 1]
+    assert [len(message.alerts) for message in story.fold(*failed_run(MANY[3:7]))] == [4]
+
+
+def test_what_is_beyond_the_cap_comes_as_one_summary(story: Story) -> None:
+    story.policies = replace(DEFAULTS, messages_per_hour=5)
+    messages = [message for asset in MANY for message in story.fold(*failed_run([asset]), after=SECOND)]
+    assert len(messages) == 5
+    over = story.fold(event("materialized", assets=MANY[:40]), after=MINUTE)
+    assert over == []
+    summary, *repeated = story.fold(after=HOUR)
+    assert (summary.kind, summary.more) == ("summary", {"run-failed": 55, "run-failed (resolved)": 40})
+    assert set(summary.closes) == {message.conversation for message in messages}
+    assert [message.kind for message in repeated] == ["firing"], "those that last were only counted before"
+    assert [message.kind for message in story.fold(after=2 * HOUR)] == ["repeated"]
+
+
+def test_ten_thousand_failed_runs_in_an_hour(story: Story) -> None:
+    messages = []
+    for number in range(0, 10_000, 50):
+        runs = (failed_run([MANY[n % 60]], run=f"r{n}") for n in range(number, number + 50))
+        messages += story.fold(*(item for run in runs for item in run), after=HOUR / 200)
+    assert len(messages) <= 31
+    assert sum(alert.count for alert in story.lasting().values()) == 10_000
+    assert (len(story.state.alerts), len(story.state.runs)) == (60, 0)
+    assert len(story.state.hours) <= 1
+
+
+def test_ten_thousand_runs_that_never_end_are_forgotten(story: Story) -> None:
+    story.fold(*(event("step_failed", assets=ORDERS, run=f"r{number}") for number in range(10_000)))
+    assert len(story.state.runs) == 10_000
+    assert len(story.fold(after=DAY)) == 1, "what they said of failures is told all the same"
+    assert not story.state.runs
+
+
+def test_alerts_that_are_over_are_forgotten_after_a_day(story: Story) -> None:
+    story.fold(check())
+    story.fold(check(passed=True), after=TICK)
+    story.fold(after=DAY)
+    assert len(story.state.alerts) == 1
+    story.fold(after=SECOND)
+    assert story.state == State(clock=story.now)
+
+
+@pytest.mark.parametrize("at", [START - 9000 * DAY, START + 9000 * DAY])
+def test_times_of_events_decide_nothing(story: Story, at: datetime) -> None:
+    assert len(story.fold(check(at=at))) == 1
+    (alert,) = story.lasting().values()
+    assert alert.since == min(at, START)
+    assert story.fold(check(level="warn", asset="gold/sales", at=at)) == []
+    assert story.fold(after=29 * SECOND) == []
+    assert len(story.fold(after=SECOND)) == 1
+    assert [message.kind for message in story.fold(after=HOUR)] == ["repeated"]
+
+
+def test_a_clock_that_is_set_back_floods_nothing_and_stops_nothing(story: Story) -> None:
+    story.fold(check())
+    story.fold(after=30 * MINUTE)
+    assert story.fold(after=-9 * DAY) == []
+    (alert,) = story.lasting().values()
+    assert alert.since <= story.now
+    assert story.fold(after=29 * MINUTE) == []
+    assert [message.kind for message in story.fold(after=MINUTE)] == ["repeated"]
+
+
+def test_a_clock_that_is_set_forward_repeats_once(story: Story) -> None:
+    story.fold(check())
+    assert [message.kind for message in story.fold(after=400 * DAY)] == ["repeated"]
+    assert story.fold(after=TICK) == []
+    assert story.fold(after=-400 * DAY) == []
+    assert [message.kind for message in story.fold(after=HOUR)] == ["repeated"]
+
+
+def test_the_same_fold_gives_the_same_messages(story: Story) -> None:
+    items = [*failed_run(MANY), check(), look("system_down")]
+    twin = Story()
+    assert story.fold(*items) == twin.fold(*items)
+    assert story.fold(after=HOUR) == twin.fold(after=HOUR)
+
+
+def test_names_of_messages_are_unlike(story: Story) -> None:
+    messages: list[Message] = []
+    story.policies = replace(DEFAULTS, messages_per_hour=1000)
+    for number in range(20):
+        messages += story.fold(check(), after=TICK * (number % 2))
+        messages += story.fold(check(passed=True))
+        messages += story.fold(check(), check(passed=True), check())
+        messages += story.fold(check(passed=True))
+    assert len({message.dedupe for message in messages}) == len(messages) > 30
+
+
+def test_alerts_say_who_owns_the_asset_and_where_it_is_shown(story: Story) -> None:
+    story.fold(check(facts={"measured": 3, "threshold": "0"}, problem="3 rows"))
+    (alert,) = story.lasting().values()
+    assert (alert.owner, alert.link) == ("team:shop", "/assets/silver/orders?view=checks")
+    assert (alert.facts, alert.problem) == ({"measured": 3, "threshold": "0"}, "3 rows")
