@@ -4,6 +4,7 @@ Belongs here: the shape of that JSON, and every word that people are told. Does 
 (`fold.py`), and how it reaches them (`channels/`).
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -68,16 +69,10 @@ def _alert(alert: Alert) -> Document:
         "run": alert.run,
         "problem": alert.problem,
         "reason": alert.reason,
-        "facts": {name: _fact(value) for name, value in alert.facts.items()},
+        "facts": dict(alert.facts),
         "link": alert.link,
         "runbook": alert.runbook,
     }
-
-
-def _fact(value: str | int | float) -> str | int | float:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return str(value)
-    return value
 
 
 def readable(text: str) -> str:
@@ -86,9 +81,11 @@ def readable(text: str) -> str:
 
 
 def cleaned(value: Any) -> Any:
-    """A JSON value all of whose strings are `readable`."""
+    """A value as JSON can hold it: strings are `readable`, and numbers that JSON has no word for are strings."""
     if isinstance(value, str):
         return readable(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, dict):
         return {readable(name): cleaned(inner) for name, inner in value.items()}
     return [cleaned(inner) for inner in value] if isinstance(value, list) else value

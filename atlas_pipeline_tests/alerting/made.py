@@ -36,7 +36,7 @@ def alert(**changes: Any) -> Alert:
     return replace(ALERT, **changes)
 
 
-def message(number: int = 0, channel: str = "hook", **changes: Any) -> Message:
+def message(number: object = 0, channel: str = "hook", **changes: Any) -> Message:
     """A message to a channel; another number makes another message."""
     made = Message(
         dedupe=f"dedupe-{number}",
