@@ -163,6 +163,11 @@ class Settings(BaseSettings):
         """`landing` as an absolute path."""
         return (PROJECT_ROOT / self.landing).absolute() if self.landing else self.home_path / "landing"
 
+    @property
+    def ui_address(self) -> str:
+        """Where the UI is, for links; without a slash at the end."""
+        return (self.ui_url or f"http://{self.host}:{self.port}").rstrip("/")
+
 
 @cache
 def load_settings() -> Settings:

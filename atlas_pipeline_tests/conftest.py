@@ -1,13 +1,15 @@
-"""What tests are handed: a real Postgres of their own, a warehouse in it, and a home folder.
+"""What tests are handed: a real Postgres of their own, a warehouse in it, a home folder, an S3 server, small disks.
 
 Nothing here touches the checkout's own `.atlas`, and nothing is left running.
 """
 
+import contextlib
 import os
 import shutil
+import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -18,6 +20,7 @@ from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
 from atlas_pipeline.warehouse.connect import OWNER, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+from atlas_pipeline_tests.servers import S3, seaweed
 
 _NO_SKIP = os.environ.get("ATLAS_TEST_NO_SKIP") == "1"
 
@@ -49,6 +52,30 @@ def postgres(home: Path) -> Iterator[EmbeddedPostgres]:
     prepare_embedded(server)
     yield server
     server.release()
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[S3]:
+    """An S3 server for this test session."""
+    with seaweed() as server:
+        yield server
+
+
+@pytest.fixture
+def small_disk() -> Iterator[Callable[[int], Path]]:
+    """Mount file systems of so many megabytes, with short paths, which are gone at the end. Takes root."""
+    with contextlib.ExitStack() as disks:
+
+        def make(megabytes: int) -> Path:
+            path = Path(tempfile.mkdtemp(prefix="atlas-test-"))
+            disks.callback(path.rmdir)
+            mount = ["/bin/mount", "-t", "tmpfs", "-o", f"size={megabytes}m,mode=755", "atlas-test", str(path)]
+            if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+                pytest.skip("mounting a small file system takes root, and a machine that lets it")
+            disks.callback(subprocess.run, ["/bin/umount", "-l", str(path)], check=True)
+            return path
+
+        yield make
 
 
 @pytest.fixture(scope="session")

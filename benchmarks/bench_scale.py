@@ -24,6 +24,7 @@ from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.source import FileSource
 from atlas_pipeline.pii.keys import load_keys
+from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.verification import verify
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import gold
@@ -91,7 +92,7 @@ def build(url: str, name: str, folder: Path, contract: Path) -> dict[str, float]
     dataset = Dataset(name, FileSource(f"{folder}/*.csv"), COLUMNS, key=("payment_id",), latest_by="updated_at")
 
     def holds(schema: str, table: str) -> bool:
-        return not any(outcome.blocks for outcome in verify(contract, url, schema, table))
+        return not any(outcome.blocks for outcome in verify(read_contract(contract), url, schema, table))
 
     seconds = {}
     with connect(url) as connection:

@@ -33,6 +33,7 @@ import yaml
 from psycopg.conninfo import conninfo_to_dict
 from quality_contract import CHECKS, TYPES, contract, statements, write_file
 
+from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.verification import verify
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
@@ -77,7 +78,7 @@ def build(url: str, folder: Path, name: str, checked: bool) -> dict[str, float]:
 
 def _atlas(url: str, folder: Path, name: str, schema: str, table: str) -> list[Any]:
     key = ("line_id", "_atlas_file_id", "_atlas_line")
-    return verify(folder / f"{name}.yml", url, schema, table, published=("silver", name), key=key)
+    return verify(read_contract(folder / f"{name}.yml"), url, schema, table, published=("silver", name), key=key)
 
 
 def _passing(outcomes: list[Any]) -> Numbers:
@@ -140,8 +141,9 @@ def run_child(task: str, url: str, folder: Path) -> None:
 _COLD = """
 import sys
 from pathlib import Path
+from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.verification import verify
-if not all(one.passed for one in verify(Path(sys.argv[1]), sys.argv[2], "silver", sys.argv[3])):
+if not all(one.passed for one in verify(read_contract(Path(sys.argv[1])), sys.argv[2], "silver", sys.argv[3])):
     raise SystemExit(1)
 """
 

@@ -24,8 +24,9 @@ class Policy:
 
     `selection` is Dagster's asset selection syntax and `assets` what it selects, as paths; null for any. `jobs` are
     patterns such as backup_*, of the names of jobs, schedules and sensors; null for any. With only one of the two
-    given, only that kind of subject matches. `level` null matches warn and error. `below` is for low_score, `above`
-    for queue_long. `lasting` is how long the condition must hold. `channels` null means those of the team.
+    given, only that kind of subject matches. `level` null matches warn and error. `below` is for low_score, which no
+    policy without it matches, `above` for queue_long. `lasting` is how long the condition must hold. `channels` null
+    means those of the team.
     """
 
     name: str
@@ -55,6 +56,8 @@ class Policies:
     teams: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     messages_per_hour: int = 30
     """For each channel and severity; what is more comes as one summary."""
+    ungrouped: frozenset[str] = frozenset()
+    """Channels that are sent each change of each alert by itself, whatever their number, such as Alertmanager."""
 
     def channels_of(self, policy: Policy) -> tuple[str, ...]:
         """Names of the channels that a policy's messages go to."""

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 
-from atlas_pipeline.quality.contract import read_checks
+from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.history import record_outcomes
 from atlas_pipeline.quality.outcome import Check, Outcome
 from atlas_pipeline.quality.score import OVERALL, DimensionScore
@@ -29,6 +29,7 @@ NO_CONTRACT = "contract"
 class TableChecks:
     """The checks of one asset: their specs, and outcomes as Dagster's results.
 
+    The contract is read once, so what runs is what Dagster shows; a file that is edited later counts from a reload on.
     `own` are checks that need no contract, `elsewhere` those of them that another step does, `reserved` names that are
     taken. Raises ContractError when the contract cannot be read, names a column that is not among `columns`, or is for
     another table.
@@ -44,8 +45,8 @@ class TableChecks:
         reserved: Collection[str] = (),
     ):
         self.asset = asset
-        self.contract = contract
-        declared = read_checks(contract, columns, (asset.path[0], asset.path[-1])) if contract else []
+        self.contract = read_contract(contract, columns, (asset.path[0], asset.path[-1])) if contract else None
+        declared = self.contract.checks if self.contract else ()
         self._checks = {check.path: check for check in (*own, *declared)}
         self._elsewhere = [check.path for check in elsewhere]
         self._names = {check.path: check_name(check) for check in elsewhere}

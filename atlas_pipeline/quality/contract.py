@@ -8,6 +8,7 @@ not belong here: the file itself (`contract_file.py`), each kind of fault (`cont
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from atlas_pipeline.quality.contract_faults import faults
 from atlas_pipeline.quality.contract_file import ContractError, ContractFile, Place, read_file
 from atlas_pipeline.quality.outcome import Check, Dimension
 
-__all__ = ["DATASET_LINE", "ContractError", "read_checks"]
+__all__ = ["DATASET_LINE", "Contract", "ContractError", "read_contract"]
 
 DATASET_LINE = re.compile(r"(?m)^dataset:.*$")
 
@@ -33,10 +34,21 @@ _DIMENSION: dict[str, Dimension] = {
 }
 
 
-def read_checks(
+@dataclass(frozen=True)
+class Contract:
+    """A contract as it was when it was read: its text, and its checks in the order of the file.
+
+    What is verified is this, whatever became of the file since then.
+    """
+
+    text: str
+    checks: tuple[Check, ...]
+
+
+def read_contract(
     path: Path, table_columns: Collection[str] | None = None, table: tuple[str, str] | None = None
-) -> list[Check]:
-    """The checks of a contract, in the order of the file; no database needed.
+) -> Contract:
+    """The contract at `path`; no database needed.
 
     Raises ContractError, naming file and line, for the first thing that is wrong: what Soda would not read or not
     evaluate, keys that it would pass over, two checks that cannot be told apart, a column that is not among
@@ -54,7 +66,7 @@ def read_checks(
         if check.path in found:
             raise file.error(f"{check.path} is there twice: give each a `qualifier: <word>` of its own", place)
         found[check.path] = check
-    return list(found.values())
+    return Contract(file.text, tuple(found.values()))
 
 
 def _check_dataset(file: ContractFile, table: tuple[str, str] | None) -> None:

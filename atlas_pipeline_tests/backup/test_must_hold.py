@@ -35,7 +35,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
@@ -63,8 +62,9 @@ from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline.warehouse import connect as connecting
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
-from atlas_pipeline_tests.backup.conftest import BUCKET, S3, Proxy, Request
-from atlas_pipeline_tests.backup.pg_dump_harness import databases, execute, programs
+from atlas_pipeline_tests.backup.conftest import Proxy, Request
+from atlas_pipeline_tests.backup.pg_dump_harness import execute, programs
+from atlas_pipeline_tests.servers import BUCKET, S3
 
 pytestmark = pytest.mark.slow
 
@@ -74,12 +74,6 @@ BIG = "CREATE TABLE big AS SELECT i, md5(i::text) || md5((-i)::text) || md5((7 +
 BIG += " FROM generate_series(1, 400000) i"
 SMALL = "CREATE TABLE says AS SELECT 'live' word"
 END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "
-
-
-@pytest.fixture
-def database(postgres: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
-    with databases(postgres) as make:
-        yield make
 
 
 @pytest.fixture
@@ -312,29 +306,17 @@ def _when_free(action: Callable[[], object]) -> None:
     pytest.fail("the lock of a killed process is still held")
 
 
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """A file system of 160 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system takes root")
-    path = Path(tempfile.mkdtemp(prefix="atlas-test-"))
-    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "atlas-test", str(path)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        path.rmdir()
-        pytest.skip("this machine does not let root mount a small file system")
-    yield path
-    subprocess.run(["/bin/umount", "-l", str(path)], check=True)
-    path.rmdir()
-
-
-def test_the_disk_of_the_spool_is_full(small_disk: Path, store: FolderStore, database: Callable[[], str]) -> None:
+def test_the_disk_of_the_spool_is_full(
+    small_disk: Callable[[int], Path], store: FolderStore, database: Callable[[], str]
+) -> None:
+    disk = small_disk(160)
     url = database()
     execute(url, SMALL)
-    engine = PgDump(small_disk / "spool", spool_bytes=8 * MIB)
+    engine = PgDump(disk / "spool", spool_bytes=8 * MIB)
     backups = Backups(store, engine, Options())
     first = backups.run("app", url, "daily")
     execute(url, BIG)
-    filler = small_disk / "filler"
+    filler = disk / "filler"
 
     def fill() -> None:
         with filler.open("ab", buffering=0) as file:
@@ -546,17 +528,6 @@ def test_databases_are_never_mixed_up(
 
 
 # Restores.
-
-
-@pytest.fixture
-def elsewhere() -> Iterator[EmbeddedPostgres]:
-    """Another server, without any roles."""
-    home = Path(tempfile.mkdtemp(prefix="atlas-test-"))
-    server = EmbeddedPostgres(home)
-    server.start()
-    yield server
-    server.release()
-    shutil.rmtree(home, ignore_errors=True)
 
 
 def test_a_server_without_the_roles(

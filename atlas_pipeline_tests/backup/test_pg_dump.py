@@ -1,7 +1,5 @@
 """A database goes through pg_dump into a sink and comes back equal."""
 
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,12 +22,6 @@ OWNER, READER, GROUP = '"own er"', '"read:er ß"', "plain_group"
 
 
 @pytest.fixture
-def database(postgres: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
-    with databases(postgres) as make:
-        yield make
-
-
-@pytest.fixture
 def engine(tmp_path: Path) -> PgDump:
     return PgDump(tmp_path / "spool")
 
@@ -49,17 +41,6 @@ def roles(postgres: EmbeddedPostgres) -> Iterator[None]:
     )
     yield
     execute(url, *(f"DROP ROLE {role}" for role in (OWNER, READER, GROUP)))
-
-
-@pytest.fixture(scope="module")
-def elsewhere() -> Iterator[EmbeddedPostgres]:
-    """Another server, without the roles."""
-    home = Path(tempfile.mkdtemp(prefix="atlas-test-"))
-    server = EmbeddedPostgres(home)
-    server.start()
-    yield server
-    server.release()
-    shutil.rmtree(home, ignore_errors=True)
 
 
 def everything(url: str) -> None:

@@ -22,18 +22,12 @@ from atlas_pipeline.backup.pg_dump.tools import Tools, reason
 from atlas_pipeline.warehouse import connect as connecting
 from atlas_pipeline.warehouse.connect import OWNER, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
-from atlas_pipeline_tests.backup.pg_dump_harness import MemorySink, databases, execute, programs, quiet
+from atlas_pipeline_tests.backup.pg_dump_harness import MemorySink, execute, programs, quiet
 
 pytestmark = pytest.mark.slow
 
 MIB = 1 << 20
 BIG = "CREATE TABLE big AS SELECT i, repeat(md5(i::text), 10) a FROM generate_series(1, 300000) i"
-
-
-@pytest.fixture
-def database(postgres: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
-    with databases(postgres) as make:
-        yield make
 
 
 @pytest.fixture
@@ -141,9 +135,10 @@ def test_the_server_ends_a_connection(engine: PgDump, database: Callable[[], str
             execute(url, query + "AND application_name = 'atlas backup' AND query LIKE 'COPY%'")
 
     engine.spool_bytes = 16 * MIB
-    with pytest.raises(
-        BackupFailed, match=r'pg_dump ended with 1: Dumping the contents of table "big" failed.*; .*FATAL:'
-    ) as caught:
+    # Which of the two libpq says depends on whether it reads the server's last words before the end of the stream.
+    ended = "(?:FATAL:  terminating connection due to administrator command|server closed the connection unexpectedly)"
+    wanted = f'pg_dump ended with 1: Dumping the contents of table "big" failed.*; .*{ended}'
+    with pytest.raises(BackupFailed, match=wanted) as caught:
         dump(engine, url, Watching(end), jobs)
     assert "COPY public" not in str(caught.value)
     assert nobody_is_connected(url)

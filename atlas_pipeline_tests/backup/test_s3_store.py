@@ -18,7 +18,8 @@ import pytest
 from atlas_pipeline.backup.store import AlreadyThere, Entry, StoreError, StoreUnavailable
 from atlas_pipeline.backup.store import s3 as s3_module
 from atlas_pipeline.backup.store.s3 import S3Store
-from atlas_pipeline_tests.backup.conftest import BUCKET, S3, SECRET, Proxy, Request
+from atlas_pipeline_tests.backup.conftest import Proxy, Request
+from atlas_pipeline_tests.servers import BUCKET, S3, SECRET
 
 pytestmark = pytest.mark.slow
 PART = 5 << 20  # the least that S3 takes
@@ -181,7 +182,7 @@ def test_a_source_that_breaks_leaves_nothing(store: S3Store, s3: S3, after: int)
 def test_a_kill_leaves_nothing_visible_and_is_swept(store: S3Store, s3: S3) -> None:
     code = f"""
 import os, sys, time
-from atlas_pipeline_tests.backup.conftest import S3
+from atlas_pipeline_tests.servers import S3
 from atlas_pipeline.backup.store.s3 import S3Store
 store = S3Store({BUCKET!r}, {folder(store)!r}, S3({s3.port}).client(), part_bytes={PART})
 def chunks():
@@ -463,7 +464,7 @@ def test_too_many_parts(store: S3Store, s3: S3, monkeypatch: pytest.MonkeyPatch)
 def test_memory_is_that_of_one_part(s3: S3) -> None:
     code = f"""
 import os, resource
-from atlas_pipeline_tests.backup.conftest import S3
+from atlas_pipeline_tests.servers import S3
 from atlas_pipeline.backup.store.s3 import S3Store
 store = S3Store({BUCKET!r}, "memory", S3({s3.port}).client(), part_bytes=32 << 20)
 block = os.urandom(1 << 20)

@@ -24,8 +24,8 @@ from atlas_pipeline.backup.store.s3 import S3Store
 from atlas_pipeline.backup.swap import undo
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
-from atlas_pipeline_tests.backup.conftest import BUCKET
-from atlas_pipeline_tests.backup.pg_dump_harness import databases, execute
+from atlas_pipeline_tests.backup.pg_dump_harness import execute
+from atlas_pipeline_tests.servers import BUCKET
 
 pytestmark = pytest.mark.slow
 KEY = pyrage.x25519.Identity.generate()
@@ -35,15 +35,13 @@ NUMBERS = "CREATE TABLE numbers AS SELECT i, md5(i::text) a FROM generate_series
 
 
 @pytest.fixture
-def url(postgres: EmbeddedPostgres) -> Iterator[str]:
-    with databases(postgres) as make:
-        yield make()
+def url(database: Callable[[], str]) -> str:
+    return database()
 
 
 @pytest.fixture
-def empty(postgres: EmbeddedPostgres) -> Iterator[str]:
-    with databases(postgres) as make:
-        yield make()
+def empty(database: Callable[[], str]) -> str:
+    return database()
 
 
 @pytest.fixture

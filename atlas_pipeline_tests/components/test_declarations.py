@@ -5,10 +5,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import dagster as dg
 import pytest
 from dagster.components.testing import DefsFolderSandbox
 from pydantic import BaseModel
@@ -17,25 +15,13 @@ from atlas_pipeline.components import Dataset, GoldModel
 from atlas_pipeline.components.dataset import Column, SourceTable
 from atlas_pipeline.components.declaration import NAME_EXPECTED
 from atlas_pipeline.settings import PROJECT_ROOT
+from atlas_pipeline_tests.projects import Load, complaint
 
 DATASET = "type: atlas_pipeline.components.Dataset\n"
 START = DATASET + "attributes:\n  source: a/*.csv\n"
 COLUMNS = "  columns:\n    - {name: id, type: integer}\n    - {name: b}\n"
 PARTED = DATASET + "attributes:\n  source: a-{partition}.csv\n"
 CONTRACT = "dataset: atlas/atlas/silver/thing\n"
-
-
-Load = Callable[..., dg.Definitions]
-
-
-def complaint(load_files: Load, files: dict[str, str]) -> str:
-    """What loading says in the end: the innermost cause."""
-    with pytest.raises(Exception) as caught:  # noqa: PT011 — Dagster's own wraps ours; the text is what is tested
-        load_files(files)
-    error: BaseException = caught.value
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error)
 
 
 MISTAKES: dict[str, tuple[str, int, str]] = {

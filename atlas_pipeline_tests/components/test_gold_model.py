@@ -1,6 +1,5 @@
 """Gold models as components: dependencies and columns as the SQL says, mistakes with file and line, many at once."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -9,15 +8,13 @@ from dagster.components.testing import DefsFolderSandbox
 
 from atlas_pipeline.components import gold_model
 from atlas_pipeline.warehouse.sql_lineage import output_columns
+from atlas_pipeline_tests.projects import Load, complaint
 
 GOLD = "type: atlas_pipeline.components.GoldModel\nattributes:\n  description: What it answers.\n"
 PEOPLE = (
     "type: atlas_pipeline.components.Dataset\nattributes:\n  source: people/*.csv\n  key: id\n  columns:\n"
     "    - {name: id, type: integer}\n    - {name: city}\n    - {name: ssn, pii: US_SSN, action: drop}\n"
 )
-
-
-Load = Callable[..., dg.Definitions]
 
 
 @pytest.fixture
@@ -32,15 +29,6 @@ def load(load_files: Load) -> Load:
         return load_files(files)
 
     return run
-
-
-def complaint(load: Load, *arguments: dict[str, str]) -> str:
-    with pytest.raises(Exception) as caught:  # noqa: PT011 — Dagster's own wraps ours; the text is what is tested
-        load(*arguments)
-    error: BaseException = caught.value
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error)
 
 
 def test_dependencies_and_column_lineage(load: Load) -> None:

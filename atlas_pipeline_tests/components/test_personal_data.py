@@ -1,8 +1,7 @@
 """Personal data through the pipeline: found without a word in YAML, treated, kept out of gold; drift blocks."""
 
 import json
-from collections.abc import Callable, Iterable
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
@@ -12,6 +11,7 @@ import pytest
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.bootstrap import ANALYST
 from atlas_pipeline.warehouse.connect import OWNER
+from atlas_pipeline_tests.projects import Load
 
 DATASET = "type: atlas_pipeline.components.Dataset\nattributes:\n"
 GOLD = "type: atlas_pipeline.components.GoldModel\nattributes:\n"
@@ -23,8 +23,6 @@ GIVEN = ("Anna", "Peter", "Maria", "Thomas", "Laura", "David", "Julia", "Robert"
 FAMILY = ("Kowalska", "Schmidt", "Garcia", "Miller", "Rossi", "Johnson", "Novak", "Martin", "Jensen", "Brown")
 NOTE = "the parcel came late and the box was open, please send a new one to me soon"
 
-Load = Callable[..., dg.Definitions]
-
 
 def people(start: int, count: int, segment: str = "retail", notes: str = NOTE) -> str:
     """Rows of people who are told apart by a number."""
@@ -35,19 +33,6 @@ def people(start: int, count: int, segment: str = "retail", notes: str = NOTE) -
         phone = f"+49 30 {5550000 + n}"
         lines.append(f'{n},{given} {family},{email},{phone},{segment},"{notes}",{n}.50')
     return "\n".join(lines) + "\n"
-
-
-@pytest.fixture
-def land(atlas_env: Path) -> Callable[[str, str], Path]:
-    """Put a file into the landing folder."""
-
-    def run(name: str, text: str) -> Path:
-        path = atlas_env / "landing" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        return path
-
-    return run
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Quality in Dagster: each check of a contract is an asset check; what fails is not published, and can be found."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 from dagster.components.testing import DefsFolderSandbox
 
 from atlas_pipeline.settings import load_settings
+from atlas_pipeline_tests.projects import Load, complaint
 
 DATASET = "type: atlas_pipeline.components.Dataset\nattributes:\n"
 GOLD = "type: atlas_pipeline.components.GoldModel\nattributes:\n"
@@ -39,20 +40,6 @@ HEADER = "order_id,customer_id,amount\n"
 GOOD = HEADER + "".join(f"A{n},{n % 3},{n}.5\n" for n in range(1, 11))
 SILVER, GOLD_KEY = dg.AssetKey(["silver", "orders"]), dg.AssetKey(["gold", "sums"])
 ERROR, WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
-
-Load = Callable[..., dg.Definitions]
-
-
-@pytest.fixture
-def land(atlas_env: Path) -> Callable[[str, str], None]:
-    """Put a file into the landing folder."""
-
-    def run(name: str, text: str) -> None:
-        path = atlas_env / "landing" / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-
-    return run
 
 
 @pytest.fixture
@@ -86,16 +73,6 @@ def found(result: dg.ExecuteInProcessResult, asset: dg.AssetKey = SILVER) -> dic
 def sample(check: dg.AssetCheckEvaluation) -> list[dict[str, Any]]:
     """The keys of failed rows that a check shows."""
     return [dict(row.data) for row in check.metadata["sample of failed rows"].records]
-
-
-def complaint(load_files: Load, files: dict[str, str]) -> str:
-    """What loading says in the end: the innermost cause."""
-    with pytest.raises(Exception) as caught:  # noqa: PT011 — Dagster's own wraps ours; the text is what is tested
-        load_files(files)
-    error: BaseException = caught.value
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return str(error)
 
 
 def query(statement: str) -> list[tuple]:
@@ -145,6 +122,44 @@ def test_a_check_that_is_added_to_the_file_is_there_after_a_reload(project: Load
     assert "customer_id_missing" not in specs(project())
     more = CONTRACT + "  - name: customer_id\n    checks:\n      - missing:\n"
     assert "customer_id_missing" in specs(project(more))
+
+
+@pytest.mark.parametrize(
+    "edited",
+    [
+        CONTRACT.replace("checks:\n  - row_count:\n", "").replace("valid_min: 0", "valid_min: 100")
+        + "  - name: customer_id\n    checks:\n      - missing:\n",
+        "no contract",
+        None,
+    ],
+    ids=["other_checks", "no_contract", "deleted"],
+)
+def test_a_contract_that_is_edited_counts_from_a_reload_on(
+    land: Any, project: Load, sandbox: DefsFolderSandbox, edited: str | None
+) -> None:
+    """Until then all checks that Dagster shows are made as it shows them, with the table or alone."""
+    land("orders/1.csv", GOOD)
+    definitions = project()
+    path = sandbox.defs_folder_path / "orders" / "contract.yml"
+    path.write_text(edited) if edited else path.unlink()
+    result = run(definitions)
+    assert result.success
+    assert {name: check.passed for name, check in found(result).items()} == dict.fromkeys(specs(definitions), True)
+    alone = run(definitions, checks=[dg.AssetCheckKey(SILVER, "row_count")])
+    assert {name: check.passed for name, check in found(alone).items()} == {"row_count": True}
+
+
+def test_an_edited_contract_blocks_what_it_blocks_after_a_reload(land: Any, project: Load) -> None:
+    land("orders/1.csv", GOOD)
+    definitions = project()
+    stricter = CONTRACT.replace("valid_min: 0", "valid_min: 100").replace("  - row_count:\n", "  - schema:\n")
+    reloaded = project(stricter)
+    assert run(definitions).success
+    result = run(reloaded)
+    assert not result.success
+    shown = found(result)
+    assert {"schema", "row_count"} & set(shown) == {"schema"}
+    assert not shown["amount_invalid"].passed
 
 
 def test_what_a_check_measured_is_in_its_metadata(land: Any, project: Load) -> None:

@@ -15,20 +15,14 @@ import psycopg
 import pytest
 import yaml
 from dagster.components.component_scaffolding import scaffold_object
-from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
+from dagster.components.testing import DefsFolderSandbox
 
 from atlas_pipeline.components.scaffold import ScaffoldError
-from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import PROJECT_ROOT, load_settings
+from atlas_pipeline_tests import projects
 
 DATASET = "atlas_pipeline.components.Dataset"
 PEOPLE = "id,name,joined,updated_at\n1,Ann,2024-01-31,2024-02-01T10:00:00Z\n2,Bob,NA,2024-02-02T10:00:00Z\n"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[DefsFolderSandbox]:
-    with create_defs_folder_sandbox() as one:
-        yield one
 
 
 @pytest.fixture
@@ -253,12 +247,9 @@ def test_what_is_written_holds_on_the_data_it_was_written_from(
     scaffold("nasty", "nasty/*.jsonl")
     put(atlas_env / "landing" / "people" / "a.csv", PEOPLE)
     scaffold("people", "people/*.csv")
-    with sandbox.build_component_tree() as tree:
-        definitions = dg.Definitions.merge(
-            tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()})
-        )
+    job = projects.load(sandbox).resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:
-        result = definitions.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance)
+        result = job.execute_in_process(instance=instance)
     evaluations = result.get_asset_check_evaluations()
     assert {one.asset_key.to_user_string() for one in evaluations} >= {"silver/nasty", "silver/people"}
     assert [(one.check_name, one.description) for one in evaluations if not one.passed] == []

@@ -27,7 +27,7 @@ from atlas_pipeline.ingest.source import FileSource
 from atlas_pipeline.pii.plan import ColumnProfile
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.quality.verification import verify
-from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline_tests import projects
 
 DATASET = "atlas_pipeline.components.Dataset"
 NOW = dt.datetime(2024, 6, 1, 12, tzinfo=dt.UTC)
@@ -234,13 +234,9 @@ def load(home: Path, tables: Sequence[Table], keys: Sequence[str | None] | None 
             assert soda_errors(text) == ""
             (home / f"{name}.yml").write_text(text, encoding="utf-8")
             done.append((name, home / f"{name}.yml"))
-        with sandbox.build_component_tree() as tree:
-            definitions = dg.Definitions.merge(
-                tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()})
-            )
-            job = definitions.resolve_implicit_global_asset_job_def()
-            with dg.DagsterInstance.ephemeral() as instance:
-                result = job.execute_in_process(instance=instance)
+        job = projects.load(sandbox).resolve_implicit_global_asset_job_def()
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = job.execute_in_process(instance=instance)
     evaluations = result.get_asset_check_evaluations()
     assert [(one.check_name, one.description) for one in evaluations if not one.passed] == []
     assert len(evaluations) >= sum(count_checks(path.read_text(encoding="utf-8"))[0] for _, path in done)

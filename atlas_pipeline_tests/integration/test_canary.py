@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from atlas_pipeline.cli import app
 from atlas_pipeline.cli.dagster_home import dagster_home
-from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
+from atlas_pipeline_tests import projects
 
 CANARY = "zqxcanary"
 MAY_HOLD_IT = {"atlas.rejected_lines"}
@@ -79,20 +79,14 @@ def everything(atlas_env: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.C
         create_defs_folder_sandbox() as sandbox,
         dg.DagsterInstance.from_config(str(dagster_home(load_settings()))) as instance,
     ):
-        for name, text in FILES.items():
-            path = sandbox.defs_folder_path / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-        with sandbox.build_component_tree() as tree:
-            resources = dg.Definitions(resources={"warehouse": WarehouseResource()})
-            definitions = dg.Definitions.merge(tree.build_defs(), resources)
-            job = definitions.resolve_implicit_global_asset_job_def()
+        projects.write(sandbox, FILES)
+        job = projects.load(sandbox).resolve_implicit_global_asset_job_def()
 
-            def run() -> dg.ExecuteInProcessResult:
-                return job.execute_in_process(instance=instance, raise_on_error=False)
+        def run() -> dg.ExecuteInProcessResult:
+            return job.execute_in_process(instance=instance, raise_on_error=False)
 
-            run.said = lambda: log.getvalue() + "".join(capfd.readouterr())  # type: ignore[attr-defined]
-            yield run
+        run.said = lambda: log.getvalue() + "".join(capfd.readouterr())  # type: ignore[attr-defined]
+        yield run
     logging.getLogger().removeHandler(handler)
 
 

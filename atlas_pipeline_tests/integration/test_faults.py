@@ -1,9 +1,6 @@
 """What goes wrong around Atlas: Postgres away or full, readers in the way, others that depend on a table."""
 
-import os
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +25,7 @@ from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehou
 from atlas_pipeline.warehouse.connect import OWNER, WAREHOUSE, WarehouseError, connect
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
 from atlas_pipeline.warehouse.publish import PublishError
+from atlas_pipeline_tests.servers import own_postgres
 
 PASSWORD = "Geheimnis"
 
@@ -197,16 +195,11 @@ def test_something_else_of_that_name_is_not_dropped(make_feed: Any) -> None:
 @pytest.fixture
 def own_server() -> Iterator[EmbeddedPostgres]:
     """A server that the test may stop."""
-    home = Path(tempfile.mkdtemp(prefix="atlas-test-"))
-    server = EmbeddedPostgres(home)
-    server.start()
-    prepare_embedded(server)
-    with connect(server.url(WAREHOUSE, OWNER)) as connection:
-        prepare_warehouse(connection)
-    yield server
-    server.start()
-    server.release()
-    shutil.rmtree(home)
+    with own_postgres() as server:
+        prepare_embedded(server)
+        with connect(server.url(WAREHOUSE, OWNER)) as connection:
+            prepare_warehouse(connection)
+        yield server
 
 
 @pytest.fixture
@@ -324,26 +317,12 @@ def test_messages_that_leave_a_connection_quote_no_row(warehouse_url: str) -> No
 # A full disk.
 
 
-@pytest.fixture
-def small_disk() -> Iterator[Path]:
-    """A file system of 140 MB."""
-    if os.geteuid() != 0:
-        pytest.skip("mounting a small file system takes root")
-    path = Path(tempfile.mkdtemp(prefix="atlas-test-"))
-    mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=140m,mode=755", "atlas-test", str(path)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        path.rmdir()
-        pytest.skip("this machine does not let root mount a small file system")
-    yield path
-    subprocess.run(["/bin/umount", "-l", str(path)], check=True)
-    path.rmdir()
-
-
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_tables_as_they_were_and_the_next_run_completes(
-    small_disk: Path, tmp_path: Path
+    small_disk: Callable[[int], Path], tmp_path: Path
 ) -> None:
-    server = EmbeddedPostgres(small_disk)
+    disk = small_disk(140)
+    server = EmbeddedPostgres(disk)
     server.start()
     prepare_embedded(server)
     url = server.url(WAREHOUSE, OWNER)
@@ -378,7 +357,7 @@ def test_a_full_disk_leaves_the_tables_as_they_were_and_the_next_run_completes(
         assert f"{server.socket_dir}:5432/{WAREHOUSE}" in message
         assert "is full" in message or "lost Postgres" in message
         assert PASSWORD not in message
-        subprocess.run(["/bin/mount", "-o", "remount,size=900m", str(small_disk)], check=True)
+        subprocess.run(["/bin/mount", "-o", "remount,size=900m", str(disk)], check=True)
         server.start()
         assert counts() == (3000, 3000, 3, 3000)
         run()

@@ -21,7 +21,7 @@ import yaml
 from dagster.components.component_scaffolding import scaffold_object
 from dagster.components.testing import create_defs_folder_sandbox
 
-from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline_tests import projects
 
 pytestmark = pytest.mark.slow
 DATASET = "atlas_pipeline.components.Dataset"
@@ -118,8 +118,7 @@ def test_from_the_scaffold_to_gold(
     (model / "defs.yaml").write_text(GOLD)
     (model / "contract.yml").write_text(GOLD_CONTRACT)
 
-    with sandbox.build_component_tree() as tree:
-        found = dg.Definitions.merge(tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()}))
+    found = projects.load(sandbox)
     instance = stack.enter_context(dg.DagsterInstance.ephemeral())
     result = found.resolve_implicit_global_asset_job_def().execute_in_process(instance=instance)
     failed = [(one.check_name, one.description) for one in result.get_asset_check_evaluations() if not one.passed]

@@ -4,10 +4,8 @@ The work is done by a process of its own that says when it has reached the phase
 """
 
 import secrets
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -29,6 +27,7 @@ from atlas_pipeline.warehouse import gold
 from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
 from atlas_pipeline.warehouse.connect import OWNER, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+from atlas_pipeline_tests.servers import own_postgres
 
 pytestmark = pytest.mark.slow
 
@@ -299,13 +298,9 @@ def test_one_is_killed_while_the_other_waits_for_it(warehouse_url: str, tmp_path
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[EmbeddedPostgres]:
-    home = Path(tempfile.mkdtemp(prefix="atlas-test-"))
-    server = EmbeddedPostgres(home)
-    server.start()
-    prepare_embedded(server)
-    yield server
-    server.release()
-    shutil.rmtree(home)
+    with own_postgres() as server:
+        prepare_embedded(server)
+        yield server
 
 
 def kill_server(server: EmbeddedPostgres) -> None:

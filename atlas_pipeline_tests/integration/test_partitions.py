@@ -11,7 +11,7 @@ import pytest
 from dagster._core.storage.tags import ASSET_PARTITION_RANGE_END_TAG, ASSET_PARTITION_RANGE_START_TAG
 from dagster.components.testing import create_defs_folder_sandbox
 
-from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline_tests import projects
 
 pytestmark = pytest.mark.slow
 DEFS = """type: atlas_pipeline.components.Dataset
@@ -76,15 +76,8 @@ def project(kind: str, start: str, home: Path, warehouse: psycopg.Connection) ->
     with create_defs_folder_sandbox() as sandbox, dg.DagsterInstance.ephemeral() as instance:
         files = {"sales/defs.yaml": DEFS % (kind, start), "sales/contract.yml": CONTRACT}
         files |= {"total/model.sql": MODEL, "total/defs.yaml": GOLD}
-        for name, text in files.items():
-            path = sandbox.defs_folder_path / name
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
-        with sandbox.build_component_tree() as tree:
-            found = dg.Definitions.merge(
-                tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()})
-            )
-        yield Project(home, warehouse, instance, found)
+        projects.write(sandbox, files)
+        yield Project(home, warehouse, instance, projects.load(sandbox))
 
 
 @pytest.fixture

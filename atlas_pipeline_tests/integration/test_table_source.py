@@ -19,10 +19,10 @@ from psycopg import sql
 from atlas_pipeline.ingest import outside
 from atlas_pipeline.ingest.outside import ServiceUnavailable
 from atlas_pipeline.ingest.source import TableSource
-from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.connect import OWNER
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+from atlas_pipeline_tests import projects
 
 TABLE = '"Shop ""1"""."cus.tom\'ers"'
 COLUMNS = """
@@ -75,13 +75,8 @@ def run(atlas_env: Path) -> Run:
 
     def materialize(table: str = TABLE, columns: str = COLUMNS) -> dg.ExecuteInProcessResult:
         with create_defs_folder_sandbox() as sandbox:
-            folder = sandbox.defs_folder_path / "shoppers"
-            folder.mkdir()
-            (folder / "defs.yaml").write_text(DEFS % (json.dumps(table), columns))
-            with sandbox.build_component_tree() as tree:
-                found = dg.Definitions.merge(
-                    tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()})
-                )
+            projects.write(sandbox, {"shoppers/defs.yaml": DEFS % (json.dumps(table), columns)})
+            found = projects.load(sandbox)
         with dg.DagsterInstance.ephemeral() as instance:
             job = found.resolve_implicit_global_asset_job_def()
             return job.execute_in_process(instance=instance, raise_on_error=False)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from atlas_pipeline.quality.contract import read_checks
+from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.quality.verification import verify
 
@@ -43,11 +43,11 @@ def contract(tmp_path: Path) -> Path:
 
 
 def outcomes(contract: Path, url: str, schema: str = "silver", table: str = "things") -> dict[str, Outcome]:
-    return {one.check.path: one for one in verify(contract, url, schema, table)}
+    return {one.check.path: one for one in verify(read_contract(contract), url, schema, table)}
 
 
 def test_checks_are_read_as_soda_names_them(contract: Path, warehouse: Any, warehouse_url: str) -> None:
-    checks = {check.path: (check.severity, check.dimension) for check in read_checks(contract)}
+    checks = {check.path: (check.severity, check.dimension) for check in read_contract(contract).checks}
     assert checks == {
         "checks.schema": ("error", "validity"),
         "checks.row_count": ("error", "completeness"),

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from atlas_pipeline.quality.contract import ContractError, read_checks
+from atlas_pipeline.quality.contract import ContractError, read_contract
 from atlas_pipeline.quality.outcome import Check
 from atlas_pipeline.settings import PROJECT_ROOT
 
@@ -38,7 +38,7 @@ def read(
     """The checks of a contract with this text."""
     path = folder / "contract.yml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return read_checks(path, columns, table)
+    return list(read_contract(path, columns, table).checks)
 
 
 def complaint(folder: Path, text: str | bytes, table: tuple[str, str] | None = None) -> str:
@@ -96,7 +96,7 @@ def test_what_is_no_contract_is_said_to_be_none(tmp_path: Path, text: str | byte
 def test_a_folder_and_a_missing_file_are_no_contracts(tmp_path: Path) -> None:
     for path, said in ((tmp_path, "Is a directory"), (tmp_path / "no.yml", "No such file or directory")):
         with pytest.raises(ContractError, match=f":1: cannot be read: {said}$"):
-            read_checks(path)
+            read_contract(path)
 
 
 # What Soda calls an error, or does not evaluate.
@@ -686,9 +686,50 @@ ACCEPTED: dict[str, str] = {
 }
 
 
-@pytest.mark.parametrize("text", ACCEPTED.values(), ids=ACCEPTED)
-def test_what_soda_reads_is_read(tmp_path: Path, text: str) -> None:
-    read(tmp_path, text)
+CHECKS: dict[str, str] = {
+    "Windows": "checks.row_count",
+    "all nulls": "columns.amount.checks.missing",
+    "nulls in a threshold": "columns.amount.checks.missing",
+    "anchors": "columns.amount.checks.missing columns.amount.checks.duplicate",
+    "merge": "columns.amount.checks.missing columns.amount.checks.duplicate",
+    "all of a column": "columns.id.checks.invalid columns.id.checks.missing",
+    "values of all kinds": "columns.amount.checks.invalid",
+    "formats": "columns.amount.checks.invalid",
+    "reference": "columns.amount.checks.invalid",
+    "lengths": "columns.amount.checks.invalid columns.amount.checks.invalid.b",
+    "functions": (
+        "columns.amount.checks.aggregate.avg columns.amount.checks.aggregate.SUM columns.amount.checks.aggregate.min"
+        " columns.amount.checks.aggregate.max columns.amount.checks.aggregate.minLength"
+        " columns.amount.checks.aggregate.max_length columns.amount.checks.aggregate.avgLength"
+    ),
+    "aggregate of valid rows": "columns.amount.checks.aggregate",
+    "column check of rows": "columns.amount.checks.row_count",
+    "expression in the table": "checks.invalid",
+    "freshness": "checks.freshness",
+    "freshness from a variable": "checks.freshness",
+    "duplicates": "checks.duplicate",
+    "schema": "checks.schema",
+    "rows by query": "checks.failed_rows",
+    "keys by query": "checks.failed_rows",
+    "mapping without keys": "checks.failed_rows",
+    "metric of both": "checks.metric",
+    "metric of a column": "columns.amount.checks.metric",
+    "ranges": "checks.row_count checks.row_count.b",
+    "two levels": "checks.row_count",
+    "qualifiers": (
+        "columns.amount.checks.missing.1 columns.amount.checks.missing.a.b columns.amount.checks.missing.True"
+        " columns.amount.checks.missing.0 columns.amount.checks.missing"
+    ),
+    "numbers": "checks.row_count checks.row_count.15",
+    "stored": "columns.amount.checks.missing",
+    "variables": "checks.row_count",
+}
+"""The checks of those that have any."""
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_what_soda_reads_is_read(tmp_path: Path, name: str) -> None:
+    assert [check.path for check in read(tmp_path, ACCEPTED[name])] == CHECKS.get(name, "").split()
 
 
 # The same as Soda.

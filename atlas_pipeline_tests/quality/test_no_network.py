@@ -28,8 +28,9 @@ columns:
 VERIFY = """
 import json, os, sys, threading
 from pathlib import Path
+from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.verification import verify
-found = verify(Path(sys.argv[1]), sys.argv[2], "silver", "things", key=["id"])
+found = verify(read_contract(Path(sys.argv[1])), sys.argv[2], "silver", "things", key=["id"])
 print(json.dumps({
     "found": [one.status for one in found],
     "telemetry": os.environ["SODA_CORE_TELEMETRY_ENABLED"],

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from psycopg import conninfo
 
+from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.quality.verification import verify
 
@@ -179,7 +180,7 @@ def by_session(url: str, contract: Path) -> dict[str, tuple[str, float | None, d
 
 
 def by_atlas(url: str, contract: Path) -> dict[str, Outcome]:
-    return {one.check.path: one for one in verify(contract, url, "silver", "things")}
+    return {one.check.path: one for one in verify(read_contract(contract), url, "silver", "things")}
 
 
 def write(path: Path, url: str, text: str) -> Path:

@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
+from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.quality.verification import verify
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
@@ -63,7 +64,7 @@ def write(path: Path, checks: Checks | None = None, table: str = "things", **res
 
 
 def run(path: Path, url: str, schema: str = "silver", table: str = "things", **how: Any) -> dict[str, Outcome]:
-    return {one.check.path: one for one in verify(path, url, schema, table, **how)}
+    return {one.check.path: one for one in verify(read_contract(path), url, schema, table, **how)}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ Belongs here: Soda's contract, and the order of its queries. Does not belong her
 """
 
 import json
+import threading
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ from atlas_pipeline.quality.soda.outcomes import outcome_of
 from atlas_pipeline.quality.soda.queries import DistinctQuery, OneRowQuery
 
 _METRICS_A_QUERY = 400  # Postgres takes 1,664 columns, and a query that fails is halved
+_PARSING = threading.Lock()  # Soda reads all its YAML with one parser, which is for one thread at a time
 
 
 def measure(
@@ -62,10 +64,9 @@ def measure(
     if declared := DATASET_LINE.search(text):
         source.sql_dialect.databases[declared[0].split("/")[1]] = dataset.split("/")[1]
     with listening() as problems, preserve_active_logs():
-        yaml = ContractYaml.parse(
-            ContractYamlSource.from_str(DATASET_LINE.sub(lambda _: f"dataset: {json.dumps(dataset)}", text, count=1)),
-            primary_data_source_impl=source,
-        )
+        own = DATASET_LINE.sub(lambda _: f"dataset: {json.dumps(dataset)}", text, count=1)
+        with _PARSING:
+            yaml = ContractYaml.parse(ContractYamlSource.from_str(own), primary_data_source_impl=source)
         contract = Contract(yaml=yaml, data_source_impl=source, wanted=wanted.keys())
         if problems:
             return [Outcome(check, "not evaluated", problem=f"Soda: {problems[0]}") for check in checks]

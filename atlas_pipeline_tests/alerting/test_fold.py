@@ -1,0 +1,311 @@
+"""Stories told to the fold: what happened, when it was looked at, and who hears what."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from atlas_pipeline.alerting.event import Condition, Event, EventKind, Finding, Known, Look
+from atlas_pipeline.alerting.fold import fold
+from atlas_pipeline.alerting.policy import Policies, default_policies
+from atlas_pipeline.alerting.state import Alert, Message, Silence, State
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+TICK = 5 * SECOND
+IDS = count(1)
+ASSETS = frozenset(
+    {"silver/orders", "silver/people", "gold/sales", "backups/shop", *(f"silver/t{n}" for n in range(60))}
+)
+KNOWN = Known(ASSETS, frozenset({"daily", "landing", "nightly"}), {"silver/orders": "team:shop"})
+DEFAULTS = Policies(default_policies(), ("mail",))
+ORDERS = ("silver/orders",)
+
+
+def event(kind: EventKind, **said: Any) -> Event:
+    """An event of now, of run r1 unless told otherwise."""
+    run = said.setdefault("run", "r1")
+    said.setdefault("root_run", run)
+    return Event(next(IDS), kind, said.pop("at", START), **said)
+
+
+def failed_run(assets: Sequence[str] = ORDERS, **said: Any) -> list[Event]:
+    """A step that failed, and with it its run."""
+    return [event("step_failed", assets=tuple(assets), step="s", **said), event("run_failed", **said)]
+
+
+def check(passed: bool = False, name: str = "amount_valid", asset: str = "silver/orders", **said: Any) -> Event:
+    """What came of a check."""
+    return event("check", assets=(asset,), check=name, passed=passed, **said)
+
+
+def look(condition: Condition, **found: float | None) -> Look:
+    """What a look found; `__` in a name stands for a space."""
+    findings = {name.replace("__", " "): Finding("wrong", amount=amount) for name, amount in found.items()}
+    return Look(condition, START, findings)
+
+
+@dataclass
+class Story:
+    """A state that folds are applied to, and a clock."""
+
+    policies: Policies = DEFAULTS
+    silences: tuple[Silence, ...] = ()
+    known: Known = KNOWN
+    now: datetime = START
+    state: State = field(default_factory=State)
+
+    def fold(self, *items: Event | Look, after: timedelta = timedelta(0)) -> list[Message]:
+        """Fold once, a while after the last time; what is sent."""
+        self.now += after
+        self.state, messages = fold(self.state, items, self.policies, self.silences, self.now, self.known)
+        return messages
+
+    def lasting(self) -> dict[tuple[str, str], Alert]:
+        """Alerts that are not over, by policy and subject."""
+        return {key: alert for key, alert in self.state.alerts.items() if alert.status != "resolved"}
+
+
+def heard(messages: Sequence[Message]) -> list[tuple[str, str, str]]:
+    """Kind, policy and subject of each alert in each message."""
+    return [(message.kind, alert.policy, alert.subject) for message in messages for alert in message.alerts]
+
+
+@pytest.fixture
+def story() -> Story:
+    """Nothing has happened yet, and all policies are those by default."""
+    return Story()
+
+
+def policies_like(change: Mapping[str, Any], *names: str) -> Policies:
+    """The default policies with some of them changed."""
+    changed = [replace(policy, **change) if policy.name in names else policy for policy in default_policies()]
+    return replace(DEFAULTS, policies=tuple(changed))
+
+
+def test_the_same_failure_seen_twice_is_one_message(story: Story) -> None:
+    assert heard(story.fold(*failed_run())) == [("firing", "run-failed", "silver/orders")]
+    assert story.fold(*failed_run(run="r2"), after=TICK) == []
+    (alert,) = story.lasting().values()
+    assert (alert.count, alert.run, alert.since, alert.seen_at) == (2, "r2", START, START + TICK)
+
+
+def test_a_blocking_check_that_fails_the_run_too_is_one_alert(story: Story) -> None:
+    messages = story.fold(check(), *failed_run())
+    assert heard(messages) == [("firing", "check-failed", "silver/orders: amount_valid")]
+
+
+def test_a_failing_check_on_a_green_run_is_told(story: Story) -> None:
+    assert heard(story.fold(check(), event("run_succeeded"))) == [
+        ("firing", "check-failed", "silver/orders: amount_valid")
+    ]
+    assert heard(story.fold(check(passed=True, run="r2"), after=TICK)) == [
+        ("resolved", "check-failed", "silver/orders: amount_valid")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("run", "subjects"),
+    [
+        (failed_run(["silver/orders", "gold/sales"]), {"silver/orders", "gold/sales"}),
+        (failed_run([], job="daily"), {"job daily"}),
+        ([event("run_failed", job="daily", assets=ORDERS)], {"job daily"}),
+        ([event("run_failed", assets=("silver/orders", "gold/sales"))], {"silver/orders", "gold/sales"}),
+        ([event("step_failed", assets=ORDERS), *failed_run([], job="daily")], {"silver/orders", "job daily"}),
+        ([event("step_failed", assets=ORDERS), event("run_canceled", job="daily")], set()),
+        ([event("step_failed", assets=ORDERS), event("run_succeeded", job="daily")], set()),
+        ([check(may_retry=True), event("run_canceled")], {"silver/orders: amount_valid"}),
+        (failed_run(["backups/shop"], job="nightly"), {"backups/shop"}),
+    ],
+)
+def test_subjects_of_a_run(story: Story, run: list[Event], subjects: set[str]) -> None:
+    story.fold(*run)
+    assert {alert.subject for alert in story.lasting().values()} == subjects
+    assert not story.state.runs
+
+
+def test_a_run_that_is_retried_is_told_once_at_its_last_failure(story: Story) -> None:
+    assert story.fold(*failed_run(will_retry=True, may_retry=True, problem="first")) == []
+    assert story.fold(*failed_run(run="r2", root_run="r1", will_retry=True, problem="second"), after=MINUTE) == []
+    messages = story.fold(*failed_run(["gold/sales"], run="r3", root_run="r1", problem="third"), after=MINUTE)
+    assert heard(messages) == [("firing", "run-failed", "gold/sales")]
+    assert (messages[0].alerts[0].problem, messages[0].alerts[0].count) == ("third", 1)
+
+
+def test_a_run_that_succeeds_at_last_is_not_told(story: Story) -> None:
+    story.fold(check(may_retry=True), *failed_run(will_retry=True, may_retry=True))
+    again = {"run": "r2", "root_run": "r1"}
+    assert story.fold(check(passed=True, **again), event("run_succeeded", **again), after=MINUTE) == []
+    assert not story.state.runs
+    assert not story.lasting()
+
+
+def test_a_check_that_is_not_tried_again_keeps_its_last_result(story: Story) -> None:
+    story.fold(check(may_retry=True), *failed_run(["gold/sales"], will_retry=True, may_retry=True))
+    messages = story.fold(event("run_succeeded", run="r2", root_run="r1"), after=MINUTE)
+    assert heard(messages) == [("firing", "check-failed", "silver/orders: amount_valid")]
+
+
+def test_another_try_that_does_not_come_is_not_awaited_for_ever(story: Story) -> None:
+    story.fold(*failed_run(will_retry=True))
+    assert story.fold(after=59 * MINUTE) == []
+    assert heard(story.fold(after=MINUTE)) == [("firing", "run-failed", "silver/orders")]
+    assert not story.state.runs
+
+
+def test_a_warning_that_passes_within_its_wait_is_never_told(story: Story) -> None:
+    assert story.fold(check(level="warn")) == []
+    assert story.fold(check(passed=True), after=29 * SECOND) == []
+    assert story.fold(after=DAY) == []
+
+
+def test_a_warning_is_told_after_half_a_minute_and_every_six_hours(story: Story) -> None:
+    story.fold(check(level="warn"))
+    assert story.fold(after=29 * SECOND) == []
+    (first,) = story.fold(after=SECOND)
+    assert story.fold(after=6 * HOUR - SECOND) == []
+    (second,) = story.fold(after=SECOND)
+    assert (first.kind, second.kind) == ("firing", "repeated")
+    assert first.conversation == second.conversation
+    assert first.dedupe != second.dedupe
+
+
+def test_a_critical_alert_is_told_at_once_and_every_hour(story: Story) -> None:
+    assert len(story.fold(check())) == 1
+    kinds = [message.kind for _ in range(24 * 12) for message in story.fold(after=5 * MINUTE)]
+    assert kinds == ["repeated"] * 24
+
+
+def test_a_check_that_gets_worse_is_told_anew_and_one_that_gets_better_is_not(story: Story) -> None:
+    story.fold(check(level="warn"))
+    (warned,) = story.fold(after=MINUTE)
+    (failed,) = story.fold(check(), after=MINUTE)
+    assert (failed.kind, failed.severity, failed.conversation) == ("firing", "critical", warned.conversation)
+    assert list(story.lasting()) == [("check-failed", "silver/orders: amount_valid")]
+    assert story.fold(check(level="warn"), after=MINUTE) == []
+    assert list(story.state.alerts) == [("check-warned", "silver/orders: amount_valid")]
+    (over,) = story.fold(check(passed=True), after=MINUTE)
+    assert (over.kind, over.conversation, over.closes) == ("resolved", warned.conversation, (warned.conversation,))
+
+
+@pytest.mark.parametrize(
+    ("name", "asset", "policy", "condition"),
+    [
+        ("leak_check", "silver/orders", "pii-leak", "pii_leak"),
+        ("fresh", "backups/shop", "backup", "backup_missing"),
+        ("complete", "backups/shop", "backup-unverified", "backup_unverified"),
+        ("restorable", "backups/shop", "backup-unverified", "backup_unverified"),
+        ("fresh", "silver/orders", "check-failed", "check_failed"),
+    ],
+)
+def test_what_a_failed_check_means(story: Story, name: str, asset: str, policy: str, condition: str) -> None:
+    story.fold(check(name=name, asset=asset))
+    (alert,) = story.lasting().values()
+    assert (alert.policy, alert.condition, alert.subject) == (policy, condition, f"{asset}: {name}")
+
+
+def test_freshness(story: Story) -> None:
+    story.fold(event("freshness", assets=ORDERS, freshness="unknown"))
+    assert [alert.status for alert in story.lasting().values()] == ["pending"]
+    assert heard(story.fold(after=DAY)) == [("firing", "missing", "silver/orders: freshness")]
+    messages = story.fold(event("freshness", assets=ORDERS, freshness="warn"), after=MINUTE)
+    assert heard(messages) == [("resolved", "missing", "silver/orders: freshness")]
+    (alert,) = story.lasting().values()
+    assert (alert.policy, alert.level) == ("stale", "warn")
+    story.fold(event("freshness", assets=ORDERS, freshness="fail"), after=MINUTE)
+    (alert,) = story.lasting().values()
+    assert (alert.policy, alert.level, alert.count) == ("stale", "error", 2)
+    story.fold(event("freshness", assets=ORDERS, freshness="pass"), after=MINUTE)
+    assert not story.lasting()
+    story.fold(event("freshness", assets=("backups/shop",), freshness="fail"))
+    assert list(story.lasting()) == [("backup", "backups/shop: freshness")]
+
+
+def test_a_materialization_ends_a_missing_one_and_failures(story: Story) -> None:
+    story.fold(event("freshness", assets=ORDERS, freshness="unknown"), *failed_run())
+    assert len(story.lasting()) == 2
+    assert heard(story.fold(event("materialized", assets=ORDERS))) == [("resolved", "run-failed", "silver/orders")]
+    assert not story.lasting()
+
+
+def test_a_job_that_succeeds_again_is_over(story: Story) -> None:
+    story.fold(event("run_failed", job="daily"))
+    messages = story.fold(event("run_succeeded", job="daily", run="r2"), after=TICK)
+    assert heard(messages) == [("resolved", "run-failed", "job daily")]
+
+
+def test_a_low_score_and_a_policy_that_asks_for_more(story: Story) -> None:
+    story.fold(event("materialized", assets=ORDERS, score=0.85))
+    assert not story.lasting()
+    story.policies = policies_like({"below": 0.9}, "low-score")
+    story.fold(after=TICK)
+    (alert,) = story.lasting().values()
+    assert (alert.policy, alert.amount, alert.subject) == ("low-score", 0.85, "silver/orders: score")
+    assert heard(story.fold(after=MINUTE)) == [("firing", "low-score", "silver/orders: score")]
+    messages = story.fold(event("materialized", assets=ORDERS, score=0.9), after=MINUTE)
+    assert heard(messages) == [("resolved", "low-score", "silver/orders: score")]
+
+
+def test_a_look_replaces_all_of_its_condition(story: Story) -> None:
+    story.fold(look("tick_failed", sensor__landing=None, schedule__nightly=None), look("queue_long", runs=101))
+    assert {key[1] for key in story.lasting()} == {"sensor landing", "schedule nightly", "runs"}
+    story.fold(look("tick_failed", sensor__landing=None), look("queue_long", runs=100), after=TICK)
+    assert {key[1] for key in story.lasting()} == {"sensor landing"}
+
+
+def test_a_critical_alert_holds_back_the_warnings_of_its_asset(story: Story) -> None:
+    other = check(level="warn", asset="gold/sales")
+    story.fold(check(level="warn", name="other"), other, *failed_run())
+    assert heard(story.fold(after=MINUTE)) == [("firing", "check-warned", "gold/sales: amount_valid")]
+    assert story.state.alerts["check-warned", "silver/orders: other"].held_by == "silver/orders"
+    messages = story.fold(event("materialized", assets=ORDERS), after=MINUTE)
+    assert heard(messages) == [
+        ("resolved", "run-failed", "silver/orders"),
+        ("firing", "check-warned", "silver/orders: other"),
+    ]
+
+
+def test_a_system_that_is_down_holds_back_all_else(story: Story) -> None:
+    story.fold(*failed_run())
+    assert heard(story.fold(look("system_down", warehouse=None), after=TICK)) == [
+        ("firing", "system-down", "warehouse")
+    ]
+    assert story.fold(check(asset="gold/sales"), event("materialized", assets=ORDERS), after=TICK) == []
+    assert heard(story.fold(look("system_down"), after=TICK)) == [
+        ("resolved", "run-failed", "silver/orders"),
+        ("resolved", "system-down", "warehouse"),
+        ("firing", "check-failed", "gold/sales: amount_valid"),
+    ]
+
+
+def test_nobody_is_told_of_what_is_silenced_until_it_is_no_more(story: Story) -> None:
+    story.silences = (Silence(7, "silver/orders*", START + HOUR, "known", "me"),)
+    assert story.fold(check(), check(asset="gold/sales")) != []
+    assert story.state.alerts["check-failed", "silver/orders: amount_valid"].silenced_by == 7
+    assert heard(story.fold(after=HOUR - SECOND)) == []
+    assert heard(story.fold(after=SECOND)) == [
+        ("firing", "check-failed", "silver/orders: amount_valid"),
+        ("repeated", "check-failed", "gold/sales: amount_valid"),
+    ]
+
+
+def test_an_end_under_a_silence_is_told_after_it(story: Story) -> None:
+    story.fold(check())
+    story.silences = (Silence(7, "silver/orders", START + 2 * DAY, "known", "me", frozenset(ORDERS)),)
+    assert story.fold(check(passed=True), after=TICK) == []
+    assert story.fold(after=DAY + HOUR) == []
+    assert heard(story.fold(after=DAY)) == [("resolved", "check-failed", "silver/orders: amount_valid")]
+    assert story.fold(after=TICK) == []
+
+
+def test_a_failure_that_came_back_under_a_silence_goes_on_as_it_was(story: Story) -> None:
+    (first,) = story.fold(check())
+    story.silences = (Silence(7, "silver/*", START + MINUTE, "known", "me"),)
+    story.fold(check(passed=True), after=TICK)
+    story.fold(check(), after=TICK)
+    assert story.fold(after=MINUTE) == []
+    (over,) = story.fold(check(passed=True), after=TICK)
+    assert (over.kind, over.conversation) == ("resolved", first.conversation)
