@@ -43,6 +43,7 @@ def document_of(message: Message) -> Document:
             "kind": message.kind,
             "dedupe": message.dedupe,
             "conversation": message.conversation,
+            "closes": list(message.closes),
             "severity": message.severity,
             "team": message.team,
             "at": message.at.isoformat(),
@@ -60,6 +61,7 @@ def _alert(alert: Alert) -> Document:
         "severity": alert.severity,
         "level": alert.level,
         "team": alert.team,
+        "owner": alert.owner,
         "status": alert.status,
         "since": alert.since.isoformat(),
         "seen_at": alert.seen_at.isoformat(),
@@ -171,6 +173,7 @@ def told(alert: Document, document: Document) -> str:
         if alert["problem"]:
             lines.append(cut(alert["problem"].strip(), _PROBLEM_LENGTH))
     lines += [f"{name}: {_value(value)}" for name, value in alert["facts"].items()]
+    lines += [f"Owner: {alert['owner']}"] if alert["owner"] else []
     lines.append(f"Team: {alert['team']}, severity: {alert['severity']}, policy: {alert['policy']}")
     lines += [alert["link"]] if alert["link"] else []
     lines += [f"Runbook: {alert['runbook']}"] if alert["runbook"] else []

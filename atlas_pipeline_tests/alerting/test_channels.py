@@ -109,7 +109,7 @@ def test_a_webhook_gets_the_document_and_its_credentials_as_a_header() -> None:
         "rows failed the check",
         "measured: 12.5",
         "threshold: must be 0",
-        "owner: team:sales",
+        "Owner: team:sales",
         "Team: data-engineering, severity: critical, policy: check-failed",
         "https://dagster.example/atlas/assets/silver/orders",
         "Runbook: https://wiki.example/orders",
@@ -121,6 +121,7 @@ def test_a_webhook_gets_the_document_and_its_credentials_as_a_header() -> None:
         "kind": "firing",
         "dedupe": "check-failed/größe/1",
         "conversation": "check-failed/silver/orders",
+        "closes": [],
         "repeat": True,
         "severity": "critical",
         "team": "data-engineering",
@@ -134,6 +135,7 @@ def test_a_webhook_gets_the_document_and_its_credentials_as_a_header() -> None:
                 "severity": "critical",
                 "level": "error",
                 "team": "data-engineering",
+                "owner": "team:sales",
                 "status": "firing",
                 "since": "2026-05-04T12:00:00+00:00",
                 "seen_at": "2026-05-04T12:30:00+00:00",
@@ -144,7 +146,7 @@ def test_a_webhook_gets_the_document_and_its_credentials_as_a_header() -> None:
                 "run": "6d1c",
                 "problem": "rows failed the check",
                 "reason": "",
-                "facts": {"measured": 12.5, "threshold": "must be 0", "owner": "team:sales"},
+                "facts": {"measured": 12.5, "threshold": "must be 0"},
                 "link": "https://dagster.example/atlas/assets/silver/orders",
                 "runbook": "https://wiki.example/orders",
             }
@@ -303,9 +305,18 @@ def test_pagerduty_closes_the_incident_that_an_alert_opened(the_internet: Receiv
     one = channel(f"pagerduty://{'i' * 32}@{'a' * 20}")
     ended = alert(status="resolved", resolved_at=AT)
     one.send(document_of(message(1)), False)
-    one.send(document_of(message(2, kind="resolved", alerts=(ended,))), False)
+    one.send(document_of(message(2, kind="resolved", alerts=(ended,), closes=("own", "group"))), False)
+    one.send(document_of(message(3, kind="resolved", alerts=(ended,))), False)
+    one.send(document_of(message(4, kind="summary", alerts=(), conversation="s", closes=("counted",))), False)
     actions = [(got.json["event_action"], got.json["dedup_key"]) for got in the_internet.got]
-    assert actions == [("trigger", "check-failed/silver/orders"), ("resolve", "check-failed/silver/orders")]
+    assert actions == [
+        ("trigger", "check-failed/silver/orders"),
+        ("resolve", "own"),
+        ("resolve", "group"),
+        ("resolve", "check-failed/silver/orders"),
+        ("trigger", "s"),
+        ("resolve", "counted"),
+    ]
     assert the_internet.got[0].json["payload"]["severity"] == "critical"
 
 

@@ -7,6 +7,7 @@ import json
 import signal
 import smtplib
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
@@ -15,8 +16,8 @@ from atlas_pipeline.alerting.channels.channel import CALL_SECONDS, CONNECT_SECON
 from atlas_pipeline.alerting.document import TITLE_LENGTH, for_people, text_of, title_of
 from atlas_pipeline.alerting.state import Document
 
-_CONVERSATIONS = {"pagerduty": "dedup", "opsgenie": "alias"}
-"""Receivers that keep incidents: the attribute by which the end of one finds its beginning."""
+_KEYS = ("dedup", "alias")
+"""What plugins of receivers that hold incidents open call the key by which the end of one finds its beginning."""
 _UNCONNECTED = {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "SSLError", "ProxyError"}
 
 
@@ -31,7 +32,7 @@ class Seen:
 
 
 def main() -> None:
-    """Send what stdin says, within `CALL_SECONDS` from when Apprise is loaded; the alarm ends the process."""
+    """Send what stdin says; an alarm ends the process when a call takes longer than `CALL_SECONDS`."""
     order = json.load(sys.stdin)
     plugin = _plugin(order["url"])
     if plugin is None:
@@ -41,7 +42,6 @@ def main() -> None:
     seen = Seen()
     _watch_http(seen)
     _watch_smtp(seen)
-    signal.alarm(CALL_SECONDS)
     sent = _send(plugin, document)
     signal.alarm(0)
     bad = [answer for answer in seen.answers if not 200 <= answer[0] < 300]
@@ -144,15 +144,35 @@ def _is_final(code: int) -> bool:
 def _send(plugin: Any, document: Document) -> bool:
     import apprise
 
-    for scheme, key in _CONVERSATIONS.items():
-        if plugin.secure_protocol == scheme:
-            plugin.action = "map"
-            setattr(plugin, key, getattr(plugin, key) or document["conversation"])
     title = title_of(document, min(plugin.title_maxlen or TITLE_LENGTH, TITLE_LENGTH))
     text = text_of(document, plugin.body_maxlen - (0 if plugin.title_maxlen else len(title) + 2))
     sender = apprise.Apprise(asset=plugin.asset)
     sender.add(plugin)
-    return bool(sender.notify(body=text, title=title, notify_type=_type(document), body_format="text"))
+    for kind in _calls(plugin, document):
+        signal.alarm(CALL_SECONDS)
+        if not sender.notify(body=text or title, title=title, notify_type=kind, body_format="text"):
+            return False
+    return True
+
+
+def _calls(plugin: Any, document: Document) -> Iterator[str]:
+    """The type of each call to make: one, but more for a receiver that holds incidents open.
+
+    There, each conversation that the message ends is closed, after whatever else the message says; the plugin is told
+    which one before each call. Where the URL has a key of its own, all goes to that.
+    """
+    kind = _type(document)
+    key = next((key for key in _KEYS if getattr(plugin, key, ...) is None and hasattr(plugin, "action")), None)
+    if key is None:
+        yield kind
+        return
+    plugin.action = "map"
+    if kind != "success" or not document["closes"]:
+        setattr(plugin, key, document["conversation"])
+        yield kind
+    for conversation in document["closes"]:
+        setattr(plugin, key, conversation)
+        yield "success"
 
 
 def _type(document: Document) -> str:
