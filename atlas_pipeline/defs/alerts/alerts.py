@@ -14,6 +14,7 @@ from atlas_pipeline.components.alert_policies import load_channels, load_policie
 
 from atlas_pipeline.alerting.delivery import deliver
 from atlas_pipeline.alerting.state import Alert
+from atlas_pipeline.alerting.store import Overtaken
 from atlas_pipeline.components.alert_outage import Outage
 from atlas_pipeline.components.alert_tick import Project, Tick, look, project_of
 from atlas_pipeline.resources.warehouse import WarehouseResource
@@ -53,6 +54,8 @@ def alerts() -> dg.Definitions:
         except WarehouseError as error:
             outage = outage.lasts(channels, str(error), now)
             return dg.SensorResult(skip_reason=f"the warehouse cannot be reached: {error}", cursor=outage.cursor)
+        except Overtaken as error:
+            return dg.SensorResult(skip_reason=str(error), cursor=outage.cursor)
         outage = outage.over(channels, now)
         for alert in tick.began:
             context.log.warning(f"{alert.severity}: {alert.subject}: {alert.problem}")
