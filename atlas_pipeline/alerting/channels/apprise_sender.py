@@ -137,8 +137,8 @@ def _watch_smtp(seen: Seen) -> None:
 
 
 def _is_final(code: int) -> bool:
-    """Whether a mail server will never take this message. Codes from 530 to 539 are about logging in."""
-    return code >= 500 and not 530 <= code < 540
+    """Whether a mail server will never take this message. Codes below 540 are about commands and logging in."""
+    return code >= 540
 
 
 def _send(plugin: Any, document: Document) -> bool:
