@@ -155,6 +155,35 @@ def test_a_webhook_gets_the_document_and_its_credentials_as_a_header() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("status", "headers", "raised"),
+    [
+        (200, {}, None),
+        (204, {}, None),
+        (302, {"Location": "/elsewhere"}, Unreachable),
+        (400, {}, Refused),
+        (401, {}, Refused),
+        (410, {}, Refused),
+        (408, {}, Unreachable),
+        (425, {}, Unreachable),
+        (425, {"Retry-After": "9"}, Busy),
+        (429, {}, Busy),
+        (500, {}, Unreachable),
+        (503, {}, Unreachable),
+        (503, {"Retry-After": "9"}, Busy),
+    ],
+)
+def test_what_an_answer_means(status: int, headers: dict[str, str], raised: Any) -> None:
+    with receiver(lambda request: (status, headers)) as to:
+        one = channel(f"webhook+http://{to.address}")
+        if raised is None:
+            one.send(document_of(message()), False)
+        else:
+            with pytest.raises(raised, match=f"^HTTP status {status}$"):
+                one.send(document_of(message()), False)
+    assert len(to.got) == 1
+
+
 @pytest.mark.slow
 def test_alertmanager_holds_an_alert_until_it_is_resolved(tmp_path: Path) -> None:
     now = datetime.now(UTC)
@@ -336,8 +365,9 @@ def test_no_log_error_or_table_has_anything_of_a_url(
         urls = [
             f"{scheme}://{CANARY}:{CANARY}@{place}/{CANARY}?key={CANARY}"
             for place in (*places, f"127.0.0.1:{free_port()}")
-            for scheme in ("webhook+http", "webhook+https", "alertmanager+http", "json")
+            for scheme in ("webhook+http", "webhook+https", "alertmanager+http")
         ]
+        urls += [f"json://{CANARY}:{CANARY}@{place}/{CANARY}?key={CANARY}" for place in (well.address, ill.address)]
         urls += [f"nonsense://{CANARY}", f"slack://{CANARY}", f"mailto://{CANARY}:{CANARY}@{CANARY}.invalid"]
         urls += [f"webhook+http://{CANARY}:{CANARY}@{CANARY}.invalid/{CANARY}"]
         channels = {f"c{number}": channel(url) for number, url in enumerate(urls)}

@@ -109,6 +109,7 @@ def test_a_receiver_that_hangs_holds_nobody_else(warehouse: psycopg.Connection, 
         assert not any(request.json["repeat"] for request in hung.got)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["answers 503", "refuses connections"])
 def test_after_an_hour_away_all_is_delivered_in_order_and_none_twice(
     warehouse: psycopg.Connection, warehouse_url: str, how: str

@@ -53,6 +53,7 @@ def test_only_alerts_that_changed_are_written(warehouse: psycopg.Connection) -> 
     assert {each.key: each for each in store.alerts_of(warehouse)} == changed
 
 
+@pytest.mark.slow
 def test_ten_thousand_alerts_come_back(warehouse: psycopg.Connection) -> None:
     many = {each.key: each for each in (alert(subject=f"silver/t{number}") for number in range(10_000))}
     store.save(warehouse, store.load(warehouse), State(alerts=many), 1, (), [])

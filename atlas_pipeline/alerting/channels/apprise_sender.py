@@ -93,7 +93,8 @@ def _plugin(url: str) -> Any:
         plugin.request_rate_per_sec = 0
         plugin.retry = 0
         plugin.overflow_mode = apprise.OverflowMode.TRUNCATE
-        plugin.socket_connect_timeout = CONNECT_SECONDS
+        # Mail has this one limit for all that it does, and mail servers may let a client wait.
+        plugin.socket_connect_timeout = max(type(plugin).socket_connect_timeout, CONNECT_SECONDS)
         plugin.socket_read_timeout = CALL_SECONDS
     return plugin
 
@@ -107,7 +108,8 @@ def _watch_http(seen: Seen) -> None:
         seen.unconnected = False
         try:
             answer = send(session, request, **{**options, "allow_redirects": False})
-        except requests.ConnectionError as error:
+        except requests.RequestException as error:
+            seen.answers.clear()
             reason = getattr(error.args[0], "reason", None) if error.args else None
             seen.unconnected = type(reason).__name__ in _UNCONNECTED
             raise
@@ -137,8 +139,8 @@ def _watch_smtp(seen: Seen) -> None:
 
 
 def _is_final(code: int) -> bool:
-    """Whether a mail server will never take this message. Codes from 530 to 539 are about logging in."""
-    return code >= 500 and not 530 <= code < 540
+    """Whether a mail server will never take this message. Codes below 540 are about commands and logging in."""
+    return code >= 540
 
 
 def _send(plugin: Any, document: Document) -> bool:
