@@ -60,8 +60,11 @@ class Board:
         self.replaced: dict[Key, Alert] = {}
         self._now = now
         self._known = known
-        self._policies = policies
         self._by_name = {policy.name: policy for policy in policies.policies}
+        self._watching: dict[Condition, list[Policy]] = {}
+        for policy in policies.policies:
+            for condition in policy.conditions:
+                self._watching.setdefault(condition, []).append(policy)
         self._matched: dict[tuple, Policy | None] = {}
         self._again: dict[Key, tuple[int, Trouble]] = {}
         self._slots: dict[_Slot, Key] = {
@@ -127,8 +130,9 @@ class Board:
 
     def _begin(self, slot: _Slot, policy: Policy, trouble: Trouble) -> None:
         key = policy.name, trouble.subject
-        self._make_room(key)
+        before = self._make_room(key)
         at = min(trouble.at, self._now)
+        origin = before.conversation if before else "", self._now.isoformat(), str(trouble.origin)
         self._slots[slot] = key
         self.alerts[key] = Alert(
             policy=policy.name,
@@ -150,20 +154,19 @@ class Board:
             runbook=policy.runbook,
             owner=self._known.owners.get(trouble.asset or ""),
             amount=trouble.amount,
-            conversation=digest(*key, self._now.isoformat(), trouble.at.isoformat(), str(trouble.origin)),
+            conversation=digest(*key, *origin),
         )
 
-    def _make_room(self, key: Key) -> None:
-        """An alert that is over gives its key to the next; one of another condition under the same name is given up."""
+    def _make_room(self, key: Key) -> Alert | None:
+        """The alert that had a key until now, which is over; one of another condition of that name is given up."""
         before = self.alerts.get(key)
-        if before is None:
-            return
-        if before.status != "resolved":
+        if before is not None and before.status != "resolved":
             self._end(key, POLICY_CHANGED)
             before = self.alerts[key]
-        if owes_end(before, key in self.ended):
+        if before is not None and owes_end(before, key in self.ended):
             self.ended.discard(key)
             self.replaced[key] = before
+        return before
 
     def _settle(self, key: Key) -> None:
         """Take up what was seen of an alert since it began."""
@@ -226,6 +229,6 @@ class Board:
     ) -> Policy | None:
         thing = condition, asset, job, level, amount
         if thing not in self._matched:
-            every = self._policies.policies
-            self._matched[thing] = next((policy for policy in every if matches(policy, *thing)), None)
+            watching = self._watching.get(condition, ())
+            self._matched[thing] = next((policy for policy in watching if matches(policy, *thing)), None)
         return self._matched[thing]

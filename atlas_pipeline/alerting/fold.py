@@ -117,7 +117,8 @@ def _ends(board: Board, holds: _Holds) -> list[Telling]:
     """Ends that somebody is to hear of; who may not yet hears of them later, or never if it has begun anew by then."""
     tellings = []
     for key, old in board.replaced.items():
-        if _is_held(holds.on(old)):
+        old = holds.on(old)
+        if _is_held(old):
             board.alerts[key] = _continued(old, board.alerts[key])
             if board.alerts[key].status == "resolved":
                 board.ended.add(key)

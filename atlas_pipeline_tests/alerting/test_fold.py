@@ -322,6 +322,14 @@ def test_an_asset_that_is_removed_while_its_alert_fires(story: Story) -> None:
     assert not story.lasting()
 
 
+def test_what_a_message_shows_is_how_the_alert_stands_now(story: Story) -> None:
+    story.fold(*failed_run())
+    story.fold(look("system_down", warehouse=None), event("materialized", assets=ORDERS), after=TICK)
+    messages = story.fold(*failed_run(), look("system_down"), after=TICK)
+    ends = [alert for message in messages if message.kind == "resolved" for alert in message.alerts]
+    assert {alert.subject: alert.held_by for alert in ends} == {"silver/orders": None, "warehouse": None}
+
+
 def test_a_policy_that_is_removed_while_its_alert_fires(story: Story) -> None:
     story.fold(check())
     story.policies = replace(DEFAULTS, policies=())
