@@ -10,12 +10,12 @@ from functools import cache
 from typing import Any
 
 import dagster as dg
-from atlas_pipeline.components.alert_policies import load_channels, load_policies, selector
 
 from atlas_pipeline.alerting.delivery import deliver
 from atlas_pipeline.alerting.state import Alert
 from atlas_pipeline.alerting.store import Overtaken
 from atlas_pipeline.components.alert_outage import Outage
+from atlas_pipeline.components.alert_policies import load_channels, load_policies, selector
 from atlas_pipeline.components.alert_tick import Project, Tick, look, project_of
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
