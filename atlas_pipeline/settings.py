@@ -143,6 +143,19 @@ class Settings(BaseSettings):
         None, description="Folder for what a backup has read and not stored yet. Default: `spool` in `ATLAS_HOME`."
     )
     backup_spool_mb: int = Field(1024, ge=64, description="How much of that there may be before the dump waits.")
+    alert_channels: SecretStr | None = Field(
+        None,
+        description="Where alerts are told: `name=url`, separated by blanks or lines. URLs are those of Apprise, such "
+        "as `slack://…`, `pagerduty://…` and `mailtos://…`, or `webhook+https://…` and `alertmanager+http://…`.",
+    )
+    alerts_file: Path = Field(
+        Path("alerts.yaml"),
+        description="Policies of alerts; without it the defaults hold. Relative paths count from the project root.",
+    )
+    alert_interval_seconds: int = Field(5, ge=1, description="How often the alert sensor reads the event log.")
+    ui_url: str | None = Field(
+        None, description="Address of the Dagster UI for links in alerts. Default: `ATLAS_HOST` and `ATLAS_PORT`."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -161,6 +174,11 @@ class Settings(BaseSettings):
     def landing_path(self) -> Path:
         """`landing` as an absolute path."""
         return (PROJECT_ROOT / self.landing).absolute() if self.landing else self.home_path / "landing"
+
+    @property
+    def ui_address(self) -> str:
+        """Where the UI is, for links; without a slash at the end."""
+        return (self.ui_url or f"http://{self.host}:{self.port}").rstrip("/")
 
 
 @cache

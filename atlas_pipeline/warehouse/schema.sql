@@ -111,3 +111,63 @@ CREATE TABLE IF NOT EXISTS atlas.check_outcomes (
     problem text,
     PRIMARY KEY (layer, name, measured_at, run, path)
 );
+
+-- Alerting. Where it is in Dagster's event log, and what it remembers of runs and of channels; one row.
+CREATE TABLE IF NOT EXISTS atlas.alert_cursor (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    position bigint NOT NULL,           -- all events up to this id were read
+    recent bigint[] NOT NULL,           -- ids after it that were read: an id may become visible after a greater one
+    memory jsonb NOT NULL,
+    saves bigint NOT NULL,              -- how often it was moved: who saves says what it had loaded
+    moved_at timestamptz NOT NULL
+);
+
+-- Each alert that lasts, and those that ended not long ago: names and counts, no values of rows.
+CREATE TABLE IF NOT EXISTS atlas.alerts (
+    policy text NOT NULL,
+    subject text NOT NULL,
+    status text NOT NULL CHECK (status IN ('pending', 'firing', 'resolved')),
+    severity text NOT NULL,
+    since timestamptz NOT NULL,
+    resolved_at timestamptz,
+    document jsonb NOT NULL,
+    PRIMARY KEY (policy, subject)
+);
+
+CREATE TABLE IF NOT EXISTS atlas.alert_silences (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    selection text NOT NULL,
+    until timestamptz NOT NULL,
+    why text NOT NULL,
+    by text NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+-- The outbox: written in the transaction that moves the cursor, sent afterwards, in order for each channel.
+CREATE TABLE IF NOT EXISTS atlas.alert_messages (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    channel text NOT NULL,
+    dedupe text NOT NULL,
+    document jsonb NOT NULL,
+    made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    attempts int NOT NULL DEFAULT 0,
+    sending_at timestamptz,             -- set before it is sent, cleared when its answer is known
+    maybe_sent boolean NOT NULL DEFAULT false,  -- an attempt ended without an answer, or its process did
+    next_at timestamptz,                -- not before this
+    delivered_at timestamptz,
+    given_up_at timestamptz,            -- the receiver will never take it, or its channel is gone
+    problem text,
+    UNIQUE (channel, dedupe)
+);
+CREATE INDEX IF NOT EXISTS alert_messages_waiting ON atlas.alert_messages (channel, id)
+    WHERE delivered_at IS NULL AND given_up_at IS NULL;
+CREATE INDEX IF NOT EXISTS alert_messages_over ON atlas.alert_messages (coalesce(delivered_at, given_up_at));
+
+-- The circuit breaker of each channel.
+CREATE TABLE IF NOT EXISTS atlas.alert_channels (
+    channel text PRIMARY KEY,
+    failures int NOT NULL,              -- in a row
+    open_until timestamptz,             -- nothing is sent before this
+    problem text,
+    changed_at timestamptz NOT NULL
+);

@@ -1,0 +1,78 @@
+"""Prometheus Alertmanager: each alert by its v2 API, so that grouping, silencing and routing are Alertmanager's.
+
+Belongs here: what its API receives. Does not belong here: the request (`http.py`), the document (`document.py`).
+"""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+from atlas_pipeline.alerting.channels.http import Address, Poster
+from atlas_pipeline.alerting.document import for_people, told
+from atlas_pipeline.alerting.policy import REPEAT
+from atlas_pipeline.alerting.state import Document
+
+_MARGIN = timedelta(minutes=15)
+_TEST_LASTS = timedelta(minutes=5)
+
+
+class Alertmanager:
+    """Posts to /api/v2/alerts below the address. An alert that is not told again in time is over there by itself."""
+
+    def __init__(self, address: Address, ui_url: str):
+        self._poster, self._ui_url = Poster(address.below("/api/v2/alerts")), ui_url
+
+    def send(self, document: Document, repeat: bool) -> None:
+        """See `Channel.send`. A repeat changes nothing there: labels are what tells alerts apart."""
+        whole = for_people(document, self._ui_url, repeat=False)
+        now = datetime.now(UTC)
+        alerts = [_alert(alert, whole, now) for alert in whole["alerts"]]
+        if not alerts or whole["more"]:
+            alerts.append(_others(whole, now))
+        self._poster.post(json.dumps(alerts, ensure_ascii=False).encode(), {})
+
+
+def _alert(alert: Document, document: Document, now: datetime) -> Document:
+    over = alert["status"] == "resolved"
+    labels = {
+        "alertname": alert["condition"],
+        "severity": alert["severity"],
+        "team": alert["team"],
+        "policy": alert["policy"],
+        "subject": alert["subject"],
+        "asset": alert["asset"],
+        "job": alert["job"],
+    }
+    annotations = {
+        "summary": document["title"] if len(document["alerts"]) == 1 else f"{alert['subject']}: {alert['condition']}",
+        "description": told(alert, document),
+        "runbook_url": alert["runbook"],
+    }
+    return {
+        "labels": _given(labels),
+        "annotations": _given(annotations),
+        "startsAt": min(datetime.fromisoformat(alert["since"]), now).isoformat(),
+        "endsAt": (now if over else now + REPEAT[alert["severity"]] + _MARGIN).isoformat(),
+        **_given({"generatorURL": alert["link"] if "://" in alert["link"] else None}),
+    }
+
+
+def _others(document: Document, now: datetime) -> Document:
+    """What stands for alerts that were only counted, and for a test."""
+    test = document["kind"] == "test"
+    lasts = _TEST_LASTS if test else REPEAT[document["severity"]] + _MARGIN
+    labels = {
+        "alertname": "atlas_test" if test else "more_alerts",
+        "severity": document["severity"],
+        "team": document["team"],
+        "conversation": document["conversation"],
+    }
+    return {
+        "labels": _given(labels),
+        "annotations": {"summary": document["title"], "description": document["text"]},
+        "startsAt": min(datetime.fromisoformat(document["at"]), now).isoformat(),
+        "endsAt": (now if document["kind"] == "resolved" else now + lasts).isoformat(),
+    }
+
+
+def _given(values: dict[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}

@@ -1,0 +1,59 @@
+"""Everything that Apprise knows: Slack, PagerDuty, mail and many more, each sent to by a process that ends with it.
+
+Belongs here: that process, seen from outside. Does not belong here: what it does (`apprise_sender.py`).
+
+In a process of its own because Apprise logs addresses and payloads, and because its calls have no bound as a whole:
+a receiver that drips could hold one forever. Nothing that it prints is kept.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+
+from pydantic import SecretStr
+
+from atlas_pipeline.alerting.channels.channel import CALL_SECONDS, Refused, Unreachable, judge
+from atlas_pipeline.alerting.state import Document
+
+_START_SECONDS = 30
+"""For loading Apprise, which takes a second; many times that when the machine is busy."""
+
+
+class AppriseChannel:
+    """Sends by one Apprise URL."""
+
+    def __init__(self, url: SecretStr, ui_url: str):
+        self._url, self._ui_url = url, ui_url
+
+    def send(self, document: Document, repeat: bool) -> None:
+        """See `Channel.send`."""
+        order = {
+            "url": self._url.get_secret_value(),
+            "ui_url": self._ui_url,
+            "repeat": repeat,
+            "document": document,
+        }
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "atlas_pipeline.alerting.channels.apprise_sender"],
+                input=json.dumps(order).encode(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=_START_SECONDS + CALL_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise Unreachable(f"no answer within {_START_SECONDS + CALL_SECONDS} s", unsure=True) from None
+        if done.returncode == -signal.SIGALRM:
+            raise Unreachable(f"no answer within {CALL_SECONDS} s", unsure=True)
+        lines = done.stdout.splitlines()
+        if done.returncode or not lines:
+            raise Unreachable("the process that sends by Apprise failed", unsure=True)
+        told = json.loads(lines[-1])
+        if told["refused"]:
+            raise Refused(told["problem"])
+        if told["status"] is not None:
+            judge(told["status"], told["retry_after"])
+        if told["problem"]:
+            raise Unreachable(told["problem"], unsure=told["unsure"])

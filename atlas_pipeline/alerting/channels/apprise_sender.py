@@ -1,0 +1,189 @@
+"""The process that sends one message by Apprise: reads an order from stdin, prints what came of it as JSON.
+
+Belongs here: how Apprise is set up, and how its outcome is read. Does not belong here: who starts it (`apprise.py`).
+"""
+
+import json
+import signal
+import smtplib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from atlas_pipeline.alerting.channels.channel import CALL_SECONDS, CONNECT_SECONDS
+from atlas_pipeline.alerting.document import TITLE_LENGTH, for_people, text_of, title_of
+from atlas_pipeline.alerting.state import Document
+
+_KEYS = ("dedup", "alias")
+"""What plugins of receivers that hold incidents open call the key by which the end of one finds its beginning."""
+_UNCONNECTED = {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "SSLError", "ProxyError"}
+
+
+@dataclass
+class Seen:
+    """What receivers answered, which Apprise keeps to itself: HTTP statuses with Retry-After, and codes of SMTP."""
+
+    answers: list[tuple[int, str | None]] = field(default_factory=list)
+    replies: list[int] = field(default_factory=list)
+    unconnected: bool = False
+    """Whether the last connection did not come about, so that nothing was sent."""
+
+
+def main() -> None:
+    """Send what stdin says; an alarm ends the process when a call takes longer than `CALL_SECONDS`."""
+    order = json.load(sys.stdin)
+    plugin = _plugin(order["url"])
+    if plugin is None:
+        _tell("Apprise cannot read its URL")
+        return
+    document = for_people(order["document"], order["ui_url"], order["repeat"])
+    seen = Seen()
+    _watch_http(seen)
+    _watch_smtp(seen)
+    sent = _send(plugin, document)
+    signal.alarm(0)
+    bad = [answer for answer in seen.answers if not 200 <= answer[0] < 300]
+    rejected = [code for code in seen.replies if code >= 400]
+    if sent:
+        _tell()
+    elif bad:
+        _tell(status=bad[-1][0], retry_after=bad[-1][1])
+    elif rejected:
+        _tell(f"SMTP code {rejected[-1]}", refused=_is_final(rejected[-1]))
+    elif seen.unconnected:
+        _tell("cannot connect")
+    else:
+        _tell("no answer", unsure=True)
+
+
+def _tell(
+    problem: str = "",
+    status: int | None = None,
+    retry_after: str | None = None,
+    refused: bool = False,
+    unsure: bool = False,
+) -> None:
+    told = {"problem": problem, "status": status, "retry_after": retry_after, "refused": refused, "unsure": unsure}
+    print("\n" + json.dumps(told))
+
+
+def _plugin(url: str) -> Any:
+    """What Apprise makes of the URL, or null. It reads no file, stores nothing, loads no image, waits for nothing."""
+    import apprise
+
+    asset = apprise.AppriseAsset(
+        app_id="Atlas",
+        app_desc="Atlas",
+        app_url="",
+        image_url_mask="",
+        image_url_logo="",
+        image_path_mask="",
+        async_mode=False,
+        http_redirects=False,
+        pgp_autogen=False,
+        pem_autogen=False,
+        storage_mode="memory",
+        service_timeout=0,
+        allow_templates=False,
+    )
+    plugin: Any = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
+    if plugin:
+        plugin.request_rate_per_sec = 0
+        plugin.retry = 0
+        plugin.overflow_mode = apprise.OverflowMode.TRUNCATE
+        # Mail has this one limit for all that it does, and mail servers may let a client wait.
+        plugin.socket_connect_timeout = max(type(plugin).socket_connect_timeout, CONNECT_SECONDS)
+        plugin.socket_read_timeout = CALL_SECONDS
+    return plugin
+
+
+def _watch_http(seen: Seen) -> None:
+    """From here on all answers that requests gets are noted; it follows no redirect, and reads no .netrc."""
+    requests: Any = import_module("requests")
+    send = requests.Session.send
+
+    def watched(session: Any, request: Any, **options: Any) -> Any:
+        seen.unconnected = False
+        try:
+            answer = send(session, request, **{**options, "allow_redirects": False})
+        except requests.RequestException as error:
+            seen.answers.clear()
+            reason = getattr(error.args[0], "reason", None) if error.args else None
+            seen.unconnected = type(reason).__name__ in _UNCONNECTED
+            raise
+        seen.answers.append((answer.status_code, answer.headers.get("Retry-After")))
+        return answer
+
+    requests.Session.send = watched
+    requests.sessions.get_netrc_auth = lambda *_: None
+
+
+def _watch_smtp(seen: Seen) -> None:
+    reply, connect = smtplib.SMTP.getreply, smtplib.SMTP.connect
+
+    def watched_reply(server: smtplib.SMTP) -> tuple[int, bytes]:
+        answer = reply(server)
+        seen.replies.append(answer[0])
+        return answer
+
+    def watched_connect(server: smtplib.SMTP, *arguments: Any, **options: Any) -> tuple[int, bytes]:
+        seen.unconnected = True
+        answer = connect(server, *arguments, **options)
+        seen.unconnected = False
+        return answer
+
+    smtplib.SMTP.getreply = watched_reply  # type: ignore[method-assign, assignment]
+    smtplib.SMTP.connect = watched_connect  # type: ignore[method-assign, assignment]
+
+
+def _is_final(code: int) -> bool:
+    """Whether a mail server will never take this message. Codes below 540 are about commands and logging in."""
+    return code >= 540
+
+
+def _send(plugin: Any, document: Document) -> bool:
+    import apprise
+
+    title = title_of(document, min(plugin.title_maxlen or TITLE_LENGTH, TITLE_LENGTH))
+    text = text_of(document, plugin.body_maxlen - (0 if plugin.title_maxlen else len(title) + 2))
+    sender = apprise.Apprise(asset=plugin.asset)
+    sender.add(plugin)
+    for kind in _calls(plugin, document):
+        signal.alarm(CALL_SECONDS)
+        if not sender.notify(body=text or title, title=title, notify_type=kind, body_format="text"):
+            return False
+    return True
+
+
+def _calls(plugin: Any, document: Document) -> Iterator[str]:
+    """The type of each call to make: one, but more for a receiver that holds incidents open.
+
+    There, each conversation that the message ends is closed, after whatever else the message says; the plugin is told
+    which one before each call. Where the URL has a key of its own, all goes to that.
+    """
+    kind = _type(document)
+    key = next((key for key in _KEYS if getattr(plugin, key, ...) is None and hasattr(plugin, "action")), None)
+    if key is None:
+        yield kind
+        return
+    plugin.action = "map"
+    if kind != "success" or not document["closes"]:
+        setattr(plugin, key, document["conversation"])
+        yield kind
+    for conversation in document["closes"]:
+        setattr(plugin, key, conversation)
+        yield "success"
+
+
+def _type(document: Document) -> str:
+    if document["kind"] == "resolved":
+        return "success"
+    if document["kind"] == "test":
+        return "info"
+    return "failure" if document["severity"] == "critical" else "warning"
+
+
+if __name__ == "__main__":
+    main()

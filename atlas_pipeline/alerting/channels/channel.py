@@ -1,0 +1,82 @@
+"""What a channel is, and how its receiver may fail.
+
+Belongs here: the protocol, its errors, and what an HTTP answer means. Does not belong here: any one kind of channel.
+No message here holds a URL or what a library said of it.
+"""
+
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+
+from atlas_pipeline.alerting.state import Document
+
+CONNECT_SECONDS = 5
+CALL_SECONDS = 15
+_LONGEST_SECONDS = 3600
+_LATER = frozenset({408, 425, 429})
+
+
+class ChannelError(Exception):
+    """An entry of the channels cannot be read; the message names it and what was expected, never its URL."""
+
+
+class Unreachable(Exception):
+    """The receiver did not take it, and may later. `unsure` says that it may have, and only its answer was lost."""
+
+    def __init__(self, problem: str, unsure: bool = False):
+        super().__init__(problem)
+        self.unsure = unsure
+
+
+class Busy(Exception):
+    """The receiver asks to be left alone for `seconds`; null when it does not say how long."""
+
+    def __init__(self, problem: str, seconds: float | None = None):
+        super().__init__(problem)
+        self.seconds = seconds
+
+
+class Refused(Exception):
+    """The receiver will never take it."""
+
+
+class Channel(Protocol):
+    """One way to people, or to what tells them."""
+
+    def send(self, document: Document, repeat: bool) -> None:
+        """Hand over one document of the outbox; `repeat` says that it may have been handed over before.
+
+        Returns within `CALL_SECONDS`. Raises Unreachable, Busy or Refused.
+        """
+        ...
+
+
+def judge(status: int, retry_after: str | None) -> None:
+    """Return for an HTTP status of success. Raises Busy, Refused or Unreachable as the status says.
+
+    A redirect is not followed, because credentials would go where it leads; it counts as unreachable, since a proxy
+    that is away may answer so.
+    """
+    if 200 <= status < 300:
+        return
+    problem = f"HTTP status {status}"
+    seconds = _seconds(retry_after)
+    if status == 429 or (seconds is not None and (status in _LATER or status >= 500)):
+        raise Busy(problem, seconds)
+    if 400 <= status < 500 and status not in _LATER:
+        raise Refused(problem)
+    raise Unreachable(problem)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Seconds of a Retry-After header, in either form, at most an hour."""
+    if not retry_after:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(min(int(retry_after[:20]), _LONGEST_SECONDS))
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except (ValueError, OverflowError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), _LONGEST_SECONDS)

@@ -1,0 +1,40 @@
+"""A message told at once, past the outbox: a test, and that the warehouse, where the outbox is, cannot be reached.
+
+Belongs here: sending to several channels at the same time. Does not belong here: what must not be lost (`delivery.py`).
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from datetime import datetime
+
+from atlas_pipeline.alerting.channels import Busy, Channel, Refused, Unreachable
+from atlas_pipeline.alerting.document import document_of
+from atlas_pipeline.alerting.state import Alert, Message, MessageKind
+
+
+def send_now(
+    channels: Mapping[str, Channel], kind: MessageKind, alert: Alert, at: datetime, seconds: float
+) -> dict[str, str | None]:
+    """Tell every channel of one alert, all at once; what went wrong by channel, null where nothing did.
+
+    A channel that did not answer after so many seconds is left to itself and reported.
+    """
+    came: dict[str, str | None] = dict.fromkeys(channels, f"no answer within {seconds:.0f} s")
+
+    def send(name: str, channel: Channel) -> None:
+        dedupe = f"{alert.policy}|{alert.subject}|{alert.since.isoformat()}|{kind}"
+        message = Message(dedupe, dedupe.rpartition("|")[0], name, kind, alert.severity, alert.team, at, (alert,))
+        try:
+            channel.send(document_of(message), repeat=False)
+            came[name] = None
+        except (Busy, Refused, Unreachable) as error:
+            came[name] = str(error)
+
+    threads = [threading.Thread(target=send, args=item, daemon=True) for item in channels.items()]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return dict(came)

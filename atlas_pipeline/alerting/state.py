@@ -1,0 +1,148 @@
+"""What alerting remembers between two looks at the event log, and the messages that it has to send.
+
+Belongs here: these types. Does not belong here: how they change (`fold.py`), and the tables (`store.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from atlas_pipeline.alerting.event import Condition, Event, Fact, Level
+from atlas_pipeline.alerting.policy import Severity
+
+AlertStatus = Literal["pending", "firing", "resolved"]
+MessageKind = Literal["firing", "repeated", "resolved", "summary", "test"]
+Key = tuple[str, str]
+"""Name of the policy, and the subject."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One condition of one subject, for as long as it lasts. Times are of this machine's clock, in UTC.
+
+    `subject` is what people call it: silver/orders, silver/orders: amount_valid, silver/orders: freshness,
+    silver/orders: score, job backup_daily, sensor landing. `since` is when it began, as far as is known; `found_at` is
+    when alerting first saw it, from which all waits are reckoned; `seen_at` and `count` are when it was last seen, and
+    how often. `told_at` is when its last message was made, null before the first. `told_to` are the channels that heard
+    of it, which hear of its end too, `counted_to` those that heard of it only as a number in a summary. `held_by` is
+    the subject of the alert that holds its messages back, `silenced_by` the id of a silence; an alert that is over
+    keeps them until those who heard of it can be told. `pending` is younger than its policy asks for.
+    """
+
+    policy: str
+    subject: str
+    condition: Condition
+    severity: Severity
+    level: Level
+    team: str
+    status: AlertStatus
+    since: datetime
+    found_at: datetime
+    seen_at: datetime
+    count: int = 1
+    asset: str | None = None
+    job: str | None = None
+    run: str = ""
+    problem: str = ""
+    link: str = ""
+    """Path in the UI, such as /assets/silver/orders."""
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+    runbook: str | None = None
+    owner: str | None = None
+    amount: float | None = None
+    """What a policy's `below` or `above` is compared with."""
+    conversation: str = ""
+    group: str = ""
+    """Conversation of the message that first told of it, when that told of others too."""
+    told_at: datetime | None = None
+    told_to: tuple[str, ...] = ()
+    counted_to: tuple[str, ...] = ()
+    told_severity: Severity | None = None
+    held_by: str | None = None
+    silenced_by: int | None = None
+    resolved_at: datetime | None = None
+    reason: str = ""
+    """Why it is over, when it is not that the condition passed: policy removed, asset removed."""
+
+    @property
+    def key(self) -> Key:
+        """What tells it from all others."""
+        return self.policy, self.subject
+
+
+@dataclass(frozen=True)
+class RunSoFar:
+    """What was seen of a run that has not ended, or that is tried again: its failures, in the order they came."""
+
+    at: datetime
+    """When it was last heard of."""
+    failures: tuple[Event, ...] = ()
+    awaited: bool = False
+    """Whether it failed and another try is to follow."""
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What went to one channel at one severity in an hour of the clock: messages, and alerts that were only counted."""
+
+    began: datetime
+    messages: int = 0
+    counted: Mapping[str, int] = field(default_factory=dict)
+    """By policy; ends of alerts by policy and "(resolved)"."""
+    closes: tuple[str, ...] = ()
+    """Conversations that ended among what was counted."""
+
+
+@dataclass(frozen=True)
+class Silence:
+    """Nobody is told of what matches, until a moment. `assets` are the paths that `selection` selects now, if it is one
+    of assets; otherwise `selection` is a pattern of subjects such as `job backup_*`."""
+
+    id: int
+    selection: str
+    until: datetime
+    why: str
+    by: str
+    assets: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class State:
+    """All that is remembered. `runs` by id of the root run; `hours` by channel and severity.
+
+    `alerts` has those that last, and those that ended in the last day.
+    """
+
+    alerts: Mapping[Key, Alert] = field(default_factory=dict)
+    runs: Mapping[str, RunSoFar] = field(default_factory=dict)
+    hours: Mapping[tuple[str, Severity], Hour] = field(default_factory=dict)
+    scores: Mapping[str, float] = field(default_factory=dict)
+    clock: datetime | None = None
+    """The last `now`, by which a clock that was set back is noticed."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one channel is to be sent. `dedupe` is the same whenever the same thing is told again.
+
+    `alerts` are up to 20 of them as they stood; `more` counts the others, by policy. `conversation` is the same for all
+    messages of one alert, or of one group, so that a receiver can put the end beside the beginning; the end of some of
+    a group has one of its own, the end of the last of them that of the group. `closes` are all conversations that this
+    message ends, for receivers that hold them open.
+    """
+
+    dedupe: str
+    conversation: str
+    channel: str
+    kind: MessageKind
+    severity: Severity
+    team: str
+    at: datetime
+    alerts: tuple[Alert, ...]
+    more: Mapping[str, int] = field(default_factory=dict)
+    closes: tuple[str, ...] = ()
+
+
+Document = dict[str, Any]
+"""A message as JSON, as it lies in the outbox; made and read by `document.py`."""

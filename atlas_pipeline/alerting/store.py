@@ -1,0 +1,211 @@
+"""What alerting remembers, in the warehouse: where it is, alerts, silences, and the messages that it has to send.
+
+Belongs here: every statement on those tables, other than sending's. Does not belong here: how alerts change
+(`fold.py`), and sending (`delivery.py`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+
+import psycopg
+from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
+
+from atlas_pipeline.alerting.document import cleaned, document_of, readable
+from atlas_pipeline.alerting.policy import Severity
+from atlas_pipeline.alerting.state import Alert, Hour, Key, Message, RunSoFar, Silence, State
+
+_LOCK = 0x61746E61
+_LOCK_WAIT = "10s"
+_KEPT = "30 days"
+
+
+class Overtaken(Exception):
+    """Another process reads the event log for alerts, or did since this one loaded; nothing was saved."""
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """What was saved last. `position` is null before the first time; `recent` are ids after it that were read."""
+
+    state: State = field(default_factory=State)
+    position: int | None = None
+    recent: tuple[int, ...] = ()
+    saves: int = 0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A message of the outbox that was not delivered; `given_up` says that it never will be."""
+
+    id: int
+    channel: str
+    kind: str
+    severity: str
+    made_at: datetime
+    attempts: int
+    next_at: datetime | None
+    given_up: bool
+    problem: str | None
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """What is remembered beside alerts, as JSON can hold it."""
+
+    runs: dict[str, RunSoFar]
+    hours: list[tuple[str, Severity, Hour]]
+    scores: dict[str, float]
+    clock: datetime | None
+
+
+@cache
+def _alerts() -> TypeAdapter[list[Alert]]:
+    return TypeAdapter(list[Alert])
+
+
+@cache
+def _memory() -> TypeAdapter[_Memory]:
+    return TypeAdapter(_Memory)
+
+
+def load(connection: psycopg.Connection) -> Remembered:
+    """What was saved last, with the right to save: until the transaction ends, another `load` waits.
+
+    Raises Overtaken when another process holds that right for 10 s.
+    """
+    try:
+        connection.execute("SELECT set_config('lock_timeout', %s, true)", [_LOCK_WAIT])
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+        connection.execute("SELECT set_config('lock_timeout', '0', true)")
+    except psycopg.errors.LockNotAvailable:
+        raise Overtaken("another process has been reading the event log for alerts for 10 s") from None
+    row = connection.execute("SELECT position, recent, memory, saves FROM atlas.alert_cursor").fetchone()
+    alerts = {alert.key: alert for alert in alerts_of(connection)}
+    if row is None:
+        return Remembered(State(alerts=alerts))
+    memory = _memory().validate_python(row[2])
+    hours = {(channel, severity): hour for channel, severity, hour in memory.hours}
+    state = State(alerts, memory.runs, hours, memory.scores, memory.clock)
+    return Remembered(state, row[0], tuple(row[1]), row[3])
+
+
+def save(
+    connection: psycopg.Connection,
+    before: Remembered,
+    after: State,
+    position: int,
+    recent: Sequence[int],
+    messages: Sequence[Message],
+) -> None:
+    """Replace `before` with what is so now, and put messages into the outbox, all in one transaction.
+
+    A message whose channel and dedupe key are in the outbox, delivered or not, is not put there again. Delivered ones
+    go after 30 days. Raises Overtaken when somebody else saved since `before` was loaded.
+    """
+    with connection.transaction():
+        _move(connection, before, after, position, recent)
+        _write(connection, before.state.alerts, after.alerts)
+        _put(connection, messages)
+        connection.execute(
+            "DELETE FROM atlas.alert_messages WHERE coalesce(delivered_at, given_up_at) < now() - %s::interval", [_KEPT]
+        )
+
+
+def _move(
+    connection: psycopg.Connection, before: Remembered, after: State, position: int, recent: Sequence[int]
+) -> None:
+    hours = [(channel, severity, hour) for (channel, severity), hour in after.hours.items()]
+    memory = _Memory(dict(after.runs), hours, dict(after.scores), after.clock)
+    written = _memory().dump_python(memory, mode="json")
+    moved = connection.execute(
+        "INSERT INTO atlas.alert_cursor AS c (position, recent, memory, saves, moved_at) "
+        "VALUES (%s, %s, %s, %s + 1, clock_timestamp()) ON CONFLICT (one) DO UPDATE SET position = excluded.position, "
+        "recent = excluded.recent, memory = excluded.memory, saves = excluded.saves, moved_at = excluded.moved_at "
+        "WHERE c.saves = %s RETURNING c.saves",
+        [position, list(recent), Jsonb(cleaned(written)), before.saves, before.saves],
+    ).fetchone()
+    if moved is None:
+        raise Overtaken("another process read the event log for alerts in the meantime")
+
+
+def _write(connection: psycopg.Connection, before: Mapping[Key, Alert], after: Mapping[Key, Alert]) -> None:
+    """Write the alerts that changed, and remove those that are remembered no more."""
+    gone = [key for key in before if key not in after]
+    changed = [alert for key, alert in after.items() if (was := before.get(key)) is not alert and was != alert]
+    if gone:
+        connection.execute(
+            "DELETE FROM atlas.alerts USING unnest(%s::text[], %s::text[]) AS gone (policy, subject) "
+            "WHERE (alerts.policy, alerts.subject) = (gone.policy, gone.subject)",
+            [[policy for policy, _ in gone], [subject for _, subject in gone]],
+        )
+    if changed:
+        documents = cleaned(_alerts().dump_python(changed, mode="json"))
+        connection.execute(
+            "INSERT INTO atlas.alerts (policy, subject, status, severity, since, resolved_at, document) "
+            "SELECT d ->> 'policy', d ->> 'subject', d ->> 'status', d ->> 'severity', (d ->> 'since')::timestamptz, "
+            "(d ->> 'resolved_at')::timestamptz, d FROM jsonb_array_elements(%s) AS d "
+            "ON CONFLICT (policy, subject) DO UPDATE SET status = excluded.status, severity = excluded.severity, "
+            "since = excluded.since, resolved_at = excluded.resolved_at, document = excluded.document",
+            [Jsonb(documents)],
+        )
+
+
+def _put(connection: psycopg.Connection, messages: Sequence[Message]) -> None:
+    if messages:
+        connection.execute(
+            "INSERT INTO atlas.alert_messages (channel, dedupe, document) SELECT channel, dedupe, document "
+            "FROM unnest(%s::text[], %s::text[], %s::jsonb[]) WITH ORDINALITY AS m (channel, dedupe, document, place) "
+            "ORDER BY place ON CONFLICT (channel, dedupe) DO NOTHING",
+            [
+                [message.channel for message in messages],
+                [message.dedupe for message in messages],
+                [Jsonb(document_of(message)) for message in messages],
+            ],
+        )
+
+
+def alerts_of(connection: psycopg.Connection) -> list[Alert]:
+    """All alerts that are remembered, those that last longest first."""
+    row = connection.execute(
+        "SELECT jsonb_agg(document ORDER BY since, policy, subject)::text FROM atlas.alerts"
+    ).fetchone()
+    return _alerts().validate_json(row[0]) if row and row[0] else []
+
+
+def waiting_messages(connection: psycopg.Connection) -> list[Waiting]:
+    """Messages of the outbox that were not delivered, in the order they were made."""
+    rows = connection.execute(
+        "SELECT id, channel, document ->> 'kind', document ->> 'severity', made_at, attempts, next_at, "
+        "given_up_at IS NOT NULL, problem FROM atlas.alert_messages WHERE delivered_at IS NULL ORDER BY id"
+    )
+    return [Waiting(*row) for row in rows]
+
+
+def add_silence(connection: psycopg.Connection, selection: str, until: datetime, why: str, by: str) -> int:
+    """Silence what matches the selection until then. Returns the silence's id."""
+    row = connection.execute(
+        "INSERT INTO atlas.alert_silences (selection, until, why, by) VALUES (%s, %s, %s, %s) RETURNING id",
+        [readable(selection), until, readable(why), readable(by)],
+    ).fetchone()
+    assert row
+    return int(row[0])
+
+
+def silences_at(connection: psycopg.Connection, now: datetime) -> list[Silence]:
+    """Silences that hold at a moment, oldest first. What they select (`assets`) is not filled in."""
+    rows = connection.execute(
+        "SELECT id, selection, until, why, by FROM atlas.alert_silences WHERE until > %s ORDER BY id", [now]
+    )
+    return [Silence(*row) for row in rows]
+
+
+def end_silence(connection: psycopg.Connection, silence: int) -> bool:
+    """End a silence now. Returns whether it held."""
+    ended = connection.execute(
+        "UPDATE atlas.alert_silences SET until = clock_timestamp() WHERE id = %s AND until > clock_timestamp()",
+        [silence],
+    )
+    return ended.rowcount == 1

@@ -1,0 +1,76 @@
+"""What no event tells of: ticks that fail, a queue that grows, daemons that are silent.
+
+Belongs here: asking Dagster how these stand now. Does not belong here: from when on that is an alert (`alerting/`).
+"""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import dagster as dg
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorTick, TickStatus
+
+from atlas_pipeline.alerting.event import Finding, Look
+
+_PROBLEM_CHARACTERS = 300
+
+
+def looks(instance: dg.DagsterInstance, now: datetime) -> list[Look]:
+    """How ticks, the queue and the daemons stand."""
+    return [_ticks(instance, now), _queue(instance, now), _daemons(instance, now)]
+
+
+def _ticks(instance: dg.DagsterInstance, now: datetime) -> Look:
+    """Schedules and sensors that are on and whose last tick failed."""
+    found = {}
+    on = (InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE)
+    states = [state for state in instance.all_instigator_state() if state.status in on]
+    for state, tick in _last_ticks(instance, states):
+        if tick.status == TickStatus.FAILURE:
+            kind = "sensor" if state.instigator_type.value == "SENSOR" else "schedule"
+            link = f"/automation/schedules-and-sensors/{kind}/{state.name}"
+            since = datetime.fromtimestamp(tick.timestamp, UTC)
+            found[f"{kind} {state.name}"] = Finding(_problem(tick), since=since, link=link)
+    return Look("tick_failed", now, found)
+
+
+def _last_ticks(
+    instance: dg.DagsterInstance, states: Iterable[InstigatorState]
+) -> Iterable[tuple[InstigatorState, InstigatorTick]]:
+    """The last tick of each that came to an end."""
+    ended = [TickStatus.SUCCESS, TickStatus.SKIPPED, TickStatus.FAILURE]
+    for state in states:
+        ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id, limit=1, statuses=ended)
+        if ticks:
+            yield state, ticks[0]
+
+
+def _problem(tick: InstigatorTick) -> str:
+    """The kind of error; its own words may quote a row, unless they were said by dg.Failure."""
+    error = tick.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return "its last tick failed"
+    return f"its last tick failed: {error.cls_name or 'an error'}; see the tick"[:_PROBLEM_CHARACTERS]
+
+
+def _queue(instance: dg.DagsterInstance, now: datetime) -> Look:
+    """Runs that wait."""
+    waiting = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
+    found = {}
+    if waiting:
+        text = f"{waiting:,} runs are queued"
+        found["run queue"] = Finding(text, amount=waiting, link="/runs?view=queued", facts={"queued": waiting})
+    return Look("queue_long", now, found)
+
+
+def _daemons(instance: dg.DagsterInstance, now: datetime) -> Look:
+    """Daemons that were alive once and are silent now."""
+    found = {}
+    for name, status in instance.get_daemon_statuses().items():
+        if status.required and not status.healthy and status.last_heartbeat is not None:
+            since = datetime.fromtimestamp(status.last_heartbeat.timestamp, UTC)
+            found[f"daemon {name.lower()}"] = Finding(
+                "it gives no sign of life", since=since, link="/deployment/daemons"
+            )
+    return Look("system_down", now, found)
