@@ -8,6 +8,7 @@ another format of Dagster's is noticed.
 """
 
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from dagster import DagsterEventType as Type
 
 from atlas_pipeline.pii.kinds import kind_of
 from atlas_pipeline.telemetry.counting import NO_DIMENSION, Check, Event, EventKind, Tick
-from atlas_pipeline.telemetry.series import OTHER
+from atlas_pipeline.telemetry.series import OTHER, clean
 
 _KINDS: Mapping[Type, EventKind] = {
     Type.ASSET_MATERIALIZATION_PLANNED: "planned",
@@ -46,7 +47,7 @@ _ROWS = ("rows in", "rows published", "dagster/partition_row_count", "dagster/ro
 """Metadata that say how many rows a materialization brought; the first one that is there counts."""
 _PLAN = "personal-data plan"
 _CLASS = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
-_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_UNREADABLE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def event_of(text: str) -> Event:
@@ -58,8 +59,8 @@ def event_of(text: str) -> Event:
         special = _SPECIAL.get(kind)
         return Event(
             kind=kind,
-            at=float(entry["timestamp"]),
-            run=entry["run_id"],
+            at=_number(entry["timestamp"]),
+            run=clean(entry["run_id"]),
             job=_job(entry["pipeline_name"]),
             step=_op(event["step_key"] or ""),
             **(special(event["event_specific_data"]) if special else {}),
@@ -74,7 +75,7 @@ def tick_of(text: str) -> Tick | None:
         tick = json.loads(text)
         kind = _TICKS[tick["job_type"]["__enum__"]]
         status = tick["status"]["__enum__"].removeprefix("TickStatus.").lower()
-        return Tick(kind, tick["job_name"], status, float(tick["timestamp"]))
+        return Tick(kind, clean(tick["job_name"]), clean(status), _number(tick["timestamp"]))
     except _UNREADABLE:
         return None
 
@@ -84,7 +85,7 @@ def _planned(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _succeeded(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {"seconds": data["duration_ms"] / 1000}
+    return {"seconds": _number(data["duration_ms"]) / 1000}
 
 
 def _failed(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _materialized(data: Mapping[str, Any]) -> dict[str, Any]:
     made = data["materialization"]
     metadata = {entry["label"]: entry["entry_data"] for entry in made["metadata_entries"]}
     counts = (metadata[name].get("value") for name in _ROWS if name in metadata)
-    rows = next((float(one) for one in counts if isinstance(one, int | float) and one >= 0), None)
+    rows = next((float(one) for one in counts if isinstance(one, int | float) and 0 <= one < math.inf), None)
     personal = Counter(_personal(metadata.get(_PLAN, {})))
     return {"asset": _path(made["asset_key"]), "rows": rows, "personal": personal}
 
@@ -110,7 +111,7 @@ def _personal(table: Mapping[str, Any]) -> Iterator[str]:
     for record in table.get("records", ()):
         entity = record["data"].get("entity")
         if entity and kind_of(entity).personal:
-            yield entity
+            yield clean(entity)
 
 
 def _observed(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,9 +122,9 @@ def _checked(data: Mapping[str, Any]) -> dict[str, Any]:
     severity = data["severity"]["__enum__"]
     check = Check(
         name=data["check_name"],
-        passed=data["success"],
+        passed=bool(data["success"]),
         severity="error" if severity == "AssetCheckSeverity.ERROR" else "warn",
-        dimension=data["metadata"].get("dimension", {}).get("text") or NO_DIMENSION,
+        dimension=clean(data["metadata"].get("dimension", {}).get("text") or NO_DIMENSION),
     )
     return {"asset": _path(data["asset_key"]), "check": check}
 
@@ -139,13 +140,20 @@ _SPECIAL: Mapping[EventKind, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 
 
 def _job(name: str) -> str:
-    return ASSETS if name.startswith("__") else name
+    return ASSETS if name.startswith("__") else clean(name)
 
 
 def _op(step: str) -> str:
     """The op of a step: without the index of a mapped one."""
-    return step.partition("[")[0]
+    return clean(step.partition("[")[0])
 
 
 def _path(key: Mapping[str, Any]) -> str:
-    return "/".join(key["path"])
+    return clean("/".join(key["path"]))
+
+
+def _number(value: float) -> float:
+    """Raises ValueError for what would spoil a total for ever."""
+    if not 0 <= value < math.inf:
+        raise ValueError("expected a finite number that is not negative")
+    return float(value)

@@ -7,9 +7,10 @@ Several may follow at once: who holds the cursor counts, the others pass. Whoeve
 they were last saved.
 """
 
+import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import dagster as dg
@@ -22,6 +23,7 @@ from atlas_pipeline.telemetry import totals
 from atlas_pipeline.telemetry.counting import Counted, Memory, count, count_ticks
 from atlas_pipeline.telemetry.series import Key
 
+_log = logging.getLogger(__name__)
 READ_SECONDS = 1.0
 """How long one look reads before it saves; the next one goes on from there."""
 PAGE = 500
@@ -50,9 +52,11 @@ class _Source:
 def follow(instance: dg.DagsterInstance, connection: psycopg.Connection, begin: Begin) -> Followed:
     """Count what is new since the last look, for `READ_SECONDS` of each source at most.
 
-    The first look of an installation begins where `begin` says. Raises what the databases raise when they are away;
-    then nothing was counted that is not saved.
+    The first look of an installation begins where `begin` says. A transaction that is open on the connection is
+    committed, since what is counted must be. Raises what the databases raise when they are away; then nothing was
+    counted that is not saved.
     """
+    connection.commit()
     events, more_events = _follow(_EVENTS, instance, connection, begin)
     ticks, more_ticks = _follow(_TICKS, instance, connection, begin)
     return Followed(events, ticks, more_events or more_ticks)
@@ -69,7 +73,7 @@ def _follow(
         if cursor is None:
             return 0, False
         position = before = Position(cursor.position, cursor.recent)
-        counted, read, more = Counted({}, {}, cursor.memory), 0, True
+        counted, read, more = Counted(cursor.memory), 0, True
         deadline = time.monotonic() + READ_SECONDS
         while more and (not read or time.monotonic() < deadline):
             page = source.read(instance, position)
@@ -84,13 +88,16 @@ def _follow(
 
 def _count_events(texts: Sequence[str], behind: int, memory: Memory) -> Counted:
     events = [event_of(text) for text in texts]
+    unknown = sum(event.kind == "unknown" for event in events)
+    if unknown:
+        _log.warning("%d events of Dagster's log are not as expected: they count as read only", unknown)
     counted = count(events, memory)
     waited = time.time() - events[-1].at if behind and events else 0.0
     lag: dict[Key, float] = {
         ("atlas_event_log_lag_events", "", ()): float(behind),
         ("atlas_event_log_lag_seconds", "", ()): waited,
     }
-    return Counted(counted.added, {**counted.latest, **lag}, counted.memory)
+    return replace(counted, latest={**counted.latest, **lag})
 
 
 def _count_ticks(texts: Sequence[str], behind: int, memory: Memory) -> Counted:

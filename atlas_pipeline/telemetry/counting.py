@@ -105,18 +105,23 @@ class Memory:
 
 @dataclass(frozen=True)
 class Counted:
-    """What a page came to: `added` is to be added to totals; `latest` takes the place of what was there."""
+    """What a page came to: `added` is to be added to totals, `newest` are moments of which the greatest stays, and
+    `latest` takes the place of what was there."""
 
-    added: Mapping[Key, float]
-    latest: Mapping[Key, float]
     memory: Memory
+    added: Mapping[Key, float] = field(default_factory=dict)
+    newest: Mapping[Key, float] = field(default_factory=dict)
+    latest: Mapping[Key, float] = field(default_factory=dict)
 
     def then(self, after: "Counted") -> "Counted":
         """Both pages, this one before the other."""
         added = dict(self.added)
         for key, value in after.added.items():
             added[key] = added.get(key, 0.0) + value
-        return Counted(added, {**self.latest, **after.latest}, after.memory)
+        newest = dict(self.newest)
+        for key, at in after.newest.items():
+            newest[key] = max(at, newest.get(key, at))
+        return Counted(after.memory, added, newest, {**self.latest, **after.latest})
 
 
 def count(events: Iterable[Event], memory: Memory) -> Counted:
@@ -143,10 +148,11 @@ class _Counter:
         self._assets = sum(len(run.planned) + len(run.made) for run in self._runs.values())
         self._series = Series(memory.series)
         self._added: dict[Key, float] = {}
+        self._newest: dict[Key, float] = {}
         self._latest: dict[Key, float] = {}
 
     def counted(self) -> Counted:
-        return Counted(self._added, self._latest, Memory(self._runs, self._series.known))
+        return Counted(Memory(self._runs, self._series.known), self._added, self._newest, self._latest)
 
     def add(self, family: str, values: tuple[str, ...], amount: float = 1) -> None:
         self._add(family, "", self._series.of(family, values), amount)
@@ -165,7 +171,7 @@ class _Counter:
 
     def newest(self, family: str, values: tuple[str, ...], at: float) -> None:
         key: Key = (family, "", self._series.of(family, values))
-        self._latest[key] = max(at, self._latest.get(key, at))
+        self._newest[key] = max(at, self._newest.get(key, at))
 
     def _add(self, family: str, piece: Piece, values: tuple[str, ...], amount: float) -> None:
         key: Key = (family, piece, values)

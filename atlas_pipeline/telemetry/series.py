@@ -32,7 +32,7 @@ class Series:
     def of(self, family: str, values: Sequence[str]) -> tuple[str, ...]:
         """The labels under which to count."""
         before = self.known.get(family, frozenset())
-        found = tuple(map(_clean, values))
+        found = tuple(map(clean, values))
         if found not in before:
             found = self._bounded(family, found, before)
             self.known[family] = before | {found}
@@ -50,5 +50,6 @@ class Series:
         return values
 
 
-def _clean(value: str) -> str:
+def clean(value: str) -> str:
+    """A name that any store of metrics can hold: what is empty, too long or not printable is `other`."""
     return value if value and len(value) <= MOST_CHARACTERS and value.isprintable() else OTHER

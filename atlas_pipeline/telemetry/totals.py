@@ -68,9 +68,8 @@ def save(
 ) -> None:
     """Add what was counted and move the cursor. To be called by who holds it, in that transaction."""
     _write(connection, _ADD, counted.added)
-    newest = {key: value for key, value in counted.latest.items() if key[0].endswith("_timestamp_seconds")}
-    _write(connection, _RAISE, newest)
-    _write(connection, _REPLACE, {key: value for key, value in counted.latest.items() if key not in newest})
+    _write(connection, _RAISE, counted.newest)
+    _write(connection, _REPLACE, counted.latest)
     runs = [[name, run.started, run.planned, run.made] for name, run in counted.memory.runs.items()]
     connection.execute(
         "UPDATE atlas.telemetry_cursor SET position = %s, recent = %s, memory = %s, moved_at = clock_timestamp() "

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from sqlalchemy import text
 
 from atlas_pipeline.components.personal_data import plan_table
+from atlas_pipeline.components.telemetry_events import TYPES
 from atlas_pipeline.pii.plan import ColumnPlan
 
 SECRET = "ada@example.com"
@@ -95,3 +97,57 @@ def materialize(instance: dg.DagsterInstance, *keys: dg.AssetKey, partition: str
     """Run these assets to their end."""
     job = DEFS.resolve_implicit_global_asset_job_def()
     job.execute_in_process(instance=instance, asset_selection=list(keys), partition_key=partition, raise_on_error=False)
+
+
+def copy_runs(instance: dg.DagsterInstance, times: int) -> None:
+    """Put the log into itself so many times more, as other runs."""
+    with instance.event_log_storage.index_connection() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition) "
+                "SELECT run_id || '-' || n, replace(event, run_id, run_id || '-' || n), dagster_event_type, timestamp, "
+                "step_key, asset_key, partition FROM event_logs, generate_series(1, :times) n ORDER BY n, id"
+            ),
+            {"times": times},
+        )
+
+
+EXPECTED = (
+    "SELECT 'atlas_event_log_events_total', ARRAY[]::text[], count(*) FROM e GROUP BY type IS NULL",
+    "SELECT 'atlas_pipeline_runs_started_total', ARRAY[job], count(*) FROM e WHERE type = 'PIPELINE_START' GROUP BY 2",
+    "SELECT 'atlas_pipeline_runs_total', ARRAY[job, lower(split_part(type, '_', 2))], count(*) FROM e "
+    "WHERE type IN ('PIPELINE_SUCCESS', 'PIPELINE_FAILURE') GROUP BY 2",
+    "SELECT 'atlas_pipeline_duration_seconds', ARRAY[e.job], count(*) FROM e JOIN e s USING (run) "
+    "WHERE e.type IN ('PIPELINE_SUCCESS', 'PIPELINE_FAILURE') AND s.type = 'PIPELINE_START' GROUP BY 2",
+    "SELECT 'atlas_pipeline_steps_total', ARRAY[step, lower(split_part(type, '_', 2))], count(*) FROM e "
+    "WHERE type IN ('STEP_SUCCESS', 'STEP_FAILURE') GROUP BY 2",
+    "SELECT 'atlas_pipeline_step_duration_seconds', ARRAY[step], count(*) FROM e "
+    "WHERE type = 'STEP_SUCCESS' GROUP BY 2",
+    "SELECT 'atlas_pipeline_step_retries_total', ARRAY[step], count(*) FROM e WHERE type = 'STEP_RESTARTED' GROUP BY 2",
+    "SELECT 'atlas_pipeline_rows_processed_total', ARRAY[asset], sum((event #>> ARRAY['dagster_event', "
+    "'event_specific_data', 'materialization', 'metadata_entries', '1', 'entry_data', 'value'])::int) FROM e "
+    "WHERE type = 'ASSET_MATERIALIZATION' AND asset = 'bronze/people' GROUP BY 2",
+    "SELECT 'atlas_asset_materializations_total', ARRAY[asset], count(*) FROM e "
+    "WHERE type = 'ASSET_MATERIALIZATION' GROUP BY 2",
+    "SELECT 'atlas_asset_failures_total', ARRAY[p.asset], count(*) FROM e JOIN e p USING (run, step) "
+    "WHERE e.type = 'STEP_FAILURE' AND p.type = 'ASSET_MATERIALIZATION_PLANNED' GROUP BY 2",
+    "SELECT 'atlas_asset_observations_total', ARRAY[asset], count(*) FROM e "
+    "WHERE type = 'ASSET_OBSERVATION' GROUP BY 2",
+    "SELECT 'atlas_pii_leaks_total', ARRAY['silver/people'], count(*) FROM e WHERE type = 'ASSET_CHECK_EVALUATION' "
+    "AND event #>> ARRAY['dagster_event', 'event_specific_data', 'check_name'] = 'leak_check' HAVING count(*) > 0",
+)
+"""Totals by family and labels, counted by Postgres alone."""
+
+
+def counted_by_sql(instance: dg.DagsterInstance) -> dict[tuple[str, ...], float]:
+    """What `EXPECTED` says of the whole log."""
+    prepared = (
+        "WITH e AS MATERIALIZED (SELECT run_id AS run, event::jsonb AS event, dagster_event_type AS type, "
+        "split_part(step_key, '[', 1) AS step, array_to_string(ARRAY(SELECT jsonb_array_elements_text("
+        "asset_key::jsonb)), '/') AS asset, CASE WHEN event::jsonb ->> 'pipeline_name' LIKE '\\_\\_%' THEN 'assets' "
+        "ELSE event::jsonb ->> 'pipeline_name' END AS job FROM event_logs WHERE dagster_event_type = ANY(:types)) "
+    )
+    types = [one.value for one in TYPES]
+    with instance.event_log_storage.index_connection() as connection:
+        rows = connection.execute(text(prepared + " UNION ALL ".join(f"({one})" for one in EXPECTED)), {"types": types})
+        return {(family, *labels): float(value) for family, labels, value in rows}
