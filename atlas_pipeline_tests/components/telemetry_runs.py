@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psycopg
 from sqlalchemy import text
 
 from atlas_pipeline.components.personal_data import plan_table
 from atlas_pipeline.components.telemetry_events import TYPES
 from atlas_pipeline.pii.plan import ColumnPlan
+from atlas_pipeline.telemetry.families import families
+from atlas_pipeline.telemetry.totals import totals
 
 SECRET = "ada@example.com"
 BRONZE, SILVER, GOLD = (dg.AssetKey([layer, "people"]) for layer in ("bronze", "silver", "gold"))
@@ -151,3 +154,12 @@ def counted_by_sql(instance: dg.DagsterInstance) -> dict[tuple[str, ...], float]
     with instance.event_log_storage.index_connection() as connection:
         rows = connection.execute(text(prepared + " UNION ALL ".join(f"({one})" for one in EXPECTED)), {"types": types})
         return {(family, *labels): float(value) for family, labels, value in rows}
+
+
+def values(connection: psycopg.Connection) -> dict[tuple[str, ...], float]:
+    """Counters, and counts of histograms, by family and labels in the family's order."""
+    return {
+        (one.family, *(one.labels[name] for name in families()[one.family].labels)): one.value
+        for one in totals(connection)
+        if one.part == "count" or families()[one.family].kind == "counter"
+    }

@@ -19,7 +19,6 @@ from sqlalchemy import text
 from atlas_pipeline.components.telemetry_follow import follow
 from atlas_pipeline.resources.event_log import newest
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.telemetry.families import families
 from atlas_pipeline.telemetry.totals import totals
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
@@ -34,9 +33,8 @@ from atlas_pipeline_tests.components.telemetry_runs import (
     counted_by_sql,
     dagster_at,
     materialize,
+    values,
 )
-
-Totals = dict[tuple[str, ...], float]
 
 
 @pytest.fixture
@@ -44,15 +42,6 @@ def instance(atlas_env: Path) -> Iterator[dg.DagsterInstance]:
     """Dagster over Postgres, as Atlas runs it."""
     with dagster_at(atlas_env) as one:
         yield one
-
-
-def values(connection: psycopg.Connection) -> Totals:
-    """Counters, and counts of histograms, by family and labels in the family's order."""
-    return {
-        (one.family, *(one.labels[name] for name in families()[one.family].labels)): one.value
-        for one in totals(connection)
-        if one.part == "count" or families()[one.family].kind == "counter"
-    }
 
 
 def test_what_real_runs_count_for(instance: dg.DagsterInstance, warehouse: psycopg.Connection) -> None:
