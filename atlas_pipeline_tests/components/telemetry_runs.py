@@ -79,9 +79,16 @@ def work(number: int) -> int:
     return number
 
 
+@dg.op(out=dg.Out(int, is_required=False))
+def nothing() -> Iterator[dg.Output[int]]:
+    yield from ()
+
+
 @dg.job
 def mapped() -> None:
+    """Two steps of one op, and one that is skipped."""
     split().map(work)
+    work.alias("skipped")(nothing())
 
 
 DEFS = dg.Definitions([load, build, model, below, backup__atlas], jobs=[mapped], executor=dg.in_process_executor)
@@ -123,7 +130,7 @@ EXPECTED = (
     "SELECT 'atlas_pipeline_duration_seconds', ARRAY[e.job], count(*) FROM e JOIN e s USING (run) "
     "WHERE e.type IN ('PIPELINE_SUCCESS', 'PIPELINE_FAILURE') AND s.type = 'PIPELINE_START' GROUP BY 2",
     "SELECT 'atlas_pipeline_steps_total', ARRAY[step, lower(split_part(type, '_', 2))], count(*) FROM e "
-    "WHERE type IN ('STEP_SUCCESS', 'STEP_FAILURE') GROUP BY 2",
+    "WHERE type IN ('STEP_SUCCESS', 'STEP_FAILURE', 'STEP_SKIPPED') GROUP BY 2",
     "SELECT 'atlas_pipeline_step_duration_seconds', ARRAY[step], count(*) FROM e "
     "WHERE type = 'STEP_SUCCESS' GROUP BY 2",
     "SELECT 'atlas_pipeline_step_retries_total', ARRAY[step], count(*) FROM e WHERE type = 'STEP_RESTARTED' GROUP BY 2",
