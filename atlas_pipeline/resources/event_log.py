@@ -14,11 +14,13 @@ from typing import Generic, TypeVar
 import dagster as dg
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from dagster._serdes import deserialize_value
+from dagster._serdes import deserialize_values
 from sqlalchemy import BigInteger, Column, ColumnElement, Connection, all_, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 OVERLAP = 4000
+PAGE = 500
+"""Events in a page: so few that who reads for a time, a page after the other, is not much longer about it."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,15 @@ def newest(instance: dg.DagsterInstance) -> Position:
 
 
 def read_page(
-    instance: dg.DagsterInstance, position: Position, types: Collection[dg.DagsterEventType], limit: int = 1000
+    instance: dg.DagsterInstance, position: Position, types: Collection[dg.DagsterEventType], limit: int = PAGE
 ) -> Page[dg.EventLogEntry]:
     """The next events of these types, `limit` at most, as Dagster's objects.
 
     Where the log ends before the position, it is another log than before, and the page begins at its end.
     """
     page = read_text(instance, position, types, limit)
-    decoded = [(number, deserialize_value(text, dg.EventLogEntry)) for number, text in page.events]
+    entries = deserialize_values([text for _, text in page.events], dg.EventLogEntry)
+    decoded = list(zip((number for number, _ in page.events), entries, strict=True))
     return Page(decoded, page.position, page.more, page.behind)
 
 

@@ -212,12 +212,15 @@ def mail_server() -> Iterator[Mailbox]:
 
 
 @contextmanager
-def alertmanager(folder: Path) -> Iterator[tuple[str, Callable[[], list[dict[str, Any]]]]]:
-    """Debian's Alertmanager, which tells nobody: its address, and a function that gives the alerts that it holds."""
+def alertmanager(
+    folder: Path, config: str = "route: {receiver: none}\nreceivers: [{name: none}]\n"
+) -> Iterator[tuple[str, Callable[[], list[dict[str, Any]]]]]:
+    """Debian's Alertmanager, which tells nobody unless its configuration says so: its address, and a function that
+    gives the alerts that it holds."""
     program = shutil.which("prometheus-alertmanager")
     if not program:
         pytest.skip("prometheus-alertmanager is not installed")
-    (folder / "alertmanager.yml").write_text("route: {receiver: none}\nreceivers: [{name: none}]\n")
+    (folder / "alertmanager.yml").write_text(config)
     address = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
         [

@@ -1,7 +1,12 @@
 """The alert sensor over real runs: what fails reaches a receiver once, and its end too."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -209,6 +214,61 @@ def test_the_warehouse_is_away(
     assert messages(told)[1:] == [("resolved", "critical", "warehouse")]
     assert not last.cursor
     look(instance, last.cursor)
+    assert len(told.got) == 2
+
+
+@pytest.mark.slow
+def test_a_look_killed_between_its_save_and_its_delivery_is_told_by_the_next_one_once(
+    instance: dg.DagsterInstance, told: Receiver, warehouse: psycopg.Connection
+) -> None:
+    look(instance)
+    broken.add("orders")
+    run(instance)
+    code = (
+        "import dagster as dg\n"
+        "from atlas_pipeline_tests.components.test_alert_sensor import look\n"
+        "with dg.DagsterInstance.get() as instance:\n"
+        "    look(instance)\n"
+    )
+    warehouse.execute("LOCK TABLE atlas.alert_channels")  # the first thing that delivery reads
+    looking = subprocess.Popen([sys.executable, "-c", code])
+    try:
+        await_wait_for(warehouse, "alert_channels", looking)
+    finally:
+        looking.kill()
+    assert looking.wait() == -signal.SIGKILL
+    warehouse.rollback()
+    assert not told.got
+    assert said(look(instance)).startswith("read 0 events; 1 alerts fire; 0 new messages")
+    assert messages(told) == [("firing", "critical", "silver/orders")]
+    assert told.got[0].json["repeat"] is False
+    look(instance)
+    assert len(told.got) == 1
+
+
+def await_wait_for(connection: psycopg.Connection, table: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until somebody waits for a lock on the table."""
+    deadline = time.monotonic() + 120
+    query = "SELECT FROM pg_locks WHERE NOT granted AND relation = to_regclass('atlas.' || %s)"
+    while not connection.execute(query, [table]).fetchall():
+        assert process.poll() is None, "the process ended before"
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_two_code_locations_that_look_at_once_double_nothing(instance: dg.DagsterInstance, told: Receiver) -> None:
+    look(instance)
+    with ThreadPoolExecutor(4) as looking:
+        for wrong, kind in (({"orders"}, "firing"), (set(), "resolved")):
+            broken.clear()
+            broken.update(wrong)
+            began = [looking.submit(look, instance) for _ in range(4)]
+            run(instance)
+            ended = [looking.submit(look, instance) for _ in range(4)]
+            results = [one.result() for one in (*began, *ended)]
+            results.append(look(instance))  # sends what one of them left to another that was just done with sending
+            assert sum(len(one.asset_events) for one in results) == 1
+            assert messages(told)[-1] == (kind, "critical", "silver/orders")
     assert len(told.got) == 2
 
 
