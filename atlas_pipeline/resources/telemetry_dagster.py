@@ -19,7 +19,7 @@ DAEMONS = (
     "FRESHNESS_DAEMON",
 )
 """The daemons that the project's dagster.yaml asks for."""
-UNENDED = ("NOT_STARTED", "QUEUED", "STARTING", "STARTED", "CANCELING")
+UNENDED = ("NOT_STARTED", "QUEUED", "STARTING", "STARTED", "SUSPENDED", "CANCELING")
 STATES = ("pass", "warn", "fail", "unknown")
 # When a run was made is kept in the time zone of the session that made it, which is the database's own, as here.
 _RUNS = """

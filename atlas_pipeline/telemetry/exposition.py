@@ -53,16 +53,20 @@ def page(samples: Iterable[Sample], openmetrics: bool) -> bytes:
 def _metric(family: Family, samples: Iterable[Sample]) -> Metric:
     name = family.name.removesuffix("_total") if family.kind == "counter" else family.name
     metric = Metric(name, family.help, family.kind, unit_of(family))
-    known = set(family.labels)
+    samples = list(samples)
+    if any(not _fits(family, sample) for sample in samples):
+        raise UnknownSample(f"{family.name} has a sample with other labels or parts than in families.yaml")
     if family.kind == "histogram":
-        samples = sorted(samples, key=_place)
+        samples.sort(key=_place)
     for sample in samples:
-        labels = sample.labels.keys() - {"le"} if sample.part == "bucket" else sample.labels.keys()
-        if labels != known or (family.kind == "histogram") != (sample.part in _ORDER):
-            raise UnknownSample(f"{family.name}{' ' + sample.part if sample.part else ''} has other labels or parts")
         suffix = f"_{sample.part}" if sample.part else ""
         metric.add_sample(family.name + suffix, dict(sample.labels), sample.value)
     return metric
+
+
+def _fits(family: Family, sample: Sample) -> bool:
+    expected = {*family.labels, "le"} if sample.part == "bucket" else set(family.labels)
+    return sample.labels.keys() == expected and (family.kind == "histogram") == (sample.part in _ORDER)
 
 
 def _place(sample: Sample) -> tuple[list[tuple[str, str]], int, float]:
