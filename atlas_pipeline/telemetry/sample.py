@@ -1,22 +1,26 @@
-"""One number of one metric family, and what a part of the exporter is.
+"""What metrics are made of: one number of one series.
 
-Belongs here: the shape of samples. Does not belong here: where numbers come from (`parts/`, `totals.py`), and how they
-are written out (`exposition.py`).
+Belongs here: the shape that all parts give. Does not belong here: which families there are (`families.py`), and how
+samples are shown.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+Piece = Literal["", "bucket", "sum", "count"]
+"""Which number of a histogram it is; empty for the other kinds."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sample:
-    """A value of a family. `part` is empty, or `bucket` (with the label `le`), `sum` or `count` of a histogram."""
+    """A value of a family; a bucket has the label `le` too, its upper bound."""
 
     family: str
     labels: Mapping[str, str]
     value: float
-    part: str = ""
+    part: Piece = ""
 
 
 Part = Callable[[], Iterable[Sample]]
-"""Where samples come from: called anew each time. It raises when it cannot tell, and is then missing."""
+"""Where samples come from; raises when its source is away."""
