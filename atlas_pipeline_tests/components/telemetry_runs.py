@@ -12,8 +12,8 @@ import dagster as dg
 from sqlalchemy import text
 
 from atlas_pipeline.components.personal_data import plan_table
-from atlas_pipeline.components.telemetry_events import TYPES
 from atlas_pipeline.pii.plan import ColumnPlan
+from atlas_pipeline.resources.telemetry_events import TYPES
 
 SECRET = "ada@example.com"
 BRONZE, SILVER, GOLD = (dg.AssetKey([layer, "people"]) for layer in ("bronze", "silver", "gold"))
@@ -147,7 +147,7 @@ def counted_by_sql(instance: dg.DagsterInstance) -> dict[tuple[str, ...], float]
         "asset_key::jsonb)), '/') AS asset, CASE WHEN event::jsonb ->> 'pipeline_name' LIKE '\\_\\_%' THEN 'assets' "
         "ELSE event::jsonb ->> 'pipeline_name' END AS job FROM event_logs WHERE dagster_event_type = ANY(:types)) "
     )
-    types = [one.value for one in TYPES]
+    types = list(TYPES)
     with instance.event_log_storage.index_connection() as connection:
         rows = connection.execute(text(prepared + " UNION ALL ".join(f"({one})" for one in EXPECTED)), {"types": types})
         return {(family, *labels): float(value) for family, labels, value in rows}

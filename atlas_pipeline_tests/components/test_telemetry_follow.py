@@ -12,12 +12,12 @@ import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorTick, TickData, TickStatus
 from dagster._utils.error import SerializableErrorInfo
-from dagster_postgres.utils import DagsterPostgresException
 from psycopg import sql
 from sqlalchemy import text
 
-from atlas_pipeline.components.telemetry_follow import follow
 from atlas_pipeline.resources.event_log import newest
+from atlas_pipeline.resources.telemetry_follow import Begin, Followed
+from atlas_pipeline.resources.telemetry_follow import follow as follow_log
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.telemetry.families import families
 from atlas_pipeline.telemetry.totals import totals
@@ -44,6 +44,14 @@ def instance(atlas_env: Path) -> Iterator[dg.DagsterInstance]:
     """Dagster over Postgres, as Atlas runs it."""
     with dagster_at(atlas_env) as one:
         yield one
+
+
+def follow(instance: dg.DagsterInstance, connection: psycopg.Connection, begin: Begin) -> Followed:
+    """One look at the log of this test's Dagster, over a connection of its own."""
+    url = load_settings().dagster_database_url
+    assert url
+    with psycopg.connect(url.get_secret_value(), autocommit=True) as log:
+        return follow_log(log, connection, begin)
 
 
 def values(connection: psycopg.Connection) -> Totals:
@@ -133,7 +141,7 @@ def check(instance: dg.DagsterInstance, connection: psycopg.Connection) -> None:
 def test_a_second_look_counts_nothing_twice(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atlas_pipeline.components.telemetry_follow.PAGE", 3)
+    monkeypatch.setattr("atlas_pipeline.resources.telemetry_follow.PAGE", 3)
     all_kinds(instance)
     copy_runs(instance, 3)
     to_the_end(instance, warehouse)
@@ -178,8 +186,8 @@ def test_counting_begins_at_the_start_or_now(instance: dg.DagsterInstance, wareh
 def test_several_followers_at_once_count_once(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atlas_pipeline.components.telemetry_follow.READ_SECONDS", 0)
-    monkeypatch.setattr("atlas_pipeline.components.telemetry_follow.PAGE", 20)
+    monkeypatch.setattr("atlas_pipeline.resources.telemetry_follow.READ_SECONDS", 0)
+    monkeypatch.setattr("atlas_pipeline.resources.telemetry_follow.PAGE", 20)
     all_kinds(instance)
     copy_runs(instance, 100)
     end = counted_by_sql(instance)["atlas_event_log_events_total",]
@@ -212,7 +220,7 @@ def test_while_the_database_of_dagster_is_away_totals_stand_and_then_go_on(
     name = sql.Identifier(url.get_secret_value().split("@/")[1].split("?")[0])
     with connect(postgres.url(SUPERUSER, SUPERUSER), autocommit=True) as server:
         server.execute(sql.SQL("ALTER DATABASE {} RENAME TO away").format(name))
-        with pytest.raises(DagsterPostgresException):
+        with pytest.raises(psycopg.OperationalError):
             follow(instance, warehouse, "start")
         assert list(totals(warehouse)) == before
         server.execute(sql.SQL("ALTER DATABASE away RENAME TO {}").format(name))
@@ -224,7 +232,7 @@ def test_while_the_database_of_dagster_is_away_totals_stand_and_then_go_on(
 def test_after_the_log_was_restored_totals_do_not_fall_and_new_events_count(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, overlap: int
 ) -> None:
-    monkeypatch.setattr("atlas_pipeline.resources.event_log.OVERLAP", overlap)
+    monkeypatch.setattr("atlas_pipeline.resources.log_rows.OVERLAP", overlap)
     all_kinds(instance)
     backup = newest(instance).through
     all_kinds(instance)
@@ -271,8 +279,8 @@ def test_how_far_the_log_is_ahead_is_told(
     def lag() -> dict[str, float]:
         return {one.family: one.value for one in totals(warehouse) if "lag" in one.family}
 
-    monkeypatch.setattr("atlas_pipeline.components.telemetry_follow.PAGE", 3)
-    monkeypatch.setattr("atlas_pipeline.components.telemetry_follow.READ_SECONDS", 0)
+    monkeypatch.setattr("atlas_pipeline.resources.telemetry_follow.PAGE", 3)
+    monkeypatch.setattr("atlas_pipeline.resources.telemetry_follow.READ_SECONDS", 0)
     all_kinds(instance)
     assert follow(instance, warehouse, "start").more
     behind = lag()

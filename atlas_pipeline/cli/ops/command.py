@@ -19,10 +19,11 @@ from uvicorn import Server
 
 from atlas_pipeline.cli.ops import components, web
 from atlas_pipeline.cli.ops.collector import Collector, Source
+from atlas_pipeline.cli.ops.following import Follower
 from atlas_pipeline.cli.output import OUT, failures_as_messages, print_json
 from atlas_pipeline.resources import telemetry_backups, telemetry_dagster
 from atlas_pipeline.settings import Settings, load_settings
-from atlas_pipeline.telemetry.health import Health
+from atlas_pipeline.telemetry.health import Component, Health
 from atlas_pipeline.telemetry.parts import database, tables
 from atlas_pipeline.telemetry.parts.asking import Database
 from atlas_pipeline.telemetry.parts.system import Machine
@@ -38,11 +39,14 @@ def run(json: bool, host: str | None, port: int | None, webserver: bool) -> int:
         settings = load_settings()
         host, port = host or settings.ops_host, port or settings.ops_port
         listening = _listen(host, port)
-        tally, ui = Tally(), settings.ui_address if webserver else None
-        asked = {name: Database(name, url, tally) for name, url in _urls(settings).items()}
-        collector = Collector(_sources(settings, asked, ui), tally, _build())
-        probed = {name: Database(name, url, tally) for name, url in _urls(settings).items()}
-        is_ready = Health(components.ready(probed["warehouse"], probed["dagster"], ui))
+        tally, urls, ui = Tally(), _urls(settings), settings.ui_address if webserver else None
+        follower = Follower(urls["dagster"], urls["warehouse"], settings.metrics_from)
+        asked = {name: Database(name, url, tally) for name, url in urls.items()}
+        events = Source("events", follower.part, every=2, good_for=10)
+        collector = Collector([events, *_sources(settings, asked, ui)], tally, _build())
+        probed = {name: Database(name, url, tally) for name, url in urls.items()}
+        exporter = Component("exporter", follower.problem)
+        is_ready = Health([*components.ready(probed["warehouse"], probed["dagster"], ui), exporter])
         is_started = Health(components.startup(probed["warehouse"]))
         app = web.application(collector, tally, components.answers(collector, is_ready, is_started))
         server = Server(web.configuration(app, host, port))
@@ -57,10 +61,12 @@ def run(json: bool, host: str | None, port: int | None, webserver: bool) -> int:
     # uvicorn raises the signal anew once it has answered what was asked.
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, lambda signum, frame: None)
+    follower.start()
     collector.start()
     try:
         server.run(sockets=[listening])
     finally:
+        follower.stop()
         collector.stop()
     return 0
 
