@@ -45,7 +45,7 @@ def up_home() -> Iterator[Path]:
 class Up:
     """A running `atlas up`."""
 
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, **settings: str):
         self.home = home
         port, ops_port = free_ports(2)
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(("ATLAS_", "DAGSTER_"))}
@@ -56,6 +56,7 @@ class Up:
             "ATLAS_SAMPLE_ROWS": "100",
             "ATLAS_SENSOR_INTERVAL_SECONDS": "5",
             "ATLAS_SETTLE_SECONDS": "0",
+            **settings,
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "atlas_pipeline.cli", "up", "--json"],
