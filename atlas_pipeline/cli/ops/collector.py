@@ -43,7 +43,7 @@ class _Taken:
         self._pages: dict[bool, bytes] = {}
 
     def page(self, openmetrics: bool) -> bytes:
-        """Written out when first asked for."""
+        """Written out once."""
         if openmetrics not in self._pages:
             self._pages[openmetrics] = page(self.kept, openmetrics)
         return self._pages[openmetrics]
@@ -65,6 +65,7 @@ class Collector:
         self._began = time.monotonic()
         self._taken: dict[str, _Taken | None] = {}
         self._failures: dict[str, str] = {}
+        self._formats: set[bool] = set()
         self._over = threading.Event()
         self.in_progress = 0
 
@@ -83,7 +84,8 @@ class Collector:
         return time.monotonic() - self._began
 
     def answer(self, openmetrics: bool, compressed: bool) -> bytes:
-        """Everything, as it is now."""
+        """Everything, as it is now. A format that was asked for before is already written, but for this process."""
+        self._formats.add(openmetrics)
         good = {source.name: self._good(source) for source in self._sources if source.name in self._taken}
         own = page(self._own(good), openmetrics)
         pages = [own, *(taken.page(openmetrics) for taken in good.values() if taken is not None)]
@@ -124,6 +126,8 @@ class Collector:
                 else:
                     kept = list(samples)
                     now = _Taken(samples, kept, started, time.monotonic() - started)
+                for openmetrics in tuple(self._formats):
+                    now.page(openmetrics)
                 self._taken[source.name] = now
                 self._failures.pop(source.name, None)
             except Exception as error:  # noqa: BLE001 — whatever it is, the other parts are answered
