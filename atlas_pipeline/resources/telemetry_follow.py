@@ -22,9 +22,9 @@ from atlas_pipeline.telemetry.counting import Counted, Memory, count, count_tick
 from atlas_pipeline.telemetry.series import Key
 
 _log = logging.getLogger(__name__)
-READ_SECONDS = 1.0
+READ_SECONDS = 2.0
 """How long one look reads before it saves; the next one goes on from there."""
-PAGE = 500
+PAGE = 1000
 Begin = Literal["start", "now"]
 
 

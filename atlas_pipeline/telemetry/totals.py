@@ -141,18 +141,17 @@ def _runs(memory: Mapping[str, Any]) -> dict[str, Run]:
 
 def _write(connection: psycopg.Connection, statement: LiteralString, values: Mapping[Key, float]) -> None:
     if values:
-        documents = []
-        for family, piece, labels in values:
+        rows = []
+        for (family, piece, labels), value in values.items():
             names = families()[family].labels + (("le",) if piece == "bucket" else ())
-            documents.append(json.dumps(dict(zip(names, labels, strict=True))))
-        connection.execute(
-            statement, [[_name(family, piece) for family, piece, _ in values], documents, list(values.values())]
-        )
+            given = dict(zip(names, labels, strict=True))
+            rows.append({"family": _name(family, piece), "labels": given, "value": value})
+        connection.execute(statement, [Jsonb(rows)])
 
 
 _ADD: LiteralString = (
     "INSERT INTO atlas.telemetry_totals AS t (family, labels, value) "
-    "SELECT * FROM unnest(%s::text[], %s::jsonb[], %s::float8[]) "
+    "SELECT family, labels, value FROM jsonb_to_recordset(%s) AS r (family text, labels jsonb, value float8) "
     "ON CONFLICT (family, labels) DO UPDATE SET value = t.value + excluded.value"
 )
 _RAISE: LiteralString = _ADD.replace("t.value + excluded.value", "greatest(t.value, excluded.value)")

@@ -9,11 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import psycopg
 from sqlalchemy import text
 
 from atlas_pipeline.components.personal_data import plan_table
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.resources.telemetry_events import TYPES
+from atlas_pipeline.resources.telemetry_follow import Begin, Followed
+from atlas_pipeline.resources.telemetry_follow import follow as follow_log
+from atlas_pipeline.settings import load_settings
+from atlas_pipeline.telemetry.families import families
+from atlas_pipeline.telemetry.totals import totals
 
 SECRET = "ada@example.com"
 BRONZE, SILVER, GOLD = (dg.AssetKey([layer, "people"]) for layer in ("bronze", "silver", "gold"))
@@ -76,9 +82,16 @@ def work(number: int) -> int:
     return number
 
 
+@dg.op(out=dg.Out(int, is_required=False))
+def nothing() -> Iterator[dg.Output[int]]:
+    yield from ()
+
+
 @dg.job
 def mapped() -> None:
+    """Two steps of one op, and one that is skipped."""
     split().map(work)
+    work.alias("skipped")(nothing())
 
 
 DEFS = dg.Definitions([load, build, model, below, backup__atlas], jobs=[mapped], executor=dg.in_process_executor)
@@ -91,6 +104,21 @@ def dagster_at(home: Path) -> Iterator[dg.DagsterInstance]:
     overrides = {"storage": {"custom": storage}, "telemetry": {"enabled": False}}
     with dg.instance_for_test(overrides=overrides, temp_dir=str(home)) as one:
         yield one
+
+
+@contextmanager
+def log_of(instance: dg.DagsterInstance) -> Iterator[psycopg.Connection]:
+    """A connection of its own to the database of this Dagster, which is that of the settings."""
+    url = load_settings().dagster_database_url
+    assert url
+    with psycopg.connect(url.get_secret_value(), autocommit=True) as log:
+        yield log
+
+
+def follow(instance: dg.DagsterInstance, connection: psycopg.Connection, begin: Begin) -> Followed:
+    """One look at the log of this Dagster."""
+    with log_of(instance) as log:
+        return follow_log(log, connection, begin)
 
 
 def materialize(instance: dg.DagsterInstance, *keys: dg.AssetKey, partition: str | None = None) -> None:
@@ -120,7 +148,7 @@ EXPECTED = (
     "SELECT 'atlas_pipeline_duration_seconds', ARRAY[e.job], count(*) FROM e JOIN e s USING (run) "
     "WHERE e.type IN ('PIPELINE_SUCCESS', 'PIPELINE_FAILURE') AND s.type = 'PIPELINE_START' GROUP BY 2",
     "SELECT 'atlas_pipeline_steps_total', ARRAY[step, lower(split_part(type, '_', 2))], count(*) FROM e "
-    "WHERE type IN ('STEP_SUCCESS', 'STEP_FAILURE') GROUP BY 2",
+    "WHERE type IN ('STEP_SUCCESS', 'STEP_FAILURE', 'STEP_SKIPPED') GROUP BY 2",
     "SELECT 'atlas_pipeline_step_duration_seconds', ARRAY[step], count(*) FROM e "
     "WHERE type = 'STEP_SUCCESS' GROUP BY 2",
     "SELECT 'atlas_pipeline_step_retries_total', ARRAY[step], count(*) FROM e WHERE type = 'STEP_RESTARTED' GROUP BY 2",
@@ -151,3 +179,12 @@ def counted_by_sql(instance: dg.DagsterInstance) -> dict[tuple[str, ...], float]
     with instance.event_log_storage.index_connection() as connection:
         rows = connection.execute(text(prepared + " UNION ALL ".join(f"({one})" for one in EXPECTED)), {"types": types})
         return {(family, *labels): float(value) for family, labels, value in rows}
+
+
+def values(connection: psycopg.Connection) -> dict[tuple[str, ...], float]:
+    """Counters, and counts of histograms, by family and labels in the family's order."""
+    return {
+        (one.family, *(one.labels[name] for name in families()[one.family].labels)): one.value
+        for one in totals(connection)
+        if one.part == "count" or families()[one.family].kind == "counter"
+    }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
+from typing import get_args
 
 import dagster as dg
 import psycopg
@@ -16,10 +17,10 @@ from psycopg import sql
 from sqlalchemy import text
 
 from atlas_pipeline.resources.event_log import newest
-from atlas_pipeline.resources.telemetry_follow import Begin, Followed
-from atlas_pipeline.resources.telemetry_follow import follow as follow_log
+from atlas_pipeline.resources.log_rows import EVENTS, Position, read_rows
+from atlas_pipeline.resources.telemetry_events import TYPES, event_of
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.telemetry.families import families
+from atlas_pipeline.telemetry.counting import EventKind
 from atlas_pipeline.telemetry.totals import totals
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
@@ -33,10 +34,11 @@ from atlas_pipeline_tests.components.telemetry_runs import (
     copy_runs,
     counted_by_sql,
     dagster_at,
+    follow,
+    log_of,
     materialize,
+    values,
 )
-
-Totals = dict[tuple[str, ...], float]
 
 
 @pytest.fixture
@@ -46,39 +48,25 @@ def instance(atlas_env: Path) -> Iterator[dg.DagsterInstance]:
         yield one
 
 
-def follow(instance: dg.DagsterInstance, connection: psycopg.Connection, begin: Begin) -> Followed:
-    """One look at the log of this test's Dagster, over a connection of its own."""
-    url = load_settings().dagster_database_url
-    assert url
-    with psycopg.connect(url.get_secret_value(), autocommit=True) as log:
-        return follow_log(log, connection, begin)
-
-
-def values(connection: psycopg.Connection) -> Totals:
-    """Counters, and counts of histograms, by family and labels in the family's order."""
-    return {
-        (one.family, *(one.labels[name] for name in families()[one.family].labels)): one.value
-        for one in totals(connection)
-        if one.part == "count" or families()[one.family].kind == "counter"
-    }
-
-
 def test_what_real_runs_count_for(instance: dg.DagsterInstance, warehouse: psycopg.Connection) -> None:
     materialize(instance, BRONZE, SILVER)
     materialize(instance, GOLD, dg.AssetKey("below"))
     materialize(instance, BACKUP, partition="monday")
     DEFS.resolve_job_def("mapped").execute_in_process(instance=instance)
+    instance.report_run_canceled(instance.create_run_for_job(DEFS.resolve_job_def("mapped")))
+    instance.report_runless_asset_event(dg.AssetMaterialization("outside", metadata={"dagster/row_count": 5}))
     assert not follow(instance, warehouse, "start").more
     assert values(warehouse) == {
         ("atlas_asset_failures_total", "backups/atlas"): 1,
         ("atlas_asset_failures_total", "gold/people"): 1,
         ("atlas_asset_materializations_total", "bronze/people"): 1,
+        ("atlas_asset_materializations_total", "outside"): 1,
         ("atlas_asset_materializations_total", "silver/people"): 1,
         ("atlas_asset_observations_total", "silver/people"): 1,
         ("atlas_backup_runs_total", "atlas", "failure"): 1,
         ("atlas_connector_sync_duration_seconds", "people"): 1,
         ("atlas_connector_syncs_total", "people", "success"): 1,
-        ("atlas_event_log_events_total",): 26,
+        ("atlas_event_log_events_total",): 30,
         ("atlas_pii_detections_total", "silver/people", "EMAIL_ADDRESS"): 2,
         ("atlas_pii_detections_total", "silver/people", "PHONE_NUMBER"): 1,
         ("atlas_pii_leaks_total", "silver/people"): 1,
@@ -87,21 +75,26 @@ def test_what_real_runs_count_for(instance: dg.DagsterInstance, warehouse: psyco
         ("atlas_pipeline_errors_total", "backups__atlas", "Failure"): 1,
         ("atlas_pipeline_errors_total", "gold__people", "ValueError"): 1,
         ("atlas_pipeline_rows_processed_total", "bronze/people"): 100,
+        ("atlas_pipeline_rows_processed_total", "outside"): 5,
         ("atlas_pipeline_rows_processed_total", "silver/people"): 90,
         ("atlas_pipeline_runs_started_total", "assets"): 3,
         ("atlas_pipeline_runs_started_total", "mapped"): 1,
         ("atlas_pipeline_runs_total", "assets", "failure"): 2,
         ("atlas_pipeline_runs_total", "assets", "success"): 1,
+        ("atlas_pipeline_runs_total", "mapped", "canceled"): 1,
         ("atlas_pipeline_runs_total", "mapped", "success"): 1,
         ("atlas_pipeline_step_duration_seconds", "bronze__people"): 1,
         ("atlas_pipeline_step_duration_seconds", "silver__people"): 1,
+        ("atlas_pipeline_step_duration_seconds", "nothing"): 1,
         ("atlas_pipeline_step_duration_seconds", "split"): 1,
         ("atlas_pipeline_step_duration_seconds", "work"): 2,
         ("atlas_pipeline_step_retries_total", "gold__people"): 1,
         ("atlas_pipeline_steps_total", "backups__atlas", "failure"): 1,
         ("atlas_pipeline_steps_total", "bronze__people", "success"): 1,
         ("atlas_pipeline_steps_total", "gold__people", "failure"): 1,
+        ("atlas_pipeline_steps_total", "nothing", "success"): 1,
         ("atlas_pipeline_steps_total", "silver__people", "success"): 1,
+        ("atlas_pipeline_steps_total", "skipped", "skipped"): 1,
         ("atlas_pipeline_steps_total", "split", "success"): 1,
         ("atlas_pipeline_steps_total", "work", "success"): 2,
         ("atlas_quality_checks_total", "silver/people", "none", "error", "failed"): 1,
@@ -136,6 +129,15 @@ def check(instance: dg.DagsterInstance, connection: psycopg.Connection) -> None:
     assert {key for key in found if key[0] in counted} - {("atlas_pipeline_rows_processed_total", "silver/people")} == {
         *expected
     }
+
+
+def test_every_kind_of_event_is_understood(instance: dg.DagsterInstance) -> None:
+    all_kinds(instance)
+    instance.report_run_canceled(instance.create_run_for_job(DEFS.resolve_job_def("mapped")))
+    with log_of(instance) as log:
+        page = read_rows(log, EVENTS, TYPES, Position(0), 1000)
+    kinds = {event_of(text).kind for _, text in page.events}
+    assert kinds == {*get_args(EventKind)} - {"unknown"}
 
 
 def test_a_second_look_counts_nothing_twice(
@@ -183,6 +185,7 @@ def test_counting_begins_at_the_start_or_now(instance: dg.DagsterInstance, wareh
     assert values(warehouse)["atlas_asset_materializations_total", "bronze/people"] == 1
 
 
+@pytest.mark.slow
 def test_several_followers_at_once_count_once(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,6 +211,7 @@ def test_several_followers_at_once_count_once(
     check(instance, warehouse)
 
 
+@pytest.mark.slow
 def test_while_the_database_of_dagster_is_away_totals_stand_and_then_go_on(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, postgres: EmbeddedPostgres
 ) -> None:
@@ -228,6 +232,7 @@ def test_while_the_database_of_dagster_is_away_totals_stand_and_then_go_on(
     check(instance, warehouse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("overlap", [4000, 20])
 def test_after_the_log_was_restored_totals_do_not_fall_and_new_events_count(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, overlap: int
