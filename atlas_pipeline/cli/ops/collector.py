@@ -48,11 +48,9 @@ class _Taken:
             self._pages[openmetrics] = page(self.kept, openmetrics)
         return self._pages[openmetrics]
 
-    def renewed(self, at: float, seconds: float) -> "_Taken":
-        """The same samples, found to be so again."""
-        again = _Taken(self.samples, self.kept, at, seconds)
-        again._pages = self._pages
-        return again
+    def keep_pages(self, before: "_Taken") -> None:
+        """Take over what was written of the same samples."""
+        self._pages = before._pages
 
 
 class Collector:
@@ -121,11 +119,10 @@ class Collector:
             started = time.monotonic()
             try:
                 before, samples = self._taken.get(source.name), source.part()
-                if before is not None and samples is before.samples:
-                    now = before.renewed(started, time.monotonic() - started)
-                else:
-                    kept = list(samples)
-                    now = _Taken(samples, kept, started, time.monotonic() - started)
+                kept = before.kept if before is not None and samples is before.samples else list(samples)
+                now = _Taken(samples, kept, started, time.monotonic() - started)
+                if before is not None and kept == before.kept:
+                    now.keep_pages(before)
                 for openmetrics in tuple(self._formats):
                     now.page(openmetrics)
                 self._taken[source.name] = now
