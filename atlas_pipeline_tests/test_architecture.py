@@ -143,6 +143,7 @@ def test_soda_is_imported_in_one_place() -> None:
         ["up", "--help"],
         ["sample", "--help"],
         ["status", "--help"],
+        ["ops", "--help"],
         ["quality", "--help"],
         ["backup", "--help"],
         ["backup", "run", "--help"],

@@ -40,21 +40,20 @@ def _fill(rows: str) -> dict[str, float]:
 
 
 def _fold() -> dict[str, float]:
-    import dagster as dg
-
-    from atlas_pipeline.components.telemetry_follow import follow
+    from atlas_pipeline.resources.telemetry_follow import follow
 
     events, looks, more = 0, 0, True
-    with dg.DagsterInstance.get() as instance, connect(os.environ["ATLAS_DATABASE_URL"]) as connection:
+    log_url = os.environ["ATLAS_DAGSTER_DATABASE_URL"]
+    with connect(log_url, autocommit=True) as log, connect(os.environ["ATLAS_DATABASE_URL"]) as connection:
         imported = harness.own_peak_mib()
         started, worked = time.perf_counter(), time.process_time()
         while more:
-            found = follow(instance, connection, "start")
+            found = follow(log, connection, "start")
             events, looks, more = events + found.events, looks + 1, found.more
         seconds, processor = time.perf_counter() - started, time.process_time() - worked
         worked = time.process_time()
         for _ in range(_IDLE_LOOKS):
-            follow(instance, connection, "start")
+            follow(log, connection, "start")
         idle = (time.process_time() - worked) / _IDLE_LOOKS
         series = connection.execute("SELECT count(*) FROM atlas.telemetry_totals").fetchone()
     assert series

@@ -13,8 +13,11 @@ import psycopg
 from sqlalchemy import text
 
 from atlas_pipeline.components.personal_data import plan_table
-from atlas_pipeline.components.telemetry_events import TYPES
 from atlas_pipeline.pii.plan import ColumnPlan
+from atlas_pipeline.resources.telemetry_events import TYPES
+from atlas_pipeline.resources.telemetry_follow import Begin, Followed
+from atlas_pipeline.resources.telemetry_follow import follow as follow_log
+from atlas_pipeline.settings import load_settings
 from atlas_pipeline.telemetry.families import families
 from atlas_pipeline.telemetry.totals import totals
 
@@ -103,6 +106,21 @@ def dagster_at(home: Path) -> Iterator[dg.DagsterInstance]:
         yield one
 
 
+@contextmanager
+def log_of(instance: dg.DagsterInstance) -> Iterator[psycopg.Connection]:
+    """A connection of its own to the database of this Dagster, which is that of the settings."""
+    url = load_settings().dagster_database_url
+    assert url
+    with psycopg.connect(url.get_secret_value(), autocommit=True) as log:
+        yield log
+
+
+def follow(instance: dg.DagsterInstance, connection: psycopg.Connection, begin: Begin) -> Followed:
+    """One look at the log of this Dagster."""
+    with log_of(instance) as log:
+        return follow_log(log, connection, begin)
+
+
 def materialize(instance: dg.DagsterInstance, *keys: dg.AssetKey, partition: str | None = None) -> None:
     """Run these assets to their end."""
     job = DEFS.resolve_implicit_global_asset_job_def()
@@ -157,7 +175,7 @@ def counted_by_sql(instance: dg.DagsterInstance) -> dict[tuple[str, ...], float]
         "asset_key::jsonb)), '/') AS asset, CASE WHEN event::jsonb ->> 'pipeline_name' LIKE '\\_\\_%' THEN 'assets' "
         "ELSE event::jsonb ->> 'pipeline_name' END AS job FROM event_logs WHERE dagster_event_type = ANY(:types)) "
     )
-    types = [one.value for one in TYPES]
+    types = list(TYPES)
     with instance.event_log_storage.index_connection() as connection:
         rows = connection.execute(text(prepared + " UNION ALL ".join(f"({one})" for one in EXPECTED)), {"types": types})
         return {(family, *labels): float(value) for family, labels, value in rows}

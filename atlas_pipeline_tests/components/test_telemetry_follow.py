@@ -13,13 +13,12 @@ import pytest
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import InstigatorTick, TickData, TickStatus
 from dagster._utils.error import SerializableErrorInfo
-from dagster_postgres.utils import DagsterPostgresException
 from psycopg import sql
 from sqlalchemy import text
 
-from atlas_pipeline.components.telemetry_events import TYPES, event_of
-from atlas_pipeline.components.telemetry_follow import follow
-from atlas_pipeline.resources.event_log import Position, newest, read_text
+from atlas_pipeline.resources.event_log import newest
+from atlas_pipeline.resources.log_rows import EVENTS, Position, read_rows
+from atlas_pipeline.resources.telemetry_events import TYPES, event_of
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.telemetry.counting import EventKind
 from atlas_pipeline.telemetry.totals import totals
@@ -35,6 +34,8 @@ from atlas_pipeline_tests.components.telemetry_runs import (
     copy_runs,
     counted_by_sql,
     dagster_at,
+    follow,
+    log_of,
     materialize,
     values,
 )
@@ -133,7 +134,8 @@ def check(instance: dg.DagsterInstance, connection: psycopg.Connection) -> None:
 def test_every_kind_of_event_is_understood(instance: dg.DagsterInstance) -> None:
     all_kinds(instance)
     instance.report_run_canceled(instance.create_run_for_job(DEFS.resolve_job_def("mapped")))
-    page = read_text(instance, Position(0), TYPES)
+    with log_of(instance) as log:
+        page = read_rows(log, EVENTS, TYPES, Position(0), 1000)
     kinds = {event_of(text).kind for _, text in page.events}
     assert kinds == {*get_args(EventKind)} - {"unknown"}
 
@@ -141,7 +143,7 @@ def test_every_kind_of_event_is_understood(instance: dg.DagsterInstance) -> None
 def test_a_second_look_counts_nothing_twice(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atlas_pipeline.components.telemetry_follow.PAGE", 3)
+    monkeypatch.setattr("atlas_pipeline.resources.telemetry_follow.PAGE", 3)
     all_kinds(instance)
     copy_runs(instance, 3)
     to_the_end(instance, warehouse)
@@ -187,8 +189,8 @@ def test_counting_begins_at_the_start_or_now(instance: dg.DagsterInstance, wareh
 def test_several_followers_at_once_count_once(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("atlas_pipeline.components.telemetry_follow.READ_SECONDS", 0)
-    monkeypatch.setattr("atlas_pipeline.components.telemetry_follow.PAGE", 20)
+    monkeypatch.setattr("atlas_pipeline.resources.telemetry_follow.READ_SECONDS", 0)
+    monkeypatch.setattr("atlas_pipeline.resources.telemetry_follow.PAGE", 20)
     all_kinds(instance)
     copy_runs(instance, 100)
     end = counted_by_sql(instance)["atlas_event_log_events_total",]
@@ -222,7 +224,7 @@ def test_while_the_database_of_dagster_is_away_totals_stand_and_then_go_on(
     name = sql.Identifier(url.get_secret_value().split("@/")[1].split("?")[0])
     with connect(postgres.url(SUPERUSER, SUPERUSER), autocommit=True) as server:
         server.execute(sql.SQL("ALTER DATABASE {} RENAME TO away").format(name))
-        with pytest.raises(DagsterPostgresException):
+        with pytest.raises(psycopg.OperationalError):
             follow(instance, warehouse, "start")
         assert list(totals(warehouse)) == before
         server.execute(sql.SQL("ALTER DATABASE away RENAME TO {}").format(name))
@@ -235,7 +237,7 @@ def test_while_the_database_of_dagster_is_away_totals_stand_and_then_go_on(
 def test_after_the_log_was_restored_totals_do_not_fall_and_new_events_count(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, overlap: int
 ) -> None:
-    monkeypatch.setattr("atlas_pipeline.resources.event_log.OVERLAP", overlap)
+    monkeypatch.setattr("atlas_pipeline.resources.log_rows.OVERLAP", overlap)
     all_kinds(instance)
     backup = newest(instance).through
     all_kinds(instance)
@@ -282,8 +284,8 @@ def test_how_far_the_log_is_ahead_is_told(
     def lag() -> dict[str, float]:
         return {one.family: one.value for one in totals(warehouse) if "lag" in one.family}
 
-    monkeypatch.setattr("atlas_pipeline.components.telemetry_follow.PAGE", 3)
-    monkeypatch.setattr("atlas_pipeline.components.telemetry_follow.READ_SECONDS", 0)
+    monkeypatch.setattr("atlas_pipeline.resources.telemetry_follow.PAGE", 3)
+    monkeypatch.setattr("atlas_pipeline.resources.telemetry_follow.READ_SECONDS", 0)
     all_kinds(instance)
     assert follow(instance, warehouse, "start").more
     behind = lag()

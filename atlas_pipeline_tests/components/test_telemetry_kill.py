@@ -17,8 +17,7 @@ import dagster as dg
 import psycopg
 import pytest
 
-from atlas_pipeline.components import telemetry_follow
-from atlas_pipeline.components.telemetry_follow import follow
+from atlas_pipeline.resources import telemetry_follow
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.location import warehouse_url as location
@@ -30,6 +29,7 @@ from atlas_pipeline_tests.components.telemetry_runs import (
     copy_runs,
     counted_by_sql,
     dagster_at,
+    follow,
     materialize,
     values,
 )

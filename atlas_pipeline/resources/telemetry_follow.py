@@ -13,12 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import dagster as dg
 import psycopg
 
-from atlas_pipeline.components.telemetry_events import TYPES, event_of, tick_of
-from atlas_pipeline.resources.event_log import Page, Position, newest, read_text
-from atlas_pipeline.resources.tick_log import newest_tick, read_ticks
+from atlas_pipeline.resources.log_rows import ENDED_TICKS, EVENTS, Position, Table, newest, read_rows
+from atlas_pipeline.resources.telemetry_events import TICK_TYPES, TYPES, event_of, tick_of
 from atlas_pipeline.telemetry import totals
 from atlas_pipeline.telemetry.counting import Counted, Memory, count, count_ticks
 from atlas_pipeline.telemetry.series import Key
@@ -44,30 +42,28 @@ class _Source:
     """Where to read, and what to make of it. `count` is given texts, and how far the log goes beyond them."""
 
     name: totals.CountedSource
-    newest: Callable[[dg.DagsterInstance], Position]
-    read: Callable[[dg.DagsterInstance, Position], Page[str]]
+    table: Table
+    kinds: Sequence[str]
     count: Callable[[Sequence[str], int, Memory], Counted]
 
 
-def follow(instance: dg.DagsterInstance, connection: psycopg.Connection, begin: Begin) -> Followed:
-    """Count what is new since the last look, for `READ_SECONDS` of each source at most.
+def follow(log: psycopg.Connection, connection: psycopg.Connection, begin: Begin) -> Followed:
+    """Count what is new since the last look, for `READ_SECONDS` of each source at most; `log` is Dagster's database.
 
     The first look of an installation begins where `begin` says. A transaction that is open on the connection is
     committed, since what is counted must be. Raises what the databases raise when they are away; then nothing was
     counted that is not saved.
     """
     connection.commit()
-    events, more_events = _follow(_EVENTS, instance, connection, begin)
-    ticks, more_ticks = _follow(_TICKS, instance, connection, begin)
+    events, more_events = _follow(_EVENTS, log, connection, begin)
+    ticks, more_ticks = _follow(_TICKS, log, connection, begin)
     return Followed(events, ticks, more_events or more_ticks)
 
 
-def _follow(
-    source: _Source, instance: dg.DagsterInstance, connection: psycopg.Connection, begin: Begin
-) -> tuple[int, bool]:
+def _follow(source: _Source, log: psycopg.Connection, connection: psycopg.Connection, begin: Begin) -> tuple[int, bool]:
     with connection.transaction():
         if not totals.begun(connection, source.name):
-            totals.begin(connection, source.name, source.newest(instance).through if begin == "now" else 0)
+            totals.begin(connection, source.name, newest(log, source.table).through if begin == "now" else 0)
     with connection.transaction():
         cursor = totals.claim(connection, source.name)
         if cursor is None:
@@ -76,7 +72,7 @@ def _follow(
         counted, read, more = Counted(cursor.memory), 0, True
         deadline = time.monotonic() + READ_SECONDS
         while more and (not read or time.monotonic() < deadline):
-            page = source.read(instance, position)
+            page = read_rows(log, source.table, source.kinds, position, PAGE)
             counted = counted.then(source.count([text for _, text in page.events], page.behind, counted.memory))
             position, more, read = page.position, page.more, read + len(page.events)
         if read or position != before:
@@ -104,5 +100,5 @@ def _count_ticks(texts: Sequence[str], behind: int, memory: Memory) -> Counted:
     return count_ticks([tick for text in texts if (tick := tick_of(text))], memory)
 
 
-_EVENTS = _Source("events", newest, lambda instance, at: read_text(instance, at, TYPES, PAGE), _count_events)
-_TICKS = _Source("ticks", newest_tick, lambda instance, at: read_ticks(instance, at, PAGE), _count_ticks)
+_EVENTS = _Source("events", EVENTS, TYPES, _count_events)
+_TICKS = _Source("ticks", ENDED_TICKS, TICK_TYPES, _count_ticks)

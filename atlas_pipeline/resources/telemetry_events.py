@@ -14,35 +14,34 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
-from dagster import DagsterEventType as Type
-
 from atlas_pipeline.pii.kinds import kind_of
 from atlas_pipeline.telemetry.counting import NO_DIMENSION, Check, Event, EventKind, Tick
 from atlas_pipeline.telemetry.series import OTHER, clean
 
-_KINDS: Mapping[Type, EventKind] = {
-    Type.ASSET_MATERIALIZATION_PLANNED: "planned",
-    Type.RUN_START: "run_started",
-    Type.RUN_SUCCESS: "run_succeeded",
-    Type.RUN_FAILURE: "run_failed",
-    Type.RUN_CANCELED: "run_canceled",
-    Type.STEP_SUCCESS: "step_succeeded",
-    Type.STEP_FAILURE: "step_failed",
-    Type.STEP_SKIPPED: "step_skipped",
-    Type.STEP_RESTARTED: "step_retried",
-    Type.ASSET_MATERIALIZATION: "materialized",
-    Type.ASSET_OBSERVATION: "observed",
-    Type.ASSET_CHECK_EVALUATION: "checked",
+_NAMES: Mapping[str, EventKind] = {
+    "ASSET_MATERIALIZATION_PLANNED": "planned",
+    "PIPELINE_START": "run_started",
+    "PIPELINE_SUCCESS": "run_succeeded",
+    "PIPELINE_FAILURE": "run_failed",
+    "PIPELINE_CANCELED": "run_canceled",
+    "STEP_SUCCESS": "step_succeeded",
+    "STEP_FAILURE": "step_failed",
+    "STEP_SKIPPED": "step_skipped",
+    "STEP_RESTARTED": "step_retried",
+    "ASSET_MATERIALIZATION": "materialized",
+    "ASSET_OBSERVATION": "observed",
+    "ASSET_CHECK_EVALUATION": "checked",
 }
-TYPES = frozenset(_KINDS)
-"""The events that are counted."""
+TYPES = tuple(_NAMES)
+"""The events that are counted, as Dagster's tables name them."""
+TICK_TYPES = ("SCHEDULE", "SENSOR")
+"""The ticks that are counted."""
 ASSETS = "assets"
 """The job of a run that no job chose."""
 _TICKS: Mapping[str, Literal["schedule", "sensor"]] = {
     "InstigatorType.SCHEDULE": "schedule",
     "InstigatorType.SENSOR": "sensor",
 }
-_NAMES = {kind.value: name for kind, name in _KINDS.items()}
 _ROWS = ("rows in", "rows published", "dagster/partition_row_count", "dagster/row_count")
 """Metadata that say how many rows a materialization brought; the first one that is there counts."""
 _PLAN = "personal-data plan"
