@@ -97,7 +97,7 @@ def _grant(connection: psycopg.Connection) -> None:
     connection.execute(usage.format(sql.Identifier("atlas"), sql.Identifier(MONITOR)))
     # Not on rejected_lines, which holds what was rejected as it was.
     tables = ["files", "publications", "column_plans", "quality_scores", "check_outcomes", "setup"]
-    tables += ["alert_cursor", "alerts", "alert_silences", "alert_messages", "alert_channels"]
+    tables += ["alert_cursor", "alerts", "alert_silences", "alert_messages", "alert_messages_deleted", "alert_channels"]
     tables += ["telemetry_cursor", "telemetry_totals"]
     names = sql.SQL(", ").join(sql.Identifier("atlas", table) for table in tables)
     connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(names, sql.Identifier(MONITOR)))

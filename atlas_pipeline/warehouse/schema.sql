@@ -163,6 +163,13 @@ CREATE INDEX IF NOT EXISTS alert_messages_waiting ON atlas.alert_messages (chann
     WHERE delivered_at IS NULL AND given_up_at IS NULL;
 CREATE INDEX IF NOT EXISTS alert_messages_over ON atlas.alert_messages (coalesce(delivered_at, given_up_at));
 
+-- Messages that were deleted from the outbox long after they were done with, so that their number never falls.
+CREATE TABLE IF NOT EXISTS atlas.alert_messages_deleted (
+    channel text PRIMARY KEY,
+    delivered bigint NOT NULL,
+    given_up bigint NOT NULL
+);
+
 -- The circuit breaker of each channel.
 CREATE TABLE IF NOT EXISTS atlas.alert_channels (
     channel text PRIMARY KEY,

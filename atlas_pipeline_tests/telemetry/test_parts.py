@@ -16,6 +16,8 @@ from dagster._core.definitions.freshness import FreshnessState, FreshnessStateCh
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._daemon.types import DaemonHeartbeat
 
+from atlas_pipeline.alerting import store
+from atlas_pipeline.alerting.state import State
 from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.resources import telemetry_dagster
 from atlas_pipeline.settings import load_settings
@@ -160,6 +162,24 @@ def test_alerts_are_told_by_severity_and_messages_by_channel(asked: Database, wa
     assert found(every, "atlas_alert_messages_waiting") == {("team",): 1, ("pager",): 0}
     assert found(every, "atlas_alert_channel_open") == {("team",): 1, ("pager",): 0}
     assert not [one for one in every if "canary" in str(one)]
+
+
+def test_the_number_of_messages_does_not_fall_when_old_ones_are_deleted(
+    asked: Database, warehouse: psycopg.Connection
+) -> None:
+    for days, column in ((40, "delivered_at"), (40, "given_up_at"), (1, "delivered_at")):
+        warehouse.execute(
+            f"INSERT INTO atlas.alert_messages (channel, dedupe, document, {column}) "
+            "VALUES ('team', gen_random_uuid(), '{}', now() - make_interval(days => %s))",
+            [days],
+        )
+    warehouse.commit()
+    for _ in range(2):
+        told = found(tables.samples(asked), "atlas_alert_messages_total")
+        assert told == {("team", "delivered"): 2, ("team", "given_up"): 1}
+        store.save(warehouse, store.load(warehouse), State(), 1, (), [])
+        warehouse.commit()
+    assert warehouse.execute("SELECT count(*) FROM atlas.alert_messages").fetchone() == (1,)
 
 
 def test_postgres_tells_of_connections_locks_and_transactions(asked: Database, warehouse: psycopg.Connection) -> None:

@@ -58,9 +58,13 @@ SELECT severity, CASE WHEN status = 'firing' AND document ->> 'silenced_by' IS N
 FROM atlas.alerts WHERE status <> 'resolved' GROUP BY 1, 2
 """
 _MESSAGES = """
-SELECT channel, count(*) FILTER (WHERE delivered_at IS NOT NULL), count(*) FILTER (WHERE given_up_at IS NOT NULL),
-    count(*) FILTER (WHERE delivered_at IS NULL AND given_up_at IS NULL)
-FROM atlas.alert_messages GROUP BY channel ORDER BY channel
+SELECT channel, sum(delivered)::bigint, sum(given_up)::bigint, sum(waiting)::bigint FROM (
+    SELECT channel, count(*) FILTER (WHERE delivered_at IS NOT NULL) AS delivered,
+        count(*) FILTER (WHERE given_up_at IS NOT NULL) AS given_up,
+        count(*) FILTER (WHERE delivered_at IS NULL AND given_up_at IS NULL) AS waiting
+    FROM atlas.alert_messages GROUP BY channel
+    UNION ALL SELECT channel, delivered, given_up, 0 FROM atlas.alert_messages_deleted
+) AS counted GROUP BY channel ORDER BY channel
 """
 _CHANNELS = "SELECT channel, coalesce(open_until > clock_timestamp(), false) FROM atlas.alert_channels ORDER BY channel"
 
