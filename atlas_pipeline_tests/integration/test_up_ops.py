@@ -1,5 +1,6 @@
 """`atlas ops` beside a real `atlas up` that has run the demo: every family has numbers, and a dead daemon shows."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -18,6 +19,8 @@ import pytest
 
 from atlas_pipeline.telemetry.families import families
 from atlas_pipeline_tests.integration.test_up import Up, _processes, wait_for
+from atlas_pipeline_tests.monitoring.expressions import PROBES, without_data
+from atlas_pipeline_tests.monitoring.stack import monitored
 
 pytestmark = pytest.mark.slow
 PROMTOOL = shutil.which("promtool")
@@ -63,7 +66,7 @@ def sampled(ops: str) -> set[str]:
     return {line.split()[2] for line in get(f"{ops}/metrics")[1].splitlines() if line.startswith("# TYPE ")}
 
 
-def test_after_the_demo_every_family_has_numbers_and_a_dead_daemon_shows(up_home: Path) -> None:
+def test_after_the_demo_every_family_has_numbers_and_a_dead_daemon_shows(up_home: Path, tmp_path: Path) -> None:
     run(up_home, "atlas_pipeline.cli", "demo")
     (up_home / "first-materialization").touch()
     run(up_home, "atlas_pipeline.cli", "backup", "run")
@@ -83,6 +86,18 @@ def test_after_the_demo_every_family_has_numbers_and_a_dead_daemon_shows(up_home
     if PROMTOOL:
         done = subprocess.run([PROMTOOL, "check", "metrics"], input=metrics.encode(), capture_output=True, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    with monitored(f"{up.ops}/metrics", tmp_path) as stack:
+        missing = set[str]()
+
+        def complete() -> bool:
+            missing.clear()
+            missing.update(set(without_data(stack.prometheus)) - PROBES)
+            return not missing
+
+        with contextlib.suppress(AssertionError):
+            wait_for(complete, 90)
+        assert not missing
+        assert not [rule for rule in stack.rules() if rule["health"] != "ok"]
 
     [daemon] = [one for one in _processes(up_home) if "dagster._daemon" in _words(one)]
     daemon.suspend()

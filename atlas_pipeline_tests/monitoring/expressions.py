@@ -48,6 +48,15 @@ _GROUPING = re.compile(r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\
 _SELECTOR = re.compile(r"(?<![\w:.$])([a-zA-Z_:][\w:]*)(?![\w:]*\s*\()\s*(?:\{([^}]*)\})?")
 
 
+PROBES = frozenset(
+    {
+        "monitoring.yml: ProbeFailed: probe_success",
+        "monitoring.yml: CertificateExpiring: probe_ssl_earliest_cert_expiry",
+    }
+)
+"""What has no data where no blackbox exporter is scraped."""
+
+
 @dataclass(frozen=True)
 class Expression:
     """One expression, and where it is: file, then rule or panel."""

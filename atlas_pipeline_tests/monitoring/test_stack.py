@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from atlas_pipeline_tests.alerting.receivers import Receiver, receiver
-from atlas_pipeline_tests.monitoring.expressions import Expression, ask, expressions, rules, without_data
+from atlas_pipeline_tests.monitoring.expressions import PROBES, Expression, ask, expressions, rules, without_data
 from atlas_pipeline_tests.monitoring.stack import Exporter, Stack, eventually, exporter, monitored
 
 pytestmark = pytest.mark.slow
@@ -47,9 +47,7 @@ def test_every_expression_is_answered(parts: tuple[Exporter, Stack, Receiver], o
 def test_every_expression_has_data(parts: tuple[Exporter, Stack, Receiver]) -> None:
     """All but probes, for which nothing stands here, and what Alertmanager has failed at, which is nothing."""
     _, stack, _ = parts
-    probes = {"monitoring.yml: ProbeFailed: probe_success"}
-    probes |= {"monitoring.yml: CertificateExpiring: probe_ssl_earliest_cert_expiry"}
-    eventually(lambda: set(without_data(stack.prometheus)) <= probes, "every expression has data")
+    eventually(lambda: set(without_data(stack.prometheus)) <= PROBES, "every expression has data")
 
 
 def told(people: Receiver, status: str) -> list[tuple[str, dict[str, Any]]]:
