@@ -5,7 +5,9 @@ from pathlib import Path
 
 import dagster as dg
 
+from atlas_pipeline.components.alert_policies import load_policies
 from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline.settings import load_settings
 
 # Dagster warns at each load of what it does itself with checks that stand beside an asset.
 warnings.filterwarnings("ignore", "Parameter `execution_type` of function `AssetsDefinition", dg.BetaWarning)
@@ -13,9 +15,11 @@ warnings.filterwarnings("ignore", "Parameter `execution_type` of function `Asset
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """All assets, checks, jobs and sensors of this project."""
+    """All assets, checks, jobs and sensors of this project. Raises PolicyFileError when alerts.yaml is wrong."""
     loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    return dg.Definitions.merge(
+    found = dg.Definitions.merge(
         loaded,
         dg.Definitions(resources={"warehouse": WarehouseResource()}, executor=dg.in_process_executor),
     )
+    load_policies(found, load_settings())
+    return found

@@ -123,6 +123,18 @@ class Settings(BaseSettings):
     backup_storage_class: str | None = Field(None, description="S3 storage class of backups, such as STANDARD_IA.")
     backup_sse: str | None = Field(None, description="S3 server-side encryption of backups: AES256 or aws:kms.")
     backup_kms_key_id: str | None = Field(None, description="KMS key for `aws:kms`.")
+    backup_role: str | None = Field(
+        None,
+        description="Role that backs up a server of your own, in place of that in the database URLs; it needs to read "
+        "all.",
+    )
+    backup_password: SecretStr | None = Field(None, description="Password of `ATLAS_BACKUP_ROLE`.")
+    restore_role: str | None = Field(
+        None,
+        description="Role that restores on a server of your own, in place of that in the database URLs. What it needs "
+        "is looked at before each restore.",
+    )
+    restore_password: SecretStr | None = Field(None, description="Password of `ATLAS_RESTORE_ROLE`.")
     backup_jobs: int = Field(2, ge=1, le=64, description="Tables that are dumped or restored at the same time.")
     backup_exclude: str = Field(
         "", description="Tables whose rows are left out of backups: patterns of pg_dump, comma-separated."

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 _LOCK = 0x61746E63
 """First half of the locks' keys; the second is a hash of the channel's name."""
 _SHORTEST, _LONGEST = 5.0, 300.0
+_SHORTEST_BUSY = 1.0
 _FAILURES = 5
 _LEFT_ALONE = "60 seconds"
 _DUE = """
@@ -122,7 +123,7 @@ def _attempt(connection: psycopg.Connection, name: str, channel: Channel, taken:
     try:
         channel.send(taken.document, taken.repeat)
     except Busy as error:
-        seconds = _pause(taken.attempts) if error.seconds is None else error.seconds
+        seconds = _pause(taken.attempts) if error.seconds is None else max(error.seconds, _SHORTEST_BUSY)
         _postpone(connection, taken, seconds, str(error), unsure=False)
         return Delivery(taken.id, name, "busy", str(error))
     except Refused as error:
@@ -176,8 +177,8 @@ def _end(
 def _count_failure(connection: psycopg.Connection, name: str, problem: str) -> None:
     connection.execute(
         "INSERT INTO atlas.alert_channels AS c (channel, failures, problem, changed_at) "
-        "VALUES (%s, 1, %s, clock_timestamp()) ON CONFLICT (channel) DO UPDATE SET failures = c.failures + 1, "
+        "VALUES (%s, 1, %s, now()) ON CONFLICT (channel) DO UPDATE SET failures = c.failures + 1, "
         "problem = excluded.problem, changed_at = excluded.changed_at, open_until = CASE WHEN c.failures + 1 >= %s "
-        "THEN clock_timestamp() + %s::interval END",
+        "THEN now() + %s::interval END",
         [name, problem, _FAILURES, _LEFT_ALONE],
     )

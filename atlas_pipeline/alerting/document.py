@@ -4,9 +4,10 @@ Belongs here: the shape of that JSON, and every word that people are told. Does 
 (`fold.py`), and how it reaches them (`channels/`).
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from atlas_pipeline.alerting.event import Condition
@@ -14,6 +15,7 @@ from atlas_pipeline.alerting.state import Alert, Document, Message, MessageKind
 
 VERSION = 1
 TITLE_LENGTH = 150
+_PROBLEM_LENGTH = 2_000
 _MARKED = "(may have been sent before)"
 _CONDITIONS: Mapping[Condition, str] = {
     "run_failed": "run failed",
@@ -41,6 +43,7 @@ def document_of(message: Message) -> Document:
             "kind": message.kind,
             "dedupe": message.dedupe,
             "conversation": message.conversation,
+            "closes": list(message.closes),
             "severity": message.severity,
             "team": message.team,
             "at": message.at.isoformat(),
@@ -58,6 +61,7 @@ def _alert(alert: Alert) -> Document:
         "severity": alert.severity,
         "level": alert.level,
         "team": alert.team,
+        "owner": alert.owner,
         "status": alert.status,
         "since": alert.since.isoformat(),
         "seen_at": alert.seen_at.isoformat(),
@@ -68,16 +72,10 @@ def _alert(alert: Alert) -> Document:
         "run": alert.run,
         "problem": alert.problem,
         "reason": alert.reason,
-        "facts": {name: _fact(value) for name, value in alert.facts.items()},
+        "facts": dict(alert.facts),
         "link": alert.link,
         "runbook": alert.runbook,
     }
-
-
-def _fact(value: str | int | float) -> str | int | float:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return str(value)
-    return value
 
 
 def readable(text: str) -> str:
@@ -86,9 +84,11 @@ def readable(text: str) -> str:
 
 
 def cleaned(value: Any) -> Any:
-    """A JSON value all of whose strings are `readable`."""
+    """A value as JSON can hold it: strings are `readable`, and numbers that JSON has no word for are strings."""
     if isinstance(value, str):
         return readable(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
     if isinstance(value, dict):
         return {readable(name): cleaned(inner) for name, inner in value.items()}
     return [cleaned(inner) for inner in value] if isinstance(value, list) else value
@@ -126,20 +126,27 @@ def _what(document: Document) -> str:
     return f"{first}, and {others} more" if others else first
 
 
-def text_of(document: Document, length: int | None = None) -> str:
+def text_of(document: Document, length: int = 1_000_000) -> str:
     """What people read below the title: each alert, as many as go into `length` characters, and how many more."""
     head = [_MARKED] if document["repeat"] else []
     if document["kind"] == "test":
-        return cut("\n".join([*head, "A test message. Nothing is wrong."]), length or 1000)
-    parts = [told(alert, document) for alert in document["alerts"]]
-    for shown in range(len(parts), -1, -1):
+        return cut("\n\n".join([*head, "A test message. Nothing is wrong."]), length)
+    alerts: Sequence[Document] = document["alerts"]
+    parts = [told(alert, document) for alert in alerts]
+    for shown in range(len(parts), 0, -1):
         text = "\n\n".join([*head, *parts[:shown], *_more(document, len(parts) - shown)])
-        if length is None or len(text) <= length:
+        if len(text) <= length:
             return text
-        if shown == 1:
-            break
-    room = (length or 0) - len("\n\n".join([*head, "", *_more(document, len(parts) - 1)]))
-    return cut("\n\n".join([*head, cut(parts[0], max(room, 0)), *_more(document, len(parts) - 1)]), length or 0)
+    rest = _more(document, max(len(parts) - 1, 0))
+    room = length - len("\n\n".join([*head, "", *rest]))
+    first = [_told_within(alerts[0], document, room)] if alerts and room > 0 else []
+    return cut("\n\n".join([*head, *first, *rest]), length)
+
+
+def _told_within(alert: Document, document: Document, room: int) -> str:
+    """One alert in so many characters: its problem is cut first, so that what to do about it is still there."""
+    kept = min(len(alert["problem"]), _PROBLEM_LENGTH) - max(len(told(alert, document)) - room, 0)
+    return cut(told({**alert, "problem": cut(alert["problem"], max(kept, 1))}, document), room)
 
 
 def _more(document: Document, unshown: int) -> list[str]:
@@ -164,8 +171,9 @@ def told(alert: Document, document: Document) -> str:
         often = f", seen {alert['count']} times" if alert["count"] > 1 else ""
         lines.append(f"Since {_moment(since)} ({lasts}{often})")
         if alert["problem"]:
-            lines.append(alert["problem"].strip())
+            lines.append(cut(alert["problem"].strip(), _PROBLEM_LENGTH))
     lines += [f"{name}: {_value(value)}" for name, value in alert["facts"].items()]
+    lines += [f"Owner: {alert['owner']}"] if alert["owner"] else []
     lines.append(f"Team: {alert['team']}, severity: {alert['severity']}, policy: {alert['policy']}")
     lines += [alert["link"]] if alert["link"] else []
     lines += [f"Runbook: {alert['runbook']}"] if alert["runbook"] else []
@@ -184,12 +192,13 @@ def _moment(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _lasting(time: Any) -> str:
-    seconds = max(int(time.total_seconds()), 0)
-    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
-        if seconds >= size * 2 or (seconds >= size and name != "day"):
-            return _counted(seconds // size, name)
-    return _counted(seconds, "second")
+def _lasting(time: timedelta) -> str:
+    """The two largest units of it: 1 hour 35 minutes."""
+    seconds, parts = max(int(time.total_seconds()), 0), []
+    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
+        number, seconds = divmod(seconds, size)
+        parts += [_counted(number, name)] if number else []
+    return " ".join(parts[:2]) or "0 seconds"
 
 
 def _counted(number: int, name: str) -> str:

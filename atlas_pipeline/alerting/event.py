@@ -78,3 +78,15 @@ class Finding:
     amount: float | None = None
     link: str = ""
     facts: Mapping[str, Fact] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What exists now: paths of assets; names of jobs, schedules and sensors; and the owner of each asset that has one.
+
+    An alert of an asset or a job that is not here is over.
+    """
+
+    assets: frozenset[str]
+    jobs: frozenset[str]
+    owners: Mapping[str, str] = field(default_factory=dict)

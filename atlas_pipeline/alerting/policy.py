@@ -16,6 +16,10 @@ WAIT: Mapping[Severity, timedelta] = {"critical": timedelta(0), "warning": timed
 REPEAT: Mapping[Severity, timedelta] = {"critical": timedelta(hours=1), "warning": timedelta(hours=6)}
 """How often it is told again while it lasts."""
 TEAMS = ("default", "database", "security", "data-engineering", "infrastructure")
+LOW_SCORE = 0.8
+"""Below this a quality score is low, where a policy says nothing else."""
+LONG_QUEUE = 100
+"""Above this many waiting runs a queue is long, where a policy says nothing else."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +28,9 @@ class Policy:
 
     `selection` is Dagster's asset selection syntax and `assets` what it selects, as paths; null for any. `jobs` are
     patterns such as backup_*, of the names of jobs, schedules and sensors; null for any. With only one of the two
-    given, only that kind of subject matches. `level` null matches warn and error. `below` is for low_score, `above`
-    for queue_long. `lasting` is how long the condition must hold. `channels` null means those of the team.
+    given, only that kind of subject matches. `level` null matches warn and error. `below` is for low_score, which no
+    policy without it matches, `above` for queue_long. `lasting` is how long the condition must hold. `channels` null
+    means those of the team.
     """
 
     name: str
@@ -55,6 +60,8 @@ class Policies:
     teams: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     messages_per_hour: int = 30
     """For each channel and severity; what is more comes as one summary."""
+    ungrouped: frozenset[str] = frozenset()
+    """Channels that are sent each change of each alert by itself, whatever their number, such as Alertmanager."""
 
     def channels_of(self, policy: Policy) -> tuple[str, ...]:
         """Names of the channels that a policy's messages go to."""
@@ -76,9 +83,9 @@ def default_policies() -> tuple[Policy, ...]:
         Policy("run-failed", of({"run_failed"}), "critical", "data-engineering"),
         Policy("check-failed", of({"check_failed"}), "critical", "data-engineering", level="error"),
         Policy("check-warned", of({"check_failed"}), "warning", "data-engineering", level="warn"),
-        Policy("low-score", of({"low_score"}), "warning", "data-engineering", below=0.8),
+        Policy("low-score", of({"low_score"}), "warning", "data-engineering", below=LOW_SCORE),
         Policy("stale", of({"stale"}), "warning", "data-engineering"),
         Policy("missing", of({"missing"}), "warning", "data-engineering", lasting=day),
         Policy("tick-failed", of({"tick_failed"}), "warning", "infrastructure"),
-        Policy("queue-long", of({"queue_long"}), "warning", "infrastructure", above=100),
+        Policy("queue-long", of({"queue_long"}), "warning", "infrastructure", above=LONG_QUEUE),
     )

@@ -21,11 +21,13 @@ Key = tuple[str, str]
 class Alert:
     """One condition of one subject, for as long as it lasts. Times are of this machine's clock, in UTC.
 
-    `subject` is what people call it: silver/orders, silver/orders: amount_valid, job backup_daily, sensor landing.
-    `since` is when it was first seen; `count` how often. `told_at` is when its last message was made, null before the
-    first; `told_to` are the channels that heard of it, which hear of its end too. `held_by` is the subject of the alert
-    that holds its messages back, `silenced_by` the id of a silence. `pending` is younger than its policy asks for.
-    `retried` is the root run whose end is awaited before anyone is told.
+    `subject` is what people call it: silver/orders, silver/orders: amount_valid, silver/orders: freshness,
+    silver/orders: score, job backup_daily, sensor landing. `since` is when it began, as far as is known; `found_at` is
+    when alerting first saw it, from which all waits are reckoned; `seen_at` and `count` are when it was last seen, and
+    how often. `told_at` is when its last message was made, null before the first. `told_to` are the channels that heard
+    of it, which hear of its end too, `counted_to` those that heard of it only as a number in a summary. `held_by` is
+    the subject of the alert that holds its messages back, `silenced_by` the id of a silence; an alert that is over
+    keeps them until those who heard of it can be told. `pending` is younger than its policy asks for.
     """
 
     policy: str
@@ -36,6 +38,7 @@ class Alert:
     team: str
     status: AlertStatus
     since: datetime
+    found_at: datetime
     seen_at: datetime
     count: int = 1
     asset: str | None = None
@@ -46,8 +49,15 @@ class Alert:
     """Path in the UI, such as /assets/silver/orders."""
     facts: Mapping[str, Fact] = field(default_factory=dict)
     runbook: str | None = None
+    owner: str | None = None
+    amount: float | None = None
+    """What a policy's `below` or `above` is compared with."""
+    conversation: str = ""
+    group: str = ""
+    """Conversation of the message that first told of it, when that told of others too."""
     told_at: datetime | None = None
     told_to: tuple[str, ...] = ()
+    counted_to: tuple[str, ...] = ()
     told_severity: Severity | None = None
     held_by: str | None = None
     silenced_by: int | None = None
@@ -66,6 +76,7 @@ class RunSoFar:
     """What was seen of a run that has not ended, or that is tried again: its failures, in the order they came."""
 
     at: datetime
+    """When it was last heard of."""
     failures: tuple[Event, ...] = ()
     awaited: bool = False
     """Whether it failed and another try is to follow."""
@@ -73,12 +84,14 @@ class RunSoFar:
 
 @dataclass(frozen=True)
 class Hour:
-    """What went to one channel at one severity since `began`: messages, and alerts that were only counted."""
+    """What went to one channel at one severity in an hour of the clock: messages, and alerts that were only counted."""
 
     began: datetime
     messages: int = 0
     counted: Mapping[str, int] = field(default_factory=dict)
-    """By policy."""
+    """By policy; ends of alerts by policy and "(resolved)"."""
+    closes: tuple[str, ...] = ()
+    """Conversations that ended among what was counted."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,9 @@ class Message:
     """What one channel is to be sent. `dedupe` is the same whenever the same thing is told again.
 
     `alerts` are up to 20 of them as they stood; `more` counts the others, by policy. `conversation` is the same for all
-    messages of one alert, or of one group, so that a receiver can put the end beside the beginning.
+    messages of one alert, or of one group, so that a receiver can put the end beside the beginning; the end of some of
+    a group has one of its own, the end of the last of them that of the group. `closes` are all conversations that this
+    message ends, for receivers that hold them open.
     """
 
     dedupe: str
@@ -126,6 +141,7 @@ class Message:
     at: datetime
     alerts: tuple[Alert, ...]
     more: Mapping[str, int] = field(default_factory=dict)
+    closes: tuple[str, ...] = ()
 
 
 Document = dict[str, Any]

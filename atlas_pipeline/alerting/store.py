@@ -11,8 +11,7 @@ from functools import cache
 
 import psycopg
 from psycopg.types.json import Jsonb
-from pydantic import ConfigDict, TypeAdapter
-from pydantic.dataclasses import dataclass as checked
+from pydantic import TypeAdapter
 
 from atlas_pipeline.alerting.document import cleaned, document_of, readable
 from atlas_pipeline.alerting.policy import Severity
@@ -52,7 +51,7 @@ class Waiting:
     problem: str | None
 
 
-@checked(config=ConfigDict(ser_json_inf_nan="strings"))
+@dataclass(frozen=True)
 class _Memory:
     """What is remembered beside alerts, as JSON can hold it."""
 
@@ -64,7 +63,7 @@ class _Memory:
 
 @cache
 def _alerts() -> TypeAdapter[list[Alert]]:
-    return TypeAdapter(list[Alert], config=ConfigDict(ser_json_inf_nan="strings"))
+    return TypeAdapter(list[Alert])
 
 
 @cache
@@ -135,7 +134,7 @@ def _move(
 def _write(connection: psycopg.Connection, before: Mapping[Key, Alert], after: Mapping[Key, Alert]) -> None:
     """Write the alerts that changed, and remove those that are remembered no more."""
     gone = [key for key in before if key not in after]
-    changed = [alert for key, alert in after.items() if before.get(key) != alert]
+    changed = [alert for key, alert in after.items() if (was := before.get(key)) is not alert and was != alert]
     if gone:
         connection.execute(
             "DELETE FROM atlas.alerts USING unnest(%s::text[], %s::text[]) AS gone (policy, subject) "
@@ -170,8 +169,10 @@ def _put(connection: psycopg.Connection, messages: Sequence[Message]) -> None:
 
 def alerts_of(connection: psycopg.Connection) -> list[Alert]:
     """All alerts that are remembered, those that last longest first."""
-    rows = connection.execute("SELECT document FROM atlas.alerts ORDER BY since, policy, subject").fetchall()
-    return _alerts().validate_python([row[0] for row in rows])
+    row = connection.execute(
+        "SELECT jsonb_agg(document ORDER BY since, policy, subject)::text FROM atlas.alerts"
+    ).fetchone()
+    return _alerts().validate_json(row[0]) if row and row[0] else []
 
 
 def waiting_messages(connection: psycopg.Connection) -> list[Waiting]:

@@ -3,11 +3,14 @@
 Belongs here: from settings to `service.Backups`. Does not belong here: what is done with it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 from psycopg import conninfo
+from pydantic import SecretStr
 
 from atlas_pipeline.backup import configuration
 from atlas_pipeline.backup.pg_dump.engine import PgDump
@@ -35,7 +38,8 @@ class Database:
 def databases(settings: Settings) -> dict[str, Database]:
     """The databases that Atlas keeps, by name: the warehouse and Dagster's own.
 
-    Starts the embedded server when one of them is there. Raises SettingsError when both have one name.
+    Starts the embedded server when one of them is there. On a server of the user's own the settings say which roles
+    read and restore. Raises SettingsError when both have one name, or a password has no role.
     """
     found: dict[str, Database] = {}
     for name, url in _given(settings):
@@ -43,8 +47,26 @@ def databases(settings: Settings) -> dict[str, Database]:
             server = EmbeddedPostgres.running(settings.home_path)
             found[name] = Database(name, server.url(name, BACKUP), server.url(SUPERUSER, SUPERUSER))
         else:
-            found[name] = Database(name, url, conninfo.make_conninfo(url, dbname="postgres"))
+            found[name] = Database(
+                name,
+                _as(url, settings, "backup"),
+                conninfo.make_conninfo(_as(url, settings, "restore"), dbname="postgres"),
+            )
     return found
+
+
+def _as(url: str, settings: Settings, task: Literal["backup", "restore"]) -> str:
+    """The URL with the role and password that the settings have for a task, in place of its own."""
+    role: str | None = getattr(settings, f"{task}_role")
+    password: SecretStr | None = getattr(settings, f"{task}_password")
+    if not role:
+        if password:
+            raise SettingsError(f"ATLAS_{task.upper()}_PASSWORD is set, and ATLAS_{task.upper()}_ROLE is not")
+        return url
+    parts = {name: value for name, value in conninfo.conninfo_to_dict(url).items() if name != "password"}
+    return conninfo.make_conninfo(
+        "", **parts | {"user": role, "password": password.get_secret_value() if password else None}
+    )
 
 
 def names(settings: Settings) -> list[str]:
@@ -68,8 +90,11 @@ def _given(settings: Settings) -> list[tuple[str, str | None]]:
     return found
 
 
-def backups(settings: Settings) -> Backups:
-    """The backups of this installation. Raises SettingsError."""
+def backups(settings: Settings, make_s3_client: Callable[[], Any] | None = None) -> Backups:
+    """The backups of this installation. Raises SettingsError.
+
+    `make_s3_client` is called when they are in S3; without it the client is as the settings say.
+    """
     spool = settings.backup_spool or settings.home_path / "spool"
     try:
         recipients = tuple(recipient_of(one.strip()) for one in settings.backup_recipients.split(",") if one.strip())
@@ -84,10 +109,17 @@ def backups(settings: Settings) -> Backups:
     exclude = tuple(one.strip() for one in settings.backup_exclude.split(",") if one.strip())
     beside = {configuration.NAME: partial(configuration.configuration, settings)}
     options = Options(settings.backup_jobs, exclude, recipients, identities, beside)
-    return Backups(_store(settings), PgDump(Path(spool), spool_bytes=settings.backup_spool_mb * MIB), options)
+    return Backups(
+        _store(settings, make_s3_client), PgDump(Path(spool), spool_bytes=settings.backup_spool_mb * MIB), options
+    )
 
 
-def _store(settings: Settings) -> Store:
+def s3_options(settings: Settings) -> dict[str, Any]:
+    """Arguments of `store.s3.s3_client`. The store tries again by itself, so the client does not."""
+    return {"endpoint_url": settings.s3_endpoint_url, "region_name": settings.s3_region, "max_attempts": 1}
+
+
+def _store(settings: Settings, make_s3_client: Callable[[], Any] | None) -> Store:
     place = settings.backup_place
     if not place.startswith("s3://"):
         return FolderStore(settings.home_path / place)
@@ -99,7 +131,7 @@ def _store(settings: Settings) -> Store:
     return S3Store(
         bucket,
         prefix,
-        s3_client(settings.s3_endpoint_url, settings.s3_region),
+        make_s3_client() if make_s3_client else s3_client(**s3_options(settings)),
         storage_class=settings.backup_storage_class,
         sse=settings.backup_sse,
         kms_key_id=settings.backup_kms_key_id,

@@ -31,5 +31,7 @@ def drill(backups: Backups, backup: Backup, folder: Path, progress: Progress = q
         with restoring(server.url(SUPERUSER, SUPERUSER), manifest.database, manifest.state.settings) as target:
             return backups.restore_into(backup, target.url, progress)
     finally:
-        server.release()
-        shutil.rmtree(home, ignore_errors=True)
+        try:
+            server.release()
+        finally:
+            shutil.rmtree(home, ignore_errors=True)

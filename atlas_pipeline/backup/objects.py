@@ -7,12 +7,15 @@ what a dump is made of (the engine).
 import hashlib
 import threading
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
 from atlas_pipeline.backup.manifest import StoredObject
 from atlas_pipeline.backup.sealing import LEVEL, SealError, seal, suffix, unseal
 from atlas_pipeline.backup.store import Store, StoreError, StoreUnavailable
+
+_READ_AT_ONCE = 2
 
 
 class ObjectSink:
@@ -99,22 +102,27 @@ def verify_objects(store: Store, folder: str, objects: Collection[StoredObject])
     """
     folder = folder.strip("/")
     there = {entry.key: entry.bytes for entry in store.list(f"{folder}/")}
-    problems = []
-    for one in objects:
+
+    def look(one: StoredObject) -> str | None:
         key = f"{folder}/{one.name}"
         if key not in there:
-            problems.append(f"{one.name} is missing")
-        elif there[key] != one.bytes:
-            problems.append(f"{one.name} has {there[key]} bytes, and the manifest says {one.bytes}")
-        else:
-            try:
-                for _ in _proven(store, key, one):
-                    pass
-            except StoreUnavailable:
-                raise
-            except StoreError as error:
-                problems.append(str(error))
-    return problems
+            return f"{one.name} is missing"
+        if there[key] != one.bytes:
+            return f"{one.name} has {there[key]} bytes, and the manifest says {one.bytes}"
+        try:
+            for _ in _proven(store, key, one):
+                pass
+        except StoreUnavailable:
+            raise
+        except StoreError as error:
+            return str(error)
+        return None
+
+    pool = ThreadPoolExecutor(_READ_AT_ONCE, thread_name_prefix="backup-verify")
+    try:
+        return [problem for problem in pool.map(look, objects) if problem]
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _proven(store: Store, key: str, stored: StoredObject) -> Iterator[bytes]:

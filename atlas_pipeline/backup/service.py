@@ -21,6 +21,7 @@ from atlas_pipeline.backup.manifest import Backup, BackupClass, Manifest, Proof,
 from atlas_pipeline.backup.objects import ObjectSink, open_object, verify_objects
 from atlas_pipeline.backup.pg_dump.state import difference
 from atlas_pipeline.backup.retention import KEEP_DAYS, Decision, expires_at, retain
+from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.store import Store, StoreError, StoreUnavailable
 from atlas_pipeline.backup.swap import refuse_content, restoring, swap
@@ -30,7 +31,8 @@ LEFTOVER_AGE = timedelta(days=7)
 BESIDE = frozenset({configuration.NAME})
 """Files of a backup that are no part of the dump."""
 _CHANGED_ROLE = re.compile(r"role .* (?:has other attributes or memberships|is not expected)")
-_LAST_SEEN = "retention-last-seen.json"
+_LAST_SEEN = "RETENTION/last-seen.json"
+"""Capital letters are in no folder of a database."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,7 @@ class Backups:
         """
         self._try_key(backup)
         manifest = backup.manifest
+        refuse_missing_rights(admin_url, manifest.database, manifest.state)
         with restoring(admin_url, manifest.database, manifest.state.settings) as target:
             proof = self.restore_into(backup, target.url, progress, live=True)
             if proof.problem:
@@ -186,7 +189,7 @@ class Backups:
                     raise
 
     def _last_seen(self) -> datetime | None:
-        if not any(entry.key == _LAST_SEEN for entry in self.store.list("")):
+        if not any(entry.key == _LAST_SEEN for entry in self.store.list(f"{_LAST_SEEN.partition('/')[0]}/")):
             return None
         return datetime.fromisoformat(json.loads(b"".join(self.store.get(_LAST_SEEN)))["at"])
 

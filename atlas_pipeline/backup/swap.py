@@ -27,6 +27,7 @@ from psycopg import conninfo, sql
 
 from atlas_pipeline.backup.engine import RestoreFailed
 from atlas_pipeline.backup.lock import RESTORE_LOCK, SWAP_LOCK, held
+from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.warehouse.connect import WarehouseError, connect
 
 _MARK = "Atlas restore: "
@@ -152,11 +153,9 @@ def undo(admin_url: str, database: str, now: datetime | None = None) -> str | No
     Raises RestoreFailed when there is none, and AlreadyRunning; then everything is as it was.
     """
     _refuse_itself(admin_url, database)
+    refuse_missing_rights(admin_url, database)
     with _alone(admin_url, database) as admin:
-        before = [(mark.at, name, mark) for name, mark in _marks(admin, database).items() if mark.kind == "before"]
-        if not before:
-            raise RestoreFailed(f"nothing to undo: no copy of {database} from before a restore is there")
-        _, name, mark = max(before, key=lambda one: one[:2])
+        name, mark = _newest_before(admin, database)
         names = _comments(admin)
         stamp = _stamp(now or datetime.now(UTC))
         renames = [(name, database, mark.comment)]
@@ -165,6 +164,12 @@ def undo(admin_url: str, database: str, now: datetime | None = None) -> str | No
             renames.insert(0, (database, undone, str(_Mark("undone", database, stamp, names[database]))))
         _exchange(admin, admin_url, database, renames)
     return undone
+
+
+def former(admin_url: str, database: str) -> str:
+    """The name of the copy that `undo` takes back. Raises RestoreFailed when there is none."""
+    with connect(admin_url, autocommit=True) as admin:
+        return _newest_before(admin, database)[0]
 
 
 def old_copies(admin_url: str, database: str) -> list[OldCopy]:
@@ -220,6 +225,7 @@ def _exchange(
     oids = "SELECT oid FROM pg_database WHERE datname = ANY(%s)"
     databases = [oid for (oid,) in admin.execute(oids, [[old for old, _, _ in renames]])]
     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = ANY(%s) AND pid <> pg_backend_pid()"
+    end += " AND usesysid IS NOT NULL"  # autovacuum has none: the rename ends it by itself, and not everyone may
     # Not its `with` block: that would tell a failure in its own words.
     usher = connect(admin_url, autocommit=True)
     try:
@@ -282,6 +288,13 @@ def _marks(admin: psycopg.Connection, database: str | None = None) -> dict[str, 
                 if database in (None, mark.database):
                     found[name] = mark
     return found
+
+
+def _newest_before(admin: psycopg.Connection, database: str) -> tuple[str, _Mark]:
+    before = [(mark.at, name, mark) for name, mark in _marks(admin, database).items() if mark.kind == "before"]
+    if not before:
+        raise RestoreFailed(f"nothing to undo: no copy of {database} from before a restore is there")
+    return max(before, key=lambda one: one[:2])[1:]
 
 
 def _options(admin: psycopg.Connection, database: str, settings: Mapping[str, str] | None) -> dict[str, str]:

@@ -13,8 +13,8 @@ import dagster as dg
 import psycopg
 
 from atlas_pipeline.alerting import store
-from atlas_pipeline.alerting.event import Event, Look
-from atlas_pipeline.alerting.fold import Known, fold
+from atlas_pipeline.alerting.event import Event, Known, Look
+from atlas_pipeline.alerting.fold import fold
 from atlas_pipeline.alerting.policy import Policies
 from atlas_pipeline.alerting.state import Alert, Silence, State
 from atlas_pipeline.components.alert_events import TYPES, assets_of_steps, events_of
@@ -71,7 +71,7 @@ def look(instance: dg.DagsterInstance, connection: psycopg.Connection, project: 
         events, position, more = _read(instance, position, project, awaited)
         items: list[Event | Look] = [*events, *looks(instance, now)]
         after, messages = fold(before.state, items, project.policies, silences, now, project.known)
-        store.save(connection, before, after, position.through, position.recent, messages)
+        store.save(connection, before, after, position.through, sorted(position.recent), messages)
     began, ended = _changes(before.state, after)
     firing = sum(one.status == "firing" for one in after.alerts.values())
     return Tick(len(events), more, note, began, ended, firing, len(messages))

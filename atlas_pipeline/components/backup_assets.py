@@ -7,7 +7,7 @@ Belongs here: steps, metadata, results. Does not belong here: jobs and schedules
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import dagster as dg
 from pydantic import Field
@@ -20,6 +20,7 @@ from atlas_pipeline.backup.manifest import Backup, Proof, UnknownClass, class_of
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.service import Backups
 from atlas_pipeline.backup.store import StoreError
+from atlas_pipeline.resources.s3 import BackupS3Resource
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse.connect import WarehouseError
 from atlas_pipeline.warehouse.embedded import ServerError
@@ -28,7 +29,9 @@ GROUP = "backups"
 DRILL_AGE = timedelta(days=8)
 COMPLETE, FRESH, RESTORABLE = "complete", "fresh", "restorable"
 FAILURES = (BackupFailed, StoreError, SealError, WarehouseError, ServerError, UnknownClass)
-_OBSERVED = 1000
+DELETED, GONE = "deleted", "gone"
+"""Events at the end of a backup: Dagster deleted it, or somebody else did."""
+_PAGE = 1000
 
 
 class BackupConfig(dg.Config):
@@ -70,10 +73,10 @@ def backup_asset(database: str, stale_after: timedelta | None) -> dg.AssetsDefin
         pool=step_of(database),
     )
     def back_up(
-        context: dg.AssetExecutionContext, config: BackupConfig
+        context: dg.AssetExecutionContext, config: BackupConfig, s3: BackupS3Resource
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         settings = load_settings()
-        made = backups(settings)
+        made = backups(settings, s3.get_client)
         steps = _Steps(context, made, key, database)
         try:
             if key in context.selected_asset_keys:
@@ -83,13 +86,14 @@ def backup_asset(database: str, stale_after: timedelta | None) -> dg.AssetsDefin
                 except AlreadyRunning as error:
                     context.log.warning(f"skipped: {error}")
                     return
-                steps.observe_missing()
+                steps.catch_up()
                 yield dg.MaterializeResult(asset_key=key, metadata=facts(made, backup))
                 steps.prune()
             if config.drill:
                 steps.drill(settings)
             names = {check.name for check in context.selected_asset_check_keys}
             yield from steps.checks(names, stale_after)
+            steps.catch_up()
         except FAILURES as error:
             raise dg.Failure(f"{database}: {error}", allow_retries=False) from None
 
@@ -111,33 +115,58 @@ class _Steps:
 
     def observe_proof(self, backup: Backup, proof: Proof) -> None:
         """What was verified or restored for a test."""
-        more: dict[str, Any] = {"proof seconds": proof.seconds, "held": proof.problem is None}
+        more: dict[str, Any] = {"proof seconds": proof.seconds, "held": proof.problem is None} | marks(proof)
         if proof.problem:
             more["problem"] = proof.problem
         if proof.kind == "restored":
             more["time to restore (s)"] = proof.seconds
         self.observe(proof.kind, backup, **more)
 
-    def observe_missing(self) -> None:
-        """Observe each backup that is in the store and that Dagster does not know of: new ones, and all after a restore
-        of Dagster's own database."""
-        records = self.context.instance.fetch_observations(self.key, _OBSERVED).records
-        known = {
-            str(record.asset_observation.metadata["backup"].value)
-            for record in records
-            if record.asset_observation and "backup" in record.asset_observation.metadata
-        }
-        for backup in reversed(self.made.catalogue.backups(self.database)):
-            if backup.manifest.id not in known:
+    def catch_up(self) -> None:
+        """Observe what is in the store and Dagster does not know of: what this run did, what the command line did, and
+        everything after a restore of Dagster's own database."""
+        contents = self.made.catalogue.read(self.database)
+        events, proofs, places = self._known()
+        for backup in reversed(contents.backups):
+            name = backup.manifest.id
+            if events.get(name, GONE) in (GONE, DELETED):
                 self.observe("backup", backup)
-                for proof in backup.proofs:
+            for proof in backup.proofs:
+                if (name, proof.kind, proof.at.timestamp()) not in proofs:
                     self.observe_proof(backup, proof)
+        there = {backup.manifest.id for backup in contents.backups}
+        for name, place in places.items():
+            moved = not place.startswith(f"{self.made.store.place}/")
+            unreadable = any(fault.place.startswith(f"{place}/") for fault in contents.faults)
+            if name not in there and events[name] not in (GONE, DELETED) and not moved and not unreadable:
+                metadata = {"event": GONE, "backup": name, "location": place}
+                self.context.log_event(dg.AssetObservation(self.key, metadata=metadata))
+
+    def _known(self) -> tuple[dict[str, str], set[tuple[str, str, float]], dict[str, str]]:
+        """Of each backup that was observed the newest event, its proofs by kind and moment, and its place."""
+        events: dict[str, str] = {}
+        proofs: set[tuple[str, str, float]] = set()
+        places: dict[str, str] = {}
+        cursor: str | None = None
+        while True:
+            page = self.context.instance.fetch_observations(self.key, _PAGE, cursor=cursor)
+            for record in page.records:
+                seen = record.asset_observation.metadata if record.asset_observation else {}
+                if "backup" in seen and "location" in seen:
+                    name = str(seen["backup"].value)
+                    events.setdefault(name, str(seen["event"].value))
+                    places.setdefault(name, str(seen["location"].value))
+                    if "proof at" in seen:
+                        proofs.add((name, str(seen["proof"].value), cast("float", seen["proof at"].value)))
+            if not page.has_more:
+                return events, proofs, places
+            cursor = page.cursor
 
     def prune(self) -> None:
         """Let retention delete, and observe what went."""
         decision = self.made.prune(datetime.now(UTC))
         for backup in decision.delete:
-            self.observe("deleted", backup, reason=decision.reasons[backup.manifest.database, backup.manifest.id])
+            self.observe(DELETED, backup, reason=decision.reasons[backup.manifest.database, backup.manifest.id])
         if decision.refused:
             self.context.log.warning(f"nothing was deleted: {decision.refused}")
 
@@ -145,8 +174,7 @@ class _Steps:
         """Restore the newest backup into a scratch server."""
         found = self.made.catalogue.backups(self.database)
         if found:
-            proof = drill(self.made, found[0], settings.home_path / "drills", self.context.log.info)
-            self.observe_proof(found[0], proof)
+            drill(self.made, found[0], settings.home_path / "drills", self.context.log.info)
 
     def checks(self, names: set[str], stale_after: timedelta | None) -> Iterator[dg.AssetCheckResult]:
         """The checks that were asked for."""
@@ -208,6 +236,11 @@ def observation(made: Backups, event: str, backup: Backup, **more: Any) -> dg.As
     """What happened to a backup, as an observation on the asset of its database."""
     key = dg.AssetKey([GROUP, backup.manifest.database])
     return dg.AssetObservation(key, metadata={"event": event, **facts(made, backup), **more})
+
+
+def marks(proof: Proof) -> dict[str, Any]:
+    """What tells a proof from others of its backup."""
+    return {"proof": proof.kind, "proof at": dg.MetadataValue.timestamp(proof.at)}
 
 
 def facts(made: Backups, backup: Backup) -> dict[str, Any]:

@@ -13,9 +13,13 @@ from atlas_pipeline.backup.catalogue import NoSuchBackup
 from atlas_pipeline.backup.configured import backups, dagsters_own, databases
 from atlas_pipeline.backup.engine import RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
-from atlas_pipeline.backup.swap import undo
-from atlas_pipeline.components.backup_assets import FAILURES, GROUP, observation
+from atlas_pipeline.backup.swap import former, undo
+from atlas_pipeline.components.backup_assets import DELETED, FAILURES, GROUP, marks, observation
+from atlas_pipeline.resources.s3 import BackupS3Resource
 from atlas_pipeline.settings import load_settings
+
+_ONCE = {"dagster/max_retries": "0"}
+"""What somebody asked for once is not done again by Dagster when its run is lost."""
 
 
 class RestoreConfig(dg.Config):
@@ -35,10 +39,10 @@ class PruneConfig(dg.Config):
 
 
 @dg.op(name="restore_backup", description="Restores a backup beside the live database, compares, and swaps.")
-def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig) -> None:
+def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig, s3: BackupS3Resource) -> None:
     """Restore, or undo a restore. Dagster's own database is restored from the command line, with Dagster stopped."""
     settings = load_settings()
-    known, made = databases(settings), backups(settings)
+    known, made = databases(settings), backups(settings, s3.get_client)
     if config.database not in known:
         raise _failure(f"there is no database {config.database} here: expected one of {', '.join(known)}")
     if config.database == dagsters_own(settings):
@@ -49,7 +53,7 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig) -> Non
     one, now = known[config.database], datetime.now(UTC)
     try:
         if config.undo:
-            wanted, plan = None, f"the copy from before the last restore takes the place of {one.name}"
+            wanted, plan = None, f"{former(one.admin_url, one.name)} takes the place of {one.name}"
         else:
             wanted = made.catalogue.get(config.backup, one.name)
             plan = f"{wanted.manifest.id}, {wanted.manifest.state.rows:,} rows, takes the place of {one.name}"
@@ -62,7 +66,7 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig) -> Non
             seen = dg.AssetObservation(dg.AssetKey([GROUP, one.name]), metadata=metadata)
         else:
             proof, kept = made.restore(wanted, one.admin_url, now, context.log.info)
-            more = {"kept as": kept or "", "time to restore (s)": proof.seconds}
+            more = {"kept as": kept or "", "time to restore (s)": proof.seconds} | marks(proof)
             seen = observation(made, "restored in place", wanted, **more)
     except (*FAILURES, RestoreFailed, AlreadyRunning, NoSuchBackup) as error:
         raise _failure(str(error)) from None
@@ -71,9 +75,9 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig) -> Non
 
 
 @dg.op(name="prune_backups", description="Deletes expired backups, never the newest verified one of a database.")
-def prune_backups(context: dg.OpExecutionContext, config: PruneConfig) -> None:
+def prune_backups(context: dg.OpExecutionContext, config: PruneConfig, s3: BackupS3Resource) -> None:
     """Say what retention would delete, and delete it unless it is a dry run."""
-    made = backups(load_settings())
+    made = backups(load_settings(), s3.get_client)
     try:
         decision = made.prune(datetime.now(UTC), dry_run=config.dry_run, confirmed=config.confirm)
     except FAILURES as error:
@@ -83,19 +87,23 @@ def prune_backups(context: dg.OpExecutionContext, config: PruneConfig) -> None:
         reason = decision.reasons[one.database, one.id]
         context.log.info(f"{'would go' if config.dry_run else 'gone'}: {one.database} {one.id}: {reason}")
         if not config.dry_run:
-            context.log_event(observation(made, "deleted", backup, reason=reason))
+            context.log_event(observation(made, DELETED, backup, reason=reason))
     context.log.info(f"{len(decision.keep)} backups stay")
     if decision.refused:
         raise _failure(decision.refused)
 
 
-@dg.job(name="backup_restore", description="Puts a backup in the place of its database. Set database and confirm.")
+@dg.job(
+    name="backup_restore",
+    description="Puts a backup in the place of its database. Set database and confirm.",
+    tags=_ONCE,
+)
 def backup_restore() -> None:
     """One step."""
     restore_backup()
 
 
-@dg.job(name="backup_prune", description="Deletes expired backups. Set dry_run: false to delete.")
+@dg.job(name="backup_prune", description="Deletes expired backups. Set dry_run: false to delete.", tags=_ONCE)
 def backup_prune() -> None:
     """One step."""
     prune_backups()

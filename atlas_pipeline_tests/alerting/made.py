@@ -20,13 +20,15 @@ ALERT = Alert(
     team="data-engineering",
     status="firing",
     since=datetime(2026, 5, 4, 12, 0, tzinfo=UTC),
+    found_at=datetime(2026, 5, 4, 12, 0, 5, tzinfo=UTC),
     seen_at=AT,
     count=3,
     asset="silver/orders",
     run="6d1c",
     problem="rows failed the check",
     link="/assets/silver/orders",
-    facts={"measured": 12.5, "threshold": "must be 0", "owner": "team:sales"},
+    facts={"measured": 12.5, "threshold": "must be 0"},
+    owner="team:sales",
     runbook="https://wiki.example/orders",
 )
 
@@ -36,7 +38,7 @@ def alert(**changes: Any) -> Alert:
     return replace(ALERT, **changes)
 
 
-def message(number: int = 0, channel: str = "hook", **changes: Any) -> Message:
+def message(number: object = 0, channel: str = "hook", **changes: Any) -> Message:
     """A message to a channel; another number makes another message."""
     made = Message(
         dedupe=f"dedupe-{number}",

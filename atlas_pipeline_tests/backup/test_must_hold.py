@@ -20,17 +20,21 @@ Here they are made through `service.Backups`, as people use it. What other tests
 | names that begin alike | `databases_are_never_mixed_up` | `test_catalogue: test_each_name_has_a_folder_…` |
 | two backups at once | `two_at_once` | `test_lock` |
 | the roles are missing | `a_server_without_the_roles` | `test_pg_dump: …_on_a_server_without_the_roles` |
+| the role may not restore | | `test_rights: test_what_is_missing_is_named_…` |
 | the target is not empty | `a_target_that_is_not_empty` | `test_swap: test_a_database_with_content_is_refused` |
 | a restore is killed | `a_restore_that_is_killed` | `test_swap: test_killed_in_the_middle_…` |
 | the server ends a restore | `the_server_ends_a_restore` | `test_swap: test_a_failed_restore_leaves_nothing` |
 | a table is locked | `a_locked_table_fails_fast` | `test_pg_dump_failures: test_a_locked_table` |
 | the wrong age key | `the_wrong_key` | `test_sealing: test_a_wrong_key_…`, `test_objects: test_a_wrong_key_…` |
 | Dagster's own database is gone | `test_backup_cli: test_dagsters_own_database` | |
+| | | `test_backup_cli: test_a_restore_is_good_though_dagster_…` |
+| | | `test_backup_assets: test_observations_are_made_anew_…` |
 | a password shows | `test_backup_cli: test_nobody_sees_a_password` | `test_pg_dump_failures: test_nobody_sees_…` |
 | the bucket is not permitted | `a_bucket_without_permission` | `test_s3_store: test_refusals_are_one_sentence` |
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -326,14 +330,18 @@ def test_the_disk_of_the_spool_is_full(
             except OSError:
                 return
 
-    with pytest.raises(BackupFailed, match="pg_dump ended with 1"):
+    place = re.escape(str(engine.spool))
+    told = rf"pg_dump ended with 1: the disk of the spool {place} is full, \d+ MiB are free: .*ATLAS_BACKUP_SPOOL"
+    with pytest.raises(BackupFailed, match=told):
         watched(backups, fill).run("app", url, "daily")
     assert programs(engine.spool) == []
-    with pytest.raises(BackupFailed, match=r"only \d+ MiB are free at"):
+    with pytest.raises(BackupFailed, match=rf"only \d+ MiB are free at {place}.*ATLAS_BACKUP_SPOOL"):
         backups.run("app", url, "daily")
     assert [one.manifest.id for one in backups.catalogue.backups()] == [first.manifest.id]
     assert unfinished(store) == []
     assert backups.verify(first).problem is None
+    fill()
+    assert re.search(rf"the disk of the spool {place} is full", backups.restore_into(first, database()).problem or "")
     filler.unlink()
     assert backups.run("app", url, "daily").verified
     assert list(engine.spool.iterdir()) == []

@@ -231,3 +231,64 @@ def test_the_state_tells_what_differs(engine: PgDump, database: Callable[[], str
         "the 1 large objects have other content, owners or grants",
         "view public.v has another definition",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        ("bigint", ["1", "-1", "4294967295", "4294967296", "0", "9223372036854775807", "-9223372036854775808", None]),
+        ("integer", ["1", "-1", "0", "2147483647", None]),
+        ("smallint", ["1", "-1", "0", None]),
+        ("oid", ["1", "0", "4294967295", None]),
+        ("boolean", ["true", "false", None]),
+        ('"char"', ["a", "b", "", None]),
+        ("name", ["a", "a ", "", None]),
+        ("text", ["", "a", "a ", "A", "ä", "a\u0308", "1", None]),
+        ("varchar(9)", ["", "a", "a ", None]),
+        ("bpchar", ["a", "a ", "a  ", "", None]),
+        ("bytea", [r"\x", r"\x00", r"\x0000", r"\x61", None]),
+        ("float8", ["0", "-0", "1", "-1", "NaN", "Infinity", "-Infinity", "5e-324", "1.0000000000000002", None]),
+        ("float4", ["0", "-0", "1", "-1", "NaN", "Infinity", "-Infinity", "1e-45", None]),
+        ("numeric", ["0", "0.0", "1", "1.0", "1.00", "-1", "10000", "0.0001", "NaN", "Infinity", "-Infinity", None]),
+        ("date", ["2000-01-01", "2000-01-02", "1999-12-31", "infinity", "-infinity", "0044-03-15 BC", None]),
+        ("time", ["00:00", "00:00:00.000001", "01:11:34.967296", "24:00", None]),
+        ("timestamp", ["2000-01-01", "2000-01-01 01:11:34.967296", "2000-01-01 00:00:00.000001", "infinity", None]),
+        ("timestamptz", ["1999-12-31 23:59:59.999999Z", "2000-01-01 01:11:34.967295Z", "-infinity", None]),
+        ("timetz", ["12:00+00", "13:00+01", None]),
+        ("interval", ["1 month", "30 days", "720 hours", None]),
+        ("uuid", ["00000000-0000-0000-0000-000000000000", "00000001-0000-0000-0000-000000000000", None]),
+        ("jsonb", ["1", "1.0", '"1"', "[1, [2]]", "[[1], 2]", "{}", "[]", "null", None]),
+        ("json", ["{}", "{ }", None]),
+        ("text[]", ["{}", "{a}", "{{a}}", "[2:2]={a}", '{"NULL"}', "{NULL}", None]),
+    ],
+    ids=lambda given: given if isinstance(given, str) else "",
+)
+def test_no_two_values_have_one_hash(
+    engine: PgDump, database: Callable[[], str], kind: str, values: list[str | None]
+) -> None:
+    url = database()
+    with connect(url, autocommit=True) as connection:
+        for number, value in enumerate(values):
+            connection.execute(f"CREATE TABLE t{number} (a {kind}, b {kind})")
+            connection.execute(f"INSERT INTO t{number} VALUES (%s, NULL)", [value])
+        connection.execute(f"CREATE TABLE other (a {kind}, b {kind})")
+        connection.execute("INSERT INTO other VALUES (NULL, %s)", [values[0]])
+    hashes = [content for _, content in engine.state(url).tables.values()]
+    assert len(set(hashes)) == len(hashes) == len(values) + 1
+
+
+def test_a_table_of_very_many_columns_is_hashed(engine: PgDump, database: Callable[[], str]) -> None:
+    source, target, sink = database(), database(), MemorySink()
+    execute(source, f"CREATE TABLE wide ({', '.join(f'c{i} bool' for i in range(1600))})")
+    execute(
+        source,
+        "INSERT INTO wide (c0, c1599) VALUES (true, false)",
+        "CREATE TABLE none (); INSERT INTO none DEFAULT VALUES",
+    )
+    dumped = dump(engine, source, sink)
+    engine.restore(target, sink.contents(), jobs=2, progress=quiet)
+    assert difference(dumped.state, engine.state(target)) == []
+    execute(target, "UPDATE wide SET c1598 = false, c1599 = NULL")
+    assert difference(dumped.state, engine.state(target)) == [
+        "table public.wide has 1 rows as expected, but other values"
+    ]

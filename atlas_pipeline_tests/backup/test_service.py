@@ -12,7 +12,7 @@ import pyrage
 import pytest
 from psycopg import conninfo
 
-from atlas_pipeline.backup.catalogue import NoSuchBackup
+from atlas_pipeline.backup.catalogue import NoSuchBackup, quoted
 from atlas_pipeline.backup.drill import drill
 from atlas_pipeline.backup.engine import RestoreFailed
 from atlas_pipeline.backup.pg_dump import PgDump, difference
@@ -193,6 +193,8 @@ def test_pruning(store: FolderStore, engine: PgDump, url: str) -> None:
     assert [one.manifest.id for one in backups.prune(later, dry_run=True).delete] == [made[0].manifest.id]
     assert list(store.list("")) == before
     assert backups.prune(later).refused is None
+    assert [entry.key for entry in store.list("RETENTION/")] == ["RETENTION/last-seen.json"]
+    assert quoted("RETENTION") != "RETENTION", "no database's folder is that one"
     assert {one.manifest.id for one in backups.catalogue.backups()} == {one.manifest.id for one in made[1:]}
     with pytest.raises(NoSuchBackup):
         backups.catalogue.get(made[0].manifest.id, "app")

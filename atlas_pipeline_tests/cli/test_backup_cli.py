@@ -17,14 +17,16 @@ from psycopg import conninfo
 from tenacity import stop_after_delay
 from typer.testing import CliRunner
 
+from atlas_pipeline.backup import configured
 from atlas_pipeline.cli import app
 from atlas_pipeline.cli.dagster_home import dagster_home
+from atlas_pipeline.components.backup_jobs import backup_restore
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import connect as connecting
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
-COMMANDS = ["run", "list", "show", "verify", "restore", "drill", "prune"]
+COMMANDS = ["run", "list", "show", "verify", "restore", "drill", "prune", "copies"]
 DOCUMENT = {"id", "database", "class", "started_at", "finished_at", "expires_at", "bytes", "raw_bytes", "rows"}
 DOCUMENT |= {"verified", "proofs"}
 CANARY = "canary-password"
@@ -173,6 +175,10 @@ def test_there_and_back_again(installed: Path, name: str, postgres: EmbeddedPost
     backup("restore", "--database", name, stdin="", expect=1)  # nobody is there to type
     assert (word(), databases(postgres), stored(installed)) == ("second", before, kept)
 
+    for way in ("--dry-run", "--yes"):
+        done = backup("restore", "--undo", "--database", name, way, expect=1)
+        assert done.stdout == ""
+        assert f"nothing to undo: no copy of {name} from before a restore is there" in done.stderr
     restored = document("restore", mine["id"], "--database", name, "--yes")
     assert set(restored) == {"database", "kept_as", "seconds"}
     assert word() == "first"
@@ -185,6 +191,39 @@ def test_there_and_back_again(installed: Path, name: str, postgres: EmbeddedPost
     assert word() == "second"
     done = backup("restore", "--undo", "--database", name, "--yes", expect=1)
     assert "nothing to undo" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_restores_put_aside_is_listed_and_dropped(installed: Path, name: str, postgres: EmbeddedPostgres) -> None:
+    assert document("copies") == {"copies": []}
+    backup("run", "--database", name)
+    first = document("restore", "--database", name, "--yes")["kept_as"]
+    second = document("restore", "--undo", "--database", name, "--yes")["kept_as"]
+    third = document("restore", "--database", name, "--yes")["kept_as"]
+    assert first not in databases(postgres), "it was taken back"
+    listed = document("copies", "--database", name)["copies"]
+    assert {(one["database"], one["name"], one["kind"]) for one in listed} == {
+        (name, second, "undone"),
+        (name, third, "before"),
+    }
+    for one in listed:
+        assert one["bytes"] > 1_000_000
+        assert one["at"].endswith("+00:00")
+    shown = backup("copies").stdout
+    assert second in shown
+    assert third in shown
+    before = databases(postgres)
+    for wrong in (name, "postgres", "absent"):
+        said = backup("copies", "--drop", wrong, "--yes", expect=1).stderr
+        assert f"{wrong} is no database that a restore put aside" in said
+    for typed in (f"{name}\n", f"{third}x\n", "yes\n"):
+        assert "nothing was done" in backup("copies", "--drop", third, stdin=typed, expect=2).stderr
+    backup("copies", "--drop", third, stdin="", expect=1)
+    assert databases(postgres) == before
+    assert f"{third} is dropped" in backup("copies", "--drop", third, stdin=f"{third}\n").stdout
+    assert document("copies", "--drop", second, "--yes") == {"dropped": second}
+    assert databases(postgres) == sorted(set(before) - {second, third})
+    assert word() == "first"
 
 
 @pytest.mark.slow
@@ -259,30 +298,111 @@ def test_one_database_that_fails_does_not_stop_the_other(
 def test_dagsters_own_database(installed: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> None:
     other = dbname(os.environ["ATLAS_DAGSTER_DATABASE_URL"])
     monkeypatch.setenv("DAGSTER_HOME", str(dagster_home(load_settings())))
-    run = dg.DagsterRun("work", status=dg.DagsterRunStatus.STARTED)
+    status = dg.DagsterRunStatus
+    before = [status.STARTED, status.STARTING, status.CANCELING, status.NOT_STARTED, status.SUCCESS]
+    after = [status.FAILURE, status.FAILURE, status.CANCELED, status.NOT_STARTED, status.SUCCESS]
+    runs = [dg.DagsterRun("work", status=one) for one in before]
+    runs.append(dg.DagsterRun("backup_restore", status=status.STARTED, tags=backup_restore.tags))
     with dg.DagsterInstance.get() as instance:
-        instance.add_run(run)
-        assert _status(instance, run.run_id) is dg.DagsterRunStatus.STARTED
+        for run in runs:
+            instance.add_run(run)
     (made,) = document("run", "--database", other)["backups"]
     admin = postgres.url(SUPERUSER, SUPERUSER)
     execute(admin, f"DROP DATABASE {other} WITH (FORCE)")
     assert [one["id"] for one in document("list")["backups"]] == [made["id"]]
     assert document("show", "--database", other)["backups"][0]["id"] == made["id"]
     assert document("verify", "--database", other)["ok"] is True
-    assert document("restore", "--database", other, "--yes")["kept_as"] is None
+    done = backup("restore", "--database", other, "--yes")
+    assert f"{other} is in place" in done.stdout
+    assert "going on when the backup was made, now marked as failed: 4 runs" in done.stderr
     with dg.DagsterInstance.get() as instance:
-        # As it was in that moment; that its process is gone since is for Dagster's run monitoring to find.
-        assert _status(instance, run.run_id) is dg.DagsterRunStatus.STARTED
-        found = instance.get_run_by_id(run.run_id)
-        assert found
-        instance.report_run_failed(found)
-        assert _status(instance, run.run_id) is dg.DagsterRunStatus.FAILURE
+        found = [instance.get_run_by_id(run.run_id) for run in runs]
+        assert [one.status for one in found if one] == [*after, status.FAILURE]
+        again = [one.tags.get("dagster/will_retry") for one in found if one]
+        assert (again[0], again[-1]) == ("true", "false"), "a restore is not begun anew by itself"
+        (event,) = instance.all_logs(runs[0].run_id)
+        assert "was going on when the backup was made; its process is gone" in event.message
+        instance.add_run(dg.DagsterRun("work", status=status.STARTED))
+    kept = document("restore", "--database", other, "--yes")["kept_as"]
+    assert kept in databases(postgres)
+    done = backup("restore", "--undo", "--database", other, "--yes")
+    assert "going on when this database was put aside, now marked as failed: 1 runs" in done.stderr
+    with dg.DagsterInstance.get() as instance:
+        assert instance.get_runs(dg.RunsFilter(statuses=[status.STARTED])) == []
 
 
-def _status(instance: dg.DagsterInstance, run_id: str) -> dg.DagsterRunStatus:
-    found = instance.get_run_by_id(run_id)
-    assert found
-    return found.status
+@pytest.mark.slow
+def test_a_restore_is_good_though_dagster_cannot_get_at_its_database(
+    installed: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = dbname(os.environ["ATLAS_DAGSTER_DATABASE_URL"])
+    backup("run", "--database", own)
+    admin = postgres.url(SUPERUSER, SUPERUSER)
+    role = f"nobody_{own}"
+    execute(admin, f"CREATE ROLE {role} NOLOGIN")
+    monkeypatch.setenv("ATLAS_DAGSTER_DATABASE_URL", postgres.url(own, role))
+    monkeypatch.setenv("ATLAS_RESTORE_ROLE", SUPERUSER)
+    load_settings.cache_clear()
+    done = backup("restore", "--database", own, "--json", "--yes")
+    assert json.loads(done.stdout)["database"] == own
+    assert "could not be marked as failed" in done.stderr
+    execute(admin, f"DROP ROLE {role}")
+
+
+@pytest.fixture
+def roles(postgres: EmbeddedPostgres, installed: Path, name: str) -> Iterator[tuple[str, str]]:
+    """Two roles that may do nothing yet."""
+    made = (f"reads_{name}", f"restores_{name}")
+    admin = postgres.url(SUPERUSER, SUPERUSER)
+    execute(admin, *(f"CREATE ROLE {role} LOGIN" for role in made))
+    yield made
+    execute(admin, f"DROP ROLE {', '.join(made)}")
+
+
+@pytest.mark.slow
+def test_the_settings_say_as_whom(
+    installed: Path,
+    name: str,
+    roles: tuple[str, str],
+    postgres: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads, restores = roles
+    monkeypatch.setenv("ATLAS_BACKUP_ROLE", reads)
+    monkeypatch.setenv("ATLAS_RESTORE_ROLE", restores)
+    load_settings.cache_clear()
+    said = backup("run", "--database", name, expect=1).stderr
+    assert f"the role {reads} may not read" in said
+    assert stored(installed) == []
+    execute(postgres.url(SUPERUSER, SUPERUSER), f"GRANT pg_read_all_data TO {reads}")
+    backup("run", "--database", name)
+    before = databases(postgres)
+    for arguments in (["--dry-run"], ["--yes"], ["--undo", "--dry-run"], ["--undo", "--yes"]):
+        done = backup("restore", "--database", name, *arguments, expect=1)
+        assert f"the role {restores} may not restore {name}, and nothing was changed" in done.stderr
+        assert f'CREATEDB: ALTER ROLE "{restores}" CREATEDB' in done.stderr
+    assert databases(postgres) == before
+
+
+def test_the_password_of_a_role_takes_the_place_of_the_other(
+    installed: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ATLAS_DATABASE_URL", f"postgresql://u:{CANARY}-u@h/{name}?sslmode=require")
+    monkeypatch.setenv("ATLAS_BACKUP_ROLE", "reads")
+    monkeypatch.setenv("ATLAS_RESTORE_ROLE", "restores")
+    monkeypatch.setenv("ATLAS_RESTORE_PASSWORD", f"{CANARY} @:/%'")
+    load_settings.cache_clear()
+    found = configured.databases(load_settings())[name]
+    same = {"host": "h", "sslmode": "require"}
+    assert conninfo.conninfo_to_dict(found.url) == same | {"user": "reads", "dbname": name}
+    restores = {"user": "restores", "password": f"{CANARY} @:/%'", "dbname": "postgres"}
+    assert conninfo.conninfo_to_dict(found.admin_url) == same | restores
+    assert CANARY not in repr(load_settings())
+    monkeypatch.delenv("ATLAS_RESTORE_ROLE")
+    load_settings.cache_clear()
+    said = backup("run", expect=1).stderr
+    assert "ATLAS_RESTORE_PASSWORD is set, and ATLAS_RESTORE_ROLE is not" in said
+    assert CANARY not in said
 
 
 @pytest.mark.slow

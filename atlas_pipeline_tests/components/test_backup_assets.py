@@ -12,12 +12,15 @@ from typing import Any
 import dagster as dg
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
 from atlas_pipeline.backup.configured import backups, names
 from atlas_pipeline.backup.manifest import Proof
 from atlas_pipeline.backup.objects import open_object
+from atlas_pipeline.cli import app
 from atlas_pipeline.components.backup_assets import backup_asset, step_of
 from atlas_pipeline.definitions import defs
+from atlas_pipeline.resources.s3 import BackupS3Resource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
@@ -44,17 +47,23 @@ def run(
     asset = backup_asset(database, None)
     selection = dg.AssetSelection.checks_for_assets(asset.key) if checks_only else dg.AssetSelection.all()
     job = dg.define_asset_job("backup", selection, config={"ops": {step_of(database): {"config": config}}})
-    definitions = dg.Definitions(assets=[asset], jobs=[job])
+    resources = {"s3": BackupS3Resource.of(load_settings())}
+    definitions = dg.Definitions(assets=[asset], jobs=[job], resources=resources)
     return definitions.resolve_job_def("backup").execute_in_process(instance=instance, raise_on_error=False)
 
 
-def observed(result: dg.ExecuteInProcessResult) -> list[tuple[str, bool | None]]:
-    found = []
-    for event in result.all_events:
-        if event.event_type == dg.DagsterEventType.ASSET_OBSERVATION:
-            metadata = event.asset_observation_data.asset_observation.metadata
-            found.append((metadata["event"].value, metadata["held"].value if "held" in metadata else None))
-    return found
+def observations(result: dg.ExecuteInProcessResult) -> list[dg.AssetObservation]:
+    return [
+        event.asset_observation_data.asset_observation
+        for event in result.all_events
+        if event.event_type == dg.DagsterEventType.ASSET_OBSERVATION
+    ]
+
+
+def observed(result: dg.ExecuteInProcessResult) -> list[tuple[Any, Any]]:
+    """What happened, and whether it held."""
+    found = [one.metadata for one in observations(result)]
+    return [(one["event"].value, one["held"].value if "held" in one else None) for one in found]
 
 
 def checks(result: dg.ExecuteInProcessResult) -> dict[str, tuple[bool, str, str | None]]:
@@ -87,7 +96,7 @@ def test_a_drill_proves_that_it_restores(warehouse_name: str, instance: dg.Dagst
     run(warehouse_name, instance)
     result = run(warehouse_name, instance, checks_only=True, drill=True)
     assert result.success
-    assert observed(result) == [("restored", True)]
+    assert observed(result) == [("restored", True), ("verified", True)], "the check reads the backup again"
     assert checks(result)["restorable"][0]
     assert not result.asset_materializations_for_node(step_of(warehouse_name))
 
@@ -117,6 +126,53 @@ def test_observations_are_made_anew_from_the_manifests(warehouse_name: str, inst
         assert observed(run(warehouse_name, restored)) == [("backup", None), ("verified", True)]
 
 
+def test_what_the_command_line_does_is_observed_by_the_next_run(
+    warehouse_name: str, instance: dg.DagsterInstance
+) -> None:
+    run(warehouse_name, instance)
+    made = backups(load_settings())
+    (first,) = made.catalogue.backups(warehouse_name)
+    for command in (["run"], ["verify"], ["drill"]):
+        assert CliRunner().invoke(app, ["backup", *command, "--database", warehouse_name]).exit_code == 0
+    (second, _) = made.catalogue.backups(warehouse_name)
+    result = run(warehouse_name, instance, checks_only=True)
+    assert checks(result)["restorable"][0]
+    assert observed(result) == [
+        ("backup", None),
+        ("verified", True),  # by `run`
+        ("verified", True),
+        ("restored", True),
+        ("verified", True),  # by this run's check
+    ]
+    assert {one.metadata["backup"].value for one in observations(result)} == {second.manifest.id}
+    manifest = load_settings().home_path / "backups" / made.catalogue.folder(first.manifest) / "manifest.json"
+    kept = manifest.read_bytes()
+    manifest.write_text("{}")
+    assert observed(run(warehouse_name, instance, checks_only=True)) == [("verified", True)], "unreadable is not gone"
+    manifest.write_bytes(json.dumps(json.loads(kept) | {"expires_at": "2020-01-01T00:00:00+00:00"}).encode())
+    assert CliRunner().invoke(app, ["backup", "prune"]).exit_code == 0
+    result = run(warehouse_name, instance, checks_only=True)
+    assert observed(result) == [("verified", True), ("gone", None)]
+    assert observations(result)[-1].metadata["backup"].value == first.manifest.id
+    assert observed(run(warehouse_name, instance, checks_only=True)) == [("verified", True)], "it is told once"
+
+
+def test_backups_elsewhere_are_not_gone_and_those_that_come_back_are_told(
+    warehouse_name: str, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(warehouse_name, instance)
+    place = load_settings().home_path / "backups"
+    monkeypatch.setenv("ATLAS_BACKUP_PLACE", "elsewhere")
+    load_settings.cache_clear()
+    assert observed(run(warehouse_name, instance, checks_only=True)) == []
+    monkeypatch.delenv("ATLAS_BACKUP_PLACE")
+    load_settings.cache_clear()
+    place.rename(place.with_name("unmounted"))
+    assert observed(run(warehouse_name, instance, checks_only=True)) == [("gone", None)]
+    place.with_name("unmounted").rename(place)
+    assert observed(run(warehouse_name, instance, checks_only=True)) == [("backup", None), ("verified", True)]
+
+
 def test_each_deletion_is_observed_on_the_asset_of_its_database(
     warehouse_name: str, instance: dg.DagsterInstance
 ) -> None:
@@ -137,12 +193,7 @@ def test_each_deletion_is_observed_on_the_asset_of_its_database(
         made.catalogue.write_manifest(manifest)
         made.catalogue.add_proof(manifest, Proof("verified", moment, 0.1))
     result = run(warehouse_name, instance)
-    deleted = [
-        event.asset_observation_data.asset_observation
-        for event in result.all_events
-        if event.event_type == dg.DagsterEventType.ASSET_OBSERVATION
-        and event.asset_observation_data.asset_observation.metadata["event"].value == "deleted"
-    ]
+    deleted = [one for one in observations(result) if one.metadata["event"].value == "deleted"]
     assert [one.asset_key for one in deleted] == [dg.AssetKey(["backups", "other"])]
     assert len(made.catalogue.backups("other")) == 2
 

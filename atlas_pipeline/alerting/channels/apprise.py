@@ -7,12 +7,13 @@ a receiver that drips could hold one forever. Nothing that it prints is kept.
 """
 
 import json
+import signal
 import subprocess
 import sys
 
 from pydantic import SecretStr
 
-from atlas_pipeline.alerting.channels.channel import CALL_SECONDS, Unreachable, judge
+from atlas_pipeline.alerting.channels.channel import CALL_SECONDS, Refused, Unreachable, judge
 from atlas_pipeline.alerting.state import Document
 
 _START_SECONDS = 30
@@ -44,10 +45,14 @@ class AppriseChannel:
             )
         except subprocess.TimeoutExpired:
             raise Unreachable(f"no answer within {_START_SECONDS + CALL_SECONDS} s", unsure=True) from None
-        try:
-            told = json.loads(done.stdout)
-        except ValueError:
-            raise Unreachable(f"no answer within {CALL_SECONDS} s", unsure=True) from None
+        if done.returncode == -signal.SIGALRM:
+            raise Unreachable(f"no answer within {CALL_SECONDS} s", unsure=True)
+        lines = done.stdout.splitlines()
+        if done.returncode or not lines:
+            raise Unreachable("the process that sends by Apprise failed", unsure=True)
+        told = json.loads(lines[-1])
+        if told["refused"]:
+            raise Refused(told["problem"])
         if told["status"] is not None:
             judge(told["status"], told["retry_after"])
         if told["problem"]:

@@ -5,30 +5,68 @@ Belongs here: how Apprise is set up, and how its outcome is read. Does not belon
 
 import json
 import signal
+import smtplib
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from atlas_pipeline.alerting.channels.channel import CALL_SECONDS, CONNECT_SECONDS
-from atlas_pipeline.alerting.document import for_people, text_of, title_of
+from atlas_pipeline.alerting.document import TITLE_LENGTH, for_people, text_of, title_of
 from atlas_pipeline.alerting.state import Document
+
+_KEYS = ("dedup", "alias")
+"""What plugins of receivers that hold incidents open call the key by which the end of one finds its beginning."""
+_UNCONNECTED = {"NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "SSLError", "ProxyError"}
+
+
+@dataclass
+class Seen:
+    """What receivers answered, which Apprise keeps to itself: HTTP statuses with Retry-After, and codes of SMTP."""
+
+    answers: list[tuple[int, str | None]] = field(default_factory=list)
+    replies: list[int] = field(default_factory=list)
+    unconnected: bool = False
+    """Whether the last connection did not come about, so that nothing was sent."""
 
 
 def main() -> None:
-    """Send what stdin says, within `CALL_SECONDS` from when Apprise is loaded; the alarm ends the process."""
+    """Send what stdin says; an alarm ends the process when a call takes longer than `CALL_SECONDS`."""
     order = json.load(sys.stdin)
     plugin = _plugin(order["url"])
     if plugin is None:
-        print(json.dumps(_outcome("Apprise cannot read its URL")))
+        _tell("Apprise cannot read its URL")
         return
     document = for_people(order["document"], order["ui_url"], order["repeat"])
-    answers = _watch_requests()
-    signal.alarm(CALL_SECONDS)
-    print(json.dumps(_send(plugin, document, answers)))
+    seen = Seen()
+    _watch_http(seen)
+    _watch_smtp(seen)
+    sent = _send(plugin, document)
+    signal.alarm(0)
+    bad = [answer for answer in seen.answers if not 200 <= answer[0] < 300]
+    rejected = [code for code in seen.replies if code >= 400]
+    if sent:
+        _tell()
+    elif bad:
+        _tell(status=bad[-1][0], retry_after=bad[-1][1])
+    elif rejected:
+        _tell(f"SMTP code {rejected[-1]}", refused=_is_final(rejected[-1]))
+    elif seen.unconnected:
+        _tell("cannot connect")
+    else:
+        _tell("no answer", unsure=True)
 
 
-def _outcome(problem: str = "", status: int | None = None, retry_after: str | None = None, unsure: bool = False) -> Any:
-    return {"problem": problem, "status": status, "retry_after": retry_after, "unsure": unsure}
+def _tell(
+    problem: str = "",
+    status: int | None = None,
+    retry_after: str | None = None,
+    refused: bool = False,
+    unsure: bool = False,
+) -> None:
+    told = {"problem": problem, "status": status, "retry_after": retry_after, "refused": refused, "unsure": unsure}
+    print("\n" + json.dumps(told))
 
 
 def _plugin(url: str) -> Any:
@@ -50,48 +88,93 @@ def _plugin(url: str) -> Any:
         service_timeout=0,
         allow_templates=False,
     )
-    plugin = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
+    plugin: Any = apprise.Apprise.instantiate(url, asset=asset, suppress_exceptions=True)
     if plugin:
         plugin.request_rate_per_sec = 0
         plugin.retry = 0
-        plugin.redirects = False
-        plugin.socket_connect_timeout = CONNECT_SECONDS
+        plugin.overflow_mode = apprise.OverflowMode.TRUNCATE
+        # Mail has this one limit for all that it does, and mail servers may let a client wait.
+        plugin.socket_connect_timeout = max(type(plugin).socket_connect_timeout, CONNECT_SECONDS)
         plugin.socket_read_timeout = CALL_SECONDS
     return plugin
 
 
-def _watch_requests() -> list[tuple[int, str | None]]:
-    """Statuses and Retry-After of all answers that requests gets from here on, which Apprise keeps to itself."""
+def _watch_http(seen: Seen) -> None:
+    """From here on all answers that requests gets are noted; it follows no redirect, and reads no .netrc."""
     requests: Any = import_module("requests")
-    answers: list[tuple[int, str | None]] = []
     send = requests.Session.send
 
     def watched(session: Any, request: Any, **options: Any) -> Any:
-        answer = send(session, request, **{**options, "allow_redirects": False})
-        answers.append((answer.status_code, answer.headers.get("Retry-After")))
+        seen.unconnected = False
+        try:
+            answer = send(session, request, **{**options, "allow_redirects": False})
+        except requests.RequestException as error:
+            seen.answers.clear()
+            reason = getattr(error.args[0], "reason", None) if error.args else None
+            seen.unconnected = type(reason).__name__ in _UNCONNECTED
+            raise
+        seen.answers.append((answer.status_code, answer.headers.get("Retry-After")))
         return answer
 
     requests.Session.send = watched
     requests.sessions.get_netrc_auth = lambda *_: None
-    return answers
 
 
-def _send(plugin: Any, document: Document, answers: list[tuple[int, str | None]]) -> Any:
+def _watch_smtp(seen: Seen) -> None:
+    reply, connect = smtplib.SMTP.getreply, smtplib.SMTP.connect
+
+    def watched_reply(server: smtplib.SMTP) -> tuple[int, bytes]:
+        answer = reply(server)
+        seen.replies.append(answer[0])
+        return answer
+
+    def watched_connect(server: smtplib.SMTP, *arguments: Any, **options: Any) -> tuple[int, bytes]:
+        seen.unconnected = True
+        answer = connect(server, *arguments, **options)
+        seen.unconnected = False
+        return answer
+
+    smtplib.SMTP.getreply = watched_reply  # type: ignore[method-assign, assignment]
+    smtplib.SMTP.connect = watched_connect  # type: ignore[method-assign, assignment]
+
+
+def _is_final(code: int) -> bool:
+    """Whether a mail server will never take this message. Codes below 540 are about commands and logging in."""
+    return code >= 540
+
+
+def _send(plugin: Any, document: Document) -> bool:
     import apprise
 
-    if plugin.secure_protocol == "pagerduty":
-        plugin.action = "map"
-        plugin.dedup = plugin.dedup or document["conversation"]
-    title = title_of(document, plugin.title_maxlen or 150)
+    title = title_of(document, min(plugin.title_maxlen or TITLE_LENGTH, TITLE_LENGTH))
     text = text_of(document, plugin.body_maxlen - (0 if plugin.title_maxlen else len(title) + 2))
     sender = apprise.Apprise(asset=plugin.asset)
     sender.add(plugin)
-    if sender.notify(body=text, title=title, notify_type=_type(document), body_format="text"):
-        return _outcome()
-    bad = [answer for answer in answers if not 200 <= answer[0] < 300]
-    if bad:
-        return _outcome(status=bad[-1][0], retry_after=bad[-1][1])
-    return _outcome("Apprise could not send it", unsure=True)
+    for kind in _calls(plugin, document):
+        signal.alarm(CALL_SECONDS)
+        if not sender.notify(body=text or title, title=title, notify_type=kind, body_format="text"):
+            return False
+    return True
+
+
+def _calls(plugin: Any, document: Document) -> Iterator[str]:
+    """The type of each call to make: one, but more for a receiver that holds incidents open.
+
+    There, each conversation that the message ends is closed, after whatever else the message says; the plugin is told
+    which one before each call. Where the URL has a key of its own, all goes to that.
+    """
+    kind = _type(document)
+    key = next((key for key in _KEYS if getattr(plugin, key, ...) is None and hasattr(plugin, "action")), None)
+    if key is None:
+        yield kind
+        return
+    plugin.action = "map"
+    if kind != "success" or not document["closes"]:
+        setattr(plugin, key, document["conversation"])
+        yield kind
+    for conversation in document["closes"]:
+        setattr(plugin, key, conversation)
+        yield "success"
 
 
 def _type(document: Document) -> str:

@@ -76,7 +76,7 @@ def _seconds(retry_after: str | None) -> float | None:
         return float(min(int(retry_after[:20]), _LONGEST_SECONDS))
     try:
         moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), _LONGEST_SECONDS)

@@ -10,7 +10,7 @@ import ssl
 from base64 import b64encode
 from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -36,7 +36,7 @@ class Address:
     """Where to post: a URL without credentials, and the value of the Authorization header, if it had any."""
 
     url: str
-    authorization: str | None
+    authorization: str | None = field(repr=False)
 
     @classmethod
     def of(cls, url: str) -> "Address":
@@ -77,10 +77,16 @@ class Poster:
         token = _posting.set(True)
         try:
             status, retry_after = asyncio.run(self._answer(body, headers))
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+        except httpx.ConnectTimeout:
+            raise Unreachable(f"no connection within {CONNECT_SECONDS} s") from None
+        except httpx.ConnectError as error:
             raise Unreachable(f"cannot connect: {_reason(error)}") from None
-        except TimeoutError:
+        except (TimeoutError, httpx.TimeoutException):
             raise Unreachable(f"no answer within {CALL_SECONDS} s", unsure=True) from None
+        except httpx.InvalidURL:
+            raise Unreachable("its URL cannot be read") from None
+        except httpx.RemoteProtocolError:
+            raise Unreachable("the connection was closed without an answer", unsure=True) from None
         except (httpx.HTTPError, OSError) as error:
             raise Unreachable(f"no answer: {_reason(error)}", unsure=True) from None
         finally:

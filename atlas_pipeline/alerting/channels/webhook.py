@@ -4,10 +4,14 @@ Belongs here: what a webhook receives. Does not belong here: the request (`http.
 """
 
 import json
+import string
+from urllib.parse import quote
 
 from atlas_pipeline.alerting.channels.http import Address, Poster
 from atlas_pipeline.alerting.document import for_people
 from atlas_pipeline.alerting.state import Document
+
+_IN_A_HEADER = string.punctuation.replace("%", "") + " "
 
 
 class Webhook:
@@ -19,4 +23,4 @@ class Webhook:
     def send(self, document: Document, repeat: bool) -> None:
         """See `Channel.send`."""
         body = json.dumps(for_people(document, self._ui_url, repeat), ensure_ascii=False).encode()
-        self._poster.post(body, {"Idempotency-Key": document["dedupe"]})
+        self._poster.post(body, {"Idempotency-Key": quote(document["dedupe"], safe=_IN_A_HEADER)})

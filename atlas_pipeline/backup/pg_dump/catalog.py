@@ -201,7 +201,8 @@ ORDER BY c.relpages DESC, c.oid
 """Tables whose rows a dump holds, the biggest first."""
 
 COLUMNS = """
-SELECT a.attname, a.atttypid::int8 FROM pg_attribute a
+SELECT a.attname, CASE WHEN t.typnamespace = 'pg_catalog'::regnamespace THEN t.typname END
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
 WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated <> 'v' ORDER BY a.attnum
 """
 

@@ -20,7 +20,7 @@ from atlas_pipeline.backup.engine import BackupFailed, Dumped, Progress, Sink
 from atlas_pipeline.backup.manifest import DatabaseState
 from atlas_pipeline.backup.pg_dump import patterns, restore, roles, state
 from atlas_pipeline.backup.pg_dump.outlet import TOC, Outlet
-from atlas_pipeline.backup.pg_dump.spool import free_bytes, private_folder
+from atlas_pipeline.backup.pg_dump.spool import MORE_ROOM, free_bytes, full, is_full, private_folder
 from atlas_pipeline.backup.pg_dump.state import Table
 from atlas_pipeline.backup.pg_dump.tools import Child, Tools, environment, output, reason
 from atlas_pipeline.warehouse.connect import WarehouseError, connect, where
@@ -75,7 +75,7 @@ class PgDump:
         has no rows and hashes of tables and large objects.
         """
         jobs = max(1, jobs)
-        with _told(url), ExitStack() as stack:
+        with _told(url), self._roomy(url), ExitStack() as stack:
             connection = stack.enter_context(closing(connect(url)))
             tools = self._check(connection, url)
             folder = stack.enter_context(private_folder(self.spool))
@@ -94,7 +94,8 @@ class PgDump:
             (folder / "roles.sql").write_text(roles.roles_sql(roles.read_roles(connection)), encoding="utf-8")
             (folder / "database.sql").write_text(roles.database_sql(connection), encoding="utf-8")
             found = _names(connection)
-            counting = stack.enter_context(self._counting(url, snapshot, kept if oracle else [], jobs))
+            wanted = kept if oracle else []
+            counting = stack.enter_context(self._counting(url, snapshot, wanted, jobs, beside_dump=True))
             self._drain(url, child, outlet, counting, progress, connection.info.password)
             self.most_unread = outlet.most_unread
             if oracle:
@@ -116,7 +117,7 @@ class PgDump:
         """What a database holds, in one snapshot, to be compared with a manifest's. Raises BackupFailed."""
         with _told(url), closing(connect(url)) as connection:
             snapshot = _export(connection, self.lock_seconds)
-            with self._counting(url, snapshot, state.tables(connection), 2) as counting:
+            with self._counting(url, snapshot, state.tables(connection), 2, beside_dump=False) as counting:
                 found = replace(
                     _names(connection),
                     large_objects=state.large_objects(connection),
@@ -150,9 +151,19 @@ class PgDump:
         free = free_bytes(self.spool)
         if free < _LEAST_FREE:
             raise BackupFailed(
-                f"{where(url)}: only {free >> 20} MiB are free at {self.spool}, where a dump passes through"
+                f"{where(url)}: only {free >> 20} MiB are free at {self.spool}, where a dump passes through: "
+                f"{MORE_ROOM}"
             )
         return min(self.spool_bytes, free // 2)
+
+    @contextmanager
+    def _roomy(self, url: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not is_full(error):
+                raise
+            raise BackupFailed(f"{where(url)}: {full(self.spool)}") from None
 
     def _lock(self, connection: psycopg.Connection, tables: Sequence[Table]) -> None:
         """Keep the tables as they are until all is read; pg_dump lets go of them when it ends."""
@@ -176,12 +187,16 @@ class PgDump:
         ]
 
     @contextmanager
-    def _counting(self, url: str, snapshot: str, tables: Sequence[Table], jobs: int) -> Iterator["_Counting"]:
+    def _counting(
+        self, url: str, snapshot: str, tables: Sequence[Table], jobs: int, *, beside_dump: bool
+    ) -> Iterator["_Counting"]:
         with ExitStack() as stack:
             connections = []
             for _ in range(min(jobs, len(tables))):
                 connection = stack.enter_context(closing(connect(url, autocommit=True)))
                 state.prepare(connection, self.lock_seconds)
+                if beside_dump:  # which has a writer for each processor
+                    connection.execute("SET max_parallel_workers_per_gather = 0")
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
                 connections.append(connection)
@@ -206,7 +221,9 @@ class PgDump:
                 progress(f"{outlet.read >> 20:,} MiB dumped")
 
         if status := outlet.drain(meanwhile):
-            raise BackupFailed(f"{where(url)}: pg_dump ended with {status}: {reason(child.said(), password)}")
+            said = child.said()
+            why = full(self.spool) if is_full(said) else reason(said, password)
+            raise BackupFailed(f"{where(url)}: pg_dump ended with {status}: {why}")
         counting.begin()
 
 

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from atlas_pipeline.backup.engine import BackupFailed, Sink
 from atlas_pipeline.backup.pg_dump.spool import give_back
 from atlas_pipeline.backup.pg_dump.tools import Child
 
-CHUNK = 1 << 20
+CHUNK = 1 << 18
 BIG = 8 << 20
 PACK = 64 << 20
 PACK_FILES = 10_000
@@ -67,6 +68,7 @@ class Outlet:
         self._big = min(BIG, max(CHUNK, limit // (4 * jobs)))
         self._pack = min(PACK, max(CHUNK, limit // 4))
         self._files: dict[str, _File] = {}
+        self._gone: set[str] = set()
         self._changed = threading.Condition()
         self._stopped = False
         self._packs = 0
@@ -108,12 +110,18 @@ class Outlet:
     def _look(self, ended: bool) -> None:
         """Learn what files there are, how big, and which are finished: listed first, and then open nowhere."""
         try:
-            listed = {entry.name: entry.stat().st_size for entry in os.scandir(self.folder) if entry.name != TOC}
+            entries = [entry for entry in os.scandir(self.folder) if entry.name != TOC]
         except FileNotFoundError:
             return
+        listed = {}
+        for entry in entries:
+            with suppress(FileNotFoundError):  # a reader was done with it just now
+                listed[entry.name] = entry.stat().st_size
         open_now = set() if ended else self._open_files()
         with self._changed:
             for name, size in listed.items():
+                if name in self._gone:
+                    continue
                 file = self._files.setdefault(name, _File(self.folder / name))
                 if not file.closed and open_now is not None and name not in open_now:
                     file.closed = True
@@ -212,6 +220,7 @@ class Outlet:
             file.path.unlink(missing_ok=True)
         with self._changed:
             self._files.pop(file.path.name, None)
+            self._gone.add(file.path.name)
 
     def _follow(self, file: _File) -> Iterator[bytes]:
         """A file's bytes as they are written, until it is finished; the disk under them is given back."""

@@ -13,16 +13,19 @@ import re
 import tarfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 
 import psycopg
+from psycopg import sql
 
 from atlas_pipeline.backup.engine import Progress, RestoreFailed
 from atlas_pipeline.backup.pg_dump.outlet import CONTENTS, TOC, Readable
-from atlas_pipeline.backup.pg_dump.spool import private_folder
+from atlas_pipeline.backup.pg_dump.spool import full, is_full, private_folder
 from atlas_pipeline.backup.pg_dump.tools import Child, Tools, environment, output, reason, run
 from atlas_pipeline.warehouse.connect import WarehouseError, connect, where
 from atlas_pipeline.warehouse.embedded import ServerError
@@ -35,6 +38,8 @@ _BESIDE = ("roles.sql", "database.sql", CONTENTS)
 _LATER = re.compile(r"\d+; \d+ \d+ (?:(?:DEFAULT )?ACL|MATERIALIZED VIEW DATA|(?:COMMENT - )?EVENT TRIGGER) ")
 _POLL_SECONDS = 0.05
 _TELL_EVERY = 5.0
+# What a restore's sessions are set to, each where the role may. Until all is done and compared nothing need be kept.
+_SESSION = {"synchronous_commit": "off", "wal_compression": "off"}
 _HOLDS = """
 SELECT CASE
     WHEN EXISTS (SELECT FROM pg_class WHERE oid >= 16384) THEN 'tables or the like'
@@ -47,6 +52,14 @@ SELECT CASE
 END
 """
 
+_ANALYZED = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname <> 'information_schema'
+ORDER BY pg_table_size(c.oid) DESC, c.oid
+"""
+"""With a partitioned table its partitions are."""
+
 
 def restore(spool: Path, url: str, objects: Mapping[str, Contents], *, jobs: int, progress: Progress) -> None:
     """Restore `objects`, by the names that the engine gave them. Raises RestoreFailed."""
@@ -57,6 +70,10 @@ def restore(spool: Path, url: str, objects: Mapping[str, Contents], *, jobs: int
     except psycopg.Error as error:
         said = error.diag.message_primary or type(error).__name__
         raise RestoreFailed(f"{where(url)}: {reason('error: ' + said)}") from None
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise RestoreFailed(f"{where(url)}: {full(spool)}") from None
 
 
 def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, progress: Progress) -> None:
@@ -78,7 +95,7 @@ def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, 
                 raise RestoreFailed(f"the backup has an object {name}, which is no part of a dump")
             os.mkfifo(dump / name, 0o600)
         sizes = _complete(folder, unpacked, big)
-        env = environment(connection, url, folder)
+        env = environment(connection, url, folder, _allowed(connection))
         password = connection.info.password
         connection.close()
         _script(tools, folder, "roles.sql", env, url, password)
@@ -101,8 +118,31 @@ def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, 
             raise RestoreFailed(f"{where(url)}: pg_restore ended with {status}: {reason(said, password)}")
         _script(tools, folder, "database.sql", env, url, password)
         progress("gathering statistics")
-        with closing(connect(url, autocommit=True)) as analyzing:
-            analyzing.execute("ANALYZE")
+        _analyze(url, jobs)
+
+
+def _allowed(connection: psycopg.Connection) -> dict[str, str]:
+    allowed = {}
+    for name, value in _SESSION.items():
+        with suppress(psycopg.errors.InsufficientPrivilege):
+            connection.execute(sql.SQL("SET {} = {}").format(sql.Identifier(name), sql.Literal(value)))
+            allowed[name] = value
+    return allowed
+
+
+def _analyze(url: str, jobs: int) -> None:
+    with ExitStack() as stack:
+        connections = [stack.enter_context(closing(connect(url, autocommit=True))) for _ in range(jobs)]
+        waiting = deque(connections[0].execute(_ANALYZED).fetchall())
+
+        def work(connection: psycopg.Connection) -> None:
+            with suppress(IndexError):
+                while True:
+                    name = sql.Identifier(*waiting.popleft())
+                    connection.execute(sql.SQL("ANALYZE {}").format(name))
+
+        with ThreadPoolExecutor(jobs, thread_name_prefix="backup-analyze") as pool:
+            list(pool.map(work, connections))
 
 
 def _unpack(name: str, contents: Contents, folder: Path) -> int:

@@ -16,8 +16,15 @@ from atlas_pipeline.backup.pg_dump import catalog
 from atlas_pipeline.backup.pg_dump.state import digest, pairs
 
 _ATTRIBUTES = ("SUPERUSER", "INHERIT", "CREATEROLE", "CREATEDB", "LOGIN", "REPLICATION", "BYPASSRLS")
+_OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
 _MADE_HERE = """CREATE TEMP TABLE made_here AS SELECT name FROM (VALUES {}) v (name)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name);"""
+# Who makes a role without being a superuser can then give it what it owns.
+_OURS = """SELECT set_config('createrole_self_grant', 'set, inherit', false)
+WHERE current_setting('server_version_num')::int >= 160000
+\\g /dev/null"""
+# Before its content, since the owner of a database may do more in it.
+_GIVEN = 'ALTER DATABASE :"DBNAME" OWNER TO {};'
 _LISTS = {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
 _LISTS |= {"shared_preload_libraries", "unix_socket_directories"}
 
@@ -32,6 +39,7 @@ class Role:
     until: str | None
     config: tuple[tuple[str, str], ...]
     groups: tuple[tuple[str, bool, bool | None, bool | None], ...]
+    owns_database: bool
 
     @property
     def text(self) -> str:
@@ -47,21 +55,29 @@ class Role:
 def read_roles(connection: psycopg.Connection) -> list[Role]:
     """The roles of this database."""
     found = []
+    owner = connection.execute(_OWNER).fetchone()
     for name, *attributes, connections, until, config, groups in connection.execute(catalog.ROLES):
         memberships = tuple(dict.fromkeys(tuple(group) for group in groups or ()))
-        found.append(Role(name, tuple(attributes), connections, until, tuple(pairs(config)), memberships))
+        found.append(
+            Role(name, tuple(attributes), connections, until, tuple(pairs(config)), memberships, owner == (name,))
+        )
     return found
 
 
 def roles_sql(roles: Sequence[Role]) -> str:
-    """A script for psql that makes those that are missing, with their memberships and settings."""
-    lines = ["-- Roles without passwords. Those that exist are left alone.", "SET search_path = pg_catalog;"]
+    """A script for psql that makes those that are missing, with their memberships and settings.
+
+    It is run in the database that is to be restored, and gives that to its owner.
+    """
+    lines = ["-- Roles without passwords. Those that exist are left alone.", "SET search_path = pg_catalog;", _OURS]
     names = sql.SQL(", ").join(sql.SQL("({})").format(sql.Literal(role.name)) for role in roles)
     if roles:
         lines.append(_text(sql.SQL(_MADE_HERE).format(names)))
     for statement, role in [*_creations(roles), *_memberships(roles)]:
         ask = "SELECT {} FROM pg_temp.made_here WHERE name = {}"
         lines.append(_text(sql.SQL(ask).format(sql.Literal(_text(statement)), sql.Literal(role))) + "\n\\gexec")
+    owner = [role.name for role in roles if role.owns_database]
+    lines += [_text(sql.SQL(_GIVEN).format(sql.Identifier(name))) for name in owner]
     return "\n".join([*lines, ""])
 
 

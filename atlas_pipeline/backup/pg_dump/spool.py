@@ -5,6 +5,7 @@ or reads the files in it (`outlet.py`, `restore.py`).
 """
 
 import ctypes
+import errno
 import fcntl
 import os
 import shutil
@@ -18,6 +19,9 @@ from typing import Any
 
 _PREFIX = "pg-dump-"
 _KEEP_SIZE_AND_PUNCH_HOLE = 3
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+MORE_ROOM = "make room there, or set ATLAS_BACKUP_SPOOL to a folder on a bigger disk"
 
 
 @contextmanager
@@ -60,3 +64,15 @@ def free_bytes(path: Path) -> int:
     """What is free on the disk of `path`."""
     state = os.statvfs(path)
     return state.f_bavail * state.f_frsize
+
+
+def is_full(failure: OSError | str) -> bool:
+    """Whether something failed, or a program says that it did, because there was no room on a disk."""
+    if isinstance(failure, str):
+        return any(os.strerror(number) in failure for number in _FULL)
+    return failure.errno in _FULL
+
+
+def full(path: Path) -> str:
+    """What to say when the disk of `path` is full."""
+    return f"the disk of the spool {path} is full, {free_bytes(path) >> 20} MiB are free: {MORE_ROOM}"

@@ -8,8 +8,9 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -62,14 +63,20 @@ def _version(folder: Path) -> str | None:
     return found.group() if found and done.returncode == 0 else None
 
 
-def environment(connection: psycopg.Connection, url: str, folder: Path) -> dict[str, str]:
+def environment(
+    connection: psycopg.Connection, url: str, folder: Path, session: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The environment that leads a program to where `connection` is, through files in the private `folder`.
 
+    `session` are settings of the program's sessions, whose values need no quoting.
     Neither arguments nor environment hold a password, and nothing of this process's environment is handed on.
     """
     given = conninfo.conninfo_to_dict(url)
     settings = {k: v for k, v in connection.info.get_parameters().items() if k not in _OPTIONS_OF_ATLAS}
     settings |= {k: str(given[k]) for k in ("options", "sslpassword") if given.get(k)}
+    if session:
+        chosen = [f"-c {name}={value}" for name, value in session.items()]
+        settings["options"] = " ".join([*filter(None, [settings.get("options")]), *chosen])
     settings["dbname"] = connection.info.dbname
     settings["application_name"] = "atlas backup"
     password = connection.info.password
@@ -104,8 +111,8 @@ class Child:
 
     @classmethod
     def start(cls, command: Sequence[str | Path], env: dict[str, str], folder: Path) -> "Child":
-        """Run `command`; its messages go into the private `folder`, which is removed if this process is killed."""
-        errors = (folder / "errors").open("w+", encoding="utf-8", errors="replace")
+        """Run `command`. The private `folder` is removed if this process is killed."""
+        errors = _messages(folder)
         process = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
@@ -180,6 +187,13 @@ class Child:
         if self.guard.stdin:
             with suppress(OSError):
                 self.guard.stdin.close()
+
+
+def _messages(folder: Path) -> IO[str]:
+    """A file for what a program says: in memory where the system can, for the disk may be what is full."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("errors"), "w+", encoding="utf-8", errors="replace")
+    return (folder / "errors").open("w+", encoding="utf-8", errors="replace")
 
 
 def _group(leader: int) -> list[psutil.Process]:

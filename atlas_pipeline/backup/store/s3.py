@@ -78,7 +78,7 @@ _SAME = {"403": "AccessDenied", "404": "NoSuchKey", "412": "PreconditionFailed",
 """A HEAD has no body: its code is the HTTP status."""
 
 
-def s3_client(endpoint_url: str | None, region: str | None) -> Any:
+def s3_client(endpoint_url: str | None, region_name: str | None, max_attempts: int = 1) -> Any:
     """A client as S3Store wants it: with time limits, and without retries of its own."""
     import boto3
     from botocore.config import Config
@@ -86,13 +86,13 @@ def s3_client(endpoint_url: str | None, region: str | None) -> Any:
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": 1},
+        retries={"mode": "standard", "total_max_attempts": max_attempts},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
         s3={"addressing_style": "path" if endpoint_url else "auto"},
     )
     session = boto3.session.Session()
-    return session.client("s3", endpoint_url=endpoint_url, region_name=region, config=config)
+    return session.client("s3", endpoint_url=endpoint_url, region_name=region_name, config=config)
 
 
 class S3Store:

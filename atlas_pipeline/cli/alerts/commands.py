@@ -10,6 +10,7 @@ from typing import Any
 from atlas_pipeline.alerting import store
 from atlas_pipeline.alerting.channels import ChannelError, make_channel, parse_channels
 from atlas_pipeline.alerting.direct import send_now
+from atlas_pipeline.alerting.document import cut
 from atlas_pipeline.alerting.policy_schema import duration
 from atlas_pipeline.alerting.state import Alert
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
@@ -19,6 +20,8 @@ from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.location import warehouse_url
 
 _TEST_SECONDS = 20.0
+_PROBLEM_CHARACTERS = 60
+"""What a line of the list has room for; with `--json` problems are whole."""
 
 
 def list_alerts(json: bool) -> int:
@@ -58,7 +61,17 @@ def list_alerts(json: bool) -> int:
         )
     else:
         columns = {"state": "left", "severity": "left", "subject": "left", "since": "left", "count": "right"}
-        rows = [[_state(one), one.severity, one.subject, _moment(one.since), one.count, one.problem] for one in alerts]
+        rows = [
+            [
+                _state(one),
+                one.severity,
+                one.subject,
+                _moment(one.since),
+                one.count,
+                cut(one.problem, _PROBLEM_CHARACTERS),
+            ]
+            for one in alerts
+        ]
         print_table("Alerts", {**columns, "problem": "left"}, rows)
         if silences:
             lines = [[one.id, one.selection, _moment(one.until), one.by, one.why] for one in silences]
@@ -88,7 +101,7 @@ def send_test(channel: str | None, json: bool) -> int:
             return 2
         chosen = {name: one for name, one in channels.items() if channel in (None, name)}
         now = datetime.now(UTC)
-        alert = Alert("test", "test", "system_down", "warning", "warn", "default", "firing", now, now)
+        alert = Alert("test", "test", "system_down", "warning", "warn", "default", "firing", now, now, now)
         came = send_now(chosen, "test", alert, now, _TEST_SECONDS)
     if json:
         print_json({"channels": [{"name": name, "problem": problem} for name, problem in came.items()]})
@@ -146,7 +159,7 @@ def _fate(one: store.Waiting) -> str:
 
 
 def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def _document(one: Alert) -> dict[str, Any]:

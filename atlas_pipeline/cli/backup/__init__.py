@@ -1,4 +1,4 @@
-"""`atlas backup`: backups made, listed, verified, restored, drilled and pruned.
+"""`atlas backup`: backups made, listed, verified, restored, drilled and pruned, and what restores put aside.
 
 Belongs here: arguments. Does not belong here: what the commands do (`commands.py`, loaded when used).
 """
@@ -65,6 +65,19 @@ def restore(
     from atlas_pipeline.cli.backup.commands import restore
 
     raise typer.Exit(restore(backup, database, yes=yes, dry_run=dry_run, undo=undo, json=json))
+
+
+@app.command(epilog="Example: atlas backup copies --drop atlas__before_20261122T093000Z")
+def copies(
+    database: Name = None,
+    drop: Annotated[str | None, typer.Option("--drop", metavar="COPY", help="Drop this copy.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the name of the copy.")] = False,
+    json: Json = False,
+) -> None:
+    """List the databases that restores put aside, or drop one."""
+    from atlas_pipeline.cli.backup import commands
+
+    raise typer.Exit(commands.drop(drop, database, yes=yes, json=json) if drop else commands.copies(database, json))
 
 
 @app.command(epilog="Example: atlas backup drill")

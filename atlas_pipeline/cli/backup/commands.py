@@ -12,14 +12,15 @@ from typing import Any
 import typer
 
 from atlas_pipeline.backup.catalogue import NoSuchBackup
-from atlas_pipeline.backup.configured import Database, backups, databases, names
+from atlas_pipeline.backup.configured import Database, backups, dagsters_own, databases, names
 from atlas_pipeline.backup.drill import drill as run_drill
 from atlas_pipeline.backup.engine import BackupFailed, RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
 from atlas_pipeline.backup.manifest import Backup, ManifestError, Proof, UnknownClass, class_of
+from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.store import StoreError
-from atlas_pipeline.backup.swap import old_copies
+from atlas_pipeline.backup.swap import drop_copy, former, old_copies
 from atlas_pipeline.backup.swap import undo as undo_swap
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
 from atlas_pipeline.settings import Settings, load_settings
@@ -107,8 +108,9 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
             return 2
         one, made = known[database], backups(settings)
         wanted = None if undo else made.catalogue.get(backup, database)
+        refuse_missing_rights(one.admin_url, database, wanted.manifest.state if wanted else None)
+        plan = _plan(one, wanted)
     now = datetime.now(UTC)
-    plan = _plan(one, wanted)
     if dry_run or not yes:
         for line in plan:
             (ERR if json else OUT).print(line, markup=False, highlight=False)
@@ -124,10 +126,56 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
         else:
             proof, kept = made.restore(wanted, one.admin_url, now, progress_)
             seconds = proof.seconds
+    if database == dagsters_own(settings):
+        _end_lost_runs(settings, "the backup was made" if wanted else "this database was put aside")
     if json:
         print_json({"database": database, "kept_as": kept, "seconds": seconds})
     else:
         OUT.print(f"{database} is in place; what was there is kept as {kept}" if kept else f"{database} is in place")
+    return 0
+
+
+def copies(database: str | None, json: bool) -> int:
+    """Print what restores put aside."""
+    with _speaking("looking for copies"):
+        found = [
+            (one.name, copy)
+            for one in _chosen(load_settings(), database)
+            for copy in old_copies(one.admin_url, one.name)
+        ]
+    if json:
+        rows = [
+            {"database": name, "name": copy.name, "kind": copy.kind, "at": copy.at.isoformat(), "bytes": copy.bytes}
+            for name, copy in found
+        ]
+        print_json({"copies": rows})
+        return 0
+    kinds = {"before": "from before a restore", "undone": "from before an undo"}
+    lines = [
+        [name, copy.name, kinds[copy.kind], f"{copy.at:%Y-%m-%d %H:%M}", f"{(copy.bytes or 0) / _MIB:,.1f}"]
+        for name, copy in found
+    ]
+    columns = {"database": "left", "copy": "left", "what": "left", "put aside": "left", "MiB": "right"}
+    print_table("Copies", columns, lines)
+    return 0
+
+
+def drop(name: str, database: str | None, *, yes: bool, json: bool) -> int:
+    """Drop a copy, after asking. Returns 2 when the name was not typed."""
+    with _speaking("looking for the copy"):
+        known = _chosen(load_settings(), database)
+        places = [one for one in known if name in {copy.name for copy in old_copies(one.admin_url, one.name)}]
+        if not places:
+            raise ValueError(f"{name} is no database that a restore put aside: `atlas backup copies` lists those")
+    if not yes and typer.prompt(f"Type {name} to drop it for good", err=True) != name:
+        _say("that is another name: nothing was done")
+        return 2
+    with _speaking(f"dropping {name}"):
+        drop_copy(places[0].admin_url, name)
+    if json:
+        print_json({"dropped": name})
+    else:
+        OUT.print(f"{name} is dropped", markup=False, highlight=False)
     return 0
 
 
@@ -154,10 +202,26 @@ def _ids(found: Sequence[Backup]) -> list[list[str]]:
     return [[one.manifest.database, one.manifest.id] for one in found]
 
 
+def _end_lost_runs(settings: Settings, moment: str) -> None:
+    """The restore stays good when Dagster cannot get at its database yet, as before its role has a password."""
+    from atlas_pipeline.cli.backup.lost_runs import end_lost_runs
+
+    try:
+        with progress("looking for runs that were going on"):
+            ended = end_lost_runs(settings, moment)
+    except Exception as error:  # noqa: BLE001 — whatever the driver raises, which may quote the URL
+        _say(
+            f"runs that were going on when {moment} could not be marked as failed ({type(error).__name__}): once"
+            " Dagster gets at its database, cancel them in the UI"
+        )
+        return
+    if ended:
+        _say(f"going on when {moment}, now marked as failed: {ended} runs")
+
+
 def _plan(database: Database, wanted: Backup | None) -> list[str]:
     if wanted is None:
-        copies = [one.name for one in old_copies(database.admin_url, database.name) if one.kind == "before"]
-        return [f"{copies[0]} takes the place of {database.name}" if copies else f"{database.name} has no former copy"]
+        return [f"{former(database.admin_url, database.name)} takes the place of {database.name}"]
     state = wanted.manifest.state
     return [
         f"{wanted.manifest.id} of {wanted.manifest.finished_at:%Y-%m-%d %H:%M} UTC: {len(state.tables)} tables, "

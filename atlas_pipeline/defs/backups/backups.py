@@ -1,7 +1,7 @@
 """Jobs and schedules of backups.
 
-Belongs here: when which databases are backed up, and when a restore is tested. Does not belong here: what such a run
-does (`components/backup_assets.py`).
+Belongs here: when which databases are backed up, when a restore is tested, and the S3 that such runs are handed. Does
+not belong here: what they do (`components/backup_assets.py`).
 """
 
 import zoneinfo
@@ -12,6 +12,7 @@ import dagster as dg
 from atlas_pipeline.backup.configured import names
 from atlas_pipeline.components.backup_assets import GROUP, backup_asset, step_of
 from atlas_pipeline.components.backup_jobs import backup_prune, backup_restore
+from atlas_pipeline.resources.s3 import BackupS3Resource
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
 CRON = {"daily": "0 2 * * *", "weekly": "0 3 * * 0", "monthly": "0 4 1 * *", "staging": "0 3 * * *"}
@@ -71,7 +72,12 @@ def backups() -> dg.Definitions:
         )
     )
     assets = [backup_asset(name, stale_after) for name in databases]
-    return dg.Definitions(assets=assets, jobs=[*jobs, verify, drill, backup_restore, backup_prune], schedules=schedules)
+    return dg.Definitions(
+        assets=assets,
+        jobs=[*jobs, verify, drill, backup_restore, backup_prune],
+        schedules=schedules,
+        resources={"s3": BackupS3Resource.of(settings)},
+    )
 
 
 def _can_restore(settings: Settings) -> bool:

@@ -1,0 +1,234 @@
+"""The alerts while events are folded into them: which policy each belongs to, how it begins, changes hands and ends.
+
+Belongs here: that, and what an edited policy or a removed asset does to an alert. Does not belong here: what an event
+says (`interpret.py`), and who is told when (`fold.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from fnmatch import fnmatchcase
+from hashlib import sha256
+
+from atlas_pipeline.alerting.event import Condition, Known, Level
+from atlas_pipeline.alerting.interpret import Only, Over, Signal, Trouble, low_score
+from atlas_pipeline.alerting.policy import Policies, Policy
+from atlas_pipeline.alerting.state import Alert, Key
+
+REMOVED, POLICY_REMOVED, POLICY_CHANGED = "removed", "policy removed", "policy changed"
+_MEASURED: frozenset[Condition] = frozenset({"low_score", "queue_long"})
+_Slot = tuple[Condition, str]
+
+
+def digest(*parts: str) -> str:
+    """32 characters that are the same for the same parts."""
+    return sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def matches(
+    policy: Policy, condition: Condition, asset: str | None, job: str | None, level: Level, amount: float | None
+) -> bool:
+    """Whether a policy watches such a thing."""
+    if condition not in policy.conditions or policy.level not in (None, level):
+        return False
+    if condition == "low_score" and (policy.below is None or amount is None or amount >= policy.below):
+        return False
+    if condition == "queue_long" and policy.above is not None and (amount is None or amount <= policy.above):
+        return False
+    if policy.assets is None and policy.jobs is None:
+        return True
+    if asset is not None:
+        return policy.assets is not None and asset in policy.assets
+    return job is not None and any(fnmatchcase(job, pattern) for pattern in policy.jobs or ())
+
+
+def owes_end(alert: Alert, ended_now: bool) -> bool:
+    """Whether somebody who heard of an alert that is over is still to hear that it is."""
+    untold = ended_now or alert.held_by is not None or alert.silenced_by is not None
+    return bool(alert.told_to or alert.counted_to) and untold
+
+
+class Board:
+    """Alerts by key, changed in place. `ended` are keys of alerts that ended in this fold after somebody was told.
+
+    `replaced` are alerts whose key has begun anew before those who heard of them heard of their end.
+    """
+
+    def __init__(self, alerts: Mapping[Key, Alert], policies: Policies, known: Known, now: datetime) -> None:
+        self.alerts = dict(alerts)
+        self.ended: set[Key] = set()
+        self.replaced: dict[Key, Alert] = {}
+        self._now = now
+        self._known = known
+        self._by_name = {policy.name: policy for policy in policies.policies}
+        self._watching: dict[Condition, list[Policy]] = {}
+        for policy in policies.policies:
+            for condition in policy.conditions:
+                self._watching.setdefault(condition, []).append(policy)
+        self._matched: dict[tuple, Policy | None] = {}
+        self._again: dict[Key, tuple[int, Trouble]] = {}
+        self._slots: dict[_Slot, Key] = {
+            (alert.condition, alert.subject): key for key, alert in alerts.items() if alert.status != "resolved"
+        }
+
+    def apply(self, signal: Signal) -> None:
+        """Change the alerts by what an event said."""
+        if isinstance(signal, Trouble):
+            self._wrong(signal)
+        elif isinstance(signal, Over):
+            for condition in signal.conditions:
+                key = self._slots.get((condition, signal.subject))
+                if key is not None:
+                    self._end(key, "")
+        elif isinstance(signal, Only):
+            over = [
+                key
+                for (condition, subject), key in self._slots.items()
+                if condition == signal.condition and subject not in signal.subjects
+            ]
+            for key in over:
+                self._end(key, "")
+
+    def review(self, scores: Mapping[str, float]) -> None:
+        """Bring all alerts in line with the policies and what is known, once all events are applied."""
+        for key in list(self._again):
+            self._settle(key)
+        for slot, key in list(self._slots.items()):
+            alert = self.alerts[key]
+            policy = self._first(alert.condition, alert.asset, alert.job, alert.level, alert.amount)
+            if not self._is_known(alert.asset, alert.job):
+                self._end(key, REMOVED)
+            elif policy is None:
+                self._end(key, POLICY_CHANGED if alert.policy in self._by_name else POLICY_REMOVED)
+            else:
+                self._belong(slot, key, policy)
+        highest = max((policy.below for policy in self._by_name.values() if policy.below is not None), default=0.0)
+        for trouble in (low_score(asset, score, self._now) for asset, score in scores.items() if score < highest):
+            if (trouble.condition, trouble.subject) not in self._slots:
+                self._wrong(trouble)
+        for key in self._slots.values():
+            self._ripen(key)
+
+    def _wrong(self, trouble: Trouble) -> None:
+        slot = trouble.condition, trouble.subject
+        key = self._slots.get(slot)
+        if not self._is_known(trouble.asset, trouble.job):
+            if key is not None:
+                self._end(key, REMOVED)
+            return
+        policy = self._first(trouble.condition, trouble.asset, trouble.job, trouble.level, trouble.amount)
+        if policy is None:
+            if key is not None:
+                self._end(key, "" if trouble.condition in _MEASURED else POLICY_CHANGED)
+        elif key is None:
+            self._begin(slot, policy, trouble)
+        else:
+            self._again[key] = self._again[key][0] + 1 if key in self._again else 1, trouble
+            if key[0] != policy.name:
+                self._settle(key)
+                self._belong(slot, key, policy)
+
+    def _begin(self, slot: _Slot, policy: Policy, trouble: Trouble) -> None:
+        key = policy.name, trouble.subject
+        before = self._make_room(key)
+        at = min(trouble.at, self._now)
+        origin = before.conversation if before else "", self._now.isoformat(), str(trouble.origin)
+        self._slots[slot] = key
+        self.alerts[key] = Alert(
+            policy=policy.name,
+            subject=trouble.subject,
+            condition=trouble.condition,
+            severity=policy.severity,
+            level=trouble.level,
+            team=policy.team,
+            status="pending",
+            since=at,
+            found_at=self._now,
+            seen_at=self._now,
+            asset=trouble.asset,
+            job=trouble.job,
+            run=trouble.run,
+            problem=trouble.problem,
+            link=trouble.link,
+            facts=trouble.facts,
+            runbook=policy.runbook,
+            owner=self._known.owners.get(trouble.asset or ""),
+            amount=trouble.amount,
+            conversation=digest(*key, *origin),
+        )
+
+    def _make_room(self, key: Key) -> Alert | None:
+        """The alert that had a key until now, which is over; one of another condition of that name is given up."""
+        before = self.alerts.get(key)
+        if before is not None and before.status != "resolved":
+            self._end(key, POLICY_CHANGED)
+            before = self.alerts[key]
+        if before is not None and owes_end(before, key in self.ended):
+            self.ended.discard(key)
+            self.replaced[key] = before
+        return before
+
+    def _settle(self, key: Key) -> None:
+        """Take up what was seen of an alert since it began."""
+        again = self._again.pop(key, None)
+        if again is None:
+            return
+        count, trouble = again
+        alert = self.alerts[key]
+        self.alerts[key] = replace(
+            alert,
+            level=trouble.level,
+            seen_at=self._now,
+            count=alert.count + count,
+            job=trouble.job,
+            run=trouble.run,
+            problem=trouble.problem,
+            link=trouble.link,
+            facts=trouble.facts,
+            amount=trouble.amount,
+        )
+
+    def _belong(self, slot: _Slot, key: Key, policy: Policy) -> None:
+        """The alert is this policy's, as it now is; its conversation goes on."""
+        alert = self.alerts[key]
+        if key[0] != policy.name:
+            del self.alerts[key]
+            owed = self.replaced.pop(key, None)
+            key = policy.name, alert.subject
+            self._make_room(key)
+            if owed is not None:
+                self.replaced.setdefault(key, owed)
+            self._slots[slot] = key
+        elif (alert.severity, alert.team, alert.runbook) == (policy.severity, policy.team, policy.runbook):
+            return
+        self.alerts[key] = replace(
+            alert, policy=policy.name, severity=policy.severity, team=policy.team, runbook=policy.runbook
+        )
+
+    def _ripen(self, key: Key) -> None:
+        """An alert fires when it has lasted as long as its policy asks for."""
+        alert = self.alerts[key]
+        if alert.status == "pending" and self._now - alert.found_at >= self._by_name[alert.policy].lasting:
+            self.alerts[key] = replace(alert, status="firing")
+
+    def _end(self, key: Key, reason: str) -> None:
+        self._settle(key)
+        alert = self.alerts[key]
+        del self._slots[alert.condition, alert.subject]
+        if alert.told_to or alert.counted_to:
+            self.ended.add(key)
+        self.alerts[key] = replace(alert, status="resolved", resolved_at=self._now, reason=reason)
+
+    def _is_known(self, asset: str | None, job: str | None) -> bool:
+        if asset is not None:
+            return asset in self._known.assets
+        return job is None or job in self._known.jobs
+
+    def _first(
+        self, condition: Condition, asset: str | None, job: str | None, level: Level, amount: float | None
+    ) -> Policy | None:
+        thing = condition, asset, job, level, amount
+        if thing not in self._matched:
+            watching = self._watching.get(condition, ())
+            self._matched[thing] = next((policy for policy in watching if matches(policy, *thing)), None)
+        return self._matched[thing]

@@ -1,0 +1,167 @@
+"""From alerts that somebody is to be told of to messages: one for many of a policy, and no more than a number an hour.
+
+Belongs here: that, and the names by which a message is known again. Does not belong here: whether an alert is told
+(`fold.py`).
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from atlas_pipeline.alerting.board import digest
+from atlas_pipeline.alerting.policy import Policies, Severity
+from atlas_pipeline.alerting.state import Alert, Hour, Key, Message, MessageKind
+
+SINGLY = 3
+"""How many alerts of a policy are told one by one in one fold; more come in one message."""
+LISTED = 20
+"""How many alerts a message shows; of others it gives the number."""
+HOUR = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Telling:
+    """One alert as it stands, what is to be said of it, and to which channels."""
+
+    alert: Alert
+    kind: MessageKind
+    channels: tuple[str, ...]
+
+
+_Bundle = tuple[str, MessageKind, str, Severity]
+"""Channel, kind, policy and severity."""
+
+
+class Outbox:
+    """The messages of one fold, and what went to each channel in its hour."""
+
+    def __init__(self, hours: Mapping[tuple[str, Severity], Hour], policies: Policies, now: datetime) -> None:
+        self.messages: list[Message] = []
+        self.hours: dict[tuple[str, Severity], Hour] = {}
+        self._policies = policies
+        self._now = now
+        for (channel, severity), hour in hours.items():
+            if now - hour.began < HOUR:
+                self.hours[channel, severity] = hour
+            elif hour.counted:
+                self.messages.append(self._summary(channel, severity, hour))
+
+    def tell(self, tellings: Iterable[Telling], alerts: Collection[Alert]) -> dict[Key, Alert]:
+        """Make messages; returns the alerts that last and that somebody was told of, as they stand after that.
+
+        `alerts` are all that there are, by which it is known whether a group is over.
+        """
+        lasting = {alert.group for alert in alerts if alert.status != "resolved"}
+        heard: dict[Key, Alert] = {}
+        bundles: dict[_Bundle, list[Alert]] = {}
+        for telling in _with_groups(tellings):
+            alert = telling.alert
+            if telling.kind != "resolved":
+                worst: Severity = "critical" if alert.told_severity == "critical" else alert.severity
+                heard[alert.key] = replace(alert, told_at=self._now, told_severity=worst)
+            for channel in telling.channels:
+                first = telling.kind == "repeated" and channel not in alert.told_to
+                kind: MessageKind = "firing" if first else telling.kind
+                bundles.setdefault((channel, kind, alert.policy, alert.severity), []).append(alert)
+        for (channel, kind, policy, severity), bundle in bundles.items():
+            if kind == "resolved" and channel not in self._policies.ungrouped:
+                known = [alert for alert in bundle if channel in alert.told_to]
+                self._count(channel, severity, f"{policy} (resolved)", len(bundle) - len(known))
+                bundle = known
+            singly = len(bundle) <= SINGLY or channel in self._policies.ungrouped
+            for some in [[alert] for alert in bundle] if singly else [bundle]:
+                told = self._put(channel, kind, severity, some, lasting)
+                for alert in some if kind != "resolved" else ():
+                    heard[alert.key] = _heard(heard[alert.key], channel, told)
+        return heard
+
+    def _put(
+        self, channel: str, kind: MessageKind, severity: Severity, bundle: list[Alert], lasting: Collection[str]
+    ) -> bool:
+        """Make one message, or count its alerts if there were too many in this hour; returns whether it was made."""
+        ungrouped = channel in self._policies.ungrouped
+        threads = [alert.conversation if ungrouped else alert.group or alert.conversation for alert in bundle]
+        conversation = threads[0]
+        closes: tuple[str, ...] = ()
+        if kind == "resolved":
+            closes = tuple(dict.fromkeys(thread for thread in threads if thread not in lasting))
+            conversation = next(iter(closes), bundle[0].conversation)
+        if not ungrouped:
+            name = bundle[0].policy + (" (resolved)" if kind == "resolved" else "")
+            hour = self._hour(channel, severity)
+            if hour.messages >= self._policies.messages_per_hour:
+                self._count(channel, severity, name, len(bundle), closes)
+                return False
+            self.hours[channel, severity] = replace(hour, messages=hour.messages + 1)
+        when = self._now.isoformat() if kind == "repeated" else severity if kind == "firing" else ""
+        self.messages.append(
+            Message(
+                dedupe=digest(kind, when, *(alert.conversation for alert in bundle)),
+                conversation=conversation,
+                channel=channel,
+                kind=kind,
+                severity=severity,
+                team=bundle[0].team,
+                at=self._now,
+                alerts=tuple(bundle[:LISTED]),
+                more=dict(Counter(alert.policy for alert in bundle[LISTED:])),
+                closes=closes,
+            )
+        )
+        return True
+
+    def _hour(self, channel: str, severity: Severity) -> Hour:
+        return self.hours.get((channel, severity)) or Hour(self._now.replace(minute=0, second=0, microsecond=0))
+
+    def _count(self, channel: str, severity: Severity, name: str, number: int, closes: tuple[str, ...] = ()) -> None:
+        if number:
+            hour = self._hour(channel, severity)
+            counted = {**hour.counted, name: hour.counted.get(name, 0) + number}
+            self.hours[channel, severity] = replace(hour, counted=counted, closes=hour.closes + closes)
+
+    def _summary(self, channel: str, severity: Severity, hour: Hour) -> Message:
+        name = digest("summary", channel, severity, hour.began.isoformat())
+        return Message(
+            dedupe=name,
+            conversation=name,
+            channel=channel,
+            kind="summary",
+            severity=severity,
+            team="default",
+            at=self._now,
+            alerts=(),
+            more=hour.counted,
+            closes=hour.closes,
+        )
+
+
+def _with_groups(tellings: Iterable[Telling]) -> Iterator[Telling]:
+    """The tellings; alerts that are told of for the first time together with others get a conversation in common."""
+    tellings = list(tellings)
+    firing: dict[str, list[Alert]] = {}
+    for telling in tellings:
+        if telling.kind == "firing":
+            firing.setdefault(telling.alert.policy, []).append(telling.alert)
+    groups = {
+        policy: digest("group", *(alert.conversation for alert in alerts))
+        for policy, alerts in firing.items()
+        if len(alerts) > SINGLY
+    }
+    for telling in tellings:
+        group = groups.get(telling.alert.policy) if telling.kind == "firing" else None
+        if group and telling.alert.told_at is None:
+            telling = replace(telling, alert=replace(telling.alert, group=group))
+        yield telling
+
+
+def _heard(alert: Alert, channel: str, told: bool) -> Alert:
+    if not told:
+        if channel in (*alert.told_to, *alert.counted_to):
+            return alert
+        return replace(alert, counted_to=(*alert.counted_to, channel))
+    return replace(
+        alert,
+        told_to=tuple(dict.fromkeys((*alert.told_to, channel))),
+        counted_to=tuple(other for other in alert.counted_to if other != channel),
+    )

@@ -1,0 +1,315 @@
+"""From events to what is wrong and what is over: failures of runs, checks, freshness, scores, and looks.
+
+Belongs here: what an event says about which subject, and what waits for the end of its run. Does not belong here:
+whether that is an alert, and for whom (`board.py`, `fold.py`).
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from atlas_pipeline.alerting.event import Condition, Event, Fact, Level, Look
+from atlas_pipeline.alerting.state import RunSoFar, State
+
+RETRY_WITHIN = timedelta(hours=1)
+"""How long another try is awaited before a failure is told without it."""
+FORGET_RUN = timedelta(days=1)
+BACKUPS = "backups/"
+_OF_BACKUPS: Mapping[str, Condition] = {
+    "fresh": "backup_missing",
+    "complete": "backup_unverified",
+    "restorable": "backup_unverified",
+}
+_ASPECT: Mapping[Condition, str] = {
+    "stale": "freshness",
+    "missing": "freshness",
+    "backup_missing": "freshness",
+    "low_score": "score",
+}
+"""What is said of an asset beside its name, so that the subject differs from that of its failed run."""
+_NAMED = ("job ", "sensor ", "schedule ")
+
+
+class Trouble(NamedTuple):
+    """One thing that is wrong with one subject. `origin` is the id of the event, 0 when it was a look."""
+
+    condition: Condition
+    subject: str
+    at: datetime
+    level: Level = "error"
+    asset: str | None = None
+    job: str | None = None
+    run: str = ""
+    problem: str = ""
+    link: str = ""
+    facts: Mapping[str, Fact] = {}
+    amount: float | None = None
+    origin: int = 0
+
+
+class Over(NamedTuple):
+    """Conditions of one subject that are over."""
+
+    conditions: tuple[Condition, ...]
+    subject: str
+
+
+class Only(NamedTuple):
+    """All but these subjects of one condition are over."""
+
+    condition: Condition
+    subjects: Collection[str]
+
+
+Signal = Trouble | Over | Only
+
+
+class Reading:
+    """Reads events in order; remembers of runs what waits for their end, and the last score of each asset."""
+
+    def __init__(self, state: State, assets: frozenset[str], now: datetime) -> None:
+        self.scores = {asset: score for asset, score in state.scores.items() if asset in assets}
+        self._runs = dict(state.runs)
+        self._open: dict[str, dict[object, Event]] = {}
+        self._assets = assets
+        self._now = now
+
+    def read(self, item: Event | Look) -> Iterable[Signal]:
+        """What one event or look says, in the order that it happened."""
+        if isinstance(item, Look):
+            return self._look(item)
+        match item.kind:
+            case "check":
+                return self._check(item)
+            case "materialized":
+                return self._materialized(item)
+            case "freshness":
+                return self._freshness(item)
+            case "step_failed":
+                self._collect(item)
+                return ()
+            case "run_failed":
+                return self._failed(item)
+            case _:
+                return self._ended(item)
+
+    def overdue(self) -> Iterator[Signal]:
+        """What is told without an end: another try that did not come in an hour, a run that is silent for a day."""
+        for root, run in self.runs().items():
+            if self._now - run.at < (RETRY_WITHIN if run.awaited else FORGET_RUN):
+                continue
+            self._close(root)
+            ends = [number for number, failure in enumerate(run.failures) if failure.kind == "run_failed"]
+            until = ends[-1] + 1 if ends else len(run.failures)
+            yield from _conclude(run.failures[:until], run.failures[ends[-1]] if ends else None)
+            if run.failures[until:]:
+                self._runs[root] = RunSoFar(self._now, run.failures[until:])
+
+    def runs(self) -> dict[str, RunSoFar]:
+        """What is still waited for."""
+        return self._runs | dict(self._frozen())
+
+    def _frozen(self) -> Iterator[tuple[str, RunSoFar]]:
+        for root, failures in self._open.items():
+            run = self._runs[root]
+            yield root, RunSoFar(run.at, tuple(failures.values()), run.awaited)
+
+    def _failures(self, root: str) -> dict[object, Event]:
+        failures = self._open.get(root)
+        if failures is None:
+            failures = self._open[root] = {_name(event): event for event in self._runs[root].failures}
+        return failures
+
+    def _collect(self, event: Event) -> None:
+        root = _root(event)
+        run = self._runs.get(root)
+        if run is None or not run.awaited:
+            self._runs[root] = RunSoFar(self._now, run.failures if run else ())
+        failures = self._failures(root)
+        failures.pop(_name(event), None)
+        failures[_name(event)] = event
+
+    def _close(self, root: str) -> tuple[Event, ...]:
+        run = self._runs.pop(root, None)
+        failures = self._open.pop(root, None)
+        return tuple(failures.values()) if failures is not None else run.failures if run else ()
+
+    def _check(self, event: Event) -> Iterator[Signal]:
+        trouble = _of_check(event)
+        if event.passed or event.level == "warn":
+            if _root(event) in self._runs:
+                self._failures(_root(event)).pop(_name(event), None)
+            yield Over((trouble.condition,), trouble.subject) if event.passed else trouble
+            return
+        if event.run:
+            self._collect(event)
+        if not (event.may_retry and event.run):
+            yield trouble
+
+    def _materialized(self, event: Event) -> Iterator[Signal]:
+        for asset in event.assets:
+            yield Over(("run_failed", "backup_failed"), asset)
+            yield Over(("missing",), _subject("missing", asset))
+            if event.score is not None:
+                self.scores[asset] = event.score
+                yield low_score(asset, event.score, event.at, event)
+
+    def _freshness(self, event: Event) -> Iterator[Signal]:
+        for asset in event.assets:
+            late: Condition = "backup_missing" if asset.startswith(BACKUPS) else "stale"
+            subject = _subject(late, asset)
+            if event.freshness == "pass":
+                yield Over((late, "missing"), subject)
+                continue
+            unknown = event.freshness == "unknown"
+            yield Over((late if unknown else "missing",), subject)
+            yield Trouble(
+                "missing" if unknown else late,
+                subject,
+                event.at,
+                "warn" if event.freshness == "warn" else "error",
+                asset,
+                problem=event.problem,
+                link=_page(asset),
+                facts=event.facts,
+                origin=event.id,
+            )
+
+    def _failed(self, event: Event) -> Iterator[Signal]:
+        root = _root(event)
+        if not event.will_retry:
+            yield from _conclude(self._close(root), event)
+            return
+        self._collect(event)
+        failures = self._failures(root)
+        for name in [name for name, past in failures.items() if past.kind != "check" and past.run != event.run]:
+            del failures[name]
+        self._runs[root] = RunSoFar(self._now, awaited=True)
+
+    def _ended(self, event: Event) -> Iterator[Signal]:
+        yield from _held_checks(self._close(_root(event)))
+        if event.kind == "run_succeeded" and event.job is not None:
+            yield Over(("run_failed",), f"job {event.job}")
+
+    def _look(self, look: Look) -> Iterator[Signal]:
+        found = {_subject(look.condition, name) if name in self._assets else name: name for name in look.found}
+        yield Only(look.condition, found.keys())
+        for subject, name in found.items():
+            finding = look.found[name]
+            asset = name.split(": ")[0]
+            yield Trouble(
+                look.condition,
+                subject,
+                finding.since or look.at,
+                asset=asset if asset in self._assets else None,
+                job=name.split(" ", 1)[1] if name.startswith(_NAMED) else None,
+                problem=finding.problem,
+                link=finding.link,
+                facts=finding.facts,
+                amount=finding.amount,
+            )
+
+
+def low_score(asset: str, score: float, at: datetime, event: Event | None = None) -> Trouble:
+    """A quality score, which is wrong only if a policy finds it low."""
+    return Trouble(
+        "low_score",
+        _subject("low_score", asset),
+        at,
+        asset=asset,
+        job=event.job if event else None,
+        run=event.run if event else "",
+        problem=event.problem if event else "",
+        link=_page(asset),
+        facts=event.facts if event else {"score": score},
+        amount=score,
+        origin=event.id if event else 0,
+    )
+
+
+def _subject(condition: Condition, asset: str) -> str:
+    aspect = _ASPECT.get(condition)
+    return f"{asset}: {aspect}" if aspect else asset
+
+
+def _name(event: Event) -> object:
+    if event.kind == "check":
+        return event.assets, event.check
+    return event.kind, event.run, event.step
+
+
+def _root(event: Event) -> str:
+    return event.root_run or event.run
+
+
+def _page(asset: str) -> str:
+    return f"/assets/{asset}"
+
+
+def _of_check(event: Event) -> Trouble:
+    asset = event.assets[0] if event.assets else None
+    name = event.check or ""
+    condition: Condition = "pii_leak" if name == "leak_check" else "check_failed"
+    if asset is not None and asset.startswith(BACKUPS):
+        condition = _OF_BACKUPS.get(name, condition)
+    return Trouble(
+        condition,
+        f"{asset}: {name}" if asset is not None else name,
+        event.at,
+        event.level,
+        asset,
+        event.job,
+        event.run,
+        event.problem,
+        f"{_page(asset)}?view=checks" if asset is not None else f"/runs/{event.run}",
+        event.facts,
+        origin=event.id,
+    )
+
+
+def _held_checks(failures: Collection[Event]) -> Iterator[Trouble]:
+    return (_of_check(event) for event in failures if event.kind == "check" and event.may_retry)
+
+
+def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Trouble]:
+    """What a run that ended badly says: of failed steps those of its last try, of checks the last result of each."""
+    yield from _held_checks(failures)
+    told = {asset for event in failures if event.kind == "check" for asset in event.assets}
+    steps = [event for event in failures if event.kind == "step_failed" and (end is None or event.run == end.run)]
+    for step in steps:
+        yield from (_of_run(step, asset) for asset in step.assets if asset not in told)
+        told.update(step.assets)
+    if end is None:
+        return
+    bare = next((step for step in steps if not step.assets), None)
+    if bare is None and steps:
+        return
+    if end.job is not None:
+        yield Trouble(
+            "run_failed",
+            f"job {end.job}",
+            end.at,
+            job=end.job,
+            run=end.run,
+            problem=bare.problem if bare else end.problem,
+            link=f"/runs/{end.run}",
+            facts=bare.facts if bare else end.facts,
+            origin=end.id,
+        )
+    else:
+        yield from (_of_run(end, asset) for asset in end.assets if asset not in told)
+
+
+def _of_run(event: Event, asset: str) -> Trouble:
+    return Trouble(
+        "backup_failed" if asset.startswith(BACKUPS) else "run_failed",
+        asset,
+        event.at,
+        asset=asset,
+        job=event.job,
+        run=event.run,
+        problem=event.problem,
+        link=_page(asset),
+        facts=event.facts,
+        origin=event.id,
+    )

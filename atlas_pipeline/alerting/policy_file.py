@@ -1,0 +1,153 @@
+"""The file of policies, `alerts.yaml`: read whole, or refused with all that is wrong with it.
+
+Belongs here: from the file to Policies, and the faults that depend on two values, on channels or on assets. Does not
+belong here: YAML (`policy_yaml.py`), the keys and what each takes (`policy_schema.py`).
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from atlas_pipeline.alerting.policy import LONG_QUEUE, LOW_SCORE, TEAMS, Policies, Policy, default_policies
+from atlas_pipeline.alerting.policy_schema import (
+    CONDITIONS,
+    LONGEST_SELECTION,
+    Fault,
+    duration,
+    one_of,
+    schema_faults,
+)
+from atlas_pipeline.alerting.policy_yaml import Place, PolicyFileError, read_yaml, shown
+
+__all__ = ["PolicyFileError", "read_policies"]
+
+Select = Callable[[str], frozenset[str]]
+_BACKUPS = "group:backups"
+_OF_NOTHING = {"queue_long", "system_down"}
+_OF_JOBS = {"run_failed", "tick_failed"}
+_OF_JOBS_ALONE = {"tick_failed"}
+
+
+def read_policies(path: Path, channels: Collection[str], select: Select) -> Policies:
+    """The policies of a file, before the defaults; without a file, or with an empty one, the defaults.
+
+    `channels` are the names of those that are configured. `select` gives the paths of the assets that a selection
+    selects, and raises ValueError with the reason why it cannot. Raises PolicyFileError, which lists every fault.
+    """
+    file = read_yaml(path)
+    if file is None:
+        return Policies(default_policies(), tuple(channels))
+    data = {} if file.data is None else file.data
+    selected: dict[Place, frozenset[str]] = {}
+    found = [*schema_faults(data), *_faults(data, channels)]
+    for place, selection in _selections(data):
+        try:
+            selected[place] = select(selection)
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            found.append((f"`{place[-1]}`: {reason}, expected an asset selection", place))
+        else:
+            if not selected[place]:
+                found.append((f"`{place[-1]}`: {shown(selection)} selects no asset, expected at least one", place))
+    told = ((file.line(place), message) for message, place in found if place not in file.unread)
+    faults = sorted([*file.faults, *told], key=lambda one: one[0])
+    if faults:
+        raise PolicyFileError("\n".join(dict.fromkeys(f"{path}:{line}: {message}" for line, message in faults)))
+    own = tuple(_policy(one, ("policies", index), selected) for index, one in enumerate(data.get("policies", [])))
+    names = {one.name for one in own}
+    kept = tuple(one for one in default_policies() if one.name not in names) if data.get("defaults", True) else ()
+    teams = {team: tuple(of_team) for team, of_team in data.get("teams", {}).items()}
+    most = int(data.get("messages_per_hour", Policies.messages_per_hour))
+    return Policies((*own, *kept), tuple(channels), teams, most)
+
+
+def _policy(data: Mapping[str, Any], place: Place, selected: Mapping[Place, frozenset[str]]) -> Policy:
+    """A policy in whose data no fault was found."""
+    watch = data.get("watch", {})
+    asked = [selection for key, selection in (("assets", watch.get("assets")), ("backups", _BACKUPS)) if key in watch]
+    assets = [found for at, found in selected.items() if at[: len(place)] == place]
+    conditions = frozenset(data["when"])
+    return Policy(
+        name=data["name"],
+        conditions=conditions,
+        severity=data["severity"],
+        team=data.get("team", Policy.team),
+        selection=" or ".join(asked) or None,
+        assets=frozenset[str]().union(*assets) if assets else None,
+        jobs=tuple(watch["jobs"]) if "jobs" in watch else None,
+        level=data.get("level"),
+        below=data.get("below", LOW_SCORE) if "low_score" in conditions else None,
+        above=data.get("above", LONG_QUEUE) if "queue_long" in conditions else None,
+        lasting=duration(data["for"]) if "for" in data else timedelta(0),
+        channels=tuple(data["channels"]) if "channels" in data else None,
+        runbook=data.get("runbook"),
+    )
+
+
+def _entries(data: Any) -> Iterator[tuple[Place, dict[Any, Any]]]:
+    """The policies that are mappings, whatever is in them."""
+    listed = data.get("policies") if isinstance(data, dict) else None
+    for index, policy in enumerate(listed if isinstance(listed, list) else []):
+        if isinstance(policy, dict):
+            yield ("policies", index), policy
+
+
+def _selections(data: Any) -> Iterator[tuple[Place, str]]:
+    """The asset selections of all policies, and where they stand."""
+    for place, policy in _entries(data):
+        watch = policy.get("watch")
+        if isinstance(watch, dict):
+            if isinstance(watch.get("assets"), str) and 0 < len(watch["assets"]) <= LONGEST_SELECTION:
+                yield (*place, "watch", "assets"), watch["assets"]
+            if watch.get("backups") is True:
+                yield (*place, "watch", "backups"), _BACKUPS
+
+
+def _faults(data: Any, channels: Collection[str]) -> Iterator[Fault]:
+    """What depends on more than one value. Of values that the schema refuses nothing is said."""
+    listed = data.get("teams") if isinstance(data, dict) else None
+    teams = listed if isinstance(listed, dict) else {}
+    for team, of_team in teams.items():
+        yield from _channel_faults(of_team, channels, ("teams", team))
+    known = list(dict.fromkeys([*TEAMS, *(team for team in teams if isinstance(team, str))]))
+    names: set[str] = set()
+    for place, policy in _entries(data):
+        name, team = policy.get("name"), policy.get("team")
+        if isinstance(name, str):
+            if name in names:
+                yield f"the name {shown(name)} is there twice, expected one of its own", (*place, "name")
+            names.add(name)
+        if isinstance(team, str) and team not in known:
+            yield f"unknown team {shown(team)}: {one_of(team, known)}", (*place, "team")
+        yield from _channel_faults(policy.get("channels"), channels, (*place, "channels"))
+        yield from _condition_faults(policy, place)
+
+
+def _channel_faults(listed: Any, channels: Collection[str], place: Place) -> Iterator[Fault]:
+    for index, name in enumerate(listed if isinstance(listed, list) else []):
+        if isinstance(name, str) and name not in channels:
+            wanted = one_of(name, channels) if channels else "expected ATLAS_ALERT_CHANNELS to name it"
+            yield f"unknown channel {shown(name)}: {wanted}", (*place, index)
+
+
+def _condition_faults(policy: Mapping[Any, Any], place: Place) -> Iterator[Fault]:
+    """What goes together with no condition of the policy, and conditions that could never be met."""
+    when, watch = policy.get("when"), policy.get("watch")
+    if not isinstance(when, list):
+        return
+    for key, condition in (("below", "low_score"), ("above", "queue_long")):
+        if key in policy and condition not in when:
+            yield f"`{key}` goes with {condition}, expected it in `when`", (*place, key)
+    if not isinstance(watch, dict) or not watch:
+        return
+    for index, condition in enumerate(when):
+        if not isinstance(condition, str) or condition not in CONDITIONS:
+            continue
+        inside = (*place, "when", index)
+        if condition in _OF_NOTHING:
+            yield f"{condition} is about no asset and no job, expected a policy without `watch`", inside
+        elif condition in _OF_JOBS_ALONE and "jobs" not in watch:
+            yield f"{condition} is about schedules and sensors, expected `jobs` in `watch`", inside
+        elif condition not in _OF_JOBS and not {"assets", "backups"} & watch.keys():
+            yield f"{condition} is about assets, expected `assets` or `backups` in `watch`", inside

@@ -1,0 +1,125 @@
+"""How fast events are folded into alerts: events a second, and peak memory, for three kinds of hours.
+
+Belongs here: the fold, on events made here, of 500 assets. Does not belong here: reading Dagster's event log, and
+writing the outbox.
+
+- a quiet one: assets materialize with a score and pass their checks, one run in a hundred fails;
+- a storm: each run fails at a step and at a check, and is tried again twice;
+- a flapping one: each check fails and passes in turn, in runs that succeed.
+
+Each is folded `--tick` events at a time, five seconds apart, as the sensor does after having been away. Memory is that
+of this process, the events among it.
+
+Run: .venv/bin/python benchmarks/alerts.py [--rows N] [--rounds N] [--json]
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count, islice
+from statistics import median
+
+import harness
+
+from atlas_pipeline.alerting.event import Event, Known
+from atlas_pipeline.alerting.fold import fold
+from atlas_pipeline.alerting.policy import Policies, default_policies
+from atlas_pipeline.alerting.state import State
+
+GOAL = 5_000
+START, TICK = datetime(2026, 1, 1, tzinfo=UTC), timedelta(seconds=5)
+ASSETS = [f"silver/table_{number}" for number in range(500)]
+KNOWN = Known(frozenset(ASSETS), frozenset({"daily"}))
+POLICIES = Policies(default_policies(), ("mail", "chat"))
+
+
+def quiet() -> Iterator[Event]:
+    """Runs that go well, nearly all of them."""
+    ids = count()
+    for number in count():
+        asset, run = (ASSETS[number % len(ASSETS)],), f"run-{number}"
+        for name in ("rows_accounted", "contract", "leak_check"):
+            yield Event(next(ids), "check", START, run, run, assets=asset, check=name)
+        if number % 100:
+            yield Event(next(ids), "materialized", START, run, run, assets=asset, score=0.99)
+            yield Event(next(ids), "run_succeeded", START, run, run, job="daily")
+        else:
+            yield Event(next(ids), "step_failed", START, run, run, assets=asset, step="load")
+            yield Event(next(ids), "run_failed", START, run, run, job="daily")
+
+
+def storm() -> Iterator[Event]:
+    """Runs that fail, and fail again."""
+    ids = count()
+    for number in count():
+        asset, root = (ASSETS[number % len(ASSETS)],), f"run-{number}"
+        for attempt in range(3):
+            run, more = f"{root}-{attempt}", attempt < 2
+            said = {"run": run, "root_run": root, "may_retry": more}
+            other = (ASSETS[(number + 1) % len(ASSETS)],)
+            yield Event(next(ids), "check", START, assets=other, check="contract", passed=False, **said)
+            yield Event(next(ids), "step_failed", START, assets=asset, step="load", problem="no such file", **said)
+            yield Event(next(ids), "run_failed", START, job="daily", will_retry=more, **said)
+
+
+def flapping() -> Iterator[Event]:
+    """Checks that fail and pass in turn."""
+    for number in count():
+        asset, run = (ASSETS[number % len(ASSETS)],), f"run-{number}"
+        passed = bool(number // len(ASSETS) % 2)
+        yield Event(2 * number, "check", START, run, run, assets=asset, check="contract", passed=passed)
+        yield Event(2 * number + 1, "run_succeeded", START, run, run, job="daily")
+
+
+KINDS: dict[str, Callable[[], Iterator[Event]]] = {"quiet": quiet, "storm": storm, "flapping": flapping}
+
+
+def folded(events: list[Event], tick: int) -> tuple[float, State, int]:
+    """Seconds to fold them all, what is remembered then, and how many messages were made."""
+    state, messages = State(), 0
+
+    def work() -> None:
+        nonlocal state, messages
+        for number, first in enumerate(range(0, len(events), tick)):
+            some = events[first : first + tick]
+            state, made = fold(state, some, POLICIES, (), START + number * TICK, KNOWN)
+            messages += len(made)
+
+    return harness.timed(work), state, messages
+
+
+def main() -> int:
+    """Run it; the exit code is 1 when the goal was missed."""
+    parser = harness.arguments(__doc__, 100_000, "events", 5)
+    parser.add_argument("--tick", type=int, default=5_000, help="events in one fold (default: 5,000)")
+    args = parser.parse_args()
+    report = harness.Report("alerts")
+    events = {name: list(islice(make(), args.rows)) for name, make in KINDS.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in KINDS}
+    ends: dict[str, tuple[State, int]] = {}
+    before = harness.own_peak_mib()
+    for number in range(args.rounds):
+        harness.say(f"round {number + 1} of {args.rounds}")
+        for name, some in events.items():
+            took, state, messages = folded(some, args.tick)
+            seconds[name].append(took)
+            ends[name] = state, messages
+    columns = ["", "events/s", "slowest", "alerts", "runs", "messages"]
+    rows = [
+        [name, args.rows / median(took), args.rows / max(took), len(state.alerts), len(state.runs), messages]
+        for name, took in seconds.items()
+        for state, messages in [ends[name]]
+    ]
+    report.table(f"{args.rows:,} events of {len(ASSETS)} assets, {args.tick:,} in a fold", columns, rows)
+    report.goals.append(
+        harness.Goal("events folded in a second, the slowest kind", min(row[1] for row in rows), GOAL, at_least=True)
+    )
+    peak = harness.own_peak_mib()
+    report.notes.append(
+        f"peak memory {peak:.0f} MiB, of which {before:.0f} before the first fold, with all events made"
+    )
+    return report.print(args.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
