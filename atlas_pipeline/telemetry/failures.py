@@ -14,7 +14,9 @@ from typing import Any, Protocol
 _MOST_CAUSES = 8
 _MOST_FRAMES = 40
 _FRAME = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>\d+)(?:, in (?P<function>[^\n]+))?')
-_CLASS = re.compile(r"(?m)^(?P<name>(?:[A-Za-z_]\w*\.)*[A-Z]\w*)(?=:|\s*$)")
+_CLASS = re.compile(
+    r"(?m)^(?P<name>(?:[A-Za-z_]\w*\.)+[A-Z_]\w*|[A-Z]\w*(?:Error|Exception|Failure|Warning|Interrupt|Exit))(?=:|\s*$)"
+)
 _OWN = ("atlas_pipeline.", "dagster._core.definitions.events.Failure")
 _START = re.compile(r"(?m)^(?:Traceback \(most recent call last\):|Stack Trace:|  File \")")
 
@@ -61,12 +63,14 @@ def of_text(text: str) -> tuple[str, list[Failure]]:
     start = _START.search(text)
     if start is None or _FRAME.search(text) is None:
         return text, []
-    before, trace = text[: start.start()].strip().split("\n"), text[start.start() :]
+    before, trace = text[: start.start()], text[start.start() :]
     # Dagster puts the error's line before its stack, Python puts it after.
-    named = _CLASS.match(before[-1]) if text[start.start() :].startswith("Stack Trace") else None
-    last = before.pop() if named else next((one.string[one.start() :] for one in _last(trace)), "")
-    name, words = _parted(last)
-    return "\n".join(before).strip(), [_failure(name or "Exception", words.split("\n")[0], list(_frames(trace)))]
+    if trace.startswith("Stack Trace") and (named := _CLASS.search(before)):
+        before, line = before[: named.start()], before[named.start() :]
+    else:
+        line = trace[named.start() :] if (named := _last_class(trace)) else ""
+    name, words = _parted(line)
+    return before.strip(), [_failure(name or "Exception", words.split("\n")[0], list(_frames(trace)))]
 
 
 def words_of(error: BaseException) -> str:
@@ -75,9 +79,8 @@ def words_of(error: BaseException) -> str:
     return f"{failure['type']}: {failure['words']}" if "words" in failure else failure["type"]
 
 
-def _last(trace: str) -> Iterator[re.Match[str]]:
-    named = list(_CLASS.finditer(trace))
-    yield from named[-1:]
+def _last_class(trace: str) -> re.Match[str] | None:
+    return next(reversed(list(_CLASS.finditer(trace))), None)
 
 
 def _parted(line: str) -> tuple[str, str]:

@@ -6,11 +6,14 @@ too. Does not belong here: what is cut out (`scrub.py`), and where a process sta
 what is written is changed.
 """
 
+import atexit
 import json
 import logging
 import os
+import re
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -30,6 +33,9 @@ _LONGEST = 32_768
 _ROOT_RUN = "dagster/root_run_id"
 _USUAL = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "color_message"}
 _DAGSTER = {"dagster_meta", "dagster_event", "dagster_event_batch_metadata"}
+
+_MORE_WORDS = re.compile(r"(?:DETAIL|HINT|CONTEXT|QUERY|STATEMENT|WHERE|LINE \d+):|\s+\S")
+"""How further lines of an error's words begin, after the line with its class: those of Postgres do."""
 
 _plain_format = logging.Handler.format
 _scrubber = Scrubber()
@@ -59,9 +65,10 @@ class ScrubbedRecord(logging.LogRecord):
 
 
 def _argument(one: Any) -> Any:
-    if isinstance(one, str):
-        return _scrubber.text(one)
-    return _scrubber.text(failures.words_of(one)) if isinstance(one, BaseException) else one
+    """Numbers stay, so that `%d` takes them; what holds others is its text."""
+    if isinstance(one, BaseException):
+        one = failures.words_of(one)
+    return _scrubber.text(str(one)) if isinstance(one, str | Mapping | list | tuple | set | frozenset) else one
 
 
 class JsonLines:
@@ -74,7 +81,7 @@ class JsonLines:
     def of_record(self, record: logging.LogRecord) -> str:
         """The line of a log record, without a line end."""
         meta: Mapping[str, Any] = getattr(record, "dagster_meta", None) or {}
-        message, told = failures.of_text(str(meta["orig_message"]) if meta else record.getMessage())
+        message, told = failures.of_text(str(meta["orig_message"]) if "orig_message" in meta else record.getMessage())
         event = meta.get("dagster_event")
         error = getattr(getattr(event, "event_specific_data", None), "error", None)
         if error is not None:
@@ -82,8 +89,12 @@ class JsonLines:
         elif record.exc_info and record.exc_info[1] is not None:
             told = failures.of_exception(record.exc_info[1])
         extra = {name: one for name, one in record.__dict__.items() if name not in _USUAL and name not in _DAGSTER}
-        place = self._of_dagster(meta, event) if meta else self._place() or self._run
+        place = self._of_dagster(meta, event) if meta else self.here()
         return self.line(record.created, record.levelname, record.name, message, place, told, extra)
+
+    def here(self) -> Place:
+        """Where the calling thread is: in a step, or at least in this process's run."""
+        return self._place() or self._run
 
     def line(
         self,
@@ -133,6 +144,7 @@ class _Lines:
         self._stream, self._name, self._lines = stream, name, lines
         self._rest: list[str] = []
         self._traceback: list[str] = []
+        self._after_traceback = False
         self._lock = threading.RLock()
 
     def __getattr__(self, name: str) -> Any:
@@ -154,22 +166,38 @@ class _Lines:
         for line in lines:
             self.write(line)
 
+    def finish(self) -> None:
+        """Write what was begun, at the end of the process."""
+        with self._lock:
+            self._line("".join(self._rest))
+            self._rest.clear()
+            if self._traceback:
+                self._put_traceback()
+
     def _line(self, line: str) -> None:
         line = line.rstrip("\r")
         if self._traceback or line.startswith("Traceback (most recent call last)"):
             self._traceback.append(line)
             if not line.startswith((" ", "Traceback")):
-                message, told = failures.of_text("\n".join(self._traceback))
-                self._traceback.clear()
-                self._put("ERROR", message or told[0]["type"], told)
+                self._put_traceback()
+        elif self._after_traceback and _MORE_WORDS.match(line):
+            return
         elif line.startswith("{") and _is_json(line):
             self._stream.write(f"{line}\n")
         elif line.strip():
-            self._put("WARNING" if self._name == "stderr" else "INFO", line, [])
+            self._after_traceback = False
+            # What a command ends with is told so: see `failures_as_messages`.
+            self._put("ERROR" if line.startswith("atlas: ") else "INFO", line, [])
+
+    def _put_traceback(self) -> None:
+        message, told = failures.of_text("\n".join(self._traceback))
+        self._traceback.clear()
+        self._after_traceback = True
+        self._put("ERROR", told[0]["type"] if told else message, told)
 
     def _put(self, level: str, message: str, told: list[failures.Failure]) -> None:
         now = datetime.now(UTC).timestamp()
-        self._stream.write(self._lines.line(now, level, self._name, message, {}, told, {}) + "\n")
+        self._stream.write(self._lines.line(now, level, self._name, message, self._lines.here(), told, {}) + "\n")
         self._stream.flush()
 
 
@@ -204,13 +232,15 @@ def install(
     logging.Handler.format = _format  # type: ignore[method-assign, assignment]
     if _lines is None:
         return
-    logging.captureWarnings(True)
+    warnings.showwarning = _warned
     sys.excepthook = _uncaught
     threading.excepthook = lambda one: _uncaught(one.exc_type, one.exc_value, one.exc_traceback)
-    if not isinstance(sys.stderr, _Lines):
-        sys.stderr = _Lines(sys.stderr, "stderr", _lines)
-    if not answers and not isinstance(sys.stdout, _Lines):
-        sys.stdout = _Lines(sys.stdout, "stdout", _lines)
+    for name in ("stderr",) if answers else ("stderr", "stdout"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, _Lines):
+            wrapped = _Lines(stream, name, _lines)
+            atexit.register(wrapped.finish)
+            setattr(sys, name, wrapped)
 
 
 def _format(handler: logging.Handler, record: logging.LogRecord) -> str:
@@ -222,6 +252,17 @@ def _format(handler: logging.Handler, record: logging.LogRecord) -> str:
 
 def _is_standard(stream: Any) -> bool:
     return isinstance(stream, _Lines) or stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__)
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    logging.getLogger("warnings").warning("%s:%d: %s: %s", filename, lineno, category.__name__, str(message))
 
 
 def _uncaught(kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /) -> None:

@@ -95,20 +95,20 @@ _PATTERNS = (
         re.compile(
             r"(?i)(?:passw(?:or)?d|pwd|passphrase|secret(?:[_ -]?(?:access[_ -]?)?key)?|token"
             r"|credentials?|api[_-]?key|access[_-]?key(?:[_-]?id)?|signature|[?&]sig|authorization)"
-            r"[\"']?\s*(?:=|:)\s*(?:SecretStr\()?[\"']?(?:(?:bearer|basic)\s+)?(?P<v>[^\s\"',;&)}\[\]%*]{3,})"
+            r"[\"']?\s*(?:=|:)\s*(?:SecretStr\()?[\"']?(?:(?:bearer|basic)\s+)?(?P<v>(?!(?:bearer|basic)\s)[^\s\"',;&)}\[\]%*]{3,})"
         ),
         _CUE,
     ),
     _Pattern(
         "secret",
-        re.compile(r"(?<![A-Za-z0-9/+=_.-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_-])"),
+        re.compile(r"(?<![A-Za-z0-9/+_.-])[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=_-])"),
         re.compile(r"[A-Za-z0-9/+]{40}"),
         _aws_secret,
     ),
     _Pattern(
         "email",
         re.compile(
-            r"(?<![\w.+'&-])(?<!://)[^\W_](?:[\w.+'&-]|%2[Bb]){0,80}(?:@|%40)[^\W_][\w-]*(?:\.[\w-]+)*\.[^\W\d_]{2,}"
+            r"(?<![\w.+-])(?<!://)[^\W_](?:[\w.+'&-]|%2[Bb]){0,80}(?:@|%40)[^\W_][\w-]*(?:\.[\w-]+)*\.[^\W\d_]{2,}"
         ),
         re.compile("@|%40"),
     ),
@@ -130,7 +130,10 @@ _PATTERNS = (
         _phone,
     ),
     _Pattern(
-        "phone", re.compile(r"(?<![\w.:+/-])\(?0[1-9]\d{1,3}\)?[ /-]\d{3,4} ?\d{3,5}(?![\w-]|\.\d)"), _DIGITS, _phone
+        "phone",
+        re.compile(r"(?<![\w.:+/-])(?:\(0[1-9]\d{1,3}\)|0[1-9]\d{1,3})[ /-]\d{3,4} ?\d{3,5}(?![\w-]|\.\d)"),
+        _DIGITS,
+        _phone,
     ),
 )
 _ANYTHING = re.compile(

@@ -113,7 +113,7 @@ class Reports:
         if meta and self._was_told(meta, happened):
             return None
         error = getattr(getattr(happened, "event_specific_data", None), "error", None)
-        message = str(meta["orig_message"]) if meta else record.getMessage() if record is not None else ""
+        message = str(meta.get("orig_message", "")) if meta else record.getMessage() if record is not None else ""
         message, told = failures.of_text(message)
         if error is not None:
             told = failures.of_told(error)
@@ -141,9 +141,10 @@ class Reports:
     def _was_told(self, meta: Mapping[str, Any], happened: Any) -> bool:
         """Dagster hands one message to several loggers, and says of a failed step once more that its run failed."""
         kind, run = getattr(happened, "event_type_value", ""), str(meta.get("run_id"))
-        if meta["log_message_id"] in self._messages or (kind in _RUN_ENDED and run in self._runs):
+        message = str(meta.get("log_message_id") or meta.get("orig_message"))
+        if message in self._messages or (kind in _RUN_ENDED and run in self._runs):
             return True
-        self._messages.append(meta["log_message_id"])
+        self._messages.append(message)
         if kind == "STEP_FAILURE":
             self._runs.append(run)
         return False
