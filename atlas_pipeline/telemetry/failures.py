@@ -41,6 +41,9 @@ def of_exception(error: BaseException) -> list[Failure]:
         stack = traceback.StackSummary.extract(traceback.walk_tb(following.__traceback__), lookup_lines=False)
         frames = [{"file": one.filename, "line": one.lineno, "function": one.name} for one in stack]
         found.append(_failure(_name(following), str(following), frames))
+        # An error in Dagster's code server, as the daemon and the web server raise it.
+        for told in getattr(following, "user_code_process_error_infos", ()):
+            found += of_told(told)
         following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
     return found
 
