@@ -25,7 +25,7 @@ DOMAINS = {
     "ingest": {"settings", "warehouse", "pii"},
     "backup": {"settings", "warehouse"},
     "alerting": {"settings", "warehouse"},
-    "telemetry": {"settings", "warehouse"},
+    "telemetry": {"settings", "warehouse", "pii"},
 }
 """Each domain, and what else of Atlas it may import."""
 MAY_TOUCH_ENVIRONMENT = {

@@ -69,7 +69,8 @@ def _first_materialization(settings: Settings, json: bool) -> None:
     if note.exists():
         return
     command = [sys.executable, "-m", "atlas_pipeline.cli", "demo"]
-    done = subprocess.run(command, stdout=sys.stderr if json else None, check=False)
+    summary = subprocess.DEVNULL if settings.log_format == "json" else sys.stderr if json else None
+    done = subprocess.run(command, stdout=summary, check=False)
     if done.returncode == 0:
         note.touch()
     else:
