@@ -22,6 +22,7 @@ import pytest
 
 from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.settings import load_settings
+from atlas_pipeline_tests.integration.test_up import NEW_CUSTOMER
 from atlas_pipeline_tests.telemetry.canaries import CANARIES
 from atlas_pipeline_tests.telemetry.receiver import Receiver, receiver
 
@@ -135,9 +136,9 @@ def test_atlas_up_writes_nothing_else() -> None:
             up = subprocess.Popen(command, env={**env, "ATLAS_LOG_FORMAT": "json"}, stdout=out, stderr=err)
         try:
             wait_for(lambda: (home / "out").read_text().rstrip().endswith("}"), 180)
-            (home / "landing" / "orders" / "no-order.csv").write_text("order_id\nnone\n")
+            (home / "landing" / "customers" / "new.csv").write_text(NEW_CUSTOMER)
             log = home / "logs" / "server.log"
-            wait_for(lambda: '"process": "run"' in log.read_text(), 120)
+            wait_for(lambda: '"asset": "silver/customers"' in log.read_text(), 120)
         finally:
             up.send_signal(signal.SIGINT)
             up.wait(90)
