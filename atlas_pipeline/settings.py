@@ -157,6 +157,22 @@ class Settings(BaseSettings):
         None, description="Address of the Dagster UI for links in alerts. Default: `ATLAS_HOST` and `ATLAS_PORT`."
     )
 
+    ops_host: str = Field("127.0.0.1", description="Address that `atlas ops` binds: metrics and health.")
+    ops_port: int = Field(9464, ge=1, le=65535, description="Port that `atlas ops` binds.")
+    metrics_from: Literal["start", "now"] = Field(
+        "start", description="Where a new installation of `atlas ops` begins to count in the event log."
+    )
+    log_format: Literal["console", "json"] = Field(
+        "console", description="`json` makes every process write one JSON object a line."
+    )
+    sentry_dsn: SecretStr | None = Field(None, description="Where errors are sent. Default: nowhere.")
+    sentry_traces: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of traces that are sent. Default: 0.1 in production, 0.5 in staging, 0 in development.",
+    )
+
     @model_validator(mode="before")
     @classmethod
     def _no_placeholders(cls, values: dict[str, Any]) -> dict[str, Any]:

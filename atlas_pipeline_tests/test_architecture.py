@@ -25,6 +25,7 @@ DOMAINS = {
     "ingest": {"settings", "warehouse", "pii"},
     "backup": {"settings", "warehouse"},
     "alerting": {"settings", "warehouse"},
+    "telemetry": {"settings", "warehouse", "pii"},
 }
 """Each domain, and what else of Atlas it may import."""
 MAY_TOUCH_ENVIRONMENT = {
@@ -142,6 +143,7 @@ def test_soda_is_imported_in_one_place() -> None:
         ["up", "--help"],
         ["sample", "--help"],
         ["status", "--help"],
+        ["ops", "--help"],
         ["quality", "--help"],
         ["backup", "--help"],
         ["backup", "run", "--help"],

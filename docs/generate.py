@@ -282,6 +282,25 @@ def kinds() -> str:
     return table(("Kind", "Default action", "Generalised as"), rows)
 
 
+def metrics() -> str:
+    """The metric families, in the order of their list."""
+    from atlas_pipeline.telemetry.exposition import unit_of
+    from atlas_pipeline.telemetry.families import families
+
+    rows = (
+        (
+            f"`{one.name}`",
+            one.kind,
+            unit_of(one) or "count",
+            ", ".join(f"`{name}`" for name in one.labels),
+            one.source,
+            one.help,
+        )
+        for one in families().values()
+    )
+    return table(("Family", "Kind", "Unit", "Labels", "From", "What it says"), rows)
+
+
 def component(name: str) -> Callable[[], str]:
     """The fields of one model of the components."""
 
@@ -307,6 +326,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "types": types,
     "actions": actions,
     "kinds": kinds,
+    "metrics": metrics,
     "row-rules": lambda: rules(ROW_RULES),
     "file-rules": lambda: rules(FILE_RULES),
 }

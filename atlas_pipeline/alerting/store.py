@@ -20,6 +20,16 @@ from atlas_pipeline.alerting.state import Alert, Hour, Key, Message, RunSoFar, S
 _LOCK = 0x61746E61
 _LOCK_WAIT = "10s"
 _KEPT = "30 days"
+_DELETE_OLD = """
+WITH deleted AS (
+    DELETE FROM atlas.alert_messages WHERE coalesce(delivered_at, given_up_at) < now() - %s::interval
+    RETURNING channel, delivered_at
+)
+INSERT INTO atlas.alert_messages_deleted AS known (channel, delivered, given_up)
+SELECT channel, count(delivered_at), count(*) - count(delivered_at) FROM deleted GROUP BY channel
+ON CONFLICT (channel) DO UPDATE
+SET delivered = known.delivered + excluded.delivered, given_up = known.given_up + excluded.given_up
+"""
 
 
 class Overtaken(Exception):
@@ -109,9 +119,7 @@ def save(
         _move(connection, before, after, position, recent)
         _write(connection, before.state.alerts, after.alerts)
         _put(connection, messages)
-        connection.execute(
-            "DELETE FROM atlas.alert_messages WHERE coalesce(delivered_at, given_up_at) < now() - %s::interval", [_KEPT]
-        )
+        connection.execute(_DELETE_OLD, [_KEPT])
 
 
 def _move(

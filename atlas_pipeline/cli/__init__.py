@@ -48,6 +48,21 @@ def up(
     raise typer.Exit(run(json, host, port))
 
 
+@app.command(epilog="Example: atlas ops --port 9465")
+def ops(
+    json: Json = False,
+    host: Annotated[str | None, typer.Option(help="Address to bind. Default: ATLAS_OPS_HOST.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind. Default: ATLAS_OPS_PORT.")] = None,
+    webserver: Annotated[
+        bool, typer.Option(help="Ask the web server at ATLAS_UI_URL whether the code is loaded.")
+    ] = True,
+) -> None:
+    """Serve /metrics for Prometheus, and /health, /health/live, /health/ready and /health/startup, until Ctrl-C."""
+    from atlas_pipeline.cli.ops.command import run
+
+    raise typer.Exit(run(json, host, port, webserver))
+
+
 @app.command(epilog="Example: atlas sample --rows 1000 --seed 7 --out /tmp/landing")
 def sample(
     out: Annotated[Path, typer.Option(help="Folder to write into; each dataset gets a folder of its own.")],

@@ -6,7 +6,7 @@ Belongs here: printing. Does not belong here: what is printed.
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich import box
@@ -53,14 +53,17 @@ def progress(message: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def failures_as_messages() -> Iterator[None]:
-    """What a user can mend is a message and exit code 1, without a traceback."""
+    """What a user can mend is a message and exit code 1, without a traceback. Logs begin here, in every command."""
     import typer
 
-    from atlas_pipeline.settings import SettingsError
+    from atlas_pipeline.settings import SettingsError, load_settings
+    from atlas_pipeline.telemetry.beginning import begin
     from atlas_pipeline.warehouse.connect import WarehouseError
     from atlas_pipeline.warehouse.embedded import ServerError
 
     try:
+        with suppress(SettingsError):
+            begin(load_settings())
         yield
     except (SettingsError, WarehouseError, ServerError, FileExistsError, ValueError) as error:
         ERR.print(f"atlas: {error}", markup=False, highlight=False)

@@ -1,8 +1,8 @@
 """`atlas up`: everything that a first user needs, in the foreground, until Ctrl-C.
 
 Belongs here: starting, watching and stopping processes. Does not belong here: what they do. The server is Dagster's own
-`dagster dev` (web server, daemon and code server); runs that are going on when it stops are picked up by run
-monitoring at the next start.
+`dagster dev` (web server, daemon and code server), with `atlas ops` beside it; runs that are going on when it stops are
+picked up by run monitoring at the next start.
 """
 
 import contextlib
@@ -14,6 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from types import FrameType
 
 import psutil
@@ -68,7 +69,8 @@ def _first_materialization(settings: Settings, json: bool) -> None:
     if note.exists():
         return
     command = [sys.executable, "-m", "atlas_pipeline.cli", "demo"]
-    done = subprocess.run(command, stdout=sys.stderr if json else None, check=False)
+    summary = subprocess.DEVNULL if settings.log_format == "json" else sys.stderr if json else None
+    done = subprocess.run(command, stdout=summary, check=False)
     if done.returncode == 0:
         note.touch()
     else:
@@ -83,7 +85,7 @@ def _serve(settings: Settings, host: str, port: int, json: bool) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
         log.replace(log.with_suffix(".log.1"))
-    with log.open("wb") as output:
+    with log.open("wb") as output, _ops(settings, host, port) as ops:
         server = subprocess.Popen(
             [*command, *arguments],
             cwd=home,
@@ -98,15 +100,49 @@ def _serve(settings: Settings, host: str, port: int, json: bool) -> int:
             with progress("starting the Dagster UI"):
                 _await(server, url, str(log))
             if json:
-                print_json({"url": url, "pid": server.pid, "log": str(log)})
+                print_json({"url": url, "pid": server.pid, "log": str(log), "ops": ops})
                 sys.stdout.flush()
             else:
                 OUT.print(f"Dagster UI: {url}   (Ctrl-C stops everything; server log: {log})", highlight=False)
+                if ops:
+                    OUT.print(f"Metrics: {ops}/metrics   Health: {ops}/health", highlight=False)
             code = server.wait()
             ERR.print(f"atlas: the Dagster server ended with code {code}; its log is {log}", highlight=False)
             return 1
         finally:
             _stop(server)
+
+
+@contextlib.contextmanager
+def _ops(settings: Settings, host: str, port: int) -> Iterator[str | None]:
+    """`atlas ops` while the body runs; its URL, or null when its port is taken, which keeps nothing else from serving.
+
+    Its log is beside the server's. `host` and `port` are where it asks for the code location, unless that is set.
+    """
+    if _taken(settings.ops_host, settings.ops_port):
+        where = f"port {settings.ops_port} of {settings.ops_host}"
+        ERR.print(f"atlas: no metrics and health: {where} is in use; set ATLAS_OPS_PORT to another", highlight=False)
+        yield None
+        return
+    there = {} if settings.ui_url else {"ATLAS_HOST": host, "ATLAS_PORT": str(port)}
+    with (settings.home_path / "logs" / "ops.log").open("wb") as log:
+        ops = subprocess.Popen(
+            [sys.executable, "-m", "atlas_pipeline.cli", "ops"],
+            env={**os.environ, **there},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield f"http://{settings.ops_host}:{settings.ops_port}"
+    finally:
+        ops.terminate()
+        try:
+            ops.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            ops.kill()
+            ops.wait()
 
 
 def _await(server: subprocess.Popen[bytes], url: str, log: str) -> None:

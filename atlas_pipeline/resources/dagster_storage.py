@@ -10,6 +10,7 @@ from dagster._core.storage.local_compute_log_manager import LocalComputeLogManag
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 
+from atlas_pipeline.resources import telemetry_logs
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.location import dagster_url
 
@@ -26,7 +27,8 @@ class AtlasDagsterStorage(DagsterPostgresStorage):
     def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
     ) -> Self:
-        """Build the storage, starting the embedded server if that is where it is."""
+        """Build the storage, starting the embedded server if that is where it is. Logs begin here, in every process."""
+        telemetry_logs.begin()
         return cls(postgres_url=dagster_url(load_settings()), inst_data=inst_data)
 
 

@@ -1,14 +1,13 @@
-"""Dagster's event log read by cursor: every event once, also those that become visible late.
+"""Dagster's event log read by cursor, as Dagster's own objects.
 
-Belongs here: positions and pages of the log. Does not belong here: what events mean (`components/`).
+Belongs here: pages of the log for those who need the objects. Does not belong here: what events mean (`components/`),
+and how positions move (`log_rows.py`).
 
-An event takes its id before its transaction commits, so an id may appear after a greater one was read. The last
-`OVERLAP` ids are therefore looked at again each time, save those that are known to have been read. Dagster's own
-reader (`get_logs_for_all_runs_by_log_id`) would fetch and decode these events anew, and takes one type at a time.
+Dagster's own reader (`get_logs_for_all_runs_by_log_id`) would fetch and decode anew what is looked at again, and takes
+one type at a time.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection
 
 import dagster as dg
 from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
@@ -17,26 +16,12 @@ from dagster._serdes import deserialize_values
 from sqlalchemy import BigInteger, all_, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-OVERLAP = 4000
+from atlas_pipeline.resources.log_rows import OVERLAP, Page, Position, page_of, within
+
+__all__ = ["OVERLAP", "PAGE", "Page", "Position", "newest", "read_page"]
+
 PAGE = 500
 """Events in a page: so few that who reads for a time, a page after the other, is not much longer about it."""
-
-
-@dataclass(frozen=True)
-class Position:
-    """All events up to the id `through` were read, and of those after it the ones in `recent`."""
-
-    through: int
-    recent: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class Page:
-    """Events by id, in order; `position` is where to go on, and `more` says that there are others by now."""
-
-    events: Sequence[tuple[int, dg.EventLogEntry]]
-    position: Position
-    more: bool
 
 
 def newest(instance: dg.DagsterInstance) -> Position:
@@ -46,29 +31,26 @@ def newest(instance: dg.DagsterInstance) -> Position:
 
 def read_page(
     instance: dg.DagsterInstance, position: Position, types: Collection[dg.DagsterEventType], limit: int = PAGE
-) -> Page:
+) -> Page[dg.EventLogEntry]:
     """The next events of these types, `limit` at most.
 
     Where the log ends before the position, it is another log than before, and the page begins at its end.
     """
     storage = instance.event_log_storage
     assert isinstance(storage, SqlEventLogStorage)
-    wanted = [one.value for one in types]
     with storage.index_connection() as connection:
         end = connection.execute(select(func.max(Events.c.id))).scalar() or 0
-        if end < position.through:
-            return Page([], Position(end), more=False)
+        position = within(position, end)
         query = (
             select(Events.c.id, Events.c.event)
-            .where(Events.c.id > position.through, Events.c.id <= end, Events.c.dagster_event_type.in_(wanted))
+            .where(Events.c.id > position.through, Events.c.id <= end)
+            .where(Events.c.dagster_event_type.in_([one.value for one in types]))
             .where(Events.c.id != all_(literal(list(position.recent), ARRAY(BigInteger))))
             .order_by(Events.c.id)
             .limit(limit)
         )
-        rows = connection.execute(query).all()
-    more = len(rows) == limit
-    read = position.recent.union(row[0] for row in rows)
-    through = max(position.through, (rows[-1][0] if more else end) - OVERLAP)
-    entries = deserialize_values([row[1] for row in rows], dg.EventLogEntry)
-    page = list(zip((row[0] for row in rows), entries, strict=True))
-    return Page(page, Position(through, frozenset(one for one in read if one > through)), more)
+        rows = [(row[0], row[1]) for row in connection.execute(query)]
+    page = page_of(rows, position, end, limit)
+    entries = deserialize_values([text for _, text in page.events], dg.EventLogEntry)
+    decoded = list(zip((number for number, _ in page.events), entries, strict=True))
+    return Page(decoded, page.position, page.more, page.behind)

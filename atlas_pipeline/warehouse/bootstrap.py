@@ -18,7 +18,7 @@ ANALYST = "atlas_analyst"
 BACKUP = "atlas_backup"
 MONITOR = "atlas_monitor"
 LAYERS = ("bronze", "silver", "gold", "quarantine", "staging")
-_VERSION = 4
+VERSION = 5
 _SETUP_LOCK = 0x61746C61
 
 
@@ -49,7 +49,7 @@ def prepare_warehouse(connection: psycopg.Connection) -> list[str]:
     done = connection.execute("SELECT to_regclass('atlas.setup')").fetchone()
     if done and done[0]:
         row = connection.execute("SELECT max(version) FROM atlas.setup").fetchone()
-        if row and row[0] == _VERSION:
+        if row and row[0] == VERSION:
             connection.rollback()
             return []
     connection.commit()
@@ -66,7 +66,7 @@ def prepare_warehouse(connection: psycopg.Connection) -> list[str]:
             connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(layer)))
         if not warnings:
             _grant(connection)
-            connection.execute("INSERT INTO atlas.setup (version) VALUES (%s) ON CONFLICT DO NOTHING", [_VERSION])
+            connection.execute("INSERT INTO atlas.setup (version) VALUES (%s) ON CONFLICT DO NOTHING", [VERSION])
     return warnings
 
 
@@ -97,6 +97,7 @@ def _grant(connection: psycopg.Connection) -> None:
     connection.execute(usage.format(sql.Identifier("atlas"), sql.Identifier(MONITOR)))
     # Not on rejected_lines, which holds what was rejected as it was.
     tables = ["files", "publications", "column_plans", "quality_scores", "check_outcomes", "setup"]
-    tables += ["alert_cursor", "alerts", "alert_silences", "alert_messages", "alert_channels"]
+    tables += ["alert_cursor", "alerts", "alert_silences", "alert_messages", "alert_messages_deleted", "alert_channels"]
+    tables += ["telemetry_cursor", "telemetry_totals"]
     names = sql.SQL(", ").join(sql.Identifier("atlas", table) for table in tables)
     connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(names, sql.Identifier(MONITOR)))

@@ -163,6 +163,13 @@ CREATE INDEX IF NOT EXISTS alert_messages_waiting ON atlas.alert_messages (chann
     WHERE delivered_at IS NULL AND given_up_at IS NULL;
 CREATE INDEX IF NOT EXISTS alert_messages_over ON atlas.alert_messages (coalesce(delivered_at, given_up_at));
 
+-- Messages that were deleted from the outbox long after they were done with, so that their number never falls.
+CREATE TABLE IF NOT EXISTS atlas.alert_messages_deleted (
+    channel text PRIMARY KEY,
+    delivered bigint NOT NULL,
+    given_up bigint NOT NULL
+);
+
 -- The circuit breaker of each channel.
 CREATE TABLE IF NOT EXISTS atlas.alert_channels (
     channel text PRIMARY KEY,
@@ -170,4 +177,19 @@ CREATE TABLE IF NOT EXISTS atlas.alert_channels (
     open_until timestamptz,             -- nothing is sent before this
     problem text,
     changed_at timestamptz NOT NULL
+);
+
+-- Telemetry: totals of what was counted, beside the place up to which it was; written in one transaction.
+CREATE TABLE IF NOT EXISTS atlas.telemetry_cursor (
+    source text PRIMARY KEY,            -- events, or ticks
+    position bigint NOT NULL,           -- all ids up to this one were counted
+    recent bigint[] NOT NULL,           -- ids after it that were counted
+    memory jsonb NOT NULL,              -- what is known of runs that have not ended
+    moved_at timestamptz NOT NULL
+);
+CREATE TABLE IF NOT EXISTS atlas.telemetry_totals (
+    family text NOT NULL,
+    labels jsonb NOT NULL,              -- values by name of label; buckets of a histogram have le
+    value double precision NOT NULL,
+    PRIMARY KEY (family, labels)
 );

@@ -11,7 +11,7 @@ import pytest
 
 from atlas_pipeline.sample import generate
 
-COMMANDS = ["demo", "up", "sample", "status"]
+COMMANDS = ["demo", "up", "ops", "sample", "status"]
 ROWS = 200
 DATASETS = ("customers", "orders", "support_tickets")
 GOLD = ("customer_360", "revenue_by_country_month", "support_load")

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import pytest
 
 from atlas_pipeline.warehouse.connect import OWNER, WAREHOUSE, connect
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
+from atlas_pipeline_tests.servers import free_ports
 
 pytestmark = pytest.mark.slow
 CHROMIUM = shutil.which("chromium")
@@ -45,18 +45,18 @@ def up_home() -> Iterator[Path]:
 class Up:
     """A running `atlas up`."""
 
-    def __init__(self, home: Path):
+    def __init__(self, home: Path, **settings: str):
         self.home = home
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port, ops_port = free_ports(2)
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(("ATLAS_", "DAGSTER_"))}
         self.env |= {
             "ATLAS_HOME": str(home),
             "ATLAS_PORT": str(port),
+            "ATLAS_OPS_PORT": str(ops_port),
             "ATLAS_SAMPLE_ROWS": "100",
             "ATLAS_SENSOR_INTERVAL_SECONDS": "5",
             "ATLAS_SETTLE_SECONDS": "0",
+            **settings,
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "atlas_pipeline.cli", "up", "--json"],
@@ -72,6 +72,7 @@ class Up:
             assert line, f"atlas up ended with {self.process.wait()} before it served"
             document += line
         self.url = json.loads(document)["url"]
+        self.ops = json.loads(document)["ops"]
 
     def status(self) -> dict[str, Any]:
         done = subprocess.run(

@@ -1,0 +1,40 @@
+"""What every process of Atlas does first: it says how its lines look and where its errors go.
+
+Belongs here: which kind of process this is, and the order. Does not belong here: what is done (`logs.py`, `sentry.py`).
+"""
+
+import multiprocessing
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from atlas_pipeline.settings import Settings
+from atlas_pipeline.telemetry import logs, sentry
+from atlas_pipeline.telemetry.scrub import Scrubber, secrets_of
+
+
+def begin(settings: Settings, place: Callable[[], logs.Place] = dict) -> None:
+    """Install logs and error reports in this process. May be called again, by whatever knows more of the place."""
+    process = process_name()
+    scrubber = Scrubber(secrets_of(settings))
+    serves = process in {"webserver", "daemon", "code", "dev", "run"}
+    logs.install(scrubber, process, as_json=settings.log_format == "json", place=place, answers=not serves)
+    sentry.start(settings, process, scrubber, place)
+
+
+def process_name() -> str:
+    """`webserver`, `daemon`, `code`, `run`, `dev`, `atlas` with its command, or the name of another program."""
+    program, command = Path(sys.argv[0]), sys.argv[1] if len(sys.argv) > 1 else ""
+    if multiprocessing.parent_process() is not None or (command == "api" and "execute_run" in sys.argv):
+        return "run"
+    if program.stem == "dagster-webserver" or program.parent.name == "dagster_webserver":
+        return "webserver"
+    if program.stem == "dagster-daemon" or program.parent.name == "_daemon":
+        return "daemon"
+    if command in {"api", "code-server"}:
+        return "code"
+    if command == "dev":
+        return "dev"
+    if program.stem == "atlas" or program.parent.name == "cli":
+        return f"atlas {command}" if command.isalpha() else "atlas"
+    return program.stem

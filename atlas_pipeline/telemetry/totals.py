@@ -1,0 +1,158 @@
+"""Totals and the place up to which they were counted, kept together in the warehouse.
+
+Belongs here: every statement on these two tables. Does not belong here: what is counted (`counting.py`).
+
+Cursor and totals are saved in one transaction by the one who holds the cursor's row, so that a kill loses nothing and
+counts nothing twice, and several exporters count once.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, Literal, LiteralString
+
+import psycopg
+from psycopg.types.json import Jsonb
+
+from atlas_pipeline.telemetry.counting import Counted, Memory, Run
+from atlas_pipeline.telemetry.families import Family, families
+from atlas_pipeline.telemetry.sample import Piece, Sample
+from atlas_pipeline.telemetry.series import Key
+
+CountedSource = Literal["events", "ticks"]
+_IDLE = "60s"
+"""How long a holder of the cursor may be silent before the server lets go of it."""
+_PIECES: tuple[Piece, ...] = ("bucket", "sum", "count")
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """All ids up to `position` were counted, and of those after it the ones in `recent`."""
+
+    position: int
+    recent: frozenset[int]
+    memory: Memory
+
+
+def begun(connection: psycopg.Connection, source: CountedSource) -> bool:
+    """Whether somebody counted before."""
+    query = "SELECT FROM atlas.telemetry_cursor WHERE source = %s"
+    return connection.execute(query, [source]).fetchone() is not None
+
+
+def begin(connection: psycopg.Connection, source: CountedSource, position: int) -> None:
+    """Count from `position` on, unless somebody began already."""
+    connection.execute(
+        "INSERT INTO atlas.telemetry_cursor (source, position, recent, memory, moved_at) "
+        "VALUES (%s, %s, '{}', '{}', clock_timestamp()) ON CONFLICT (source) DO NOTHING",
+        [source, position],
+    )
+
+
+def claim(connection: psycopg.Connection, source: CountedSource) -> Cursor | None:
+    """The cursor, held until the transaction ends; null when somebody else holds it."""
+    connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [_IDLE])
+    row = connection.execute(
+        "SELECT position, recent, memory FROM atlas.telemetry_cursor WHERE source = %s FOR UPDATE SKIP LOCKED",
+        [source],
+    ).fetchone()
+    return (
+        None if row is None else Cursor(row[0], frozenset(row[1]), Memory(_runs(row[2]), _series(connection, source)))
+    )
+
+
+def save(
+    connection: psycopg.Connection, source: CountedSource, position: int, recent: frozenset[int], counted: Counted
+) -> None:
+    """Add what was counted and move the cursor. To be called by who holds it, in that transaction."""
+    _write(connection, _ADD, counted.added)
+    _write(connection, _RAISE, counted.newest)
+    _write(connection, _REPLACE, counted.latest)
+    runs = [[name, run.started, run.planned, run.made] for name, run in counted.memory.runs.items()]
+    connection.execute(
+        "UPDATE atlas.telemetry_cursor SET position = %s, recent = %s, memory = %s, moved_at = clock_timestamp() "
+        "WHERE source = %s",
+        [position, sorted(recent), Jsonb({"runs": runs}), source],
+    )
+
+
+def touch(connection: psycopg.Connection, source: CountedSource) -> None:
+    """Say that all was counted until now, when nothing is new."""
+    connection.execute("UPDATE atlas.telemetry_cursor SET moved_at = clock_timestamp() WHERE source = %s", [source])
+
+
+def moved_at(connection: psycopg.Connection) -> dict[str, datetime]:
+    """When each cursor was last moved or found at the end; a source that was never counted is not there."""
+    rows = connection.execute("SELECT source, moved_at FROM atlas.telemetry_cursor").fetchall()
+    return dict(rows)
+
+
+def totals(connection: psycopg.Connection) -> Iterator[Sample]:
+    """All totals as samples. Families that are no more in the list are left out."""
+    named = _names()
+    for name, labels, value in connection.execute("SELECT family, labels::text, value FROM atlas.telemetry_totals"):
+        if name in named:
+            family, piece = named[name]
+            yield Sample(family.name, _labels(labels), value, piece)
+
+
+@lru_cache(maxsize=50_000)
+def _labels(text: str) -> Mapping[str, str]:
+    return json.loads(text)
+
+
+def _names() -> dict[str, tuple[Family, Piece]]:
+    """Names under which totals are kept, which are those of Prometheus: a histogram has three."""
+    found: dict[str, tuple[Family, Piece]] = {}
+    for family in families().values():
+        if family.source in ("events", "ticks"):
+            pieces = _PIECES if family.kind == "histogram" else ("",)
+            found |= {_name(family.name, piece): (family, piece) for piece in pieces}
+    return found
+
+
+def _name(family: str, piece: Piece) -> str:
+    return f"{family}_{piece}" if piece else family
+
+
+def _series(connection: psycopg.Connection, source: CountedSource) -> dict[str, frozenset[tuple[str, ...]]]:
+    """The series that are known, by family; of a histogram its counts stand for all."""
+    named = {
+        name: family for name, (family, piece) in _names().items() if family.source == source and piece in ("", "count")
+    }
+    found: dict[str, set[tuple[str, ...]]] = {}
+    query = "SELECT family, labels::text FROM atlas.telemetry_totals WHERE family = ANY(%s)"
+    for name, text in connection.execute(query, [list(named)]):
+        family, labels = named[name], _labels(text)
+        found.setdefault(family.name, set()).add(tuple(labels[one] for one in family.labels))
+    return {name: frozenset(values) for name, values in found.items()}
+
+
+def _runs(memory: Mapping[str, Any]) -> dict[str, Run]:
+    return {
+        name: Run(
+            started, tuple((step, asset) for step, asset in planned), tuple((step, asset) for step, asset in made)
+        )
+        for name, started, planned, made in memory.get("runs", ())
+    }
+
+
+def _write(connection: psycopg.Connection, statement: LiteralString, values: Mapping[Key, float]) -> None:
+    if values:
+        rows = []
+        for (family, piece, labels), value in values.items():
+            names = families()[family].labels + (("le",) if piece == "bucket" else ())
+            given = dict(zip(names, labels, strict=True))
+            rows.append({"family": _name(family, piece), "labels": given, "value": value})
+        connection.execute(statement, [Jsonb(rows)])
+
+
+_ADD: LiteralString = (
+    "INSERT INTO atlas.telemetry_totals AS t (family, labels, value) "
+    "SELECT family, labels, value FROM jsonb_to_recordset(%s) AS r (family text, labels jsonb, value float8) "
+    "ON CONFLICT (family, labels) DO UPDATE SET value = t.value + excluded.value"
+)
+_RAISE: LiteralString = _ADD.replace("t.value + excluded.value", "greatest(t.value, excluded.value)")
+_REPLACE: LiteralString = _ADD.replace("t.value + excluded.value", "excluded.value")

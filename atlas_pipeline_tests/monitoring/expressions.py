@@ -1,0 +1,147 @@
+"""What the rules and dashboards of docker/monitoring ask of Prometheus: each expression, and the metrics in it.
+
+Belongs here: reading those files, the syntax that tests need of an expression, and asking a Prometheus for each.
+Does not belong here: starting one (`stack.py`).
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import httpx
+import yaml
+
+from atlas_pipeline.settings import PROJECT_ROOT
+from atlas_pipeline.telemetry.families import families
+
+MONITORING = PROJECT_ROOT / "docker" / "monitoring"
+RULE_FILES = sorted((MONITORING / "rules").glob("*.yml"))
+RULE_TESTS = sorted((MONITORING / "rules" / "tests").glob("*.yml"))
+DASHBOARDS = sorted((MONITORING / "grafana" / "dashboards").glob("*.json"))
+RANGE = "5m"
+"""What stands for Grafana's `$__rate_interval`."""
+
+OTHERS: Mapping[str, frozenset[str]] = {
+    name: frozenset(labels)
+    for name, labels in {
+        "up": (),
+        "scrape_duration_seconds": (),
+        "ALERTS": ("alertname", "alertstate", "severity"),
+        "prometheus_rule_group_last_duration_seconds": ("rule_group",),
+        "prometheus_rule_group_interval_seconds": ("rule_group",),
+        "prometheus_rule_evaluation_failures_total": ("rule_group",),
+        "prometheus_notifications_alertmanagers_discovered": (),
+        "prometheus_notifications_errors_total": ("alertmanager",),
+        "alertmanager_notifications_failed_total": ("integration",),
+        "probe_success": (),
+        "probe_ssl_earliest_cert_expiry": (),
+    }.items()
+}
+"""Metrics that are not Atlas's: of Prometheus, Alertmanager and the blackbox exporter."""
+
+_TARGET_LABELS = {"job", "instance"}
+_WORDS = {"and", "or", "unless", "offset", "bool", "by", "on", "without", "ignoring", "group_left", "group_right"}
+_GROUPING = re.compile(r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+_SELECTOR = re.compile(r"(?<![\w:.$])([a-zA-Z_:][\w:]*)(?![\w:]*\s*\()\s*(?:\{([^}]*)\})?")
+
+
+PROBES = frozenset(
+    {
+        "monitoring.yml: ProbeFailed: probe_success",
+        "monitoring.yml: CertificateExpiring: probe_ssl_earliest_cert_expiry",
+    }
+)
+"""What has no data where no blackbox exporter is scraped."""
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One expression, and where it is: file, then rule or panel."""
+
+    place: str
+    text: str
+
+
+def rules() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every rule, recording ones too, with its place."""
+    for path in RULE_FILES:
+        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+            for rule in group["rules"]:
+                yield f"{path.name}: {rule.get('alert') or rule['record']}", rule
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    """Every alert rule by its name."""
+    return {rule["alert"]: rule for _, rule in rules() if "alert" in rule}
+
+
+def panels() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every panel of every dashboard that shows something, with its place."""
+    for path in DASHBOARDS:
+        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
+            if panel["type"] != "row":
+                yield f"{path.name}: {panel['title']}", panel
+
+
+def dashboard_expressions() -> Iterator[Expression]:
+    """What the panels ask, with Grafana's variables filled in."""
+    for place, panel in panels():
+        for target in panel["targets"]:
+            yield Expression(f"{place} {target['refId']}", target["expr"].replace("$__rate_interval", RANGE))
+
+
+def expressions() -> Iterator[Expression]:
+    """All of them: rules as they stand, then dashboards."""
+    yield from (Expression(place, rule["expr"]) for place, rule in rules())
+    yield from dashboard_expressions()
+
+
+def selectors(text: str) -> Iterator[tuple[str, frozenset[str]]]:
+    """Each metric that an expression selects, with the labels that it is selected by."""
+    bare = _GROUPING.sub(" ", re.sub(r'"(?:[^"\\]|\\.)*"', '""', text))
+    for name, matchers in _SELECTOR.findall(bare):
+        if name not in _WORDS:
+            yield name, frozenset(re.findall(r"(\w+)\s*[=!]", matchers))
+
+
+def grouping(text: str) -> frozenset[str]:
+    """The labels that an expression groups or matches by."""
+    return frozenset(label.strip() for found in _GROUPING.findall(text) for label in found.split(",") if label.strip())
+
+
+@cache
+def labels_of_metrics() -> Mapping[str, frozenset[str]]:
+    """The labels of each name that may stand in an expression: families as they are exposed, records, others."""
+    known: dict[str, frozenset[str]] = {name: labels | _TARGET_LABELS for name, labels in OTHERS.items()}
+    for name, family in families().items():
+        own = frozenset(family.labels) | _TARGET_LABELS
+        if family.kind == "histogram":
+            known |= {f"{name}_bucket": own | {"le"}, f"{name}_sum": own, f"{name}_count": own}
+        else:
+            known[name] = own
+    known |= {rule["record"]: grouping(rule["expr"]) for _, rule in rules() if "record" in rule}
+    return known
+
+
+def ask(prometheus: str, text: str) -> list[dict[str, Any]]:
+    """The series that an expression gives now, of a Prometheus at that URL. Raises AssertionError if it is refused."""
+    answer = httpx.get(f"{prometheus}/api/v1/query", params={"query": text}, timeout=30).json()
+    assert answer["status"] == "success", f"{answer.get('error')}: {text}"
+    result = answer["data"]["result"]
+    return result if answer["data"]["resultType"] == "vector" else [result]
+
+
+def without_data(prometheus: str) -> list[str]:
+    """Where a Prometheus has no data for: panels whose expression gives nothing, and rules over metrics it lacks.
+
+    An alert rule rightly gives nothing while all is well, so for rules each metric in it is asked for.
+    """
+    missing = [one.place for one in dashboard_expressions() if not ask(prometheus, one.text)]
+    for place, rule in rules():
+        ask(prometheus, rule["expr"])
+        names = {name for name, _ in selectors(rule["expr"])}
+        missing += [f"{place}: {name}" for name in sorted(names) if not ask(prometheus, name)]
+    return missing

@@ -1,0 +1,124 @@
+"""Telemetry under load: counting what is in Dagster's event log.
+
+The log has real events of runs over 500 assets, most of which are not counted, in the Postgres that Atlas embeds. In a
+process of its own the log is followed from its start to its end: reading, counting, and saving totals with the cursor.
+Its peak memory has Dagster in it. Only events that count are counted as events here.
+
+Run: .venv/bin/python benchmarks/telemetry.py [--rows N] [--rounds N] [--json]
+"""
+
+import json
+import os
+import shutil
+import sys
+import time
+from statistics import median
+
+import harness
+
+from atlas_pipeline.settings import PROJECT_ROOT
+from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
+from atlas_pipeline.warehouse.connect import DAGSTER, OWNER, WAREHOUSE, connect
+
+EVENTS_A_SECOND = 8000
+MOST_MEMORY_MIB = 150
+MOST_IDLE_MS = 50
+"""Processor time of a look that finds nothing new: one each five seconds may take a hundredth of a core."""
+_IDLE_LOOKS = 20
+
+
+def run_child(kind: str, *arguments: str) -> None:
+    """In a child process, in the installation that the environment names; prints what was measured."""
+    said = {"fill": _fill, "fold": _fold}[kind](*arguments)
+    print(json.dumps(said))
+
+
+def _fill(rows: str) -> dict[str, float]:
+    from telemetry_log import fill
+
+    return {"rows": fill(int(rows))}
+
+
+def _fold() -> dict[str, float]:
+    from atlas_pipeline.resources.telemetry_follow import follow
+
+    events, looks, more = 0, 0, True
+    log_url = os.environ["ATLAS_DAGSTER_DATABASE_URL"]
+    with connect(log_url, autocommit=True) as log, connect(os.environ["ATLAS_DATABASE_URL"]) as connection:
+        imported = harness.own_peak_mib()
+        started, worked = time.perf_counter(), time.process_time()
+        while more:
+            found = follow(log, connection, "start")
+            events, looks, more = events + found.events, looks + 1, found.more
+        seconds, processor = time.perf_counter() - started, time.process_time() - worked
+        worked = time.process_time()
+        for _ in range(_IDLE_LOOKS):
+            follow(log, connection, "start")
+        idle = (time.process_time() - worked) / _IDLE_LOOKS
+        series = connection.execute("SELECT count(*) FROM atlas.telemetry_totals").fetchone()
+    assert series
+    return {
+        "events": events,
+        "looks": looks,
+        "seconds": seconds,
+        "a second": events / seconds,
+        "processor": processor,
+        "idle_ms": idle * 1000,
+        "totals": series[0],
+        "imported_mib": imported,
+        "peak_mib": harness.own_peak_mib(),
+    }
+
+
+def main() -> int:
+    """Measure and print; returns 1 when a goal was missed."""
+    if sys.argv[1:2] == ["--child"]:
+        run_child(*sys.argv[2:])
+        return 0
+    options = harness.arguments(__doc__, 200_000, "events in the log", 3).parse_args()
+    report = harness.Report("telemetry")
+    with harness.scratch() as folder, harness.postgres(folder / "home") as server:
+        shutil.copy(PROJECT_ROOT / "dagster.yaml", folder / "home")
+        environment = {
+            "ATLAS_HOME": str(folder / "home"),
+            "DAGSTER_HOME": str(folder / "home"),
+            "ATLAS_DATABASE_URL": server.url(WAREHOUSE, OWNER),
+            "ATLAS_DAGSTER_DATABASE_URL": server.url(DAGSTER, OWNER),
+        }
+        with connect(environment["ATLAS_DATABASE_URL"]) as warehouse:
+            prepare_warehouse(warehouse)
+        command = [sys.executable, __file__, "--child"]
+        harness.say(f"filling a log of {options.rows:,} events")
+        rows = harness.child([*command, "fill", str(options.rows)], env=environment).said["rows"]
+        folds = []
+        for _ in range(options.rounds):
+            with connect(environment["ATLAS_DATABASE_URL"]) as warehouse:
+                warehouse.execute("TRUNCATE atlas.telemetry_cursor, atlas.telemetry_totals")
+            harness.checkpoint(server)
+            folds.append(harness.child([*command, "fold"], env=environment).said)
+    rate = median(one["a second"] for one in folds)
+    peak = max(one["peak_mib"] for one in folds)
+    columns = [
+        "counted",
+        "of",
+        "seconds",
+        "processor",
+        "a second",
+        "looks",
+        "idle look, ms",
+        "totals",
+        "imports, MiB",
+        "peak, MiB",
+    ]
+    said = ("seconds", "processor", "a second", "looks", "idle_ms", "totals", "imported_mib", "peak_mib")
+    cells = [[one["events"], rows, *(one[name] for name in said)] for one in folds]
+    report.table("Counting the log from its start", columns, cells)
+    report.goals.append(harness.Goal("events counted a second", rate, EVENTS_A_SECOND, at_least=True))
+    idle = median(one["idle_ms"] for one in folds)
+    report.goals.append(harness.Goal("processor time of a look that finds nothing", idle, MOST_IDLE_MS, unit=" ms"))
+    report.goals.append(harness.Goal("peak memory of the exporter", peak, MOST_MEMORY_MIB, unit=" MiB"))
+    return report.print(options.json)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
