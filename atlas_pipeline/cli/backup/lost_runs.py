@@ -1,8 +1,8 @@
 """Runs that a restored database of Dagster's believes to be going on, though their processes are long gone.
 
-Belongs here: ending them in Dagster's books. Does not belong here: restoring (`commands.py`). Dagster itself asks no
-process of a started run whether it is still there, so such a run would hold its pools and slots for ever. What only
-waits in the queue is left to the queue.
+Belongs here: ending them in Dagster's books. Does not belong here: restoring (`commands.py`). Run monitoring looks
+for the processes of runs that a server started, and of no others, which would hold their pools and slots for ever. What
+only waits in the queue is left to the queue.
 """
 
 import dagster as dg
