@@ -1,8 +1,8 @@
 """`atlas up`: everything that a first user needs, in the foreground, until Ctrl-C.
 
 Belongs here: starting, watching and stopping processes. Does not belong here: what they do. The server is Dagster's own
-`dagster dev` (web server, daemon and code server), with `atlas ops` beside it; runs that were killed with it are found by
-run monitoring after the next start (`resources/run_launcher.py`).
+`dagster dev` (web server, daemon and code server), with `atlas ops` beside it; runs that were killed with it are found
+by run monitoring after the next start (`resources/run_launcher.py`).
 """
 
 import contextlib
