@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+WORKERS ?= 3
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
@@ -30,11 +31,12 @@ demo: setup ## The main job without a server: materialize everything once, print
 
 test: test-fast test-slow ## Run all tests, the fast ones first
 
+# Tests wait more than they compute, so there are more processes than most machines have cores.
 test-fast: setup ## Run the tests that take seconds
-	@$(BIN)/pytest -m "not slow"
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-slow: setup ## Run the tests that start servers, kill processes or open a browser
-	@$(BIN)/pytest -m slow
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m slow
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -199,8 +199,8 @@ def test_what_restores_put_aside_is_listed_and_dropped(installed: Path, name: st
     backup("run", "--database", name)
     first = document("restore", "--database", name, "--yes")["kept_as"]
     second = document("restore", "--undo", "--database", name, "--yes")["kept_as"]
-    third = document("restore", "--database", name, "--yes")["kept_as"]
     assert first not in databases(postgres), "it was taken back"
+    third = document("restore", "--database", name, "--yes")["kept_as"]
     listed = document("copies", "--database", name)["copies"]
     assert {(one["database"], one["name"], one["kind"]) for one in listed} == {
         (name, second, "undone"),

@@ -25,6 +25,7 @@ from atlas_pipeline.ingest.readers import read
 from atlas_pipeline.ingest.readers.columns import name_fault
 from atlas_pipeline.ingest.source import FileSource
 from atlas_pipeline.pii.plan import ColumnProfile
+from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.quality.verification import verify
 from atlas_pipeline_tests import projects
@@ -270,7 +271,7 @@ def test_it_holds_however_old_or_new_the_data_is(atlas_env: Path, warehouse_url:
     dirty["amount"][0], dirty["updated_at"][0] = "oops", now.isoformat()  # the newest row goes to quarantine
     keys = [None] * (len(tables) + 1) + ["customer_id", "customer_id,status"]
     for name, path in load(atlas_env, [*tables, dirty, orders(), orders()], keys):
-        assert not_passed(verify(path, warehouse_url, "silver", name)) == []
+        assert not_passed(verify(read_contract(path), warehouse_url, "silver", name)) == []
 
 
 @pytest.mark.slow
@@ -308,7 +309,7 @@ def test_bad_data_is_caught(atlas_env: Path, warehouse_url: str, warehouse: psyc
         warehouse.execute(sql.SQL("CREATE TABLE {} AS SELECT * FROM {}").format(place, silver))
         warehouse.execute(sql.SQL(statement).format(place))
         warehouse.commit()
-        outcomes = verify(path, warehouse_url, "staging", f"bad{number}")
+        outcomes = verify(read_contract(path), warehouse_url, "staging", f"bad{number}")
         if "TYPE text" not in statement:
             assert not_passed(outcomes) == expected
         else:
@@ -361,4 +362,4 @@ def tables(draw: st.DrawFn) -> Table:
 @given(st.lists(tables(), min_size=1, max_size=4))
 def test_it_holds_on_any_data(atlas_env: Path, warehouse_url: str, found: list[Table]) -> None:
     for name, path in load(atlas_env, found):
-        assert not_passed(verify(path, warehouse_url, "silver", name)) == []
+        assert not_passed(verify(read_contract(path), warehouse_url, "silver", name)) == []
