@@ -1,10 +1,13 @@
-"""Telemetry under load: counting what is in Dagster's event log.
+"""Telemetry under load: counting what is in Dagster's event log, and serving what came of it.
+
+Belongs here: the part `fold`, and the log for both. Does not belong here: the part `scrape`, which asks the server
+of metrics once all is counted (`telemetry_scrape.py`).
 
 The log has real events of runs over 500 assets, most of which are not counted, in the Postgres that Atlas embeds. In a
 process of its own the log is followed from its start to its end: reading, counting, and saving totals with the cursor.
 Its peak memory has Dagster in it. Only events that count are counted as events here.
 
-Run: .venv/bin/python benchmarks/telemetry.py [--rows N] [--rounds N] [--json]
+Run: .venv/bin/python benchmarks/telemetry.py [--rows N] [--rounds N] [--only PART …] [--json]
 """
 
 import json
@@ -15,6 +18,7 @@ import time
 from statistics import median
 
 import harness
+import telemetry_scrape
 
 from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
@@ -25,6 +29,7 @@ MOST_MEMORY_MIB = 150
 MOST_IDLE_MS = 50
 """Processor time of a look that finds nothing new: one each five seconds may take a hundredth of a core."""
 _IDLE_LOOKS = 20
+PARTS = ("fold", "scrape")
 
 
 def run_child(kind: str, *arguments: str) -> None:
@@ -70,32 +75,8 @@ def _fold() -> dict[str, float]:
     }
 
 
-def main() -> int:
-    """Measure and print; returns 1 when a goal was missed."""
-    if sys.argv[1:2] == ["--child"]:
-        run_child(*sys.argv[2:])
-        return 0
-    options = harness.arguments(__doc__, 200_000, "events in the log", 3).parse_args()
-    report = harness.Report("telemetry")
-    with harness.scratch() as folder, harness.postgres(folder / "home") as server:
-        shutil.copy(PROJECT_ROOT / "dagster.yaml", folder / "home")
-        environment = {
-            "ATLAS_HOME": str(folder / "home"),
-            "DAGSTER_HOME": str(folder / "home"),
-            "ATLAS_DATABASE_URL": server.url(WAREHOUSE, OWNER),
-            "ATLAS_DAGSTER_DATABASE_URL": server.url(DAGSTER, OWNER),
-        }
-        with connect(environment["ATLAS_DATABASE_URL"]) as warehouse:
-            prepare_warehouse(warehouse)
-        command = [sys.executable, __file__, "--child"]
-        harness.say(f"filling a log of {options.rows:,} events")
-        rows = harness.child([*command, "fill", str(options.rows)], env=environment).said["rows"]
-        folds = []
-        for _ in range(options.rounds):
-            with connect(environment["ATLAS_DATABASE_URL"]) as warehouse:
-                warehouse.execute("TRUNCATE atlas.telemetry_cursor, atlas.telemetry_totals")
-            harness.checkpoint(server)
-            folds.append(harness.child([*command, "fold"], env=environment).said)
+def report_folds(report: harness.Report, rows: int, folds: list[dict[str, float]]) -> None:
+    """What each round measured, and the goals."""
     rate = median(one["a second"] for one in folds)
     peak = max(one["peak_mib"] for one in folds)
     columns = [
@@ -117,6 +98,41 @@ def main() -> int:
     idle = median(one["idle_ms"] for one in folds)
     report.goals.append(harness.Goal("processor time of a look that finds nothing", idle, MOST_IDLE_MS, unit=" ms"))
     report.goals.append(harness.Goal("peak memory of the exporter", peak, MOST_MEMORY_MIB, unit=" MiB"))
+
+
+def main() -> int:
+    """Measure and print; returns 1 when a goal was missed."""
+    if sys.argv[1:2] == ["--child"]:
+        run_child(*sys.argv[2:])
+        return 0
+    parser = harness.arguments(__doc__, 1_000_000, "events in the log", 3)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="the parts to run (default: all)")
+    options = parser.parse_args()
+    report = harness.Report("telemetry")
+    with harness.scratch() as folder, harness.postgres(folder / "home") as server:
+        shutil.copy(PROJECT_ROOT / "dagster.yaml", folder / "home")
+        environment = {
+            "ATLAS_HOME": str(folder / "home"),
+            "DAGSTER_HOME": str(folder / "home"),
+            "ATLAS_DATABASE_URL": server.url(WAREHOUSE, OWNER),
+            "ATLAS_DAGSTER_DATABASE_URL": server.url(DAGSTER, OWNER),
+        }
+        with connect(environment["ATLAS_DATABASE_URL"]) as warehouse:
+            prepare_warehouse(warehouse)
+        command = [sys.executable, __file__, "--child"]
+        harness.say(f"filling a log of {options.rows:,} events")
+        rows = harness.child([*command, "fill", str(options.rows)], env=environment).said["rows"]
+        folds = []
+        for number in range(options.rounds if "fold" in options.only else 1):
+            harness.say(f"counting it, round {number + 1}")
+            with connect(environment["ATLAS_DATABASE_URL"]) as warehouse:
+                warehouse.execute("TRUNCATE atlas.telemetry_cursor, atlas.telemetry_totals")
+            harness.checkpoint(server)
+            folds.append(harness.child([*command, "fold"], env=environment).said)
+        if "fold" in options.only:
+            report_folds(report, rows, folds)
+        if "scrape" in options.only:
+            telemetry_scrape.measure(report, environment)
     return report.print(options.json)
 
 

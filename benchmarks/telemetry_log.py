@@ -46,15 +46,24 @@ def fill(rows: int) -> int:
         assert isinstance(storage, SqlEventLogStorage)
         with storage.index_connection() as connection:
             made = connection.execute(text("SELECT count(*) FROM event_logs")).scalar_one()
-            connection.execute(_COPY, {"times": rows // made, "datasets": DATASETS})
-            connection.execute(text("ANALYZE event_logs"))
+            for copy in (_COPY_EVENTS, _COPY_RUNS):
+                connection.execute(copy, {"times": rows // made, "datasets": DATASETS})
+            connection.execute(text("ANALYZE event_logs, runs"))
             return connection.execute(text("SELECT count(*) FROM event_logs")).scalar_one()
 
 
-_COPY = text("""
+# OFFSET 0 makes it copy one run after the other, in order, without sorting.
+_COPY_EVENTS = text("""
+WITH made AS MATERIALIZED (SELECT * FROM event_logs ORDER BY id)
 INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, step_key, asset_key, partition)
 SELECT run_id || '-' || n, replace(replace(event, run_id, run_id || '-' || n), 'thing0000', thing), dagster_event_type,
     timestamp, replace(step_key, 'thing0000', thing), replace(asset_key, 'thing0000', thing), partition
 FROM generate_series(1, :times) n, lateral (SELECT 'thing' || lpad((n % :datasets)::text, 4, '0') AS thing) t,
-    lateral (SELECT * FROM event_logs WHERE n > 0) e ORDER BY n, id
+    lateral (SELECT * FROM made WHERE n > 0 OFFSET 0) e
+""")
+_COPY_RUNS = text("""
+INSERT INTO runs (run_id, snapshot_id, pipeline_name, status, run_body, create_timestamp, start_time, end_time)
+SELECT run_id || '-' || n, snapshot_id, pipeline_name, status, replace(run_body, run_id, run_id || '-' || n),
+    create_timestamp, start_time, end_time
+FROM generate_series(1, :times) n, runs
 """)
