@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import FrameType
 
 import psutil
@@ -85,11 +85,13 @@ def _serve(settings: Settings, host: str, port: int, json: bool) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
     if log.exists():
         log.replace(log.with_suffix(".log.1"))
-    with log.open("wb") as output, _ops(settings, host, port) as ops:
+    # Where the UI is, for what links to it or asks it: the options of this command may differ from the settings.
+    there = {} if settings.ui_url else {"ATLAS_HOST": host, "ATLAS_PORT": str(port)}
+    with log.open("wb") as output, _ops(settings, there) as ops:
         server = subprocess.Popen(
             [*command, *arguments],
             cwd=home,
-            env={**os.environ, "DAGSTER_HOME": str(home)},
+            env={**os.environ, **there, "DAGSTER_HOME": str(home)},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -114,17 +116,16 @@ def _serve(settings: Settings, host: str, port: int, json: bool) -> int:
 
 
 @contextlib.contextmanager
-def _ops(settings: Settings, host: str, port: int) -> Iterator[str | None]:
+def _ops(settings: Settings, there: Mapping[str, str]) -> Iterator[str | None]:
     """`atlas ops` while the body runs; its URL, or null when its port is taken, which keeps nothing else from serving.
 
-    Its log is beside the server's. `host` and `port` are where it asks for the code location, unless that is set.
+    Its log is beside the server's. `there` has the settings that say where it asks for the code location.
     """
     if _taken(settings.ops_host, settings.ops_port):
         where = f"port {settings.ops_port} of {settings.ops_host}"
         ERR.print(f"atlas: no metrics and health: {where} is in use; set ATLAS_OPS_PORT to another", highlight=False)
         yield None
         return
-    there = {} if settings.ui_url else {"ATLAS_HOST": host, "ATLAS_PORT": str(port)}
     with (settings.home_path / "logs" / "ops.log").open("wb") as log:
         ops = subprocess.Popen(
             [sys.executable, "-m", "atlas_pipeline.cli", "ops"],
