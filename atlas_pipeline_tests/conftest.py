@@ -6,6 +6,7 @@ Nothing here touches the checkout's own `.atlas`, and nothing is left running.
 import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import uuid
@@ -27,6 +28,11 @@ _NO_SKIP = os.environ.get("ATLAS_TEST_NO_SKIP") == "1"
 for name in [name for name in os.environ if name.startswith(("ATLAS_", "DAGSTER_"))]:
     del os.environ[name]
 os.environ["ATLAS_SETTLE_SECONDS"] = "0"
+
+# A shell starts background jobs with SIGINT ignored, programs that tests start inherit that, and Dagster then ignores
+# SIGTERM too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -49,8 +49,9 @@ def export(environment: dict[str, str], home: Path, started: Connection) -> None
     telemetry_follow.READ_SECONDS = 0
     with dagster_at(home) as instance, connect(location(load_settings())) as connection:
         while True:
-            follow(instance, connection, "start")
-            started.send("counted")
+            # Nothing is counted while the server has not noticed that the exporter before was killed.
+            if follow(instance, connection, "start").events:
+                started.send("counted")
 
 
 def counted(connection: psycopg.Connection) -> float:
