@@ -1,13 +1,12 @@
 """The policies of alerts, with what they select among the assets of this project.
 
-Belongs here: Dagster's side of `alerting/policy_file.py`, and where file and channels are found. Does not belong here:
+Belongs here: Dagster's side of `alerting/policy_file.py`, and where the file is found. Does not belong here:
 what policies are (`alerting/policy.py`), and what follows from them.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 
 import dagster as dg
 from dagster._core.definitions.antlr_asset_selection.antlr_asset_selection import AntlrAssetSelectionParser
@@ -15,7 +14,7 @@ from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelecti
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 from dagster_shared.check.functions import CheckError
 
-from atlas_pipeline.alerting.channels import Channel, make_channel, parse_channels
+from atlas_pipeline.alerting.channels import configured_channels
 from atlas_pipeline.alerting.channels.alertmanager import Alertmanager
 from atlas_pipeline.alerting.policy import Policies
 from atlas_pipeline.alerting.policy_file import PolicyFileError, read_policies
@@ -25,20 +24,13 @@ from atlas_pipeline.settings import PREFIX, PROJECT_ROOT, Settings
 warnings.filterwarnings("ignore", "Parameter `include_sources` of function", dg.BetaWarning)
 
 
-@cache
-def load_channels(settings: Settings) -> Mapping[str, Channel]:
-    """The channels of `alert_channels`, by name. Raises ChannelError."""
-    text = settings.alert_channels.get_secret_value() if settings.alert_channels else ""
-    return {name: make_channel(name, url, settings.ui_address) for name, url in parse_channels(text).items()}
-
-
 def load_policies(graph: dg.Definitions | BaseAssetGraph, settings: Settings) -> Policies:
     """The policies of `alerts_file`, or the defaults when the setting is not set and there is no such file.
 
     Raises PolicyFileError for a file that cannot be used, or that the setting names and is not there; ChannelError when
     the channels cannot be read.
     """
-    channels = load_channels(settings)
+    channels = configured_channels(settings)
     path = PROJECT_ROOT / settings.alerts_file
     policies = read_policies(path, tuple(channels), selector(graph))
     if "alerts_file" in settings.model_fields_set and not path.exists():

@@ -402,3 +402,15 @@ def test_a_real_prometheus_scrapes_it(instance: dg.DagsterInstance, tmp_path: Pa
         finally:
             prometheus.kill()
             prometheus.wait()
+
+
+def test_channels_that_cannot_be_read_are_said_in_one_line(tmp_path: Path) -> None:
+    environment = {**os.environ, "ATLAS_HOME": str(tmp_path), "ATLAS_ALERT_CHANNELS": "pager=secret-word"}
+    for command in (("ops", "--port", "0"), ("alerts", "test")):
+        done = subprocess.run(
+            [sys.executable, "-m", "atlas_pipeline.cli", *command], env=environment, capture_output=True, text=True
+        )
+        assert done.returncode == 1
+        assert done.stderr.strip().splitlines()[-1].startswith("atlas: channel pager: expected a URL")
+        assert "Traceback" not in done.stderr
+        assert "secret-word" not in done.stderr + done.stdout

@@ -23,17 +23,19 @@ def test_alertmanager_accepts_its_file() -> None:
 @pytest.mark.parametrize("team", TEAMS)
 @pytest.mark.parametrize("severity", ["critical", "warning"])
 def test_a_team_gets_its_alerts(team: str, severity: str) -> None:
-    run(
+    said = run(
         "amtool", "config", "routes", "test", "--config.file=alertmanager.yml", f"--verify.receivers={team}",
         f"team={team}", f"severity={severity}",
     )  # fmt: skip
+    assert said.splitlines()[0] == team
 
 
 @pytest.mark.parametrize("labels", [["severity=critical"], ["severity=warning", "team=nobody"], ["team=database"]])
 def test_what_nobody_owns_goes_to_default(labels: list[str]) -> None:
-    run(
+    said = run(
         "amtool", "config", "routes", "test", "--config.file=alertmanager.yml", "--verify.receivers=default", *labels
     )  # fmt: skip
+    assert said.splitlines()[0] == "default"
 
 
 def test_severities_have_their_times() -> None:

@@ -6,6 +6,7 @@ when to try again (`alerting/delivery.py`).
 
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 
 from pydantic import SecretStr
 
@@ -14,8 +15,18 @@ from atlas_pipeline.alerting.channels.apprise import AppriseChannel
 from atlas_pipeline.alerting.channels.channel import Busy, Channel, ChannelError, Refused, Unreachable
 from atlas_pipeline.alerting.channels.http import Address
 from atlas_pipeline.alerting.channels.webhook import Webhook
+from atlas_pipeline.settings import Settings
 
-__all__ = ["Busy", "Channel", "ChannelError", "Refused", "Unreachable", "make_channel", "parse_channels"]
+__all__ = [
+    "Busy",
+    "Channel",
+    "ChannelError",
+    "Refused",
+    "Unreachable",
+    "configured_channels",
+    "make_channel",
+    "parse_channels",
+]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
@@ -41,6 +52,13 @@ def parse_channels(text: str) -> dict[str, SecretStr]:
         make_channel(name, SecretStr(url), "")
         channels[name] = SecretStr(url)
     return channels
+
+
+@cache
+def configured_channels(settings: Settings) -> Mapping[str, Channel]:
+    """The channels of `alert_channels`, by name, in their order. Raises ChannelError."""
+    text = settings.alert_channels.get_secret_value() if settings.alert_channels else ""
+    return {name: make_channel(name, url, settings.ui_address) for name, url in parse_channels(text).items()}
 
 
 def make_channel(name: str, url: SecretStr, ui_url: str) -> Channel:

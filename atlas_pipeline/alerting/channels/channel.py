@@ -16,7 +16,7 @@ _LONGEST_SECONDS = 3600
 _LATER = frozenset({408, 425, 429})
 
 
-class ChannelError(Exception):
+class ChannelError(ValueError):
     """An entry of the channels cannot be read; the message names it and what was expected, never its URL."""
 
 

@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from atlas_pipeline.alerting import store
-from atlas_pipeline.alerting.channels import ChannelError, make_channel, parse_channels
+from atlas_pipeline.alerting.channels import configured_channels
 from atlas_pipeline.alerting.direct import send_now
 from atlas_pipeline.alerting.document import cut
 from atlas_pipeline.alerting.policy_schema import duration
 from atlas_pipeline.alerting.state import Alert
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
-from atlas_pipeline.settings import Settings, load_settings
+from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.location import warehouse_url
@@ -93,7 +93,7 @@ def send_test(channel: str | None, json: bool) -> int:
     is none of that name."""
     settings = load_settings()
     with failures_as_messages(), progress("sending"):
-        channels = _channels(settings)
+        channels = configured_channels(settings)
         if not channels:
             raise ValueError("no channel is configured: set ATLAS_ALERT_CHANNELS, such as team=slack://…")
         if channel is not None and channel not in channels:
@@ -138,14 +138,6 @@ def end_silence(number: int, json: bool) -> int:
     else:
         OUT.print(f"{number}: over", markup=False, highlight=False)
     return 0
-
-
-def _channels(settings: Settings) -> dict[str, Any]:
-    text = settings.alert_channels.get_secret_value() if settings.alert_channels else ""
-    try:
-        return {name: make_channel(name, url, settings.ui_address) for name, url in parse_channels(text).items()}
-    except ChannelError as error:
-        raise ValueError(str(error)) from None
 
 
 def _state(alert: Alert) -> str:

@@ -93,9 +93,9 @@ def _urls(settings: Settings) -> Mapping[str, str]:
 
 
 def _sources(settings: Settings, asked: Mapping[str, Database], ui: str | None) -> list[Source]:
-    from atlas_pipeline.alerting.channels import parse_channels
+    from atlas_pipeline.alerting.channels import configured_channels
 
-    channels = list(parse_channels(settings.alert_channels.get_secret_value())) if settings.alert_channels else []
+    channels = list(configured_channels(settings))
     machine = Machine(settings.home_path, _places(settings))
     found = [
         Source("tables", partial(tables.samples, asked["warehouse"], channels), every=15, good_for=45),

@@ -11,11 +11,12 @@ from typing import Any
 
 import dagster as dg
 
+from atlas_pipeline.alerting.channels import configured_channels
 from atlas_pipeline.alerting.delivery import deliver
 from atlas_pipeline.alerting.state import Alert
 from atlas_pipeline.alerting.store import Overtaken
 from atlas_pipeline.components.alert_outage import Outage
-from atlas_pipeline.components.alert_policies import load_channels, load_policies, selector
+from atlas_pipeline.components.alert_policies import load_policies, selector
 from atlas_pipeline.components.alert_tick import Project, Tick, look, project_of
 from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
@@ -47,7 +48,7 @@ def alerts() -> dg.Definitions:
     def alert_sensor(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult:
         now = datetime.now(UTC)
         outage = Outage.of(context.cursor)
-        channels = load_channels(load_settings())
+        channels = configured_channels(load_settings())
         try:
             with warehouse.connect() as connection:
                 tick = look(context.instance, connection, _project(context), now)
