@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from psycopg import sql
@@ -28,6 +29,11 @@ _NO_SKIP = os.environ.get("ATLAS_TEST_NO_SKIP") == "1"
 for name in [name for name in os.environ if name.startswith(("ATLAS_", "DAGSTER_"))]:
     del os.environ[name]
 os.environ["ATLAS_SETTLE_SECONDS"] = "0"
+
+# The same examples at each run; `--hypothesis-profile=search` looks for others.
+hypothesis.settings.register_profile("seeded", derandomize=True)
+hypothesis.settings.register_profile("search", derandomize=False)
+hypothesis.settings.load_profile("seeded")
 
 # A shell starts background jobs with SIGINT ignored, programs that tests start inherit that, and Dagster then ignores
 # SIGTERM too.

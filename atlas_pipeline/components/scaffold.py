@@ -351,9 +351,23 @@ def _count(number: int, thing: str) -> str:
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
+class _Dumper(yaml.SafeDumper):
+    """With double quotes around control characters: between others, U+0085 is read as the end of a line."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
+    ),
+)
+
+
 def _flow(value: Any) -> str:
     return (
-        yaml.safe_dump(_spelled(value), default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
+        yaml.dump(
+            _spelled(value), Dumper=_Dumper, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False
+        )
         .strip()
         .removesuffix("...")
         .strip()

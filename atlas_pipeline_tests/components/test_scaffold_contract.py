@@ -13,7 +13,7 @@ import pytest
 import yaml
 from dagster.components.component_scaffolding import scaffold_object
 from dagster.components.testing import create_defs_folder_sandbox
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
@@ -360,6 +360,7 @@ def tables(draw: st.DrawFn) -> Table:
 @pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(tables(), min_size=1, max_size=4))
+@example([{"a\x85b": ["x"], "c\u2028d": ["y"], "\x85e": ["z"]}])
 def test_it_holds_on_any_data(atlas_env: Path, warehouse_url: str, found: list[Table]) -> None:
     for name, path in load(atlas_env, found):
         assert not_passed(verify(read_contract(path), warehouse_url, "silver", name)) == []
