@@ -1,0 +1,57 @@
+"""What tests of the platform are handed: the services up and healthy, with users of the gateway and sample data.
+
+A platform takes a minute to start, so that all tests of a file share one.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from atlas_pipeline.settings import PROJECT_ROOT
+from atlas_pipeline_tests.platform.gateway import OPERATOR, VIEWER
+from atlas_pipeline_tests.platform.platform import PROGRAMS, Platform
+
+SETTINGS = {
+    "ATLAS_ENVIRONMENT": "production",
+    "ATLAS_SENSOR_INTERVAL_SECONDS": "5",
+    "ATLAS_SETTLE_SECONDS": "0",
+    "ATLAS_STOP_SECONDS": "60",
+}
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A copy of docker/, with secrets made as the README says, users of the gateway, and settings."""
+    if os.geteuid() != 0:
+        pytest.skip("namespaces need root")
+    if missing := [one for one in PROGRAMS if shutil.which(one) is None]:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    folder = Path(tempfile.mkdtemp(prefix="atlas-platform-"))
+    shutil.copytree(PROJECT_ROOT / "docker", folder / "docker", ignore=shutil.ignore_patterns(".env", "secrets"))
+    subprocess.run([folder / "docker" / "make-secrets"], check=True, stdout=subprocess.DEVNULL)
+    users = folder / "docker" / "secrets" / "gateway_users"
+    users.write_text("".join(_htpasswd(*one) for one in (OPERATOR, VIEWER)))
+    users.with_name("gateway_operators").write_text(f"{OPERATOR[0]}\n")
+    (folder / "docker" / ".env").write_text("".join(f"{name}={value}\n" for name, value in SETTINGS.items()))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def platform(place: Path) -> Iterator[Platform]:
+    """All services, healthy, with empty volumes at first."""
+    with Platform(place / "docker", place / "data", {}) as started:
+        started.up()
+        yield started
+
+
+def _htpasswd(name: str, password: str) -> str:
+    done = subprocess.run(
+        ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True, check=True
+    )
+    return f"{name}:{done.stdout}"
