@@ -4,9 +4,9 @@ Belongs here: what compose does with services. Does not belong here: one contain
 says (`compose.py`).
 
 Each service has a network namespace with an address of its own on one bridge, and finds the others by name. It runs as
-its user, with the memory of its limit, on a root file system that is read-only where compose says so: that of an image,
-when ATLAS_TEST_IMAGES names a folder with one for each of ours (`atlas`, `gateway`), else an overlay over this machine's.
-Postgres and Redis are those of this machine, started as their images do.
+its user, with the memory of its limit, on a root file system that is read-only where compose says so: that of an
+image, when ATLAS_TEST_IMAGES names a folder with one for each of ours (`atlas`, `gateway`), else an overlay over this
+machine's. Postgres and Redis are those of this machine, started as their images do.
 """
 
 import contextlib
@@ -234,7 +234,7 @@ class Platform:
             passwd = "".join(f"{name}:x:{uid}:{uid}::/tmp:/bin/sh\n" for name, uid in _MADE.items())
             files |= {"/etc/passwd": Path("/etc/passwd").read_text() + passwd, f"{PROJECT_ROOT}/.env": ""}
             environment |= {"PYTHONPATH": str(PROJECT_ROOT), "POSTGRES_BIN": str(EmbeddedPostgres.bin())}
-            binds += [[str(source), target, True] for source, target in _gateway_files()] if kind == "gateway" else []
+            binds += [[str(_GATEWAY / one), target, True] for one, target in _OF_GATEWAY.items() if kind == "gateway"]
         else:
             environment |= json.loads((self._images / f"{kind}.json").read_text())
         return {
@@ -297,6 +297,8 @@ class Platform:
 
 
 _MADE = {"atlas": 10001, "gateway": 10002, "postgres": 999}
+_GATEWAY = PROJECT_ROOT / "docker" / "gateway"
+_OF_GATEWAY = {".": "/opt/gateway", "gateway": "/usr/local/bin/gateway"}
 
 
 def _closed_folders() -> list[Path]:
@@ -304,10 +306,6 @@ def _closed_folders() -> list[Path]:
     places = {PROJECT_ROOT, Path(sys.executable).resolve(), _BIN.absolute()}
     parents = {parent for place in places for parent in place.parents}
     return sorted(one for one in parents if not one.stat().st_mode & 0o001)
-
-
-def _gateway_files() -> list[tuple[Path, str]]:
-    return []
 
 
 def _ip(*words: str) -> None:
