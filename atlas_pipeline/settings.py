@@ -1,25 +1,24 @@
-"""The one reader of the environment: every `ATLAS_*` setting, its default, its meaning, and its validation.
+"""Every `ATLAS_*` setting: its default, its meaning, and its validation.
 
-Belongs here: settings and the paths derived from them. Does not belong here: anything that acts on them. No other
-module reads `os.environ` or `.env`. The configuration table in docs/configuration.md is generated from this class.
+Belongs here: settings, what is derived from them, and what production refuses. Does not belong here: where their texts
+come from (`environment.py`), and anything that acts on them. The configuration table in docs/configuration.md and the
+examples in docker/env/ are generated from this class.
 """
 
-import difflib
-import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-PREFIX = "ATLAS_"
-_CHECKOUT = Path(__file__).resolve().parents[1]
-PROJECT_ROOT = _CHECKOUT if (_CHECKOUT / "workspace.yaml").exists() else Path.cwd()
+from atlas_pipeline.environment import PREFIX, PROJECT_ROOT, SettingsError, given, source_database_url
+from atlas_pipeline.passwords import put_password, weakness
 
-
-class SettingsError(Exception):
-    """The environment or `.env` holds a setting that Atlas cannot use; the message names it, never its value."""
+__all__ = ["PREFIX", "PROJECT_ROOT", "Settings", "SettingsError", "load_settings", "source_database_url"]
 
 
 def _postgres_url(secret: SecretStr | None) -> SecretStr | None:
@@ -33,19 +32,34 @@ def _postgres_url(secret: SecretStr | None) -> SecretStr | None:
 PostgresUrl = Annotated[SecretStr | None, AfterValidator(_postgres_url)]
 
 
+def _address(text: str | None) -> str | None:
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError("expected host:port, such as code:4000")
+    return text
+
+
+class _Environment(PydanticBaseSettingsSource):
+    """What `environment.py` found, as pydantic asks for it."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        raise NotImplementedError("all values are given at once")
+
+    def __call__(self) -> dict[str, Any]:
+        return dict(given(self.settings_cls.model_fields))
+
+
 class Settings(BaseSettings):
     """Read once at start-up, in this order: environment, `.env` in the project root, secret files, default."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX,
-        env_file=PROJECT_ROOT / ".env",
-        extra="ignore",
-        hide_input_in_errors=True,
-        frozen=True,
-    )
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True, frozen=True)
 
     environment: Literal["development", "staging", "production"] = Field(
-        "development", description="Where this installation runs. Production refuses generated keys."
+        "development",
+        description="Where this installation runs. Staging and production refuse weak passwords, production generated "
+        "keys too.",
     )
     home: Path = Field(
         Path(".atlas"),
@@ -63,13 +77,31 @@ class Settings(BaseSettings):
     dagster_database_url: PostgresUrl = Field(
         None, description="Database for Dagster's runs and events. Default: the embedded server."
     )
+    database_password: SecretStr | None = Field(
+        None, description="Password for the two URLs above, put into each that holds none. It is percent-encoded there."
+    )
     secrets_dir: Path | None = Field(
         None,
         description="Folder of secret files (Docker or systemd style): a file named `atlas_database_url` sets "
         "`ATLAS_DATABASE_URL`, and so on.",
     )
-    host: str = Field("127.0.0.1", description="Address that the web server of `atlas up` binds.")
-    port: int = Field(3000, ge=1, le=65535, description="Port that the web server of `atlas up` binds.")
+    host: str = Field(
+        "127.0.0.1", description="Address that the web server of `atlas up` and `atlas serve webserver` binds."
+    )
+    port: int = Field(
+        3000, ge=1, le=65535, description="Port that the web server of `atlas up` and `atlas serve webserver` binds."
+    )
+    code_server: Annotated[str | None, AfterValidator(_address)] = Field(
+        None,
+        description="Where `atlas serve code` is for the daemon and the web server of `atlas serve`: `host:port`. "
+        "Default: each of them starts a code server of its own.",
+    )
+    webserver_url: str | None = Field(
+        None, description="Address at which `atlas ops` asks the web server. Default: `ATLAS_UI_URL`."
+    )
+    stop_seconds: int = Field(
+        300, ge=0, description="How long `atlas serve code` lets its runs go on once it was told to end."
+    )
     sample_rows: int = Field(10_000, ge=1, description="Customers in the sample data of `atlas up` and `atlas demo`.")
     sensor_interval_seconds: int = Field(30, ge=5, description="How often the landing sensor looks for new files.")
     settle_seconds: float = Field(
@@ -88,8 +120,8 @@ class Settings(BaseSettings):
     )
     pii_encrypt_key: SecretStr | None = Field(
         None,
-        description="Key for the `encrypt` action on personal data, and for `atlas pii reveal`. Required in production "
-        "by what encrypts; otherwise generated once and kept in `ATLAS_HOME`.",
+        description="Key for the `encrypt` action on personal data, and for `atlas pii reveal`. Required in "
+        "production; otherwise generated once and kept in `ATLAS_HOME`.",
     )
     pii_old_encrypt_keys: SecretStr | None = Field(
         None,
@@ -173,13 +205,24 @@ class Settings(BaseSettings):
         description="Share of traces that are sent. Default: 0.1 in production, 0.5 in staging, 0 in development.",
     )
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then what `environment.py` found."""
+        return init_settings, _Environment(settings_cls)
+
     @model_validator(mode="before")
     @classmethod
-    def _no_placeholders(cls, values: dict[str, Any]) -> dict[str, Any]:
-        for name in cls.model_fields:
-            if "<CHANGE_ME" in str(values.get(name, "")):
-                raise ValueError(f"{PREFIX}{name.upper()} still holds a <CHANGE_ME_…> placeholder: set a real value")
-        return values
+    def _put_password(cls, values: dict[str, Any]) -> dict[str, Any]:
+        password = _plain(values.get("database_password"))
+        urls = {name: _plain(values.get(name)) for name in ("database_url", "dagster_database_url")}
+        return values | {name: _with_password(name, url, password) for name, url in urls.items() if url and password}
 
     @property
     def home_path(self) -> Path:
@@ -196,6 +239,11 @@ class Settings(BaseSettings):
         """Where the UI is, for links; without a slash at the end."""
         return (self.ui_url or f"http://{self.host}:{self.port}").rstrip("/")
 
+    @property
+    def webserver_address(self) -> str:
+        """Where the web server is asked; without a slash at the end."""
+        return (self.webserver_url or self.ui_address).rstrip("/")
+
 
 @cache
 def load_settings() -> Settings:
@@ -203,17 +251,8 @@ def load_settings() -> Settings:
 
     Raises SettingsError naming each wrong or unknown setting, what was expected, and never a value.
     """
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
-    for name in sorted({*os.environ, *_dotenv()}):
-        if name.startswith(PREFIX) and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "see docs/configuration.md for the names"
-            raise SettingsError(f"unknown setting {name}: {hint}")
-    secrets = os.environ.get(f"{PREFIX}SECRETS_DIR") or _dotenv().get(f"{PREFIX}SECRETS_DIR")
-    if secrets and "<CHANGE_ME" not in secrets and not Path(secrets).is_dir():
-        raise SettingsError(f"settings refused: {PREFIX}SECRETS_DIR: no such folder")
     try:
-        return Settings(_secrets_dir=secrets if secrets and Path(secrets).is_dir() else None)
+        settings = Settings()
     except ValidationError as error:
         problems = "; ".join(
             f"{PREFIX}{'_'.join(map(str, item['loc'])).upper()}: {text}" if item["loc"] else text
@@ -221,27 +260,58 @@ def load_settings() -> Settings:
             if (text := item["msg"].removeprefix("Value error, "))
         )
         raise SettingsError(f"settings refused: {problems}") from None
+    if settings.environment != "development" and (faults := list(_faults(settings))):
+        raise SettingsError(f"settings refused in {settings.environment}: {'; '.join(faults)}")
+    return settings
 
 
-def source_database_url(name: str) -> str:
-    """The connection URL of a source database, from the variable or secret file `name`.
+def _faults(settings: Settings) -> Iterator[str]:
+    """What may not be outside of development: secrets that can be guessed; in production, keys that are missing."""
+    cure = "set another, such as `openssl rand -base64 32` prints"
+    for name, secret, user in _passwords(settings):
+        if why := weakness(secret, user):
+            yield f"{PREFIX}{name.upper()}: the password is weak, {why}: {cure}"
+    for name in ("pii_hash_key", "pii_encrypt_key"):
+        key = _plain(getattr(settings, name))
+        if key and (why := weakness(key)):
+            yield f"{PREFIX}{name.upper()}: the key is weak, {why}: {cure}, and keep a copy in a safe place"
+        if not (key or "").strip() and settings.environment == "production":
+            yield (
+                f"{PREFIX}{name.upper()} is not set: set it to a long random secret, such as `openssl rand -base64 32` "
+                "prints, and keep a copy in a safe place"
+            )
 
-    Raises SettingsError when it is not set. The name must end in `_DATABASE_URL`, so that a dataset's YAML cannot
-    read any variable it likes.
-    """
-    if not name.endswith("_DATABASE_URL"):
-        raise SettingsError(f"{name} is not the name of a source database: expected a name ending in _DATABASE_URL")
-    value = os.environ.get(name) or _dotenv().get(name)
-    folder = load_settings().secrets_dir
-    if not value and folder and (folder / name.lower()).is_file():
-        value = (folder / name.lower()).read_text().strip()
-    if not value:
-        raise SettingsError(f"{name} is not set: put the connection URL of the source database there")
-    return value
+
+def _passwords(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """Each password: the setting that holds it, itself, and its user."""
+    own = _plain(settings.database_password)
+    if own:
+        yield "database_password", own, ""
+    for name in ("database_url", "dagster_database_url", "alert_channels"):
+        for url in (_plain(getattr(settings, name)) or "").split():
+            user, password = _credentials(url.partition("=")[2] if name == "alert_channels" else url)
+            if password and (password != own or password == user):
+                yield name, password, user
+    for name in ("backup", "restore"):
+        if secret := _plain(getattr(settings, f"{name}_password")):
+            yield f"{name}_password", secret, getattr(settings, f"{name}_role") or ""
 
 
-@cache
-def _dotenv() -> dict[str, str | None]:
-    from dotenv import dotenv_values
+def _credentials(url: str) -> tuple[str, str]:
+    """User and password of a URL, as meant; empty where it has none, or cannot be read."""
+    try:
+        parts = urlsplit(url)
+        return unquote(parts.username or ""), unquote(parts.password or "")
+    except ValueError:
+        return "", ""
 
-    return dotenv_values(PROJECT_ROOT / ".env")
+
+def _plain(secret: Any) -> str | None:
+    return secret.get_secret_value() if isinstance(secret, SecretStr) else secret
+
+
+def _with_password(name: str, url: str, password: str) -> str:
+    try:
+        return put_password(url, password)
+    except ValueError as error:
+        raise ValueError(f"{PREFIX}{name.upper()} {error}") from None

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from atlas_pipeline import settings as module
-from atlas_pipeline.settings import PROJECT_ROOT, SettingsError, load_settings, source_database_url
+from atlas_pipeline import environment
+from atlas_pipeline.settings import PROJECT_ROOT, Settings, SettingsError, load_settings, source_database_url
 
 SECRET = "correct-horse-battery-staple"
 
@@ -18,8 +18,7 @@ SECRET = "correct-horse-battery-staple"
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """No cache from before, no `.env` of the checkout."""
-    monkeypatch.setattr(module, "_dotenv", lambda: {})
-    monkeypatch.setitem(module.Settings.model_config, "env_file", None)
+    monkeypatch.setattr(environment, "_dotenv", lambda: {})
     load_settings.cache_clear()
     yield
     load_settings.cache_clear()
@@ -53,7 +52,7 @@ def test_an_unknown_setting_is_refused_with_a_hint(monkeypatch: pytest.MonkeyPat
 
 
 def test_an_unknown_setting_in_dotenv_is_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_dotenv", lambda: {"ATLAS_HOEM": "x", "SHOP_DATABASE_URL": "postgresql://h/db"})
+    monkeypatch.setattr(environment, "_dotenv", lambda: {"ATLAS_HOEM": "x", "SHOP_DATABASE_URL": "postgresql://h/db"})
     with pytest.raises(SettingsError, match="ATLAS_HOEM: did you mean ATLAS_HOME"):
         load_settings()
 
@@ -84,7 +83,7 @@ def test_every_value_to_change_in_the_example_is_refused() -> None:
         "ATLAS_DAGSTER_DATABASE_URL",
         "ATLAS_PII_HASH_KEY",
     }
-    assert set(example) <= {f"ATLAS_{name.upper()}" for name in module.Settings.model_fields}
+    assert set(example) <= {f"ATLAS_{name.upper()}" for name in Settings.model_fields}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +141,8 @@ def test_a_missing_folder_of_secrets_is_refused(monkeypatch: pytest.MonkeyPatch,
 def test_the_order_of_places(tmp_path: Path) -> None:
     """In a project of its own: environment, then `.env`, then secret files, then the default."""
     (tmp_path / "atlas_pipeline").mkdir()
-    shutil.copy(PROJECT_ROOT / "atlas_pipeline" / "settings.py", tmp_path / "atlas_pipeline" / "settings.py")
+    for name in ("environment.py", "passwords.py", "settings.py"):
+        shutil.copy(PROJECT_ROOT / "atlas_pipeline" / name, tmp_path / "atlas_pipeline" / name)
     (tmp_path / "atlas_pipeline" / "__init__.py").touch()
     (tmp_path / "workspace.yaml").touch()
     secrets = tmp_path / "secrets"
@@ -166,7 +166,7 @@ def test_a_source_database_is_found_in_each_place(monkeypatch: pytest.MonkeyPatc
     (tmp_path / "shop_database_url").write_text("postgresql://file/db\n")
     monkeypatch.setenv("ATLAS_SECRETS_DIR", str(tmp_path))
     assert source_database_url("SHOP_DATABASE_URL") == "postgresql://file/db"
-    monkeypatch.setattr(module, "_dotenv", lambda: {"SHOP_DATABASE_URL": "postgresql://dotenv/db"})
+    monkeypatch.setattr(environment, "_dotenv", lambda: {"SHOP_DATABASE_URL": "postgresql://dotenv/db"})
     assert source_database_url("SHOP_DATABASE_URL") == "postgresql://dotenv/db"
     monkeypatch.setenv("SHOP_DATABASE_URL", "postgresql://environment/db")
     assert source_database_url("SHOP_DATABASE_URL") == "postgresql://environment/db"

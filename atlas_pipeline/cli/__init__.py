@@ -5,7 +5,7 @@ Belongs here: arguments, progress and output. Does not belong here: work that as
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -54,13 +54,55 @@ def ops(
     host: Annotated[str | None, typer.Option(help="Address to bind. Default: ATLAS_OPS_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind. Default: ATLAS_OPS_PORT.")] = None,
     webserver: Annotated[
-        bool, typer.Option(help="Ask the web server at ATLAS_UI_URL whether the code is loaded.")
+        bool, typer.Option(help="Ask the web server at ATLAS_WEBSERVER_URL whether the code is loaded.")
     ] = True,
 ) -> None:
     """Serve /metrics for Prometheus, and /health, /health/live, /health/ready and /health/startup, until Ctrl-C."""
     from atlas_pipeline.cli.ops.command import run
 
     raise typer.Exit(run(json, host, port, webserver))
+
+
+@app.command(epilog="Example: atlas serve webserver --read-only --port 3001")
+def serve(
+    process: Annotated[Literal["code", "daemon", "webserver"], typer.Argument(help="Which process.")],
+    host: Annotated[
+        str | None, typer.Option(help="Address to bind. Default: ATLAS_HOST for the web server, 127.0.0.1 for code.")
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(help="Port to bind. Default: ATLAS_PORT for the web server, that of ATLAS_CODE_SERVER for code."),
+    ] = None,
+    read_only: Annotated[
+        bool, typer.Option("--read-only", help="A web server that refuses whatever changes something.")
+    ] = False,
+) -> None:
+    """Run one process of the platform in the foreground until SIGTERM. `atlas migrate` must have run before.
+
+    `code` takes no new run then, and lets those that go on end for up to ATLAS_STOP_SECONDS.
+    """
+    from atlas_pipeline.cli.serve import run
+
+    raise typer.Exit(run(process, host, port, read_only))
+
+
+@app.command(epilog="Example: atlas health daemon")
+def health(
+    process: Annotated[Literal["code", "daemon", "webserver", "ops"], typer.Argument(help="Which process.")],
+    json: Json = False,
+) -> None:
+    """Ask one process of this installation whether it is well. Fails, with one line that says why, when it is not."""
+    from atlas_pipeline.cli.health import run
+
+    raise typer.Exit(run(process, json))
+
+
+@app.command(epilog="Example: atlas migrate --json")
+def migrate(json: Json = False) -> None:
+    """Bring the schemas of Dagster and Atlas to this version, once, also when several are started at once."""
+    from atlas_pipeline.cli.migrate import run
+
+    raise typer.Exit(run(json))
 
 
 @app.command(epilog="Example: atlas sample --rows 1000 --seed 7 --out /tmp/landing")

@@ -11,14 +11,10 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from atlas_pipeline.telemetry.health import DAEMONS
 from atlas_pipeline.telemetry.parts.asking import Database
 from atlas_pipeline.telemetry.sample import Sample
 
-DAEMONS = (
-    *("SENSOR", "BACKFILL", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "MONITORING", "EVENT_LOG_CONSUMER", "ASSET"),
-    "FRESHNESS_DAEMON",
-)
-"""The daemons that the project's dagster.yaml asks for."""
 UNENDED = ("NOT_STARTED", "QUEUED", "STARTING", "STARTED", "SUSPENDED", "CANCELING")
 STATES = ("pass", "warn", "fail", "unknown")
 # When a run was made is kept in the time zone of the session that made it, which is the database's own, as here.

@@ -31,6 +31,8 @@ def process_name() -> str:
         return "webserver"
     if program.stem == "dagster-daemon" or program.parent.name == "_daemon":
         return "daemon"
+    if command == "serve" and sys.argv[2:3] in (["code"], ["daemon"], ["webserver"]):
+        return sys.argv[2]
     if command in {"api", "code-server"}:
         return "code"
     if command == "dev":

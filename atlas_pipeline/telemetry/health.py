@@ -9,6 +9,11 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+DAEMONS = (
+    *("SENSOR", "BACKFILL", "SCHEDULER", "QUEUED_RUN_COORDINATOR", "MONITORING", "EVENT_LOG_CONSUMER", "ASSET"),
+    "FRESHNESS_DAEMON",
+)
+"""The daemons that the project's dagster.yaml asks for."""
 HEARTBEAT_SECONDS = 60.0
 """A daemon that gave no sign of life for so long is ill; a healthy one gives one every 30 s."""
 QUEUE_SECONDS = 600.0

@@ -11,7 +11,7 @@ from importlib import resources
 import psycopg
 from psycopg import sql
 
-from atlas_pipeline.warehouse.connect import DAGSTER, OWNER, WAREHOUSE, connect
+from atlas_pipeline.warehouse.connect import DAGSTER, OWNER, WAREHOUSE, WarehouseError, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
 ANALYST = "atlas_analyst"
@@ -45,14 +45,20 @@ def prepare_embedded(server: EmbeddedPostgres) -> None:
 
 
 def prepare_warehouse(connection: psycopg.Connection) -> list[str]:
-    """Create schemas, ledger and grants in the warehouse, if they are not there. Returns warnings, if any."""
-    done = connection.execute("SELECT to_regclass('atlas.setup')").fetchone()
-    if done and done[0]:
-        row = connection.execute("SELECT max(version) FROM atlas.setup").fetchone()
-        if row and row[0] == VERSION:
-            connection.rollback()
-            return []
+    """Create schemas, ledger and grants in the warehouse, if they are not there. Returns warnings, if any.
+
+    Raises WarehouseError when a later version of Atlas has set it up.
+    """
+    version = version_of(connection)
     connection.commit()
+    if version is not None and version > VERSION:
+        info = connection.info
+        raise WarehouseError(
+            f"Postgres at {info.host}:{info.port}/{info.dbname} has version {version} of Atlas's schema, and this is "
+            f"version {VERSION}: a later Atlas has been here. Run that one, or restore a backup from before it"
+        )
+    if version == VERSION:
+        return []
     warnings = []
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [_SETUP_LOCK])
@@ -68,6 +74,15 @@ def prepare_warehouse(connection: psycopg.Connection) -> list[str]:
             _grant(connection)
             connection.execute("INSERT INTO atlas.setup (version) VALUES (%s) ON CONFLICT DO NOTHING", [VERSION])
     return warnings
+
+
+def version_of(connection: psycopg.Connection) -> int | None:
+    """The version of the schema in the warehouse, or null where there is none."""
+    made = connection.execute("SELECT to_regclass('atlas.setup')").fetchone()
+    if not made or made[0] is None:
+        return None
+    row = connection.execute("SELECT max(version) FROM atlas.setup").fetchone()
+    return row[0] if row else None
 
 
 def _ensure_roles(connection: psycopg.Connection) -> bool:

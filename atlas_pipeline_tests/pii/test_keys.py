@@ -74,9 +74,10 @@ def test_a_blank_key_is_no_key(tmp_path: Path) -> None:
         load_keys(Settings(home=tmp_path)).hash_key("d")
 
 
-def test_secret_files_hold_keys_too(tmp_path: Path) -> None:
+def test_secret_files_hold_keys_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "atlas_pii_encrypt_key").write_text("from a file\n")
-    settings = Settings(_secrets_dir=tmp_path)
+    monkeypatch.setenv("ATLAS_SECRETS_DIR", str(tmp_path))
+    settings = Settings()
     assert load_keys(settings).encrypt_key("d") == keys(encrypt_key="from a file").encrypt_key("d")
 
 

@@ -39,7 +39,7 @@ def run(json: bool, host: str | None, port: int | None, webserver: bool) -> int:
         settings = load_settings()
         host, port = host or settings.ops_host, port or settings.ops_port
         listening = _listen(host, port)
-        tally, urls, ui = Tally(), _urls(settings), settings.ui_address if webserver else None
+        tally, urls, ui = Tally(), _urls(settings), settings.webserver_address if webserver else None
         follower = Follower(urls["dagster"], urls["warehouse"], settings.metrics_from)
         asked = {name: Database(name, url, tally) for name, url in urls.items()}
         events = Source("events", follower.part, every=2, good_for=10)

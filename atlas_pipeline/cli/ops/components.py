@@ -32,7 +32,7 @@ def ready(warehouse: Database, dagster: Database, ui: str | None) -> list[Compon
     room = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())["concurrency"]["runs"]["max_concurrent_runs"]
 
     def daemons() -> str | None:
-        return health.silent_daemons(telemetry_dagster.heartbeats(dagster), telemetry_dagster.DAEMONS)
+        return health.silent_daemons(telemetry_dagster.heartbeats(dagster), health.DAEMONS)
 
     def queue() -> str | None:
         found = telemetry_dagster.queue(dagster)

@@ -1,0 +1,66 @@
+"""`atlas serve`: one process of the platform in the foreground, ended by SIGTERM.
+
+Belongs here: how each is started and ended. Does not belong here: what they do, which is Dagster's. They run in this
+process, not in one beneath it: a signal arrives where it belongs, also without an init, and logs begin before Dagster.
+"""
+
+import os
+import signal
+from types import FrameType
+from urllib.parse import urlsplit
+
+from atlas_pipeline.cli.dagster_home import dagster_home, workspace_file
+from atlas_pipeline.cli.output import failures_as_messages
+from atlas_pipeline.settings import Settings, load_settings
+
+CODE_PORT = 4000
+
+
+def run(process: str, host: str | None, port: int | None, read_only: bool) -> int:
+    """Serve until a signal. Returns the exit code."""
+    with failures_as_messages():
+        settings = load_settings()
+        # Set although they are the defaults: a shell starts background jobs with SIGINT ignored, and Python keeps it so.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        try:
+            # For Dagster in this process and for the runs that it starts.
+            os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+            if process == "code":
+                return _code(settings, host, port)
+            if process == "daemon":
+                return _daemon(settings)
+            return _webserver(settings, host, port, read_only)
+        except KeyboardInterrupt:
+            return 0
+
+
+def _code(settings: Settings, host: str | None, port: int | None) -> int:
+    from atlas_pipeline.resources.code_server import CodeServer
+
+    named = urlsplit(f"//{settings.code_server}").port if settings.code_server else None
+    server = CodeServer(host or "127.0.0.1", port or named or CODE_PORT)
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        server.end(settings.stop_seconds)
+
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, end)
+    server.serve()
+    return 0
+
+
+def _daemon(settings: Settings) -> int:
+    from dagster._daemon.cli import run_command
+
+    run_command.main(["--workspace", workspace_file(settings), "--log-level", "warning"], standalone_mode=False)
+    return 0
+
+
+def _webserver(settings: Settings, host: str | None, port: int | None, read_only: bool) -> int:
+    from dagster_webserver.cli import dagster_webserver
+
+    arguments = ["--workspace", workspace_file(settings), "--host", host or settings.host]
+    arguments += ["--port", str(port or settings.port), "--code-server-log-level", "warning"]
+    dagster_webserver.main([*arguments, *(["--read-only"] if read_only else [])], standalone_mode=False)
+    return 0
