@@ -24,10 +24,10 @@ from typing import Any
 
 from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
-from atlas_pipeline_tests.platform import compose
-from atlas_pipeline_tests.platform.compose import Service
+from atlas_pipeline_tests.deployment import compose, names
+from atlas_pipeline_tests.deployment.compose import Service
 
-PROGRAMS = ("ip", "nsenter", "dnsmasq", "redis-server", "nginx")
+PROGRAMS = ("ip", "nsenter", "redis-server", "nginx")
 _MEMORY = Path("/sys/fs/cgroup/memory")
 _HERE = Path(__file__).parent
 _BIN = Path(sys.executable).parent
@@ -207,6 +207,11 @@ class Platform:
             time.sleep(0.1)
         self.ready_seconds = time.monotonic() - begin
 
+    def down(self) -> None:
+        """Stop all, those that need others first."""
+        for container in reversed(self.containers.values()):
+            container.stop()
+
     def _container(self, service: Service) -> Container:
         number = list(self.services).index(service.name) + 10
         network, address = f"atlas-{self._id}-{number}", f"{self._net}.{number}"
@@ -263,7 +268,7 @@ class Platform:
             (group / "memory.limit_in_bytes").write_text(limit)
         except OSError:
             return None
-        self._stack.callback(group.rmdir)
+        self._stack.callback(_remove_group, group)
         return str(group)
 
     def _volume(self, volume: compose.Volume, user: int, group: int) -> Path:
@@ -278,7 +283,7 @@ class Platform:
     @contextlib.contextmanager
     def _network(self) -> Iterator[None]:
         """A bridge, a name server on it, and a namespace for each service."""
-        bridge, names = f"a{self._id}", self._data / "hosts"
+        bridge = f"a{self._id}"
         with contextlib.ExitStack() as stack:
             _ip("link", "add", bridge, "type", "bridge")
             stack.callback(_ip, "link", "del", bridge)
@@ -287,12 +292,8 @@ class Platform:
             for number, _ in enumerate(self.services, 10):
                 _ip("netns", "add", f"atlas-{self._id}-{number}")
                 stack.callback(_ip, "netns", "del", f"atlas-{self._id}-{number}")
-            self._data.mkdir(parents=True, exist_ok=True)
-            names.write_text("".join(f"{self._net}.{n} {name}\n" for n, name in enumerate(self.services, 10)))
-            only = ["--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--bind-interfaces"]
-            where = [f"--listen-address={self._net}.1", f"--addn-hosts={names}", "--except-interface=lo", "--pid-file="]
-            server = subprocess.Popen(["dnsmasq", *only, *where, "--user=root"], stderr=subprocess.DEVNULL)
-            stack.callback(lambda: (server.terminate(), server.wait()))
+            addresses = {name: f"{self._net}.{number}" for number, name in enumerate(self.services, 10)}
+            stack.enter_context(names.serving(f"{self._net}.1", addresses))
             yield
 
 
@@ -306,6 +307,18 @@ def _closed_folders() -> list[Path]:
     places = {PROJECT_ROOT, Path(sys.executable).resolve(), _BIN.absolute()}
     parents = {parent for place in places for parent in place.parents}
     return sorted(one for one in parents if not one.stat().st_mode & 0o001)
+
+
+def _remove_group(group: Path) -> None:
+    """Remove a control group once the last of its processes is gone, which takes a moment after its parent is."""
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            return group.rmdir()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _ip(*words: str) -> None:

@@ -21,6 +21,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def main(spec: dict[str, Any]) -> int:
     """Run the command of `spec` (see `platform.py`), and return its exit code."""
+    _call(_libc.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     with Path("/run/netns", spec["network"]).open() as namespace:
         _call(_libc.setns, namespace.fileno(), _CLONE_NEWNET)
     if spec.get("memory_group"):

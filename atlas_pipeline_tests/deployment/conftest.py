@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from atlas_pipeline.settings import PROJECT_ROOT
-from atlas_pipeline_tests.platform.gateway import OPERATOR, VIEWER
-from atlas_pipeline_tests.platform.platform import PROGRAMS, Platform
+from atlas_pipeline_tests.deployment.gateway import OPERATOR, VIEWER
+from atlas_pipeline_tests.deployment.platform import PROGRAMS, Platform
 
 SETTINGS = {
     "ATLAS_ENVIRONMENT": "production",

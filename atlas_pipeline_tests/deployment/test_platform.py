@@ -6,12 +6,13 @@ The tests go from looking to breaking, and each leaves the platform healthy.
 import re
 from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from playwright.sync_api import expect
 
-from atlas_pipeline_tests.platform.gateway import OPERATOR, VIEWER, Client, browser_page, eventually
-from atlas_pipeline_tests.platform.platform import Platform
+from atlas_pipeline_tests.deployment.gateway import OPERATOR, VIEWER, Client, browser_page, eventually
+from atlas_pipeline_tests.deployment.platform import Platform
 
 pytestmark = pytest.mark.slow
 DONE = {"SUCCESS", "FAILURE", "CANCELED"}
@@ -91,7 +92,8 @@ def test_an_operator_materializes_in_the_browser(
 ) -> None:
     with browser_page(platform["gateway"].address, OPERATOR) as (page, wrong):
         page.goto("/asset-groups")
-        expect(page.get_by_text("customer_360").first).to_be_visible(timeout=60_000)
+        for layer in ("bronze", "silver", "gold"):
+            expect(page.get_by_text(layer, exact=True).last).to_be_visible(timeout=60_000)
         page.screenshot(path=tmp_path / "graph.png")
         page.goto("/assets/gold/support_load")
         page.get_by_role("button", name=re.compile("Materialize")).first.click(timeout=60_000)
@@ -123,3 +125,96 @@ def test_a_viewer_sees_and_is_refused(platform: Platform, loaded: dict[str, str]
         expect(page.get_by_role("button", name=re.compile("Materialize")).first).to_be_disabled()
     assert wrong == []
     assert viewer.runs() == before
+
+
+def test_the_61st_request_in_a_minute_waits(platform: Platform) -> None:
+    with httpx.Client(base_url=f"https://{platform['gateway'].address}:8443", auth=VIEWER, verify=False) as program:
+        answers = [program.post("/graphql", json={"query": "{ version }"}) for _ in range(61)]
+    assert [one.status_code for one in answers] == [200] * 60 + [429]
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 60
+
+
+def test_a_websocket_stays_open(platform: Platform) -> None:
+    with browser_page(platform["gateway"].address, OPERATOR) as (page, wrong):
+        closed: list[str] = []
+        page.on("websocket", lambda one: one.on("close", lambda: closed.append(one.url)))
+        with page.expect_websocket() as opened:
+            page.goto("/runs")
+        # Longer than any time limit of a request at the gateway.
+        page.wait_for_timeout(20_000)
+        assert (opened.value.is_closed(), closed, wrong) == (False, [], [])
+
+
+def test_a_killed_daemon_comes_back_and_takes_up(platform: Platform, loaded: dict[str, str], operator: Client) -> None:
+    daemon = platform["daemon"]
+    starts = daemon.starts
+    daemon.kill()
+    assert operator.launch("gold/support_load")["__typename"] == "LaunchRunSuccess"
+    eventually(lambda: daemon.starts > starts and daemon.is_healthy())
+    eventually(lambda: set(operator.runs().values()) == {"SUCCESS"})
+
+
+def test_code_ends_its_runs_when_told_to_stop(platform: Platform, loaded: dict[str, str], operator: Client) -> None:
+    land(platform, "stopped", 3)
+    going_on = eventually(lambda: [one for one, status in operator.runs().items() if status == "STARTED"])
+    assert platform["code"].stop(90) == 0
+    assert {operator.runs()[one] for one in going_on} == {"SUCCESS"}
+    platform.up()
+    eventually(lambda: set(operator.runs().values()) <= DONE and missing_files(platform) == [])
+    assert set(operator.runs().values()) == {"SUCCESS"}
+
+
+def test_postgres_restarted_under_load_loses_nothing(
+    platform: Platform, loaded: dict[str, str], operator: Client
+) -> None:
+    before = set(operator.runs())
+    land(platform, "restart", 6)
+    eventually(lambda: [one for one, status in operator.runs().items() if status == "STARTED"])
+    postgres = platform["postgres"]
+    postgres.stop(60)
+    postgres.start()
+    eventually(lambda: missing_files(platform) == [] and set(operator.runs().values()) <= DONE, 300)
+    print({one: status for one, status in operator.runs().items() if one not in before})
+    with database(platform) as connection:
+        counted = "SELECT count(*), count(DISTINCT order_id) FROM bronze.orders WHERE order_id LIKE 'restart-%'"
+        assert connection.execute(counted).fetchone() == (600, 600)
+    eventually(
+        lambda: all(container.is_healthy() for container in platform.containers.values() if container.service.health)
+    )
+
+
+def test_the_next_version_starts_on_full_volumes(platform: Platform, loaded: dict[str, str], operator: Client) -> None:
+    runs = operator.runs()
+    platform.down()
+    platform["postgres"].start()
+    eventually(platform["postgres"].is_healthy)
+    # As the version before left it.
+    with database(platform) as connection:
+        connection.execute("UPDATE atlas.setup SET version = version - 1")
+    platform.up()
+    assert operator.runs().items() >= runs.items()
+    assert tables(platform, "gold") == 3
+    with httpx.Client(base_url=f"https://{platform['gateway'].address}:8443", verify=False) as anybody:
+        assert anybody.get("/health").status_code == 200
+
+
+def land(platform: Platform, prefix: str, files: int) -> None:
+    """Files of a hundred orders each, in the folder that the landing sensor looks at."""
+    container = platform["code"]
+    code, header = container.run(["sh", "-c", "head -qn 1 /var/lib/atlas/landing/orders/*.csv | head -n 1"])
+    assert code == 0
+    for number in range(files):
+        lines = [f"{prefix}-{number}-{row},1,2024-01-01,paid,10.00,EUR" for row in range(100)]
+        name = f"/var/lib/atlas/landing/orders/{prefix}-{number}.csv"
+        assert (
+            container.run(["sh", "-c", 'printf "%s" "$1" > "$2"', "sh", "\n".join([header.strip(), *lines]), name])[0]
+            == 0
+        )
+
+
+def missing_files(platform: Platform) -> list[str]:
+    """Landing files of orders that the ledger does not have."""
+    listed = platform["code"].run(["sh", "-c", "ls /var/lib/atlas/landing/orders"])[1].split()
+    with database(platform) as connection:
+        loaded = {str(path).rpartition("/")[2] for (path,) in connection.execute("SELECT path FROM atlas.files")}
+    return [one for one in listed if one not in loaded]
