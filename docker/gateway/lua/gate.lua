@@ -103,11 +103,8 @@ function gate.open(route, websocket)
 end
 
 function gate.enter()
-    local fine, verdict = xpcall(decide, debug.traceback)
-    if not fine then
-        record.failure(verdict)
-        return ngx.exit(500)
-    end
+    local verdict, failed = record.guarded(decide)
+    if failed then return ngx.exit(500) end
     if verdict.reason then ngx.var.gw_reason = verdict.reason end
     if verdict.retry_after then ngx.var.gw_retry_after = verdict.retry_after end
     if verdict.redirect then return ngx.redirect(verdict.redirect, 302) end
