@@ -17,7 +17,6 @@ local TEXT = {
     [413] = "The request is too large.",
     [414] = "The address is too long.",
     [429] = "Too many requests: try again later.",
-    [494] = "The headers of the request are too large.",
     [500] = "The gateway failed.",
     [502] = "The platform cannot be reached: try again in a few seconds.",
     [503] = "This is not available now: try again in a few seconds.",
@@ -37,8 +36,6 @@ local WHY = {
 
 function answers.problem()
     local status, header, reason = ngx.status, ngx.header, ngx.var.gw_reason
-    if status == 494 then status = 431 end
-    ngx.status = status
     if status == 401 and settings.auth == "basic" then
         header["WWW-Authenticate"] = 'Basic realm="Atlas", charset="UTF-8"'
     elseif status == 405 then
@@ -50,6 +47,7 @@ function answers.problem()
         local upstream = ngx.var.gw_upstream
         if upstream ~= "" then metrics.add("atlas_gateway_upstream_failures_total", 1, upstream) end
     end
+    ngx.status = status
     local text = WHY[reason] or TEXT[ngx.status] or TEXT[status >= 500 and 500 or 400]
     local wanted = (ngx.var.http_accept or "") .. (ngx.var.http_content_type or "")
     if wanted:find("json", 1, true) then

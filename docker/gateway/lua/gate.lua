@@ -1,5 +1,6 @@
 -- Decides for each request, in this order: is it well formed, is it from this site, who asks, what may they, have they asked
 -- too often, what would it change; then says where it goes.
+local answers = require "answers"
 local cjson = require "cjson.safe"
 local changes = require "changes"
 local limits = require "limits"
@@ -103,14 +104,18 @@ function gate.open(route, websocket)
 end
 
 function gate.enter()
-    local fine, verdict = xpcall(decide, debug.traceback)
-    if not fine then
-        record.failure(verdict)
-        return ngx.exit(500)
-    end
+    local verdict, failed = record.guarded(decide)
+    if failed then return ngx.exit(500) end
     if verdict.reason then ngx.var.gw_reason = verdict.reason end
     if verdict.retry_after then ngx.var.gw_retry_after = verdict.retry_after end
     if verdict.redirect then return ngx.redirect(verdict.redirect, 302) end
+    if verdict.status == 400 then
+        -- nginx's own way to a page for 400 would forget what is known of the request.
+        ngx.req.discard_body()
+        ngx.status = 400
+        record.guarded(answers.problem)
+        return ngx.exit(400)
+    end
     if verdict.status then return ngx.exit(verdict.status) end
     if verdict.location then return ngx.exec(verdict.location) end
 end

@@ -23,6 +23,14 @@ function record.failure(problem)
     record.line({log = "error", message = problem, request_id = ngx.var.request_id})
 end
 
+-- Calls it; what it raises is written down, and comes back as nil and true.
+function record.guarded(action)
+    local fine, result = xpcall(action, debug.traceback)
+    if fine then return result end
+    record.failure(result)
+    return nil, true
+end
+
 -- Looks in the answer to a change whether Dagster refused it: it does so with status 200.
 function record.answer()
     local change = ngx.ctx.change

@@ -87,8 +87,8 @@ end
 
 local function forward()
     local url = settings.forward_auth
-    local ask = url.scheme .. "://" .. routes.address(url.host) .. ":" .. url.port .. url.path
-    local answer = ngx.location.capture("/-/sign-in", {vars = {gw_ask = ask, gw_ask_host = url.host}})
+    local target = url.scheme .. "://" .. routes.address(url.host) .. ":" .. url.port .. url.path
+    local answer = ngx.location.capture("/-/sign-in", {vars = {gw_ask = target, gw_ask_host = url.host}})
     if answer.header["Set-Cookie"] then ngx.header["Set-Cookie"] = answer.header["Set-Cookie"] end
     if answer.status >= 200 and answer.status < 300 then
         local user, operator = told(answer.header)
