@@ -7,6 +7,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up demo test test-fast test-slow lint format status bench lock docs clean
+.PHONY: docker-build docker-up docker-down docker-logs docker-clean docker-test
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -40,6 +41,7 @@ test-slow: setup ## Run the tests that start servers, kill processes or open a b
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
+	@$(BIN)/shellcheck $$(grep -rlE '^#!/bin/sh' docker) && $(BIN)/hadolint $$(find docker -name Dockerfile)
 
 format: setup ## Put the code into style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
@@ -55,7 +57,44 @@ docs: setup ## Write the generated parts of the documentation anew
 
 lock: setup ## Resolve the dependencies anew and write the lock files
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --constraint requirements.lock pyproject.toml -o docker/requirements.lock
 	@echo "uv" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header - -o requirements-uv.lock
+
+# The platform in containers; MONITORING=1 adds what watches it. docs/deployment.md has the way from nothing.
+COMPOSE := docker compose -f docker/compose.yaml $(if $(MONITORING),-f docker/compose.monitoring.yaml)
+
+define NEEDS_DOCKER
+@docker compose version >/dev/null 2>&1 || { echo "Docker with its plugin compose (2.24 or newer) is not installed here: https://docs.docker.com/engine/install" >&2; exit 1; }
+@test -e docker/.env || { echo "docker/.env is missing: cp docker/env/production.env.example docker/.env, and fill it in" >&2; exit 1; }
+endef
+
+docker-build: ## Build the images of the platform
+	$(NEEDS_DOCKER)
+	@BUILD_VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) BUILD_REVISION=$$(git rev-parse HEAD) \
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
+	BUILD_CREATED=$$(TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) $(COMPOSE) build
+
+docker-up: ## Make missing secrets, then start the platform in containers
+	$(NEEDS_DOCKER)
+	@docker/make-secrets
+	@$(COMPOSE) up --detach && $(COMPOSE) ps
+
+docker-down: ## Stop the platform; its data stays
+	$(NEEDS_DOCKER)
+	@$(COMPOSE) down
+
+docker-logs: ## Follow the platform's logs, or one service's: SERVICE=code
+	$(NEEDS_DOCKER)
+	@$(COMPOSE) logs --follow --tail=100 $(SERVICE)
+
+docker-clean: ## Remove the platform with its databases, backups and landing files
+	$(NEEDS_DOCKER)
+	@printf 'This removes the databases, backups and landing files of the platform. Type atlas to go on: '; \
+	read -r answer; test "$$answer" = atlas || { echo "nothing was removed"; exit 1; }
+	@$(COMPOSE) down --volumes --remove-orphans
+
+docker-test: setup ## Build the images without a container engine, and test them
+	@docker/chroot-test
 
 clean: ## Remove the virtual environment and all data of this checkout
 	@rm -rf $(VENV) .atlas

@@ -4,6 +4,7 @@ Nothing here touches the checkout's own `.atlas`, and nothing is left running.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -12,6 +13,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg
@@ -25,6 +27,11 @@ from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 from atlas_pipeline_tests.servers import S3, seaweed
 
 _NO_SKIP = os.environ.get("ATLAS_TEST_NO_SKIP") == "1"
+_IMAGE_ROOT = os.environ.get("ATLAS_TEST_IMAGE_ROOT")
+_IMAGE_CONFIG = os.environ.get("ATLAS_TEST_IMAGE_CONFIG")
+
+# Only `make docker-test` has an image.
+collect_ignore = [] if _IMAGE_ROOT else ["docker/test_image.py"]
 
 for name in [name for name in os.environ if name.startswith(("ATLAS_", "DAGSTER_"))]:
     del os.environ[name]
@@ -64,6 +71,22 @@ def postgres(home: Path) -> Iterator[EmbeddedPostgres]:
     prepare_embedded(server)
     yield server
     server.release()
+
+
+@pytest.fixture(scope="session")
+def image_root() -> Path:
+    """The root file system of Atlas's image, where `make docker-test` has mounted it."""
+    if not _IMAGE_ROOT:
+        pytest.skip("there is no image: `make docker-test` builds one")
+    return Path(_IMAGE_ROOT)
+
+
+@pytest.fixture(scope="session")
+def image_config() -> dict[str, Any]:
+    """What Atlas's image says of itself: user, environment, labels."""
+    if not _IMAGE_CONFIG:
+        pytest.skip("there is no image: `make docker-test` builds one")
+    return json.loads(Path(_IMAGE_CONFIG).read_text())["Docker"]["config"]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Roles and databases of the platform, made once by the image of Postgres when its data folder is new. It may run again: a
+# changed secret becomes the role's password. docs/operations.md has the same for a server of your own.
+# Passwords go from files through psql to the server, never onto a command line; should a statement fail, it is not logged.
+# There is no role that restores: that takes an administrator, for as long as the restore lasts.
+set -eu
+
+secrets=${ATLAS_SECRETS:-/run/secrets}
+for name in atlas_database_password atlas_backup_password atlas_monitor_password; do
+    if [ ! -s "$secrets/$name" ]; then
+        echo "10-atlas.sh: the secret $secrets/$name is missing or empty: \`make docker-up\` makes it" >&2
+        exit 1
+    fi
+done
+export secrets
+
+psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="${POSTGRES_USER:-postgres}" --dbname=postgres <<'SQL'
+SET log_statement = none;
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = panic;
+SET password_encryption = 'scram-sha-256';
+\set owner `cat "$secrets/atlas_database_password"`
+\set backup `cat "$secrets/atlas_backup_password"`
+\set monitor `cat "$secrets/atlas_monitor_password"`
+
+SELECT format('CREATE ROLE %I LOGIN', name)
+FROM unnest(ARRAY['atlas_owner', 'atlas_analyst', 'atlas_backup', 'atlas_monitor']) AS name
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name)
+\gexec
+ALTER ROLE atlas_owner PASSWORD :'owner';
+ALTER ROLE atlas_backup PASSWORD :'backup';
+ALTER ROLE atlas_monitor PASSWORD :'monitor';
+GRANT pg_read_all_data TO atlas_backup;
+GRANT pg_monitor TO atlas_monitor;
+
+SELECT format('CREATE DATABASE %I OWNER atlas_owner', name)
+FROM unnest(ARRAY['atlas', 'dagster']) AS name
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name)
+\gexec
+REVOKE CONNECT ON DATABASE atlas, dagster FROM PUBLIC;
+GRANT CONNECT ON DATABASE atlas TO atlas_analyst, atlas_backup, atlas_monitor;
+GRANT CONNECT ON DATABASE dagster TO atlas_backup, atlas_monitor;
+SQL
