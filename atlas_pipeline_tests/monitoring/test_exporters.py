@@ -1,0 +1,132 @@
+"""The exporters as the compose file starts them, and Prometheus with its targets: all that is asked for is there."""
+
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import httpx
+import pytest
+
+from atlas_pipeline_tests.monitoring.exporters import PASSWORDS, program, watched
+from atlas_pipeline_tests.monitoring.expressions import CONTAINERS, EXPORTERS, ask, without_data
+from atlas_pipeline_tests.monitoring.stack import Stack, eventually, exporter, monitored
+
+pytestmark = pytest.mark.slow
+IDS = ["0123456789ab" + "c" * 52, "fedcba987654" + "d" * 52]
+
+
+class Cgroups(BaseHTTPRequestHandler):
+    """Answers as cAdvisor does without the engine's socket: cgroups by path, those of containers among others."""
+
+    def do_GET(self) -> None:
+        paths = [
+            "/",
+            "/system.slice",
+            "/system.slice/ssh.service",
+            f"/system.slice/docker-{IDS[0]}.scope",
+            f"/docker/{IDS[1]}",
+        ]
+        paths += [f"/system.slice/docker-{IDS[0]}.scope/init"]
+        lines = [f'{name}{{id="{path}"}} 1' for name in CONTAINERS for path in paths]
+        body = "\n".join([*lines, "machine_cpu_cores 2", ""]).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/plain; version=0.0.4")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: pytest's output is for results."""
+
+
+def served(context: ssl.SSLContext | None = None) -> HTTPServer:
+    """That, on a free port, within TLS if a context is given."""
+    server = HTTPServer(("127.0.0.1", 0), Cgroups)
+    if context:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
+    """With a certificate that nobody else trusts, as the gateway makes it at its first start."""
+    folder = tmp_path_factory.mktemp("tls")
+    subprocess.run(
+        [program("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-days", "30", "-subj", "/CN=localhost", "-keyout", folder / "key", "-out", folder / "crt"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "crt", folder / "key")
+    return context
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory, tls: ssl.SSLContext) -> Iterator[dict[str, str]]:
+    """Where everything is that targets.compose names and that can run here."""
+    cgroups, gateway = served(), served(tls)
+    with watched(tmp_path_factory.mktemp("exporters")) as found:
+        found["cadvisor:8080"] = f"127.0.0.1:{cgroups.server_port}"
+        found["gateway:8443"] = f"127.0.0.1:{gateway.server_port}"
+        yield found
+    for server in (cgroups, gateway):
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, places: dict[str, str]) -> Iterator[Stack]:
+    """Prometheus and Alertmanager over all of these, and over every family of Atlas."""
+    with exporter() as scraped, monitored(scraped.url, tmp_path_factory.mktemp("stack"), exporters=places) as stack:
+        eventually(lambda: scraped.scrapes > 3, "Prometheus scrapes")
+        yield stack
+
+
+def test_every_job_is_up(stack: Stack) -> None:
+    jobs = {one["labels"]["job"] for one in stack.targets()}
+    assert jobs == {"atlas", "prometheus", "alertmanager", "postgres", "redis", "node", "containers", "blackbox"}
+    eventually(lambda: all(one["health"] == "up" for one in stack.targets()), "all targets are up")
+
+
+def test_exporters_reach_their_servers_with_the_passwords_of_their_secrets(stack: Stack) -> None:
+    for name in ("pg_up", "redis_up"):
+        eventually(lambda name=name: [one["value"][1] for one in ask(stack.prometheus, name)] == ["1"], f"{name} is 1")
+
+
+def test_no_password_is_in_what_exporters_say(places: dict[str, str]) -> None:
+    for name in ("postgres-exporter:9187", "redis-exporter:9121"):
+        said = httpx.get(f"http://{places[name]}/metrics", timeout=30).text
+        assert not [password for password in PASSWORDS.values() if password in said]
+
+
+def test_probes_reach_what_they_ask(stack: Stack) -> None:
+    def reached() -> dict[str, str]:
+        return {one["metric"]["module"]: one["value"][1] for one in ask(stack.prometheus, "probe_success")}
+
+    eventually(lambda: reached().items() >= {"tcp_connect": "1", "tls_connect": "1"}.items(), "probes succeed")
+    [expires] = ask(stack.prometheus, 'probe_ssl_earliest_cert_expiry{module="tls_connect"} - time()')
+    assert 29 * 86400 < float(expires["value"][1]) <= 30 * 86400
+
+
+def test_metrics_of_exporters_have_the_labels_that_rules_use(stack: Stack) -> None:
+    for name, labels in EXPORTERS.items():
+        series = eventually(lambda name=name: ask(stack.prometheus, name), f"{name} is there")
+        assert any(labels <= one["metric"].keys() for one in series), name
+
+
+def test_only_containers_are_kept_of_cgroups_and_by_short_id(stack: Stack) -> None:
+    for name in CONTAINERS:
+        series = eventually(lambda name=name: ask(stack.prometheus, name), f"{name} is there")
+        assert {one["metric"]["container"] for one in series} == {one[:12] for one in IDS}, name
+    assert ask(stack.prometheus, "machine_cpu_cores")
+
+
+def test_every_expression_has_data(stack: Stack) -> None:
+    eventually(lambda: not without_data(stack.prometheus), "every expression has data")
+
+
+def test_every_rule_evaluates(stack: Stack) -> None:
+    eventually(lambda: all(rule["health"] != "unknown" for rule in stack.rules()), "rules are evaluated")
+    assert not [(one["name"], one["lastError"]) for one in stack.rules() if one["health"] != "ok"]
