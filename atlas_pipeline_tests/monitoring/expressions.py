@@ -29,21 +29,43 @@ EXPORTERS: Mapping[str, frozenset[str]] = {
     for name, labels in {
         "pg_up": (),
         "pg_stat_database_temp_bytes": ("datname",),
+        "pg_settings_max_connections": (),
+        "pg_database_size_bytes": ("datname",),
+        "pg_stat_database_numbackends": ("datname",),
+        "pg_stat_database_xact_commit": ("datname",),
+        "pg_stat_database_xact_rollback": ("datname",),
+        "pg_stat_database_blks_hit": ("datname",),
+        "pg_stat_database_blks_read": ("datname",),
+        "pg_stat_database_tup_inserted": ("datname",),
+        "pg_stat_database_tup_updated": ("datname",),
+        "pg_stat_database_tup_deleted": ("datname",),
         "redis_up": (),
         "redis_memory_used_bytes": (),
         "redis_memory_max_bytes": (),
         "redis_keyspace_hits_total": (),
         "redis_keyspace_misses_total": (),
-        "redis_evicted_keys_total": (),
         "redis_rejected_connections_total": (),
         "redis_rdb_last_bgsave_status": (),
         "redis_aof_last_write_status": (),
+        "redis_db_keys": ("db",),
+        "redis_commands_processed_total": (),
+        "redis_connected_clients": (),
+        "redis_blocked_clients": (),
+        "redis_rdb_changes_since_last_save": (),
+        "node_load5": (),
+        "node_cpu_seconds_total": ("cpu", "mode"),
+        "node_memory_MemTotal_bytes": (),
+        "node_memory_MemAvailable_bytes": (),
+        "node_disk_read_bytes_total": ("device",),
+        "node_disk_written_bytes_total": ("device",),
+        "node_disk_io_time_seconds_total": ("device",),
         "node_filesystem_size_bytes": ("mountpoint", "fstype"),
         "node_filesystem_avail_bytes": ("mountpoint", "fstype"),
         "node_filesystem_files": ("mountpoint", "fstype"),
         "node_filesystem_files_free": ("mountpoint", "fstype"),
         "node_vmstat_oom_kill": (),
-        "probe_success": (),
+        "probe_success": ("module",),
+        "probe_duration_seconds": ("module",),
         "probe_ssl_earliest_cert_expiry": (),
     }.items()
 }
@@ -57,11 +79,27 @@ CONTAINERS: Mapping[str, frozenset[str]] = {
         "container_memory_working_set_bytes",
         "container_spec_memory_limit_bytes",
         "container_oom_events_total",
+        "container_cpu_usage_seconds_total",
         "container_cpu_cfs_periods_total",
         "container_cpu_cfs_throttled_periods_total",
     )
 }
 """Metrics of cAdvisor, which takes an engine to look at."""
+
+GATEWAY: Mapping[str, frozenset[str]] = {
+    name: frozenset(labels)
+    for name, labels in {
+        "atlas_gateway_sign_ins_total": ("result",),
+        "atlas_gateway_rate_limited_total": ("limit",),
+        "atlas_gateway_refused_total": ("reason",),
+        "atlas_gateway_mutations_total": ("role", "outcome"),
+        "atlas_gateway_upstream_failures_total": ("upstream",),
+        "atlas_gateway_errors_total": (),
+        "atlas_gateway_websockets_open": (),
+        "atlas_gateway_response_bytes_total": ("path",),
+    }.items()
+}
+"""Metrics of the gateway alone; those of HTTP have the names and labels that `atlas ops` has."""
 
 OTHERS: Mapping[str, frozenset[str]] = {
     name: frozenset(labels)
@@ -144,7 +182,7 @@ def grouping(text: str) -> frozenset[str]:
 def labels_of_metrics() -> Mapping[str, frozenset[str]]:
     """The labels of each name that may stand in an expression: families as they are exposed, records, others."""
     known: dict[str, frozenset[str]] = {
-        name: labels | _TARGET_LABELS for name, labels in (EXPORTERS | CONTAINERS | OTHERS).items()
+        name: labels | _TARGET_LABELS for name, labels in (EXPORTERS | CONTAINERS | GATEWAY | OTHERS).items()
     }
     for name, family in families().items():
         own = frozenset(family.labels) | _TARGET_LABELS
@@ -156,9 +194,15 @@ def labels_of_metrics() -> Mapping[str, frozenset[str]]:
     return known
 
 
+@cache
+def _client() -> httpx.Client:
+    """One for all: making one costs more than a question."""
+    return httpx.Client(timeout=30)
+
+
 def ask(prometheus: str, text: str) -> list[dict[str, Any]]:
     """The series that an expression gives now, of a Prometheus at that URL. Raises AssertionError if it is refused."""
-    answer = httpx.get(f"{prometheus}/api/v1/query", params={"query": text}, timeout=30).json()
+    answer = _client().get(f"{prometheus}/api/v1/query", params={"query": text}).json()
     assert answer["status"] == "success", f"{answer.get('error')}: {text}"
     result = answer["data"]["result"]
     return result if answer["data"]["resultType"] == "vector" else [result]

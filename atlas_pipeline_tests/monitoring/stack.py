@@ -69,15 +69,22 @@ def run(*arguments: str, folder: Path = MONITORING) -> str:
 
 @dataclass
 class Exporter:
-    """Every family sampled, at 1; counters grow by 1 with each scrape. `values` are others, by name and labels."""
+    """Every family that begins with `only`, at 1; counters grow by 1 with each scrape. `values` are others, by name and
+    labels; `more` is said besides."""
 
+    only: str = ""
+    more: str = ""
     port: int = 0
     scrapes: int = 0
     values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)
 
     @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/metrics"
+        return f"http://{self.address}/metrics"
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Let one series say `value` from now on."""
@@ -86,7 +93,8 @@ class Exporter:
     def text(self) -> str:
         """The answer, in the exposition format."""
         self.scrapes += 1
-        return "".join(line + "\n" for family in families().values() for line in self._lines(family))
+        said = (family for family in families().values() if family.name.startswith(self.only))
+        return "".join(line + "\n" for family in said for line in self._lines(family)) + self.more
 
     def _lines(self, family: Family) -> Iterator[str]:
         yield f"# HELP {family.name} {family.help}"
@@ -110,9 +118,9 @@ def _line(name: str, labels: Mapping[str, str], value: float) -> str:
 
 
 @contextlib.contextmanager
-def exporter() -> Iterator[Exporter]:
+def exporter(only: str = "", more: str = "") -> Iterator[Exporter]:
     """An exporter on a free port, for as long as the block lasts."""
-    state = Exporter()
+    state = Exporter(only, more)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

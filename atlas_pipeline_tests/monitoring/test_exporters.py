@@ -1,5 +1,7 @@
 """The exporters as the compose file starts them, and Prometheus with its targets: all that is asked for is there."""
 
+import contextlib
+import re
 import ssl
 import subprocess
 import threading
@@ -9,44 +11,43 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import httpx
 import pytest
 
+from atlas_pipeline.settings import PROJECT_ROOT
+from atlas_pipeline.telemetry.families import families
 from atlas_pipeline_tests.monitoring.exporters import PASSWORDS, program, watched
-from atlas_pipeline_tests.monitoring.expressions import CONTAINERS, EXPORTERS, ask, without_data
+from atlas_pipeline_tests.monitoring.expressions import CONTAINERS, EXPORTERS, GATEWAY, ask, without_data
 from atlas_pipeline_tests.monitoring.stack import Stack, eventually, exporter, monitored
 
 pytestmark = pytest.mark.slow
 IDS = ["0123456789ab" + "c" * 52, "fedcba987654" + "d" * 52]
 
 
-class Cgroups(BaseHTTPRequestHandler):
-    """Answers as cAdvisor does without the engine's socket: cgroups by path, those of containers among others."""
-
-    def do_GET(self) -> None:
-        paths = [
-            "/",
-            "/system.slice",
-            "/system.slice/ssh.service",
-            f"/system.slice/docker-{IDS[0]}.scope",
-            f"/docker/{IDS[1]}",
-        ]
-        paths += [f"/system.slice/docker-{IDS[0]}.scope/init"]
-        lines = [f'{name}{{id="{path}"}} 1' for name in CONTAINERS for path in paths]
-        body = "\n".join([*lines, "machine_cpu_cores 2", ""]).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing: pytest's output is for results."""
+def cgroups() -> str:
+    """What cAdvisor says without the engine's socket: cgroups by path, those of containers among others."""
+    paths = ["/", "/system.slice", "/system.slice/ssh.service", f"/system.slice/docker-{IDS[0]}.scope/init"]
+    paths += [f"/system.slice/docker-{IDS[0]}.scope", f"/docker/{IDS[1]}"]
+    return "\n".join(
+        [*(f'{name}{{id="{path}"}} 1' for name in CONTAINERS for path in paths), "machine_cpu_cores 2", ""]
+    )
 
 
-def served(context: ssl.SSLContext | None = None) -> HTTPServer:
-    """That, on a free port, within TLS if a context is given."""
-    server = HTTPServer(("127.0.0.1", 0), Cgroups)
-    if context:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    return server
+def gateway() -> str:
+    """What the gateway says besides the families that `atlas ops` has too."""
+    said = {"result": "wrong_password", "reason": "websocket", "role": "viewer", "outcome": "accepted"}
+    named = {name: ",".join(f'{one}="{said.get(one, "any")}"' for one in labels) for name, labels in GATEWAY.items()}
+    return "".join(f"{name}{{{labels}}} 1\n" for name, labels in named.items())
+
+
+@contextlib.contextmanager
+def listening(context: ssl.SSLContext) -> Iterator[str]:
+    """The address of a server that speaks TLS and answers nothing else."""
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +67,13 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory, tls: ssl.SSLContext) -> Iterator[dict[str, str]]:
     """Where everything is that targets.compose names and that can run here."""
-    cgroups, gateway = served(), served(tls)
-    with watched(tmp_path_factory.mktemp("exporters")) as found:
-        found["cadvisor:8080"] = f"127.0.0.1:{cgroups.server_port}"
-        found["gateway:8443"] = f"127.0.0.1:{gateway.server_port}"
-        yield found
-    for server in (cgroups, gateway):
-        server.shutdown()
-        server.server_close()
+    with (
+        watched(tmp_path_factory.mktemp("exporters")) as found,
+        exporter("none", cgroups()) as cadvisor,
+        exporter("atlas_http_", gateway()) as front,
+        listening(tls) as published,
+    ):
+        yield {**found, "cadvisor:8080": cadvisor.address, "gateway:8081": front.address, "gateway:8443": published}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory, places: dict[str, str]) -> I
 
 def test_every_job_is_up(stack: Stack) -> None:
     jobs = {one["labels"]["job"] for one in stack.targets()}
-    assert jobs == {"atlas", "prometheus", "alertmanager", "postgres", "redis", "node", "containers", "blackbox"}
+    assert jobs == {
+        "atlas",
+        "prometheus",
+        "alertmanager",
+        "postgres",
+        "redis",
+        "node",
+        "containers",
+        "blackbox",
+        "gateway",
+    }
     eventually(lambda: all(one["health"] == "up" for one in stack.targets()), "all targets are up")
 
 
@@ -130,3 +140,18 @@ def test_every_expression_has_data(stack: Stack) -> None:
 def test_every_rule_evaluates(stack: Stack) -> None:
     eventually(lambda: all(rule["health"] != "unknown" for rule in stack.rules()), "rules are evaluated")
     assert not [(one["name"], one["lastError"]) for one in stack.rules() if one["health"] != "ok"]
+
+
+@pytest.mark.skipif(not (PROJECT_ROOT / "docs" / "gateway.md").exists(), reason="the gateway is not documented yet")
+def test_metrics_of_the_gateway_are_those_that_it_documents() -> None:
+    text = (PROJECT_ROOT / "docs" / "gateway.md").read_text(encoding="utf-8")
+    rows = re.findall(r"(?m)^\| (`atlas_[^|]+) \| \w+ \| ([^|]*)\|", text)
+    told = {
+        name: frozenset(re.findall(r"`(\w+)`", labels))
+        for names, labels in rows
+        for name in re.findall(r"`(\w+)`", names)
+    }
+    assert {name: told.get(name) for name in GATEWAY} == GATEWAY
+    for name, family in families().items():
+        if name.startswith("atlas_http_"):
+            assert told[name] == frozenset(family.labels)
