@@ -7,12 +7,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import httpx
 import pytest
 
 from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline.telemetry.families import families
+from atlas_pipeline_tests.monitoring.collector import collected
 from atlas_pipeline_tests.monitoring.exporters import PASSWORDS, program, watched
 from atlas_pipeline_tests.monitoring.expressions import CONTAINERS, EXPORTERS, GATEWAY, ask, without_data
 from atlas_pipeline_tests.monitoring.stack import Stack, eventually, exporter, monitored
@@ -65,10 +67,16 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> ssl.SSLContext:
 
 
 @pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory, tls: ssl.SSLContext) -> Iterator[dict[str, str]]:
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of what the programs write, one file each."""
+    return tmp_path_factory.mktemp("exporters")
+
+
+@pytest.fixture(scope="module")
+def places(logs: Path, tls: ssl.SSLContext) -> Iterator[dict[str, str]]:
     """Where everything is that targets.compose names and that can run here."""
     with (
-        watched(tmp_path_factory.mktemp("exporters")) as found,
+        watched(logs) as found,
         exporter("none", cgroups()) as cadvisor,
         exporter("atlas_http_", gateway()) as front,
         listening(tls) as published,
@@ -140,6 +148,16 @@ def test_every_expression_has_data(stack: Stack) -> None:
 def test_every_rule_evaluates(stack: Stack) -> None:
     eventually(lambda: all(rule["health"] != "unknown" for rule in stack.rules()), "rules are evaluated")
     assert not [(one["name"], one["lastError"]) for one in stack.rules() if one["health"] != "ok"]
+
+
+@pytest.mark.parametrize(
+    "service", ["redis", "redis-exporter", "postgres-exporter", "node-exporter", "blackbox-exporter"]
+)
+def test_the_collector_finds_the_level_in_what_they_write(places: dict[str, str], logs: Path, service: str) -> None:
+    lines = (logs / f"{service}.log").read_text().splitlines()
+    levels = {collected(f"atlas-{service}-1", line).labels.get("level") for line in lines}
+    assert levels <= ({"#", "*"} if service == "redis" else {"info", "warn", "error"})
+    assert levels
 
 
 @pytest.mark.skipif(not (PROJECT_ROOT / "docs" / "gateway.md").exists(), reason="the gateway is not documented yet")
