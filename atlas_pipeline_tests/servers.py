@@ -1,4 +1,4 @@
-"""Servers that tests of several rooms talk to: SeaweedFS as S3, and a Postgres of a test's own.
+"""Servers that tests of several rooms talk to: SeaweedFS as S3, and Postgres servers of a test's own.
 
 Belongs here: starting and removing them, and clients of them. Does not belong here: faults on the way to them, which
 each room makes itself, and the Postgres that all tests share (`conftest.py`).
@@ -6,6 +6,7 @@ each room makes itself, and the Postgres that all tests share (`conftest.py`).
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -117,3 +118,35 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
     server.start()
     server.release()
     shutil.rmtree(home)
+
+
+@contextlib.contextmanager
+def password_postgres(programs: Path, password: str) -> Iterator[str]:
+    """Host and port of a server over TCP that only takes passwords; its superuser is `admin`. Gone at the end."""
+    home = Path(tempfile.mkdtemp(prefix="atlas-own-"))
+    user = "nobody" if os.geteuid() == 0 else None
+    if user:
+        shutil.chown(home, user)
+    [port] = free_ports(1)
+    secret = home / "password"
+    secret.write_text(password)
+    secret.chmod(0o644)
+    data = home / "data"
+
+    def run(*command: str) -> None:
+        subprocess.run([programs / command[0], "-D", data, *command[1:]], check=True, user=user, capture_output=True)
+
+    run("initdb", "-U", "admin", "--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C")
+    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories=''"
+    subprocess.run(
+        [programs / "pg_ctl", "-D", data, "-w", "-l", home / "log", "-o", options, "start"],
+        check=True,
+        user=user,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        run("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(home)

@@ -23,6 +23,7 @@ import pytest
 from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline_tests.integration.test_up import NEW_CUSTOMER
+from atlas_pipeline_tests.monitoring.collector import stages
 from atlas_pipeline_tests.telemetry.canaries import CANARIES
 from atlas_pipeline_tests.telemetry.receiver import Receiver, receiver
 
@@ -96,6 +97,10 @@ def test_a_run_that_fails_in_all_processes_of_dagster(atlas_env: Path, sentry: R
     entries = [json.loads(line) for text in texts for line in text.splitlines()]
     assert {entry["process"] for entry in entries} == {"dev", "webserver", "daemon", "code", "run"}
     assert all({"time", "level", "logger", "message", "pid"} <= set(entry) for entry in entries)
+
+    [wanted] = [one.blocks for one in stages() if "webserver" in one.values.get("selector", "")]
+    fields = {name for stage in wanted if stage.name == "stage.json" for name in stage.values["expressions"].values()}
+    assert fields <= set().union(*entries), "the collector looks for what nobody writes"
 
     in_run = [entry for entry in entries if entry["process"] == "run"]
     assert {entry["run_id"] for entry in in_run} == {entry["correlation_id"] for entry in in_run} == {run_id}

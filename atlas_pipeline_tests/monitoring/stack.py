@@ -23,6 +23,7 @@ import pytest
 import yaml
 
 from atlas_pipeline.telemetry.families import Family, families
+from atlas_pipeline_tests.monitoring.compose import options, replaced
 from atlas_pipeline_tests.monitoring.expressions import MONITORING
 from atlas_pipeline_tests.servers import free_ports
 
@@ -68,15 +69,22 @@ def run(*arguments: str, folder: Path = MONITORING) -> str:
 
 @dataclass
 class Exporter:
-    """Every family sampled, at 1; counters grow by 1 with each scrape. `values` are others, by name and labels."""
+    """Every family that begins with `only`, at 1; counters grow by 1 with each scrape. `values` are others, by name and
+    labels; `more` is said besides."""
 
+    only: str = ""
+    more: str = ""
     port: int = 0
     scrapes: int = 0
     values: dict[tuple[str, tuple[tuple[str, str], ...]], float] = field(default_factory=dict)
 
     @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/metrics"
+        return f"http://{self.address}/metrics"
 
     def set(self, name: str, value: float, **labels: str) -> None:
         """Let one series say `value` from now on."""
@@ -85,7 +93,8 @@ class Exporter:
     def text(self) -> str:
         """The answer, in the exposition format."""
         self.scrapes += 1
-        return "".join(line + "\n" for family in families().values() for line in self._lines(family))
+        said = (family for family in families().values() if family.name.startswith(self.only))
+        return "".join(line + "\n" for family in said for line in self._lines(family)) + self.more
 
     def _lines(self, family: Family) -> Iterator[str]:
         yield f"# HELP {family.name} {family.help}"
@@ -109,9 +118,9 @@ def _line(name: str, labels: Mapping[str, str], value: float) -> str:
 
 
 @contextlib.contextmanager
-def exporter() -> Iterator[Exporter]:
+def exporter(only: str = "", more: str = "") -> Iterator[Exporter]:
     """An exporter on a free port, for as long as the block lasts."""
-    state = Exporter()
+    state = Exporter(only, more)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -159,11 +168,14 @@ class Stack:
 
 
 @contextlib.contextmanager
-def monitored(metrics: str, folder: Path, receiver: str | None = None) -> Iterator[Stack]:
-    """Both servers, scraping the URL of some /metrics each second, until the block ends.
+def monitored(
+    metrics: str, folder: Path, receiver: str | None = None, exporters: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
+    """Both servers, as the compose file starts them, scraping some /metrics each second until the block ends.
 
-    With a `receiver`, the address of an HTTP server, messages go there, to the path of the team's name.
-    Skips the test where a program is not installed. Files are written into `folder`.
+    With a `receiver`, the address of an HTTP server, messages go there, to the path of the team's name. `exporters` are
+    others to scrape or probe: addresses by what targets.compose calls them. Skips the test where a program is not
+    installed. Files are written into `folder`.
     """
     prometheus, alertmanager = free_ports(2)
     parts = urlsplit(metrics)
@@ -175,31 +187,40 @@ def monitored(metrics: str, folder: Path, receiver: str | None = None) -> Iterat
         if job["job_name"] == "atlas":
             job["metrics_path"] = parts.path
     places = {
-        "atlas": parts.netloc,
-        "prometheus": f"127.0.0.1:{prometheus}",
-        "alertmanager": f"127.0.0.1:{alertmanager}",
+        "ops:9464": parts.netloc,
+        "prometheus:9090": f"127.0.0.1:{prometheus}",
+        "alertmanager:9093": f"127.0.0.1:{alertmanager}",
+        **(exporters or {}),
     }
     (folder / "targets").mkdir()
-    for file in (MONITORING / "targets").glob("*.yml"):
-        given = [{"targets": [places[file.stem]]}] if file.stem in places else []
-        (folder / "targets" / file.name).write_text(yaml.safe_dump(given))
+    for file in (MONITORING / "targets.compose").glob("*.yml"):
+        (folder / "targets" / file.name).write_text(yaml.safe_dump(list(_targets(file, places))))
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     (folder / "alertmanager.yml").write_text(yaml.safe_dump(_routes(receiver)))
     with (
         _process(
-            folder / "alertmanager.log", ALERTMANAGER, f"--config.file={folder}/alertmanager.yml",
-            f"--storage.path={folder}/alertmanager", f"--web.listen-address=127.0.0.1:{alertmanager}",
-            "--cluster.listen-address=",
+            folder / "alertmanager.log", ALERTMANAGER,
+            *options("alertmanager", {"/etc/alertmanager": str(folder), "=/alertmanager": f"={folder}/alertmanager"}),
+            f"--web.listen-address=127.0.0.1:{alertmanager}",
         ),
         _process(
-            folder / "prometheus.log", PROMETHEUS, f"--config.file={folder}/prometheus.yml",
-            f"--storage.tsdb.path={folder}/prometheus", f"--web.listen-address=127.0.0.1:{prometheus}",
+            folder / "prometheus.log", PROMETHEUS,
+            *options("prometheus", {"/etc/prometheus": str(folder), "=/prometheus": f"={folder}/prometheus"}),
+            f"--web.listen-address=127.0.0.1:{prometheus}",
         ),
     ):  # fmt: skip
         stack = Stack(f"http://127.0.0.1:{prometheus}", f"http://127.0.0.1:{alertmanager}")
         eventually(lambda: httpx.get(f"{stack.alertmanager}/-/ready").is_success, "Alertmanager is ready")
         eventually(lambda: httpx.get(f"{stack.prometheus}/-/ready").is_success, "Prometheus is ready")
         yield stack
+
+
+def _targets(file: Path, places: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The entries of a file of targets.compose of which all addresses are known, with what they are here."""
+    for entry in yaml.safe_load(file.read_text(encoding="utf-8")):
+        wanted = [*entry["targets"], *filter(None, [entry.get("labels", {}).get("__param_target")])]
+        if all(any(name in one for name in places) for one in wanted):
+            yield yaml.safe_load(replaced(yaml.safe_dump(entry), places))
 
 
 def _routes(receiver: str | None) -> dict[str, Any]:
