@@ -45,7 +45,7 @@ def place() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def platform(place: Path) -> Iterator[Platform]:
     """All services, healthy, with empty volumes at first."""
-    with Platform(place / "docker", place / "data", {}) as started:
+    with Platform(place / "docker", place / "data") as started:
         started.up()
         yield started
 

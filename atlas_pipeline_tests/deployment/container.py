@@ -39,6 +39,8 @@ def _first(spec: dict[str, Any]) -> int:
     os.setgid(spec["group"])
     os.setuid(spec["user"])
     _call(_libc.prctl, _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    # Who becomes another user forgets it. With process 1 the kernel ends all others of the container.
+    _call(_libc.prctl, _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if spec["init"]:
         return _parent(lambda: _execute(spec))
     return _execute(spec)

@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +154,8 @@ class Container:
 class Platform:
     """The services of a folder with compose.yaml, .env and secrets/. Data stays in `data`, for the next one."""
 
-    def __init__(self, folder: Path, data: Path, environment: Mapping[str, str]):
-        self.services = compose.read(folder / "compose.yaml", environment)
+    def __init__(self, folder: Path, data: Path):
+        self.services = compose.read(folder / "compose.yaml")
         self._data = data
         self._id = uuid.uuid4().hex[:6]
         self._net = f"10.{100 + os.getpid() % 100}.{uuid.uuid4().int % 256}"
@@ -230,8 +230,8 @@ class Platform:
         kind = service.image.rpartition("/")[2].partition(":")[0].removeprefix("atlas-")
         image = self._images / kind if self._images and kind in ("atlas", "gateway") else None
         user, group = map(int, (service.user or _USERS[kind]).split(":"))
-        binds = [[str(self._volume(one, user, group)), one.target, one.read_only] for one in service.volumes]
-        binds += [[str(file), f"/run/secrets/{name}", True] for name, file in service.secrets.items()]
+        binds = [[str(self._volume(source, user, group)), *where] for source, *where in service.volumes]
+        binds += [[str(file), target, True] for target, file in service.secrets.items()]
         files = {"/etc/hosts": "127.0.0.1 localhost\n", "/etc/resolv.conf": f"nameserver {self._net}.1\n"}
         environment = {"HOME": "/tmp", "PATH": _PATH, **service.environment}
         if image is None:
@@ -260,21 +260,21 @@ class Platform:
             "command": [*_ENTRY.get(kind, []), *service.command],
         }
 
-    def _memory_group(self, name: str, limit: str) -> str | None:
+    def _memory_group(self, name: str, limit: int) -> str | None:
         """A control group with the limit of compose, where this machine lets us make one."""
         group = _MEMORY / name
         try:
             group.mkdir()
-            (group / "memory.limit_in_bytes").write_text(limit)
+            (group / "memory.limit_in_bytes").write_text(str(limit))
         except OSError:
             return None
         self._stack.callback(_remove_group, group)
         return str(group)
 
-    def _volume(self, volume: compose.Volume, user: int, group: int) -> Path:
-        if volume.source.startswith("/"):
-            return Path(volume.source)
-        place = self._data / "volumes" / volume.source
+    def _volume(self, source: str, user: int, group: int) -> Path:
+        if source.startswith("/"):
+            return Path(source)
+        place = self._data / "volumes" / source
         if not place.exists():
             place.mkdir(parents=True)
             os.chown(place, user, group)

@@ -64,7 +64,7 @@ def tables(platform: Platform, layer: str) -> int:
 
 def database(platform: Platform, name: str = "atlas") -> psycopg.Connection:
     container = platform["postgres"]
-    password = container.service.secrets["atlas_database_password"].read_text().strip()
+    password = container.service.secrets["/run/secrets/atlas_database_password"].read_text().strip()
     where = {"host": container.address, "dbname": name, "user": "atlas_owner", "password": password}
     return psycopg.connect(**where, connect_timeout=10)
 
