@@ -101,6 +101,9 @@ GATEWAY: Mapping[str, frozenset[str]] = {
 }
 """Metrics of the gateway alone; those of HTTP have the names and labels that `atlas ops` has."""
 
+ELSEWHERE = frozenset({*EXPORTERS, *CONTAINERS, *GATEWAY, "gateway"})
+"""What has no data where Atlas alone is scraped: metrics of others, and the job of the gateway."""
+
 OTHERS: Mapping[str, frozenset[str]] = {
     name: frozenset(labels)
     for name, labels in {
@@ -212,13 +215,13 @@ def without_data(prometheus: str, but: Iterable[str] = ()) -> list[str]:
     """Where a Prometheus has no data for: panels whose expression gives nothing, and rules over metrics it lacks.
 
     An alert rule rightly gives nothing while all is well, so for rules each metric in it is asked for. What asks for a
-    metric named in `but`, which nothing exposes there, is left out.
+    metric or job named in `but`, which is not scraped there, is left out.
     """
     absent = set(but)
     recorded = {rule["record"]: rule["expr"] for _, rule in rules() if "record" in rule}
 
     def asked_for(text: str) -> set[str]:
-        names = {name for name, _ in selectors(text)}
+        names = {name for name, _ in selectors(text)}.union(re.findall(r'\bjob="(\w+)"', text))
         return names.union(*(asked_for(recorded[name]) for name in names & recorded.keys()))
 
     missing = [
