@@ -25,7 +25,7 @@ def weakness(secret: str, user: str = "") -> str | None:
     words = set(re.split(r"[\W\d_]+", lower)) - {""}
     if user and lower == user.casefold():
         return "it is the name of its user"
-    if words and words <= _COMMON or lower in _COMMON:
+    if (words and words <= _COMMON) or lower in _COMMON:
         return "it is a common password"
     if any(lower in row or lower[::-1] in row for row in _ROWS):
         return "it is a row of letters or digits"

@@ -74,6 +74,7 @@ def test_a_stale_part_is_found_and_written(
     page.write_text("before\n<!-- actions:begin -->\nold\n<!-- actions:end -->\nafter\n")
     monkeypatch.setattr(GENERATE, "ROOT", tmp_path)
     monkeypatch.setattr(GENERATE, "pages", lambda: [page])
+    monkeypatch.setattr(GENERATE, "ENVIRONMENTS", {})
     assert GENERATE.main(["--check"]) == 1
     assert "page.md" in capsys.readouterr().err
     assert "old" in page.read_text()
@@ -82,6 +83,24 @@ def test_a_stale_part_is_found_and_written(
     assert page.read_text().startswith("before\n")
     assert page.read_text().endswith("after\n")
     assert GENERATE.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("environment", GENERATE.ENVIRONMENTS)
+def test_the_example_of_an_environment_is_as_the_code_says(environment: str) -> None:
+    """Every setting and every variable of compose.yaml once, but for what compose.yaml sets itself."""
+    text = GENERATE.env_file(environment).read_text(encoding="utf-8")
+    assert GENERATE.env_example(environment) == text, "run `make docs`"
+    offered = re.findall(r"(?m)^(?:# )?([A-Z0-9_]+)=", text)
+    settings = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    own = {name if name in settings else name.removesuffix("_FILE") for name in GENERATE.set_by_compose()}
+    assert own <= settings
+    assert len(offered) == len(set(offered))
+    assert set(offered) == settings - own | set(GENERATE.COMPOSE) | set(GENERATE.STORES)
+
+
+def test_every_variable_of_compose_is_in_the_examples() -> None:
+    found = re.findall(r"\$\{([A-Z0-9_]+):-(.*?)\}", text_of("docker/compose.yaml"))
+    assert dict(found) == {name: default for name, (default, _) in GENERATE.COMPOSE.items()}
 
 
 @pytest.mark.parametrize("part", GENERATE.PARTS)
@@ -248,6 +267,7 @@ def test_settings_in_the_text_exist(page: Path) -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     deliberately_wrong = {"ATLAS_PORTT"}
     found = set(re.findall(r"\bATLAS_[A-Z0-9_]*[A-Z0-9]\b", page.read_text(encoding="utf-8")))
+    found = {name if name in known else name.removesuffix("_FILE") for name in found}
     assert found <= known | deliberately_wrong
 
 

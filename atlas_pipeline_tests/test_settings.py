@@ -1,5 +1,6 @@
 """Settings: where they come from, what is refused, and that no secret is ever shown."""
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -84,6 +85,203 @@ def test_every_value_to_change_in_the_example_is_refused() -> None:
         "ATLAS_PII_HASH_KEY",
     }
     assert set(example) <= {f"ATLAS_{name.upper()}" for name in Settings.model_fields}
+
+
+def filled(environment: str) -> dict[str, str]:
+    """The variables that an example in docker/env/ sets."""
+    from dotenv import dotenv_values
+
+    values = dotenv_values(PROJECT_ROOT / "docker" / "env" / f"{environment}.env.example")
+    return {name: value or "" for name, value in values.items()}
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_an_example_is_refused_as_it_is_and_loads_when_it_is_filled(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, environment: str
+) -> None:
+    import yaml
+
+    secret = tmp_path / "secret"
+    secret.write_text(f"{SECRET}\n")
+    compose = yaml.safe_load((PROJECT_ROOT / "docker" / "compose.yaml").read_text())["x-atlas-environment"]
+    example = filled(environment)
+    for name, value in (example | compose).items():
+        monkeypatch.setenv(name, str(secret) if name.endswith("_FILE") else value)
+    left = [name for name, value in example.items() if "<CHANGE_ME_" in value]
+    assert "GATEWAY_SERVER_NAME" in left
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert [name for name in left if f"{name} still holds" not in str(caught.value)] == []
+    for name in left:
+        monkeypatch.setenv(name, "ops=json://alerts.example.com" if name == "ATLAS_ALERT_CHANNELS" else "real.example")
+    settings = load_settings()
+    assert settings.environment == environment
+    assert settings.database_url is not None
+    assert settings.database_url.get_secret_value() == f"postgresql://atlas_owner:{SECRET}@postgres:5432/atlas"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "refused"),
+    [
+        ("GATEWAY_SERVER_NAME", "<CHANGE_ME_SERVER_NAME>", True),
+        ("SHOP_DATABASE_URL", "postgresql://shop:<CHANGE_ME_PASSWORD>@h/db", True),
+        ("CI_COMMIT_MESSAGE", "a <CHANGE_ME_…> is refused", False),
+    ],
+)
+def test_placeholders_of_other_variables(monkeypatch: pytest.MonkeyPatch, name: str, value: str, refused: bool) -> None:
+    monkeypatch.setenv(name, value)
+    if not refused:
+        load_settings()
+        return
+    with pytest.raises(SettingsError, match=f"{name} still holds a <CHANGE_ME_"):
+        load_settings()
+
+
+def test_placeholders_of_dotenv_are_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_dotenv", lambda: {"GATEWAY_AUTH": "<CHANGE_ME", "ATLAS_PORT": None})
+    with pytest.raises(SettingsError, match="GATEWAY_AUTH still holds a <CHANGE_ME_"):
+        load_settings()
+
+
+def test_a_setting_may_be_in_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, text in (("port", "4000\n"), ("key", f"{SECRET}\r\n"), ("url", "postgresql://h/db\n")):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("ATLAS_PORT_FILE", str(tmp_path / "port"))
+    monkeypatch.setenv("ATLAS_PII_HASH_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("SHOP_DATABASE_URL_FILE", str(tmp_path / "url"))
+    monkeypatch.setenv("ATLAS_ALERTS_FILE", "policies.yaml")
+    settings = load_settings()
+    assert settings.port == 4000
+    assert settings.pii_hash_key is not None
+    assert settings.pii_hash_key.get_secret_value() == SECRET
+    assert settings.alerts_file == Path("policies.yaml"), "a setting of its own, no file of another"
+    assert source_database_url("SHOP_DATABASE_URL") == "postgresql://h/db"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, "No such file"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff", "no UTF-8"),
+        (b"<CHANGE_ME_\xe2\x80\xa6>", "placeholder"),
+    ],
+)
+@pytest.mark.parametrize("name", ["ATLAS_PII_HASH_KEY_FILE", "SHOP_DATABASE_URL_FILE"])
+def test_a_file_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, content: bytes | None, says: str
+) -> None:
+    if content is not None:
+        (tmp_path / "file").write_bytes(content)
+    monkeypatch.setenv(name, str(tmp_path / "file"))
+    with pytest.raises(SettingsError, match=says) as caught:
+        load_settings() if name.startswith("ATLAS_") else source_database_url("SHOP_DATABASE_URL")
+    assert f"{name}: " in str(caught.value)
+    assert str(tmp_path / "file") in str(caught.value)
+
+
+def test_a_setting_that_is_given_twice_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text(SECRET)
+    monkeypatch.setenv("ATLAS_PII_HASH_KEY", SECRET)
+    monkeypatch.setenv("ATLAS_PII_HASH_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(SettingsError, match="ATLAS_PII_HASH_KEY and ATLAS_PII_HASH_KEY_FILE are both set") as caught:
+        load_settings()
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://atlas_owner@db:5432/atlas", "postgresql://atlas_owner:a%2Fb%40c%25%20d@db:5432/atlas"),
+        ("postgresql://atlas_owner@a:1,b:2/atlas?x=y", "postgresql://atlas_owner:a%2Fb%40c%25%20d@a:1,b:2/atlas?x=y"),
+        ("postgresql://atlas_owner:own@db/atlas", "postgresql://atlas_owner:own@db/atlas"),
+        ("postgresql://atlas_owner@db/atlas?password=own", "postgresql://atlas_owner@db/atlas?password=own"),
+    ],
+)
+def test_the_password_is_put_into_urls_that_hold_none(monkeypatch: pytest.MonkeyPatch, url: str, expected: str) -> None:
+    monkeypatch.setenv("ATLAS_DATABASE_PASSWORD", "a/b@c% d")
+    monkeypatch.setenv("ATLAS_DATABASE_URL", url)
+    monkeypatch.setenv("ATLAS_DAGSTER_DATABASE_URL", url)
+    settings = load_settings()
+    for one in (settings.database_url, settings.dagster_database_url):
+        assert one is not None
+        assert one.get_secret_value() == expected
+
+
+def test_a_url_without_a_user_takes_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_DATABASE_PASSWORD", SECRET)
+    monkeypatch.setenv("ATLAS_DAGSTER_DATABASE_URL", "postgresql://db/dagster")
+    with pytest.raises(SettingsError, match="ATLAS_DAGSTER_DATABASE_URL names no user") as caught:
+        load_settings()
+    assert SECRET not in str(caught.value)
+
+
+WEAK = [
+    "postgres",
+    "Password",
+    "changeme",
+    "atlas_owner",
+    "123456",
+    "aaaaaaaaaaaaaaaa",
+    "short-one",
+    "admin-admin-2024",
+]
+
+
+@pytest.mark.parametrize("weak", WEAK)
+@pytest.mark.parametrize(
+    ("name", "template"),
+    [
+        ("ATLAS_DATABASE_PASSWORD", "{}"),
+        ("ATLAS_DATABASE_URL", "postgresql://atlas_owner:{}@db/atlas"),
+        ("ATLAS_BACKUP_PASSWORD", "{}"),
+        ("ATLAS_PII_HASH_KEY", "{}"),
+        ("ATLAS_ALERT_CHANNELS", "mail=mailtos://atlas_owner:{}@mail.example.com"),
+    ],
+)
+@pytest.mark.parametrize("where", ["staging", "production"])
+def test_weak_secrets_are_refused_outside_of_development(
+    monkeypatch: pytest.MonkeyPatch, where: str, name: str, template: str, weak: str
+) -> None:
+    for key in ("ATLAS_PII_HASH_KEY", "ATLAS_PII_ENCRYPT_KEY"):
+        monkeypatch.setenv(key, SECRET)
+    monkeypatch.setenv("ATLAS_BACKUP_ROLE", "atlas_owner")
+    monkeypatch.setenv(name, template.format(weak))
+    load_settings()
+    load_settings.cache_clear()
+    monkeypatch.setenv("ATLAS_ENVIRONMENT", where)
+    with pytest.raises(SettingsError, match=f"refused in {where}: {name}: the (password|key) is weak") as caught:
+        load_settings()
+    assert "openssl rand -base64 32" in str(caught.value)
+    assert weak not in str(caught.value).replace(name, "")
+    monkeypatch.setenv(name, template.format(SECRET))
+    load_settings()
+
+
+def test_production_names_each_key_that_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ATLAS_ENVIRONMENT", "staging")
+    load_settings()
+    load_settings.cache_clear()
+    monkeypatch.setenv("ATLAS_ENVIRONMENT", "production")
+    with pytest.raises(SettingsError, match=r"ATLAS_PII_HASH_KEY is not set.*ATLAS_PII_ENCRYPT_KEY is not set"):
+        load_settings()
+
+
+@pytest.mark.parametrize("address", ["code", "code:", ":4000", "code:x", "code:70000"])
+def test_the_address_of_the_code_server_is_read(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    monkeypatch.setenv("ATLAS_CODE_SERVER", address)
+    with pytest.raises(SettingsError, match="ATLAS_CODE_SERVER: expected host:port"):
+        load_settings()
+
+
+def test_health_knows_the_defaults() -> None:
+    """It does not load the settings, which takes longer than all that it does."""
+    health = importlib.import_module("atlas_pipeline.cli.health")
+    fields = Settings.model_fields
+    assert (fields["host"].default, str(fields["port"].default)) == (health.HOST, health.PORT)
+    assert (fields["ops_host"].default, str(fields["ops_port"].default)) == (health.OPS_HOST, health.OPS_PORT)
+    assert fields["home"].default == Path(health.HOME)
 
 
 @pytest.mark.parametrize(

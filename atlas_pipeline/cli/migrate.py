@@ -19,7 +19,8 @@ from atlas_pipeline.warehouse import bootstrap
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.location import dagster_url, warehouse_url
 
-_LOCK = 0x6174_6C61_736D
+LOCK = 0x6174_6C61_736D
+"""The advisory lock of whoever migrates, in the warehouse."""
 _LOOK_SECONDS = 0.5
 
 
@@ -56,7 +57,7 @@ def run(json: bool) -> int:
 def _alone(connection: psycopg.Connection, show: Callable[[str], None]) -> Iterator[None]:
     """While no other process migrates; the lock goes with the connection."""
     while True:
-        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchone()
+        row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()
         connection.rollback()
         if row and row[0]:
             break

@@ -20,12 +20,13 @@ def run(process: str, host: str | None, port: int | None, read_only: bool) -> in
     """Serve until a signal. Returns the exit code."""
     with failures_as_messages():
         settings = load_settings()
-        # Set although they are the defaults: a shell starts background jobs with SIGINT ignored, and Python keeps it so.
+        # Also for SIGINT: a shell starts background jobs with it ignored, and Python keeps it so.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
             # For Dagster in this process and for the runs that it starts.
             os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
+            _check_schemas(settings)
             if process == "code":
                 return _code(settings, host, port)
             if process == "daemon":
@@ -33,6 +34,18 @@ def run(process: str, host: str | None, port: int | None, read_only: bool) -> in
             return _webserver(settings, host, port, read_only)
         except KeyboardInterrupt:
             return 0
+
+
+def _check_schemas(settings: Settings) -> None:
+    """Raise WarehouseError where a database is of a later version, or Dagster's is of an earlier one."""
+    from atlas_pipeline.resources import dagster_schema
+    from atlas_pipeline.warehouse.bootstrap import refuse_later
+    from atlas_pipeline.warehouse.connect import connect
+    from atlas_pipeline.warehouse.location import dagster_url, warehouse_url
+
+    with connect(warehouse_url(settings)) as connection:
+        refuse_later(connection)
+    dagster_schema.check(dagster_url(settings))
 
 
 def _code(settings: Settings, host: str | None, port: int | None) -> int:

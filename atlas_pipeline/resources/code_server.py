@@ -4,8 +4,9 @@ Belongs here: what becomes of runs when the server is told to end. Does not belo
 (`cli/serve.py`), and how a run that was cut off is started again (`run_retries`, `run_launcher.py`).
 
 While it ends it starts no run: it answers as one that is away, and the daemon keeps the run in its queue. The runs that
-it executes may go on until the limit; then they are killed and reported as failed at once, so that `run_retries` puts
-another into the queue. Nothing half-done is visible of a killed run: "When a process is killed" in docs/operations.md.
+it executes may go on until the limit; then they are killed. Run monitoring misses them once there is a server again,
+and `run_retries` starts them anew. Nothing half-done is visible of a killed run: "When a process is killed" in
+docs/operations.md.
 """
 
 import contextlib
@@ -124,14 +125,17 @@ class _Servicer(DagsterApiServer):
         return bool(self.runs())
 
     def hand_over(self) -> None:
-        """Kill the processes of all runs, with all that they started, and report the runs as failed."""
+        """Kill the processes of all runs, with all that they started, and say nothing of it.
+
+        Were the runs reported as failed now, the daemon would try at once to start them again, find no server, and try
+        no more.
+        """
         with self._execution_lock:
-            processes = [process for process, _ in self._executions.values()]
-        for process in processes:
-            with contextlib.suppress(psutil.NoSuchProcess, TypeError):
-                leader = psutil.Process(process.pid)
-                for one in [leader, *leader.children(recursive=True)]:
-                    with contextlib.suppress(psutil.NoSuchProcess):
-                        one.kill()
-            process.join()
-        self._check_for_orphaned_runs()
+            for run_id, (process, _) in list(self._executions.items()):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    leader = psutil.Process(process.pid)
+                    for one in [leader, *leader.children(recursive=True)]:
+                        with contextlib.suppress(psutil.NoSuchProcess):
+                            one.kill()
+                process.join()
+                self._clear_run(run_id)

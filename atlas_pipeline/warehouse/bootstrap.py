@@ -49,15 +49,7 @@ def prepare_warehouse(connection: psycopg.Connection) -> list[str]:
 
     Raises WarehouseError when a later version of Atlas has set it up.
     """
-    version = version_of(connection)
-    connection.commit()
-    if version is not None and version > VERSION:
-        info = connection.info
-        raise WarehouseError(
-            f"Postgres at {info.host}:{info.port}/{info.dbname} has version {version} of Atlas's schema, and this is "
-            f"version {VERSION}: a later Atlas has been here. Run that one, or restore a backup from before it"
-        )
-    if version == VERSION:
+    if refuse_later(connection) == VERSION:
         return []
     warnings = []
     with connection.transaction():
@@ -74,6 +66,19 @@ def prepare_warehouse(connection: psycopg.Connection) -> list[str]:
             _grant(connection)
             connection.execute("INSERT INTO atlas.setup (version) VALUES (%s) ON CONFLICT DO NOTHING", [VERSION])
     return warnings
+
+
+def refuse_later(connection: psycopg.Connection) -> int | None:
+    """The version of the schema, unless it is a later one than this: then WarehouseError is raised."""
+    version = version_of(connection)
+    connection.commit()
+    if version is not None and version > VERSION:
+        info = connection.info
+        raise WarehouseError(
+            f"Postgres at {info.host}:{info.port}/{info.dbname} has version {version} of Atlas's schema, and this is "
+            f"version {VERSION}: a later Atlas has been here. Run that one, or restore a backup from before it"
+        )
+    return version
 
 
 def version_of(connection: psycopg.Connection) -> int | None:

@@ -313,7 +313,8 @@ def test_hashing_without_a_key_is_refused_in_production(land: Any, load: Load, m
     refused = run(definitions)
     assert not refused.success
     assert "ATLAS_PII_HASH_KEY" in failure(refused)
-    monkeypatch.setenv("ATLAS_PII_HASH_KEY", "k" * 32)
+    for name in ("ATLAS_PII_HASH_KEY", "ATLAS_PII_ENCRYPT_KEY"):
+        monkeypatch.setenv(name, "green umbrella stand")
     load_settings.cache_clear()
     assert run(definitions).success
 

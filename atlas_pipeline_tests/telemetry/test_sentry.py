@@ -20,6 +20,8 @@ begin(load_settings())
 log = logging.getLogger("shop.orders")
 """
 
+KEYS = dict.fromkeys(("pii_hash_key", "pii_encrypt_key"), "green umbrella stand")
+
 
 @pytest.fixture
 def sentry() -> Iterator[Receiver]:
@@ -103,8 +105,8 @@ for number, canary in enumerate({canaries!r}):
     [
         ({"environment": "development"}, 0.0),
         ({"environment": "staging"}, 0.5),
-        ({"environment": "production"}, 0.1),
-        ({"environment": "production", "sentry_traces": "1"}, 1.0),
+        ({"environment": "production", **KEYS}, 0.1),
+        ({"environment": "production", "sentry_traces": "1", **KEYS}, 1.0),
         ({"environment": "staging", "sentry_traces": "0"}, 0.0),
     ],
 )
