@@ -8,6 +8,8 @@ import pytest
 
 from atlas_pipeline_tests.gateway.running import Echo, Gateway, eventually, gateway
 
+pytestmark = pytest.mark.slow
+
 QUERY = {"query": "{ version }"}
 BROWSER = {"Sec-Fetch-Site": "same-origin"}
 
