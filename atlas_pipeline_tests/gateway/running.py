@@ -27,7 +27,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "docker" / "gateway"
 PROGRAM = FOLDER / "gateway"
 MODULES = Path("/usr/lib/nginx/modules")
 PASSWORD = "correct horse battery"
-SECONDS = 30.0
+SECONDS = 90.0
 """How long something may take to come true."""
 
 
@@ -117,9 +117,9 @@ class Gateway:
             (folder / name).mkdir(exist_ok=True)
         self.users, self.operators = folder / "users", folder / "operators"
         if not self.users.exists():
-            names = [f"{role}{number}" for role in ("operator", "viewer") for number in range(80)]
+            names = [f"{role}{number}" for role in ("operator", "viewer") for number in range(400)]
             self.users.write_text("".join(f"{name}:{hashed()}\n" for name in ("ana", "vic", *names)))
-            self.operators.write_text("\n".join(["ana", *names[:80]]))
+            self.operators.write_text("\n".join(["ana", *names[:400]]))
         here = {
             "HOME": FOLDER,
             "RUN": folder / "run",
@@ -222,5 +222,3 @@ def gateway(folder: Path, **settings: object) -> Iterator[Gateway]:
     finally:
         if one.process and one.process.poll() is None:
             one.stop()
-
-

@@ -8,6 +8,8 @@ import pytest
 
 from atlas_pipeline_tests.gateway.running import Echo, Gateway
 
+pytestmark = pytest.mark.slow
+
 LAUNCH = "mutation { launchRun(executionParams: {}) { __typename } }"
 CANARY = "canary-4711"
 
@@ -15,7 +17,10 @@ CHANGES = {
     "plain": ({"query": LAUNCH}, ["launchRun"]),
     "named": ({"query": "mutation Go($p: X!) { wipeAssets(p: $p) { a } }", "operationName": "Go"}, ["wipeAssets"]),
     "alias": ({"query": "mutation { harmless: deleteRun(runId: 1) { a } }"}, ["deleteRun"]),
-    "two fields": ({"query": "mutation { a: deleteRun(runId:1){b} stopSchedule(id: 2){c} }"}, ["deleteRun", "stopSchedule"]),
+    "two fields": (
+        {"query": "mutation { a: deleteRun(runId:1){b} stopSchedule(id: 2){c} }"},
+        ["deleteRun", "stopSchedule"],
+    ),
     "fragment": ({"query": "mutation { ...F } fragment F on Mutation { launchRun { a } }"}, ["launchRun"]),
     "nested fragments": (
         {"query": "fragment A on Mutation { ...B } fragment B on Mutation { x: launchRun { a } } mutation { ...A }"},
@@ -81,7 +86,10 @@ def test_what_only_reads_is_not(shared: Gateway, shape: str) -> None:
         {"params": [("query", "{ version }"), ("query", LAUNCH)]},
         {"params": {"query": LAUNCH}, "json": {"query": "{ version }"}},
         {"content": json.dumps({"query": LAUNCH}).encode("utf-16"), "headers": {"Content-Type": "application/json"}},
-        {"content": '{"query": "{a}", "query": "mutation { launchRun }"}', "headers": {"Content-Type": "application/json"}},
+        {
+            "content": '{"query": "{a}", "query": "mutation { launchRun }"}',
+            "headers": {"Content-Type": "application/json"},
+        },
         {"json": {"query": LAUNCH, "variables": {"much": "x" * 2_000_000}}},
         {"content": iter([json.dumps({"query": LAUNCH}).encode()]), "headers": {"Content-Type": "application/json"}},
         {"path": "/%67raphql", "json": {"query": LAUNCH}},
@@ -122,6 +130,14 @@ def test_names_that_could_be_data_are_left_out(shared: Gateway) -> None:
     line = shared.line("audit", ask(shared, json={"query": LAUNCH, "variables": {"p": {"selector": selector}}}))
     assert "jobs" not in line
     assert "assets" not in line
+
+
+def test_lines_stay_short(shared: Gateway) -> None:
+    fields = " ".join(f"f{number}{'x' * 200} " for number in range(100))
+    line = shared.line("audit", ask(shared, json={"query": f"mutation {{ {fields} }}"}))
+    assert len(line["mutations"]) == 20
+    assert max(map(len, line["mutations"])) == 128
+    assert line["more"] is True
 
 
 def test_reports_of_assets_are_changes_for_operators(shared: Gateway) -> None:

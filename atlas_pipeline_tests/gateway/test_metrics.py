@@ -11,6 +11,8 @@ import pytest
 from atlas_pipeline.telemetry.families import SECONDS, families
 from atlas_pipeline_tests.gateway.running import Echo, Gateway, eventually, gateway
 
+pytestmark = pytest.mark.slow
+
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "gateway.md"
 
 

@@ -14,7 +14,18 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from atlas_pipeline_tests.gateway.running import PASSWORD, SECONDS, Echo, Gateway, eventually, gateway, hashed, needs_nginx
+from atlas_pipeline_tests.gateway.running import (
+    PASSWORD,
+    SECONDS,
+    Echo,
+    Gateway,
+    eventually,
+    gateway,
+    hashed,
+    needs_nginx,
+)
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
@@ -27,7 +38,14 @@ def made(tmp_path: Path) -> Gateway:
 def certificate(folder: Path, name: str) -> None:
     """A certificate of the installation's own."""
     arguments = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "9", "-subj", f"/CN={name}"]
-    arguments += ["-addext", f"subjectAltName=DNS:{name}", "-keyout", folder / "server.key", "-out", folder / "server.crt"]
+    arguments += [
+        "-addext",
+        f"subjectAltName=DNS:{name}",
+        "-keyout",
+        folder / "server.key",
+        "-out",
+        folder / "server.crt",
+    ]
     subprocess.run(arguments, check=True, capture_output=True)
 
 
@@ -42,6 +60,8 @@ def test_a_certificate_is_made_once(tmp_path: Path) -> None:
         one.stop()
         one.start()
         assert served(one) == first
+    key = serialization.load_pem_private_key((tmp_path / "tls" / "server.key").read_bytes(), None)
+    assert first.public_key() == key.public_key()
     names = first.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["atlas.example.org"]
     assert stat.S_IMODE((tmp_path / "tls" / "server.key").stat().st_mode) == 0o600
@@ -100,7 +120,6 @@ def test_users_that_are_none_are_refused(made: Gateway, content: str | None, sai
     ("setting", "value"),
     [
         ("AUTH", "none"),
-        ("AUTH", ""),
         ("SERVER_NAME", "a; return 200"),
         ("SERVER_NAME", "<CHANGE_ME_NAME>"),
         ("OPERATOR", "http://webserver:3000"),
@@ -111,11 +130,7 @@ def test_users_that_are_none_are_refused(made: Gateway, content: str | None, sai
 )
 def test_settings_that_are_wrong_are_named(made: Gateway, setting: str, value: str) -> None:
     made.environment[f"GATEWAY_{setting}"] = value
-    if value:
-        assert f"GATEWAY_{setting}" in made.refusal()
-    else:
-        made.start()
-        assert made.stop() == 0
+    assert f"GATEWAY_{setting}" in made.refusal()
 
 
 @pytest.mark.parametrize("url", ["", "auth:9091", "ftp://auth/"])
@@ -129,18 +144,28 @@ def test_operators_are_not_placeholders(made: Gateway) -> None:
     assert f"{made.operators} line 2 is still the placeholder" in made.refusal()
 
 
-@pytest.mark.parametrize("password", [PASSWORD, "twelve chars", "pass:word with $ and \\ in it", "grüße aus köln"])
-def test_a_line_for_a_user_lets_that_user_in(made: Gateway, password: str) -> None:
-    line = made.call("user", "new.user@example.org", typed=password + "\n").stdout
-    assert line.startswith("new.user@example.org:$6$rounds=100000$")
-    assert password not in line
-    made.users.write_text(line)
+def test_a_line_for_a_user_lets_that_user_in(made: Gateway) -> None:
+    passwords = {
+        "plain": PASSWORD,
+        "first.last@example.org": "twelve chars",
+        "odd": "pass:word with $ and \\ in it",
+        "german": "grüße aus köln",
+    }
+    lines = [made.call("user", name, typed=password + "\n").stdout for name, password in passwords.items()]
+    if shutil.which("htpasswd"):
+        command = ["htpasswd", "-nbB", "bcrypt", PASSWORD]
+        lines.append(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        passwords["bcrypt"] = PASSWORD
+    assert lines[0].startswith("plain:$6$rounds=100000$")
+    assert not any(password in line for password in passwords.values() for line in lines)
+    made.users.write_text("".join(lines))
     made.start()
     try:
-        with made.client("new.user@example.org", password=password) as client:
-            assert client.get("/").status_code == 502, "signed in, and nobody behind"
-        with made.client("new.user@example.org", password=password + "x") as client:
-            assert client.get("/").status_code == 401
+        for name, password in passwords.items():
+            with made.client(name, password=password) as client:
+                assert client.get("/").status_code == 502, "signed in, and nobody behind"
+            with made.client(name, password=password + "x") as client:
+                assert client.get("/").status_code == 401
     finally:
         made.stop()
 
@@ -150,20 +175,6 @@ def test_a_line_for_a_user_is_refused(made: Gateway, name: str, password: str) -
     done = made.call("user", name, typed=password)
     assert done.returncode == 78
     assert not done.stdout
-
-
-def test_other_hashes_of_htpasswd_are_known(tmp_path: Path) -> None:
-    if not shutil.which("htpasswd"):
-        pytest.skip("no htpasswd: apt-get install apache2-utils")
-    one = Gateway(tmp_path)
-    line = subprocess.run(["htpasswd", "-nbB", "ana", PASSWORD], check=True, capture_output=True, text=True).stdout
-    one.users.write_text(line)
-    one.start()
-    try:
-        with one.client("ana") as client:
-            assert client.get("/").status_code == 502
-    finally:
-        one.stop()
 
 
 def test_a_reload_takes_new_users_and_none_that_are_wrong(tmp_path: Path) -> None:
@@ -208,9 +219,3 @@ def test_what_was_killed_is_said_by_its_exit(tmp_path: Path) -> None:
         assert one.process is not None
         os.kill(int((tmp_path / "run" / "nginx.pid").read_text()), signal.SIGKILL)
         assert one.process.wait(SECONDS) == 128 + signal.SIGKILL
-
-
-def test_the_key_that_is_made_belongs_to_the_certificate(tmp_path: Path) -> None:
-    with gateway(tmp_path) as one:
-        key = serialization.load_pem_private_key((tmp_path / "tls" / "server.key").read_bytes(), None)
-        assert served(one).public_key() == key.public_key()

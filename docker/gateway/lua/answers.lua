@@ -28,6 +28,7 @@ local WHY = {
     get_mutation = "Changes are made by POST.",
     read_only = "This is read only.",
     path = "The path has empty or dot segments.",
+    websocket = "There is no WebSocket here.",
     unknown_user = "User or password is wrong.",
     wrong_password = "User or password is wrong.",
     sign_in_limit = "Too many failed attempts to sign in: try again later.",

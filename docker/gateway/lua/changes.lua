@@ -5,7 +5,8 @@ local graphql = require "graphql"
 
 local changes = {}
 
-local MAX_ASSETS = 20
+-- Names of each kind in a line, and what a name has at most.
+local MAX_NAMES, MAX_LENGTH = 20, 128
 
 local function body()
     ngx.req.read_body()
@@ -20,13 +21,15 @@ local function body()
 end
 
 local function safe(name)
-    return type(name) == "string" and #name <= 128 and name:find("^[%w_./-]+$") and name
+    return type(name) == "string" and #name <= MAX_LENGTH and name:find("^[%w_./-]+$") and name
 end
 
-local function put(list, value)
-    if not value or #list >= MAX_ASSETS then return end
-    for _, one in ipairs(list) do if one == value then return end end
-    list[#list + 1] = value
+local function put(change, kind, name)
+    if not name then return end
+    local list = change[kind]
+    name = name:sub(1, MAX_LENGTH)
+    for _, one in ipairs(list) do if one == name then return end end
+    if #list < MAX_NAMES then list[#list + 1] = name else change.more = true end
 end
 
 -- Jobs and assets that are named where Dagster's UI and clients name them: `selector` and `assetSelection`.
@@ -34,12 +37,12 @@ local function named(value, change, depth)
     if type(value) ~= "table" or depth > 8 then return end
     for key, inner in pairs(value) do
         if (key == "pipelineName" or key == "jobName") and safe(inner) then
-            put(change.jobs, safe(inner))
+            put(change, "jobs", safe(inner))
         elseif (key == "assetSelection" or key == "assetKeys") and type(inner) == "table" then
             for _, asset in ipairs(inner) do
                 local path = type(asset) == "table" and asset.path
                 local fine, joined = pcall(table.concat, type(path) == "table" and path or {}, "/")
-                put(change.assets, fine and joined ~= "" and safe(joined))
+                put(change, "assets", fine and joined ~= "" and safe(joined))
             end
         elseif key ~= "runConfigData" and key ~= "executionMetadata" then
             named(inner, change, depth + 1)
@@ -57,8 +60,8 @@ local function add(change, text, request)
     for _, operation in ipairs(operations) do
         if operation.type == "mutation" then
             change.found = true
-            for _, field in ipairs(operation.fields) do put(change.mutations, field) end
-            put(change.operations, safe(operation.name))
+            for _, field in ipairs(operation.fields) do put(change, "mutations", field) end
+            put(change, "operations", safe(operation.name))
         end
     end
     local variables = request.variables
@@ -101,7 +104,7 @@ function changes.of_graphql(method)
     end
     if not change.found and not change.unread then return nil end
     change.found, change.unread = nil, change.unread or nil
-    if change.unread then put(change.mutations, "unread") end
+    if change.unread then put(change, "mutations", "unread") end
     for _, list in ipairs {"operations", "jobs", "assets"} do
         if #change[list] == 0 then change[list] = nil end
     end

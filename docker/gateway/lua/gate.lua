@@ -30,8 +30,8 @@ end
 
 -- A path that nginx would read otherwise than the upstream does.
 local function ambiguous(uri)
-    local path = ngx.unescape_uri((uri:gsub("[?#].*", "")):gsub("+", "%%2B")) .. "/"
-    return path:find("//", 1, true) and path ~= "//" or path:find("/%.%.?/") or path:find("%z") or path:find("\\", 1, true)
+    local path = ngx.unescape_uri((uri:gsub("[?#].*", "")):gsub("+", "%%2B"))
+    return path:find("//", 1, true) or path:find("%z") or path:find("\\", 1, true) or (path .. "/"):find("/%.%.?/")
 end
 
 local function send_to(upstream, uri)
@@ -69,8 +69,8 @@ local function decide()
         return {}
     end
     if websocket then
-        -- Dagster executes a mutation that is sent as a subscription: the read-only server refuses it.
-        if route ~= "/graphql" then return refused(400, "websocket") end
+        -- What is in its frames is not looked at: subscriptions read, and nothing else can come of a server that reads.
+        if route ~= "/graphql" or method ~= "GET" then return refused(400, "websocket") end
         send_to("viewer")
         return {location = "@websocket"}
     end

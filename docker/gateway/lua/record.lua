@@ -37,7 +37,7 @@ function record.answer()
     if not change or change.unauthorized then return end
     local seen = (change.tail or "") .. (ngx.arg[1] or "")
     change.tail = seen:sub(-32)
-    if seen:find('UnauthorizedError"', 1, true) then
+    if seen:find('"UnauthorizedError"', 1, true) or seen:find("GrapheneUnauthorizedError", 1, true) then
         change.unauthorized = true
         ngx.var.gw_refused = "unauthorized"
     end
@@ -51,12 +51,24 @@ local function filled(text)
     if text ~= nil and text ~= "" and text ~= "-" then return text end
 end
 
+-- The mutations that a read-only web server lets through: they note what its UI has shown.
+local HARMLESS = {setNuxSeen = true, logTelemetry = true}
+
+local function harmless(change)
+    for _, mutation in ipairs(change.mutations or {}) do
+        if not HARMLESS[mutation] then return false end
+    end
+    return true
+end
+
 local function audit(var, status)
     local change = cjson.decode(var.gw_change) or {}
     local outcome = "accepted"
-    if status >= 500 then
+    if var.gw_refused ~= "" or (var.gw_role == "viewer" and status < 500 and not harmless(change)) then
+        outcome = "refused"
+    elseif status >= 500 then
         outcome = "failed"
-    elseif status >= 400 or status < 200 or var.gw_refused ~= "" then
+    elseif status >= 400 or status < 200 then
         outcome = "refused"
     end
     metrics.add("atlas_gateway_mutations_total", 1, var.gw_role, outcome)
