@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from atlas_pipeline.settings import PROJECT_ROOT
-from atlas_pipeline_tests.deployment.gateway import OPERATOR, VIEWER
+from atlas_pipeline_tests.deployment.gateway import OPERATOR, PROGRAM, VIEWER
 from atlas_pipeline_tests.deployment.platform import PROGRAMS, Platform
 
 SETTINGS = {
@@ -35,7 +35,7 @@ def place() -> Iterator[Path]:
     shutil.copytree(PROJECT_ROOT / "docker", folder / "docker", ignore=shutil.ignore_patterns(".env", "secrets"))
     subprocess.run([folder / "docker" / "make-secrets"], check=True, stdout=subprocess.DEVNULL)
     users = folder / "docker" / "secrets" / "gateway_users"
-    users.write_text("".join(_htpasswd(*one) for one in (OPERATOR, VIEWER)))
+    users.write_text("".join(_htpasswd(*one) for one in (OPERATOR, VIEWER, PROGRAM)))
     users.with_name("gateway_operators").write_text(f"{OPERATOR[0]}\n")
     (folder / "docker" / ".env").write_text("".join(f"{name}={value}\n" for name, value in SETTINGS.items()))
     yield folder

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Request, sync_playwright
 
 OPERATOR = ("olga", "an-operator-of-the-tests")
 VIEWER = ("vera", "a-viewer-of-the-tests")
+PROGRAM = ("paul", "a-program-of-the-tests")
 CHROMIUM = "/usr/bin/chromium"
 _QUIET = (
     "--no-sandbox",
@@ -52,6 +53,11 @@ class Client:
         assert not document.get("errors"), document["errors"]
         return document["data"]
 
+    def is_answered(self) -> bool:
+        """Whether the API answers a question that takes the database."""
+        answer = self.http.post("/graphql", json={"query": "{ runsOrError(limit: 1) { __typename } }"})
+        return answer.status_code == 200
+
     def launch(self, *assets: str) -> dict[str, Any]:
         """Ask for a materialization of assets such as `bronze/orders`."""
         selector = {
@@ -74,7 +80,7 @@ class Client:
 
 @contextlib.contextmanager
 def browser_page(address: str, user: tuple[str, str]) -> Iterator[tuple[Page, list[str]]]:
-    """A signed-in page at the gateway, and the list of what its console and the network say went wrong."""
+    """A signed-in page at the gateway, and the list of errors on its console and of requests that failed."""
     wrong: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_QUIET))
@@ -85,11 +91,16 @@ def browser_page(address: str, user: tuple[str, str]) -> Iterator[tuple[Page, li
             viewport={"width": 1600, "height": 900},
         )
         page = context.new_page()
-        page.on("console", lambda said: wrong.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("requestfailed", lambda asked: wrong.append(f"{asked.url}: {asked.failure}"))
+        page.on("requestfailed", lambda asked: wrong.append(_failed(asked)) if _failed(asked) else None)
         yield page, wrong
         browser.close()
+
+
+def _failed(asked: Request) -> str:
+    """What a request failed of; nothing when the page did not wait for it, as when another one is gone to."""
+    return "" if asked.failure == "net::ERR_ABORTED" else f"{asked.url}: {asked.failure}"
 
 
 def eventually(what: Callable[[], Any], seconds: float = 120) -> Any:
