@@ -4,7 +4,6 @@ Nothing here touches the checkout's own `.atlas`, and nothing is left running.
 """
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -13,7 +12,6 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import psycopg
@@ -24,14 +22,14 @@ from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
 from atlas_pipeline.warehouse.connect import OWNER, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+from atlas_pipeline_tests.images import Image, read
 from atlas_pipeline_tests.servers import S3, seaweed
 
 _NO_SKIP = os.environ.get("ATLAS_TEST_NO_SKIP") == "1"
-_IMAGE_ROOT = os.environ.get("ATLAS_TEST_IMAGE_ROOT")
-_IMAGE_CONFIG = os.environ.get("ATLAS_TEST_IMAGE_CONFIG")
+_IMAGES = os.environ.get("ATLAS_TEST_IMAGES")
 
-# Only `make docker-test` has an image.
-collect_ignore = [] if _IMAGE_ROOT else ["docker/test_image.py"]
+# Only `make docker-test` has images.
+collect_ignore = [] if _IMAGES else ["docker/test_image.py"]
 
 for name in [name for name in os.environ if name.startswith(("ATLAS_", "DAGSTER_"))]:
     del os.environ[name]
@@ -74,19 +72,9 @@ def postgres(home: Path) -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture(scope="session")
-def image_root() -> Path:
-    """The root file system of Atlas's image, where `make docker-test` has mounted it."""
-    if not _IMAGE_ROOT:
-        pytest.skip("there is no image: `make docker-test` builds one")
-    return Path(_IMAGE_ROOT)
-
-
-@pytest.fixture(scope="session")
-def image_config() -> dict[str, Any]:
-    """What Atlas's image says of itself: user, environment, labels."""
-    if not _IMAGE_CONFIG:
-        pytest.skip("there is no image: `make docker-test` builds one")
-    return json.loads(Path(_IMAGE_CONFIG).read_text())["Docker"]["config"]
+def images() -> dict[str, Image]:
+    """The images `atlas` and `atlas-gateway`, where `make docker-test` has built and mounted them; else none."""
+    return read(Path(_IMAGES)) if _IMAGES else {}
 
 
 @pytest.fixture(scope="session")

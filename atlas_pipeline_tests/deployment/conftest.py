@@ -15,6 +15,7 @@ import pytest
 from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline_tests.deployment.gateway import OPERATOR, PROGRAM, VIEWER
 from atlas_pipeline_tests.deployment.platform import PROGRAMS, Platform
+from atlas_pipeline_tests.images import Image
 
 SETTINGS = {
     "ATLAS_ENVIRONMENT": "production",
@@ -43,9 +44,9 @@ def place() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def platform(place: Path) -> Iterator[Platform]:
+def platform(place: Path, images: dict[str, Image]) -> Iterator[Platform]:
     """All services, healthy, with empty volumes at first."""
-    with Platform(place / "docker", place / "data") as started:
+    with Platform(place / "docker", place / "data", images) as started:
         started.up()
         yield started
 

@@ -5,8 +5,8 @@ says (`compose.py`).
 
 Each service has a network namespace with an address of its own on one bridge, and finds the others by name. It runs as
 its user, with the memory of its limit, on a root file system that is read-only where compose says so: that of an
-image, when ATLAS_TEST_IMAGES names a folder with one for each of ours (`atlas`, `gateway`), else an overlay over this
-machine's. Postgres and Redis are those of this machine, started as their images do.
+image where there is one of ours, else an overlay over this machine's. Postgres and Redis are those of this machine,
+started as their images do.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
 from atlas_pipeline_tests.deployment import compose, names
 from atlas_pipeline_tests.deployment.compose import Service
+from atlas_pipeline_tests.images import Image
 
 PROGRAMS = ("ip", "nsenter", "redis-server", "nginx")
 _MEMORY = Path("/sys/fs/cgroup/memory")
@@ -35,7 +36,7 @@ _PATH = f"{_BIN}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENTRY = {
     "postgres": ["/bin/sh", str(_HERE / "postgres.sh")],
     "atlas": ["atlas"],
-    "gateway": ["/usr/local/bin/gateway"],
+    "atlas-gateway": ["/usr/local/bin/gateway"],
 }
 _STOP = {"postgres": signal.SIGINT}
 """The stop signal of an image, where it is not SIGTERM."""
@@ -154,13 +155,13 @@ class Container:
 class Platform:
     """The services of a folder with compose.yaml, .env and secrets/. Data stays in `data`, for the next one."""
 
-    def __init__(self, folder: Path, data: Path):
+    def __init__(self, folder: Path, data: Path, images: Mapping[str, Image]):
         self.services = compose.read(folder / "compose.yaml")
         self._data = data
         self._id = uuid.uuid4().hex[:6]
         self._net = f"10.{100 + os.getpid() % 100}.{uuid.uuid4().int % 256}"
         self._stack = contextlib.ExitStack()
-        self._images = Path(os.environ["ATLAS_TEST_IMAGES"]) if "ATLAS_TEST_IMAGES" in os.environ else None
+        self._images = images
         self.containers: dict[str, Container] = {}
         self.ready_seconds = 0.0
 
@@ -227,8 +228,8 @@ class Platform:
         return Container(service, spec, address, place / "log")
 
     def _spec(self, service: Service, network: str, root: Path) -> dict[str, Any]:
-        kind = service.image.rpartition("/")[2].partition(":")[0].removeprefix("atlas-")
-        image = self._images / kind if self._images and kind in ("atlas", "gateway") else None
+        kind = service.image.rpartition("/")[2].partition(":")[0]
+        image = self._images.get(kind)
         user, group = map(int, (service.user or _USERS[kind]).split(":"))
         binds = [[str(self._volume(source, user, group)), *where] for source, *where in service.volumes]
         binds += [[str(file), target, True] for target, file in service.secrets.items()]
@@ -239,13 +240,15 @@ class Platform:
             passwd = "".join(f"{name}:x:{uid}:{uid}::/tmp:/bin/sh\n" for name, uid in _MADE.items())
             files |= {"/etc/passwd": Path("/etc/passwd").read_text() + passwd, f"{PROJECT_ROOT}/.env": ""}
             environment |= {"PYTHONPATH": str(PROJECT_ROOT), "POSTGRES_BIN": str(EmbeddedPostgres.bin())}
-            binds += [[str(_GATEWAY / one), target, True] for one, target in _OF_GATEWAY.items() if kind == "gateway"]
+            binds += [
+                [str(_GATEWAY / one), target, True] for one, target in _OF_GATEWAY.items() if kind == "atlas-gateway"
+            ]
         else:
-            environment |= json.loads((self._images / f"{kind}.json").read_text())
+            environment = dict(one.split("=", 1) for one in image.config["Env"]) | service.environment
         return {
             "network": network,
             "memory_group": self._memory_group(network, service.memory),
-            "image": str(image or "/"),
+            "image": str(image.root if image else "/"),
             "root": str(root),
             "folder": "/",
             "files": files,

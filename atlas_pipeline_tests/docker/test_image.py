@@ -11,10 +11,11 @@ import tempfile
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+
+from atlas_pipeline_tests.images import Image
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
@@ -38,7 +39,12 @@ exec chroot --userspec=10001:10001 "$root" /usr/bin/env -i "$@"
 
 
 @pytest.fixture
-def run(image_root: Path, image_config: dict[str, Any]) -> Iterator[Run]:
+def image(images: dict[str, Image]) -> Image:
+    return images["atlas"]
+
+
+@pytest.fixture
+def run(image: Image) -> Iterator[Run]:
     """Runs a command in the image on an empty volume."""
     home = Path(tempfile.mkdtemp(prefix="atlas-image-"))
     for folder in (home, home / "landing", home / "backups"):
@@ -46,17 +52,17 @@ def run(image_root: Path, image_config: dict[str, Any]) -> Iterator[Run]:
         os.chown(folder, 10001, 10001)
 
     def run(*command: str, seconds: int = 60, **environment: str) -> subprocess.CompletedProcess[str]:
-        given = [*image_config["Env"], *(f"{name}={value}" for name, value in environment.items())]
+        given = [*image.config["Env"], *(f"{name}={value}" for name, value in environment.items())]
         enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--", "sh", "-c", ENTER, "enter"]
-        done = [*enter, str(image_root), str(home), *given, *command]
+        done = [*enter, str(image.root), str(home), *given, *command]
         return subprocess.run(done, capture_output=True, text=True, check=False, timeout=seconds)
 
     yield run
     shutil.rmtree(home)
 
 
-def test_it_says_what_it_is(image_config: dict[str, Any]) -> None:
-    labels = image_config["Labels"]
+def test_it_says_what_it_is(image: Image) -> None:
+    labels = image.config["Labels"]
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     prefix = "org.opencontainers.image"
     assert labels[f"{prefix}.version"] == version
@@ -64,16 +70,16 @@ def test_it_says_what_it_is(image_config: dict[str, Any]) -> None:
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True)
     assert labels[f"{prefix}.revision"] == commit.stdout.strip()
     assert all(labels[f"{prefix}.{name}"] for name in ("title", "description", "created"))
-    assert image_config["User"] == "10001:10001"
-    assert image_config["Entrypoint"] == ["atlas"]
-    assert image_config["StopSignal"] == "SIGTERM"
-    assert image_config["Healthcheck"]["Test"] == ["CMD", "atlas", "health", "webserver"]
+    assert image.config["User"] == "10001:10001"
+    assert image.config["Entrypoint"] == ["atlas"]
+    assert image.config["StopSignal"] == "SIGTERM"
+    assert image.config["Healthcheck"]["Test"] == ["CMD", "atlas", "health", "webserver"]
 
 
-def test_it_is_run_by_a_user_of_its_own_who_may_write_to_volumes_alone(image_root: Path, run: Run) -> None:
+def test_it_is_run_by_a_user_of_its_own_who_may_write_to_volumes_alone(image: Image, run: Run) -> None:
     who = run("id")
     assert "uid=10001(atlas) gid=10001(atlas)" in who.stdout, who.stderr
-    find = ["find", image_root, "-xdev", "-not", "-type", "l", "(", "-uid", "10001", "-o", "-perm", "-o+w", ")"]
+    find = ["find", image.root, "-xdev", "-not", "-type", "l", "(", "-uid", "10001", "-o", "-perm", "-o+w", ")"]
     found = subprocess.run([*find, "-printf", "%P\\n"], capture_output=True, text=True, check=True)
     volumes = {"var/lib/atlas", "var/lib/atlas/landing", "var/lib/atlas/backups"}
     writable = {path for path in found.stdout.split() if not path.startswith("dev/")}
@@ -82,18 +88,18 @@ def test_it_is_run_by_a_user_of_its_own_who_may_write_to_volumes_alone(image_roo
     assert run("touch", "/var/lib/atlas/x", "/tmp/x").returncode == 0
 
 
-def test_nothing_is_in_it_that_builds(image_root: Path, run: Run) -> None:
+def test_nothing_is_in_it_that_builds(image: Image, run: Run) -> None:
     for program in ("pip", "pip3", "uv", "gcc", "cc", "make", "strip", "git"):
         assert run("sh", "-c", f"command -v {program}").returncode != 0, f"{program} is in the image"
     assert run("python", "-c", "import pip").returncode != 0
     for folder in ("var/lib/apt/lists", "var/cache", "var/log", "root", "tmp"):
         left = [
             path
-            for path in (image_root / folder).rglob("*")
+            for path in (image.root / folder).rglob("*")
             if path.is_file() and path.name not in (".bashrc", ".profile")
         ]
         assert left == []
-    names = {path.name for path in (image_root / "opt" / "atlas").iterdir()}
+    names = {path.name for path in (image.root / "opt" / "atlas").iterdir()}
     assert names == {".venv", "LICENSE", "atlas_pipeline", "dagster.yaml", "pyproject.toml", "workspace.yaml"}
 
 
@@ -132,14 +138,14 @@ print(loaded)
 """
 
 
-def test_compiled_code_is_whole_and_bytecode_is_there(run: Run, image_root: Path) -> None:
+def test_compiled_code_is_whole_and_bytecode_is_there(run: Run, image: Image) -> None:
     """What was left out of the packages is missed by nothing that stayed."""
     done = run("python", "-c", LOAD, seconds=120)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 150
     bare = [
         path
-        for path in (image_root / "opt/atlas").rglob("*.py")
+        for path in (image.root / "opt/atlas").rglob("*.py")
         if path.parent.parts[-1] != "bin" and not any((path.parent / "__pycache__").glob(f"{path.stem}.*.pyc"))
     ]
     assert len(bare) < 20, bare[:20]
