@@ -1,12 +1,15 @@
 """The audit log: a line for each change that was asked for, whatever shape the request has."""
 
+import contextlib
 import json
+import random
 from typing import Any
 
 import httpx
 import pytest
+from graphql import GraphQLSyntaxError, OperationDefinitionNode, parse
 
-from atlas_pipeline_tests.gateway.running import Echo, Gateway
+from atlas_pipeline_tests.gateway.running import Echo, Gateway, eventually
 
 pytestmark = pytest.mark.slow
 
@@ -100,6 +103,62 @@ def test_wherever_dagster_could_take_it_from(shared: Gateway, options: dict[str,
     answer = ask(shared, **options)
     assert answer.status_code == 200
     assert shared.line("audit", answer)["mutations"] in (["launchRun"], ["unread"])
+
+
+def test_no_document_that_dagster_reads_as_a_change_is_missed(shared: Gateway) -> None:
+    """Documents that are cut, spliced and sprinkled with punctuation, against the parser that Dagster uses."""
+    chance = random.Random(8)
+    bodies = [body for body, _ in CHANGES.values() if isinstance(body, dict)]
+    seeds = [*(body["query"] for body in bodies if isinstance(body.get("query"), str)), *READS.values()]
+    pieces = [
+        "{",
+        "}",
+        "(",
+        ")",
+        '"',
+        '"""',
+        "\\",
+        "#",
+        "\n",
+        "\r",
+        "...",
+        "@a",
+        ":",
+        "$a",
+        "mutation",
+        "query",
+        "on",
+        ",",
+    ]
+    documents = []
+    for _ in range(800):
+        first, second = chance.choice(seeds), chance.choice(seeds)
+        document = first + " " + second if chance.random() < 0.6 else first
+        for _ in range(chance.randrange(4)):
+            at = chance.randrange(len(document) + 1)
+            document = document[:at] + chance.choice(pieces) + document[at + chance.randrange(3) :]
+        documents.append(document)
+    with shared.client(shared.another()) as client:
+        headers = {"Sec-Fetch-Site": "same-origin"}
+        answers = [client.post("/graphql", json={"query": one}, headers=headers) for one in documents]
+    assert {answer.status_code for answer in answers} == {200}
+    last = answers[-1].headers["X-Request-Id"]
+    eventually(lambda: shared.lines("access", request_id=last), "all are written down")
+    written = {line["request_id"]: line["mutations"] for line in shared.lines("audit")}
+    read = 0
+    for document, answer in zip(documents, answers, strict=True):
+        with contextlib.suppress(GraphQLSyntaxError, RecursionError):
+            parsed = parse(document)
+            operations = [one for one in parsed.definitions if isinstance(one, OperationDefinitionNode)]
+            changes = [one for one in operations if one.operation.value == "mutation"]
+            named = {
+                node.name.value for one in changes for node in one.selection_set.selections if hasattr(node, "alias")
+            }
+            seen = written.get(answer.headers["X-Request-Id"])
+            read += 1
+            assert bool(changes) <= bool(seen), document
+            assert not changes or seen == ["unread"] or named <= set(seen or ()), document
+    assert read > 100
 
 
 @pytest.mark.parametrize("query", [LAUNCH, "mutation {", "query Q { a } mutation M { launchRun }"])

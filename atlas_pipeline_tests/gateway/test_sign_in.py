@@ -133,6 +133,16 @@ def test_a_provider_that_does_not_say_who_it_is_lets_nobody_in(forwarding: Gatew
         assert client.get("/", headers={"Cookie": f"session={session}"} | SPOOFED).status_code == status
 
 
+def test_a_websocket_is_signed_in_as_well(forwarding: Gateway, provider: Echo) -> None:
+    upgrade = {"Upgrade": "websocket", "Connection": "upgrade"}
+    with forwarding.client() as client:
+        seen = client.get("/graphql", headers=upgrade | {"Cookie": "session=ann"}).json()
+        assert client.get("/graphql", headers=upgrade).status_code == 401
+    assert (seen["server"], seen["headers"]["upgrade"]) == ("viewer", "websocket")
+    assert seen["headers"]["x-auth-user"] == "ann"
+    assert "upgrade" not in provider.seen[-1]["headers"]
+
+
 def test_a_browser_is_sent_to_where_one_signs_in(forwarding: Gateway) -> None:
     with forwarding.client() as client:
         answer = client.get("/runs?a=b", headers={"Accept": "text/html,*/*"})
