@@ -40,7 +40,8 @@ mutation Launch($selector: JobOrPipelineSelector!) {
   }
 }
 """
-RUNS = "{ runsOrError { ... on Runs { results { runId status parentRunId assetSelection { path } } } } }"
+RUNS = "{ runsOrError { ... on Runs { results { runId status parentRunId } } } }"
+LOADED = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
 
 
 class Platform:
@@ -152,9 +153,12 @@ def held(name: str) -> Iterator[Callable[[], bool]]:
 
 def test_no_run_is_lost_when_processes_end_or_are_killed(platform: Platform) -> None:
     assert platform.atlas("migrate").returncode == 0
-    for process in ("code", "daemon", "webserver"):
+    platform.serve("code")
+    platform.await_health("code")
+    for process in ("daemon", "webserver"):
         platform.serve(process)
-    platform.await_health("code", "daemon", "webserver")
+    platform.await_health("daemon", "webserver")
+    platform.until(lambda: platform.ask(LOADED)["repositoriesOrError"]["nodes"])
     orders = platform.home / "landing" / "orders"
     orders.mkdir()
     (orders / "orders-1.csv").write_text("order_id,amount\n1,10\n2,20\n")
