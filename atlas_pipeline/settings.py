@@ -97,7 +97,9 @@ class Settings(BaseSettings):
         "Default: each of them starts a code server of its own.",
     )
     webserver_url: str | None = Field(
-        None, description="Address at which `atlas ops` asks the web server. Default: `ATLAS_UI_URL`."
+        None,
+        description="Address at which `atlas ops` and `atlas status` ask the web server. Default: `ATLAS_UI_URL`, or "
+        "`ATLAS_HOST` and `ATLAS_PORT`.",
     )
     stop_seconds: int = Field(
         300, ge=0, description="How long `atlas serve code` lets its runs go on once it was told to end."

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from atlas_pipeline.cli.dagster_home import dagster_home, workspace_file
 from atlas_pipeline.cli.output import failures_as_messages
+from atlas_pipeline.cli.up import taken
 from atlas_pipeline.settings import Settings, load_settings
 
 CODE_PORT = 4000
@@ -52,7 +53,13 @@ def _code(settings: Settings, host: str | None, port: int | None) -> int:
     from atlas_pipeline.resources.code_server import CodeServer
 
     named = urlsplit(f"//{settings.code_server}").port if settings.code_server else None
-    server = CodeServer(host or "127.0.0.1", port or named or CODE_PORT)
+    host, port = host or "127.0.0.1", port or named or CODE_PORT
+    # gRPC would share the port with another code server, and each would be asked for the other's runs.
+    if taken(host, port):
+        raise ValueError(
+            f"cannot listen on port {port} of {host}: stop what is there, or use `atlas serve code --port`"
+        )
+    server = CodeServer(host, port)
 
     def end(signum: int, frame: FrameType | None) -> None:
         server.end(settings.stop_seconds)

@@ -72,7 +72,7 @@ def _dagster_storage(settings: Settings) -> dict[str, Any]:
 
 def _dagster_services(settings: Settings) -> dict[str, dict[str, Any]]:
     """Web server and daemon, by asking the web server; both are down when it does not answer."""
-    url = f"http://{settings.host}:{settings.port}"
+    url = (settings.webserver_url or f"http://{settings.host}:{settings.port}").rstrip("/")
     request = urllib.request.Request(  # noqa: S310 — always http to the address of our own web server
         f"{url}/graphql", _DAEMONS.encode(), {"Content-Type": "application/json"}
     )

@@ -36,7 +36,7 @@ def run(json: bool, host: str | None, port: int | None) -> int:
     with failures_as_messages():
         settings = load_settings()
         host, port = host or settings.host, port or settings.port
-        if _taken(host, port):
+        if taken(host, port):
             raise ValueError(f"port {port} of {host} is in use: stop what is there, or use `atlas up --port`")
         try:
             warehouse_url(settings), dagster_url(settings)
@@ -50,7 +50,8 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _taken(host: str, port: int) -> bool:
+def taken(host: str, port: int) -> bool:
+    """Whether somebody listens there already, or the address is none of this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -121,7 +122,7 @@ def _ops(settings: Settings, there: Mapping[str, str]) -> Iterator[str | None]:
 
     Its log is beside the server's. `there` has the settings that say where it asks for the code location.
     """
-    if _taken(settings.ops_host, settings.ops_port):
+    if taken(settings.ops_host, settings.ops_port):
         where = f"port {settings.ops_port} of {settings.ops_host}"
         ERR.print(f"atlas: no metrics and health: {where} is in use; set ATLAS_OPS_PORT to another", highlight=False)
         yield None

@@ -40,7 +40,8 @@ mutation Launch($selector: JobOrPipelineSelector!) {
   }
 }
 """
-RUNS = "{ runsOrError { ... on Runs { results { runId status parentRunId assetSelection { path } } } } }"
+RUNS = "{ runsOrError { ... on Runs { results { runId status parentRunId } } } }"
+LOADED = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
 
 
 class Platform:
@@ -152,12 +153,15 @@ def held(name: str) -> Iterator[Callable[[], bool]]:
 
 def test_no_run_is_lost_when_processes_end_or_are_killed(platform: Platform) -> None:
     assert platform.atlas("migrate").returncode == 0
-    for process in ("code", "daemon", "webserver"):
+    platform.serve("code")
+    platform.await_health("code")
+    for process in ("daemon", "webserver"):
         platform.serve(process)
-    platform.await_health("code", "daemon", "webserver")
-    orders = platform.home / "landing" / "orders"
-    orders.mkdir()
-    (orders / "orders-1.csv").write_text("order_id,amount\n1,10\n2,20\n")
+    platform.await_health("daemon", "webserver")
+    platform.until(lambda: platform.ask(LOADED)["repositoriesOrError"]["nodes"])
+    customers = platform.home / "landing" / "customers"
+    customers.mkdir()
+    (customers / "customers-1.csv").write_text("customer_id,city\n1,A\n2,B\n")
     with held("bronze.orders") as waited_for:
         first = platform.launch("bronze", "orders")
         platform.until(waited_for)
@@ -183,7 +187,7 @@ def test_no_run_is_lost_when_processes_end_or_are_killed(platform: Platform) -> 
     (again,) = [one["runId"] for one in platform.runs() if one["parentRunId"] == second]
     platform.until(lambda: platform.status(again) == "SUCCESS")
     with connect(os.environ["ATLAS_DATABASE_URL"]) as connection:
-        assert connection.execute("SELECT count(*) FROM bronze.orders").fetchone() == (2,)
+        assert connection.execute("SELECT count(*) FROM bronze.customers").fetchone() == (2,)
     for process in ("webserver", "daemon", "code"):
         assert platform.end(process) == 0
     lines = platform.logs().splitlines()
