@@ -2,8 +2,7 @@
 
 `python docs/generate.py` rewrites them; with `--check` nothing is written, and the exit code is 1 when one is stale.
 The text around the markers is written by hand. Belongs here: tables read off the code, and the one-line texts that only
-they need, such as what to do about a rule. Texts of settings and YAML fields are the models', and those of dependencies
-are in dependencies.toml.
+they need. Longer lists of texts are in *.toml beside it; those of settings and YAML fields are the models' own.
 """
 
 import importlib.metadata
@@ -23,63 +22,16 @@ from pydantic_core import PydanticUndefined
 
 ROOT = Path(__file__).resolve().parents[1]
 
-_DEPENDENCIES = tomllib.loads((ROOT / "docs" / "dependencies.toml").read_text(encoding="utf-8"))
+
+def _texts(name: str) -> dict[str, dict[str, Any]]:
+    return tomllib.loads((ROOT / "docs" / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+_DEPENDENCIES, _RULES = _texts("dependencies"), _texts("rules")
 WHY, LICENCES = _DEPENDENCIES["why"], _DEPENDENCIES["licences"]
 
-ROW_RULES = {
-    "encoding": ("Bytes that are no UTF-8, or half of a surrogate pair.", "Export as UTF-8."),
-    "nul_byte": ("A NUL byte, which text in Postgres cannot hold.", "Remove it in the source."),
-    "line_too_long": ("A line over 64 MiB; its first 64 KiB are kept.", "Split the line."),
-    "too_few_fields": ("CSV: fewer fields than the header has.", "Write every field, empty ones too."),
-    "too_many_fields": ("CSV: more fields than the header has.", "Quote values that hold the delimiter."),
-    "unterminated_quote": ("CSV: a quote that is not closed.", "Close it; double it where it is data."),
-    "stray_quote": ("CSV: text after a closing quote.", "Double quotes inside a quoted field."),
-    "not_json": ("JSON Lines: the line is no JSON, or text follows it.", "Write one complete object a line."),
-    "not_an_object": ("JSON Lines: JSON, but no object.", "Write one object a line."),
-    "empty_object": ("JSON Lines: `{}`.", "Remove the line."),
-    "bad_column_name": (
-        "JSON Lines: a key that cannot name a column; the rules of column names below say why.",
-        "Give the key another name.",
-    ),
-    "wrong_type": ("Silver: a value that does not read as its column's type.", "Correct it, or the type or format."),
-    "out_of_range": (
-        "Silver: a value of the right shape that cannot be held, such as 30 February.",
-        "Correct it, or choose a wider type.",
-    ),
-    "key_too_long": ("Silver: a value of the key over 2,500 bytes.", "Shorten it, or declare another key."),
-    "missing_key": ("Silver: a key column is empty.", "Give the row a key, or declare another key."),
-}
-FILE_RULES = {
-    "unknown_format": ("The name does not end in a known format.", "Rename the file for what it holds."),
-    "wrong_format": ("The content is not what the name says.", "Rename it, or export it as what it is called."),
-    "empty": ("Nothing in it.", "Send it with its rows, or not at all."),
-    "header_only": ("A header, or columns, and no rows.", "Send it with its rows, or not at all."),
-    "bad_header": ("A header that cannot be read.", "The first line must hold the names of the columns."),
-    "encoding": ("The header, or UTF-16 or UTF-32 text, cannot be decoded.", "Save it as UTF-8 and send it again."),
-    "truncated": ("Compressed data that stops before its end.", "Send the whole file again."),
-    "corrupt": ("Compressed data or Parquet that is damaged.", "Send the file again."),
-    "too_many_columns": ("More than 1,500 columns, or more than the table can hold.", "Split the dataset."),
-    "empty_column_name": ("A column without a name.", "Give the column a name."),
-    "duplicate_columns": ("Two columns of the same name.", "Rename one of them."),
-    "column_name_too_long": ("A name over 63 bytes in UTF-8.", "Give the column a shorter name."),
-    "reserved_column_name": (
-        "A name that begins with `_atlas`, or that every Postgres table has for itself, such as `ctid`.",
-        "Give the column another name.",
-    ),
-    "nul_byte": ("A column name with a NUL character.", "Give the column another name."),
-    "row_too_wide": (
-        "A row wider than Postgres can hold, about 8 KB when every value is short.",
-        "Drop columns or split the dataset.",
-    ),
-    "not_loadable": (
-        "Postgres did not take its rows, for a reason that no reader found.",
-        "Report it, with the kind of error that the reason names.",
-    ),
-    "unavailable": (
-        "It could not be read to its end: no answer, or it changed meanwhile. The ledger does not note it.",
-        "Nothing: the next run tries it again.",
-    ),
-}
+ROW_RULES = {name: (one["why"], one["do"]) for name, one in _RULES["rows"].items()}
+FILE_RULES = {name: (one["why"], one["do"]) for name, one in _RULES["files"].items()}
 TYPES = {
     "text": "Anything but a NUL character; kept as it is, white space and all.",
     "integer": "Whole numbers of 64 bits. A sign, leading zeros and `.0` are taken.",
@@ -147,47 +99,7 @@ ENVIRONMENTS = {
     ),
 }
 """What stands in each example in docker/env/: its head, and the variables that are set in it."""
-COMPOSE = {
-    "GATEWAY_SERVER_NAME": (
-        "localhost",
-        "Name of the site, as browsers know it: in its certificate too.",
-    ),
-    "GATEWAY_BIND": ("127.0.0.1", "Address of this machine that the gateway is published on; 0.0.0.0 is all."),
-    "GATEWAY_HTTPS_PORT": ("443", "Port of the site."),
-    "GATEWAY_HTTP_PORT": ("80", "Port that leads to the site."),
-    "GATEWAY_AUTH": ("basic", "Who may enter: basic (secrets/gateway_users), or forward to ask a provider."),
-    "GATEWAY_FORWARD_AUTH_URL": ("", "Where the provider is asked, with GATEWAY_AUTH=forward."),
-    "GATEWAY_SIGN_IN_URL": ("", "Where the provider lets people sign in, with GATEWAY_AUTH=forward."),
-    "GATEWAY_OPERATOR_GROUP": ("operators", "Group at the provider whose members may change things."),
-    "GATEWAY_TRUSTED_PROXIES": (
-        "",
-        "Networks of proxies before the gateway, whose word for the client's address counts.",
-    ),
-    "GATEWAY_IMAGE": ("atlas-gateway:local", "Image of the gateway."),
-    "PLATFORM_IMAGE": ("atlas:local", "Image of Atlas."),
-    "POSTGRES_IMAGE": ("docker.io/library/postgres:18-bookworm", "Image of Postgres."),
-    "REDIS_IMAGE": ("docker.io/library/redis:7-bookworm", "Image of Redis."),
-    "BASE_IMAGE": ("docker.io/library/debian:bookworm-slim", "What the images of Atlas and the gateway are built on."),
-    "PROMETHEUS_RETENTION": ("15d", "How long Prometheus keeps what it measured."),
-    "PROMETHEUS_RETENTION_SIZE": ("8GB", "How much of it."),
-    "GRAFANA_PORT": ("3001", "Port of Grafana, on loopback."),
-    "GRAFANA_ADMIN_USER": ("admin", "Who administers Grafana; the password is secrets/grafana_admin_password."),
-    "DOCKER_ROOT": ("/var/lib/docker", "Docker's own folder: logs of containers, and what they take."),
-    "DOCKER_SOCKET": ("/dev/null", "Docker's socket, for the names of containers in metrics; it gives power over all."),
-    "PROMETHEUS_IMAGE": ("docker.io/prom/prometheus:v3.13.3", "Image of Prometheus."),
-    "ALERTMANAGER_IMAGE": ("docker.io/prom/alertmanager:v0.34.1", "Image of Alertmanager."),
-    "GRAFANA_IMAGE": ("docker.io/grafana/grafana:13.1.0", "Image of Grafana."),
-    "LOKI_IMAGE": ("docker.io/grafana/loki:3.7.6", "Image of Loki."),
-    "ALLOY_IMAGE": ("docker.io/grafana/alloy:v1.19.2", "Image of Alloy, which collects logs."),
-    "POSTGRES_EXPORTER_IMAGE": (
-        "quay.io/prometheuscommunity/postgres-exporter:v0.19.1",
-        "Image of the exporter of Postgres.",
-    ),
-    "REDIS_EXPORTER_IMAGE": ("docker.io/oliver006/redis_exporter:v1.87.0-alpine", "Image of the exporter of Redis."),
-    "NODE_EXPORTER_IMAGE": ("docker.io/prom/node-exporter:v1.12.1", "Image of the exporter of the machine."),
-    "BLACKBOX_EXPORTER_IMAGE": ("docker.io/prom/blackbox-exporter:v0.28.0", "Image of what probes from outside."),
-    "CADVISOR_IMAGE": ("gcr.io/cadvisor/cadvisor:v0.55.1", "Image of the exporter of containers."),
-}
+COMPOSE = {name: (one["default"], one["meaning"]) for name, one in _texts("compose").items()}
 """Variables of docker/compose.yaml itself: what is taken where they are not set, and what they mean."""
 STORES = {
     "AWS_ACCESS_KEY_ID": ("", "Key of the S3 store of sources and backups, unless the machine has a role of its own."),

@@ -9,10 +9,24 @@ from typing import Any, Self
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
+from sqlalchemy import event, exc, pool
 
 from atlas_pipeline.resources import telemetry_logs
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.location import dagster_url
+
+
+@event.listens_for(pool.QueuePool, "checkout")
+def _refuse_what_is_gone(connection: Any, record: object, proxy: object) -> None:
+    """Have the web server's pools open a connection anew when Postgres was restarted since; they would answer 500 once.
+
+    SQLAlchemy's `pool_pre_ping`, which Dagster gives no way to set.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except connection.OperationalError as error:
+        raise exc.DisconnectionError from error
 
 
 class AtlasDagsterStorage(DagsterPostgresStorage):

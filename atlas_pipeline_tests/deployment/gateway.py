@@ -53,11 +53,6 @@ class Client:
         assert not document.get("errors"), document["errors"]
         return document["data"]
 
-    def is_answered(self) -> bool:
-        """Whether the API answers a question that takes the database."""
-        answer = self.http.post("/graphql", json={"query": "{ runsOrError(limit: 1) { __typename } }"})
-        return answer.status_code == 200
-
     def launch(self, *assets: str) -> dict[str, Any]:
         """Ask for a materialization of assets such as `bronze/orders`."""
         selector = {
