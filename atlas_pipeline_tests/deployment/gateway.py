@@ -1,5 +1,6 @@
 """Clients of the gateway: GraphQL over HTTPS, and a browser that notes what goes wrong on a page."""
 
+import base64
 import contextlib
 import ssl
 import time
@@ -8,6 +9,8 @@ from typing import Any
 
 import httpx
 from playwright.sync_api import Page, Request, sync_playwright
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
 
 OPERATOR = ("olga", "an-operator-of-the-tests")
 VIEWER = ("vera", "a-viewer-of-the-tests")
@@ -37,12 +40,10 @@ class Client:
     """One user of the gateway's API."""
 
     def __init__(self, address: str, user: tuple[str, str]):
-        insecure = ssl.create_default_context()
-        insecure.check_hostname, insecure.verify_mode = False, ssl.CERT_NONE
         # A browser's page says that it is its own site that asks, which has a limit of its own.
         own = {"Sec-Fetch-Site": "same-origin", "Origin": f"https://{address}:8443"}
         self.http = httpx.Client(
-            base_url=f"https://{address}:8443", auth=user, verify=insecure, headers=own, timeout=60
+            base_url=f"https://{address}:8443", auth=user, verify=_any_certificate(), headers=own, timeout=60
         )
 
     def ask(self, query: str, **variables: Any) -> Any:
@@ -71,6 +72,20 @@ class Client:
         """Status of each run by its id."""
         query = "{ runsOrError(limit: 500) { ... on Runs { results { runId status } } } }"
         return {one["runId"]: one["status"] for one in self.ask(query)["runsOrError"]["results"]}
+
+
+def websocket_of(address: str, user: tuple[str, str]) -> ClientConnection:
+    """A WebSocket for GraphQL, as a page of the UI opens it."""
+    own = {"Authorization": "Basic " + base64.b64encode(":".join(user).encode()).decode()}
+    url = f"wss://{address}:8443/graphql"
+    origin, protocols = Origin(f"https://{address}:8443"), [Subprotocol("graphql-ws")]
+    return connect(url, ssl=_any_certificate(), additional_headers=own, origin=origin, subprotocols=protocols)
+
+
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ class Platform:
             for name, service in self.services.items():
                 self.containers[name] = self._container(service)
             for container in self.containers.values():
-                self._stack.callback(container.stop)
+                self._stack.callback(container.stop, 0)
             self._stack = self._stack.pop_all()
         return self
 
@@ -209,9 +210,14 @@ class Platform:
         self.ready_seconds = time.monotonic() - begin
 
     def down(self) -> None:
-        """Stop all, those that need others first."""
-        for container in reversed(self.containers.values()):
-            container.stop()
+        """Stop all, each once those that need it have ended."""
+        running = {name for name, one in self.containers.items() if one.is_running()}
+        while running:
+            needed = {other for name in running for other in self.services[name].after}
+            last = running - needed
+            with ThreadPoolExecutor() as pool:
+                list(pool.map(lambda name: self.containers[name].stop(), last))
+            running -= last
 
     def _container(self, service: Service) -> Container:
         number = list(self.services).index(service.name) + 10
