@@ -202,7 +202,11 @@ def test_postgres_restarted_under_load_loses_nothing(
     eventually(lambda: all(one.is_healthy() for one in platform.containers.values() if one.service.health))
 
 
-def test_the_next_version_starts_on_full_volumes(platform: Platform, loaded: dict[str, str], operator: Client) -> None:
+def test_the_next_version_starts_on_full_volumes(
+    platform: Platform, loaded: dict[str, str], operator: Client, websocket: ClientConnection
+) -> None:
+    # The gateway would wait for it.
+    websocket.close()
     runs = operator.runs()
     platform.down()
     platform["postgres"].start()
