@@ -35,9 +35,12 @@ def place() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="atlas-platform-"))
     shutil.copytree(PROJECT_ROOT / "docker", folder / "docker", ignore=shutil.ignore_patterns(".env", "secrets"))
     subprocess.run([folder / "docker" / "make-secrets"], check=True, stdout=subprocess.DEVNULL)
-    users = folder / "docker" / "secrets" / "gateway_users"
-    users.write_text("".join(_htpasswd(*one) for one in (OPERATOR, VIEWER, PROGRAM)))
-    users.with_name("gateway_operators").write_text(f"{OPERATOR[0]}\n")
+    secrets = folder / "docker" / "secrets"
+    with (secrets / "gateway_users").open("w") as users:
+        for name, password in (OPERATOR, VIEWER, PROGRAM):
+            command = [folder / "docker" / "gateway" / "gateway", "user", name]
+            subprocess.run(command, input=password, stdout=users, text=True, check=True)
+    (secrets / "gateway_operators").write_text(f"{OPERATOR[0]}\n")
     (folder / "docker" / ".env").write_text("".join(f"{name}={value}\n" for name, value in SETTINGS.items()))
     yield folder
     shutil.rmtree(folder)
@@ -49,10 +52,3 @@ def platform(place: Path, images: dict[str, Image]) -> Iterator[Platform]:
     with Platform(place / "docker", place / "data", images) as started:
         started.up()
         yield started
-
-
-def _htpasswd(name: str, password: str) -> str:
-    done = subprocess.run(
-        ["openssl", "passwd", "-6", "-stdin"], input=password, capture_output=True, text=True, check=True
-    )
-    return f"{name}:{done.stdout}"
