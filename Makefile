@@ -68,11 +68,13 @@ define NEEDS_DOCKER
 @test -e docker/.env || { echo "docker/.env is missing: cp docker/env/production.env.example docker/.env, and fill it in" >&2; exit 1; }
 endef
 
-docker-build: ## Build the images of the platform
+docker-build: ## Build the images of the platform, and print what they take
 	$(NEEDS_DOCKER)
 	@BUILD_VERSION=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) BUILD_REVISION=$$(git rev-parse HEAD) \
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) \
 	BUILD_CREATED=$$(TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) $(COMPOSE) build
+	@for image in $$($(COMPOSE) config --images migrate gateway | sort -u | grep -vE 'postgres|redis'); do echo "$$image:"; \
+	docker run --rm --entrypoint sh --volume $(CURDIR)/docker/image-size:/image-size:ro $$image /image-size /; done
 
 docker-up: ## Make missing secrets, then start the platform in containers
 	$(NEEDS_DOCKER)

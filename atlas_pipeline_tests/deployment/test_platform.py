@@ -202,6 +202,19 @@ def test_postgres_restarted_under_load_loses_nothing(
     eventually(lambda: all(one.is_healthy() for one in platform.containers.values() if one.service.health))
 
 
+def test_a_backup_of_its_own_role_is_restored_by_an_administrator(platform: Platform, loaded: dict[str, str]) -> None:
+    code = platform["code"]
+    status, said = code.run(["atlas", "backup", "run", "--database", "atlas"], 120)
+    assert status == 0, said
+    with database(platform) as connection:
+        connection.execute("DROP TABLE gold.support_load")
+    secret = platform["postgres"].service.secrets["/run/secrets/postgres_password"].read_text()
+    administrator = ["env", "ATLAS_RESTORE_ROLE=postgres", f"ATLAS_RESTORE_PASSWORD={secret}"]
+    status, said = code.run([*administrator, "atlas", "backup", "restore", "--database", "atlas", "--yes"], 120)
+    assert status == 0, said
+    assert tables(platform, "gold") == 3
+
+
 def test_the_next_version_starts_on_full_volumes(
     platform: Platform, loaded: dict[str, str], operator: Client, websocket: ClientConnection
 ) -> None:
