@@ -18,7 +18,6 @@ from atlas_pipeline_tests.deployment.platform import PROGRAMS, Platform
 from atlas_pipeline_tests.images import Image
 
 SETTINGS = {
-    "ATLAS_ENVIRONMENT": "production",
     "ATLAS_SENSOR_INTERVAL_SECONDS": "5",
     "ATLAS_SETTLE_SECONDS": "0",
     "ATLAS_STOP_SECONDS": "60",
@@ -41,7 +40,7 @@ def place() -> Iterator[Path]:
             command = [folder / "docker" / "gateway" / "gateway", "user", name]
             subprocess.run(command, input=password, stdout=users, text=True, check=True)
     (secrets / "gateway_operators").write_text(f"{OPERATOR[0]}\n")
-    (folder / "docker" / ".env").write_text("".join(f"{name}={value}\n" for name, value in SETTINGS.items()))
+    (folder / "docker" / ".env").write_text(_settings((folder / "docker/env/production.env.example").read_text()))
     yield folder
     shutil.rmtree(folder)
 
@@ -52,3 +51,10 @@ def platform(place: Path, images: dict[str, Image]) -> Iterator[Platform]:
     with Platform(place / "docker", place / "data", images) as started:
         started.up()
         yield started
+
+
+def _settings(example: str) -> str:
+    """The example, filled in: a name for the site, no bucket and no channels, and what makes tests quick."""
+    lines = example.replace("<CHANGE_ME_SERVER_NAME>", "atlas.example.com").splitlines()
+    kept = [line for line in lines if "<CHANGE_ME" not in line]
+    return "\n".join([*kept, *(f"{name}={value}" for name, value in SETTINGS.items()), ""])
