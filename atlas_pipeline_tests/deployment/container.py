@@ -86,7 +86,7 @@ def _file_system(spec: dict[str, Any]) -> None:
     for path, text in spec["files"].items():
         _place(root, path).write_text(text)
     for path, mode in spec["modes"].items():
-        _under(root, path).chmod(mode)
+        _folder(root, path).chmod(mode)
     _mount("-t", "proc", "proc", str(_folder(root, "/proc")))
     _mount("--rbind", "/dev", str(_folder(root, "/dev")))
     for target, options in spec["tmpfs"]:
