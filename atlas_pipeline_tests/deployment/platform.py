@@ -245,7 +245,8 @@ class Platform:
             # Users that the images have, a `.env` that is a developer's own, and what the gateway's image holds.
             passwd = "".join(f"{name}:x:{uid}:{uid}::/tmp:/bin/sh\n" for name, uid in _MADE.items())
             files |= {"/etc/passwd": Path("/etc/passwd").read_text() + passwd}
-            binds += [[str(one), str(one), True] for one in _apart()]
+            # The code and its Python may be on a mount of their own, or where a container has another.
+            binds += [[str(one), str(one), True] for one in (PROJECT_ROOT, Path(sys.prefix), Path(sys.base_prefix))]
             binds += [["/dev/null", str(one), True] for one in [PROJECT_ROOT / ".env"] if one.exists()]
             environment |= {"PYTHONPATH": str(PROJECT_ROOT), "POSTGRES_BIN": str(EmbeddedPostgres.bin())}
             binds += [
@@ -311,13 +312,6 @@ class Platform:
 _MADE = {"atlas": 10001, "gateway": 10002, "postgres": 999}
 _GATEWAY = PROJECT_ROOT / "docker" / "gateway"
 _OF_GATEWAY = {".": "/opt/gateway", "gateway": "/usr/local/bin/gateway"}
-
-
-def _apart() -> list[Path]:
-    """The folders of the code and its Python, where they are not on the root file system: an overlay has but that."""
-    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    places = {PROJECT_ROOT, Path(sys.prefix), Path(sys.base_prefix)}
-    return sorted(one for one in places if any(one.is_relative_to(mount) for mount in mounts if mount != "/"))
 
 
 def _closed_folders() -> list[Path]:
