@@ -50,6 +50,7 @@ class Container:
     def __init__(self, service: Service, spec: Path, address: str, log: Path):
         self.service, self.address, self.log, self._spec = service, address, log, spec
         self.starts = 0
+        log.touch()
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._watch: threading.Thread | None = None
