@@ -37,7 +37,7 @@ test-fast: setup ## Run the tests that take seconds
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-slow: setup ## Run the tests that start servers, kill processes or open a browser
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m slow
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m slow
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
