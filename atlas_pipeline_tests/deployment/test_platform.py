@@ -134,7 +134,7 @@ def test_no_page_has_a_console_error(platform: Platform, loaded: dict[str, str])
             assert (path, wrong) == (path, [])
 
 
-def test_a_viewer_sees_and_is_refused(platform: Platform, loaded: dict[str, str]) -> None:
+def test_a_viewer_sees_and_is_refused(platform: Platform, loaded: dict[str, str], tmp_path: Path) -> None:
     before = Client(platform["gateway"].address, OPERATOR).runs()
     viewer = Client(platform["gateway"].address, VIEWER)
     assert viewer.runs() == before
@@ -143,6 +143,7 @@ def test_a_viewer_sees_and_is_refused(platform: Platform, loaded: dict[str, str]
         page.goto("/assets/silver/customers?view=checks")
         expect(page.get_by_text("rows_reconciled").first).to_be_visible(timeout=60_000)
         expect(page.get_by_role("button", name=re.compile("Materialize")).first).to_be_disabled()
+        page.screenshot(path=tmp_path / "viewer.png")
     assert wrong == []
     assert viewer.runs() == before
 
@@ -218,6 +219,7 @@ def test_a_backup_of_its_own_role_is_restored_by_an_administrator(platform: Plat
 def test_the_next_version_starts_on_full_volumes(
     platform: Platform, loaded: dict[str, str], operator: Client, websocket: ClientConnection
 ) -> None:
+    print({name: (one.most_memory() or 0) // 1_000_000 for name, one in platform.containers.items()}, "MB at most")
     # The gateway would wait for it.
     websocket.close()
     runs = operator.runs()
