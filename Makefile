@@ -6,7 +6,7 @@ WORKERS ?= 4
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test test-fast test-slow lint format status bench lock docs clean
+.PHONY: help setup up demo test test-fast test-slow test-platform lint format status bench lock docs clean
 .PHONY: docker-build docker-up docker-down docker-logs docker-clean docker-test
 
 help: ## List the targets
@@ -30,14 +30,17 @@ up: setup ## Sample data to gold tables, then the Dagster UI until Ctrl-C
 demo: setup ## The main job without a server: materialize everything once, print the table
 	@$(BIN)/atlas demo
 
-test: test-fast test-slow ## Run all tests, the fast ones first
+test: test-fast test-slow ## Run all tests but the platform's, the fast ones first
 
 # Tests wait more than they compute, so there are more processes than most machines have cores.
 test-fast: setup ## Run the tests that take seconds
 	@$(BIN)/pytest -n $(WORKERS) --dist loadfile -m "not slow"
 
 test-slow: setup ## Run the tests that start servers, kill processes or open a browser
-	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m slow
+	@$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "slow and not platform"
+
+test-platform: setup ## Start all services of the compose file without docker, and break them (minutes; takes root)
+	@$(BIN)/pytest -s -m platform
 
 lint: setup ## Check style and types
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

@@ -25,7 +25,7 @@ from atlas_pipeline_tests.deployment.gateway import (
 )
 from atlas_pipeline_tests.deployment.platform import Platform
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.platform]
 _SUBSCRIPTION = "subscription ($run: ID!) { pipelineRunLogs(runId: $run) { __typename } }"
 DONE = {"SUCCESS", "FAILURE", "CANCELED"}
 PAGES = (
