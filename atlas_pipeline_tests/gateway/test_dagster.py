@@ -41,23 +41,34 @@ def change(key: str, number: int) -> str:
     return f'mutation {{ setConcurrencyLimit(concurrencyKey: "{key}", limit: {number}) }}'
 
 
+def serving(folder: Path, processes: list[subprocess.Popen], *options: str) -> int:
+    """The port of a new web server, once it serves; another one when somebody else has just taken that."""
+    environment = os.environ | {"DAGSTER_HOME": str(folder)}
+    for _ in range(3):
+        (port,) = free_ports(1)
+        command = [str(WEBSERVER), "--empty-workspace", "--host", "127.0.0.1", "--port", str(port), *options]
+        with (folder / f"log{port}").open("wb") as log:
+            process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+        processes.append(process)
+        url = f"http://127.0.0.1:{port}/server_info"
+        eventually(
+            lambda url=url, process=process: process.poll() is not None or httpx.get(url).is_success, "it serves"
+        )
+        if process.poll() is None:
+            return port
+    pytest.fail(f"no web server started: see {folder}")
+
+
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """Both servers, on one storage and without code, and the gateway."""
     needs_nginx()
     folder = tmp_path_factory.mktemp("dagster")
     (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
-    operator, viewer = free_ports(2)
-    environment = os.environ | {"DAGSTER_HOME": str(folder)}
-    command = [str(WEBSERVER), "--empty-workspace", "--host", "127.0.0.1", "--port"]
-    commands = [[*command, str(operator)], [*command, str(viewer), "--read-only"]]
-    processes = []
+    processes: list[subprocess.Popen] = []
     try:
-        for number, one in enumerate(commands):
-            with (folder / f"log{number}").open("wb") as log:
-                processes.append(subprocess.Popen(one, env=environment, cwd=folder, stdout=log, stderr=log))
-            port = (operator, viewer)[number]
-            eventually(lambda port=port: httpx.get(f"http://127.0.0.1:{port}/server_info").is_success, "it serves")
+        operator = serving(folder, processes)
+        viewer = serving(folder, processes, "--read-only")
         (folder / "gateway").mkdir()
         with gateway(folder / "gateway", operator=f"127.0.0.1:{operator}", viewer=f"127.0.0.1:{viewer}") as one:
             yield SimpleNamespace(gateway=one, operator=operator, viewer=viewer)
