@@ -1,18 +1,10 @@
-"""What docker/compose.yaml says of each service, as compose itself reads it: with variables, defaults and `.env`.
+"""What docker/compose.yaml says of each service, in the shape in which `platform.py` starts it."""
 
-Belongs here: the shape in which tests take it. Does not belong here: starting anything (`platform.py`), and whether the
-file is a good one (`docker/test_compose.py`).
-"""
-
-import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-COMPOSE = Path(sys.executable).with_name("docker-compose")
+from atlas_pipeline_tests.compose import resolved
 
 
 @dataclass(frozen=True)
@@ -39,12 +31,8 @@ class Service:
 
 
 def read(file: Path) -> dict[str, Service]:
-    """The services of a compose file by name. Raises CalledProcessError when compose refuses it."""
-    command = [COMPOSE, "--file", file, "config", "--format", "json"]
-    environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    said = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
-    # What it prints may be read by it again, so that a dollar sign stands there twice.
-    document = json.loads(said.replace(b"$$", b"$"))
+    """The services of a compose file by name, with the `.env` beside it."""
+    document = resolved(file, dotenv=True)
     secrets = {name: Path(body["file"]) for name, body in document["secrets"].items()}
     return {name: _service(name, body, secrets) for name, body in document["services"].items()}
 

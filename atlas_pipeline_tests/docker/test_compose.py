@@ -1,76 +1,57 @@
 """The compose files, as docker compose itself reads them: what each service is given, and what it may not do."""
 
-import json
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-DOCKER = Path(__file__).parents[2] / "docker"
-COMPOSE = Path(sys.executable).with_name("docker-compose")
-PLATFORM = [DOCKER / "compose.yaml"]
-ALL = sorted(DOCKER.glob("compose*.yaml"), key=lambda path: (path.name != "compose.yaml", path.name))
-SETS = [pytest.param(PLATFORM, id="platform")]
-if ALL != PLATFORM:
-    SETS.append(pytest.param(ALL, id="with monitoring"))
+from atlas_pipeline_tests.compose import MONITORING, PLATFORM, resolved
+
+DOCKER = PLATFORM.parent
+ALL = [PLATFORM, MONITORING]
+SETS = [pytest.param([PLATFORM], id="platform"), pytest.param(ALL, id="with monitoring")]
 
 ONE_SHOT = {"migrate"}
 PUBLISHED = {"gateway", "grafana"}
 
 
-def config(files: list[Path], folder: Path) -> dict[str, Any]:
-    """What docker compose makes of the files, with nothing in .env; it must not complain of anything."""
-    for file in files:
-        shutil.copy(file, folder)
-    (folder / ".env").touch()
-    command = [COMPOSE, *(f"--file={folder / file.name}" for file in files), "--profile=*", "config", "--format=json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={"HOME": str(folder)}, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return json.loads(done.stdout)
+@pytest.fixture(params=SETS, scope="module")
+def document(request: pytest.FixtureRequest) -> dict[str, Any]:
+    return resolved(*request.param)
 
 
-@pytest.fixture(params=SETS)
-def resolved(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
-    return config(request.param, tmp_path)
-
-
-def services(resolved: dict[str, Any], but: set[str] | None = None) -> dict[str, dict[str, Any]]:
-    return {name: one for name, one in resolved["services"].items() if name not in (but or set())}
+def services(document: dict[str, Any], but: set[str] | None = None) -> dict[str, dict[str, Any]]:
+    return {name: one for name, one in document["services"].items() if name not in (but or set())}
 
 
 def test_a_wrong_key_is_refused(tmp_path: Path) -> None:
-    broken = tmp_path / "broken" / "compose.yaml"
-    broken.parent.mkdir()
+    broken = tmp_path / "compose.yaml"
     broken.write_text("services: {one: {image: debian, helthcheck: {}}}")
     with pytest.raises(AssertionError, match="helthcheck"):
-        config([broken], tmp_path)
+        resolved(broken)
 
 
-def test_every_service_says_whether_it_is_well(resolved: dict[str, Any]) -> None:
-    for name, service in services(resolved, ONE_SHOT).items():
+def test_every_service_says_whether_it_is_well(document: dict[str, Any]) -> None:
+    for name, service in services(document, ONE_SHOT).items():
         health = service.get("healthcheck", {})
         assert health.get("test"), f"{name} has no health check"
         assert {"interval", "timeout", "retries"} <= health.keys(), name
     for name in ONE_SHOT:
-        assert resolved["services"][name]["healthcheck"]["disable"] is True
-        assert resolved["services"][name]["restart"] == "no"
+        assert document["services"][name]["healthcheck"]["disable"] is True
+        assert document["services"][name]["restart"] == "no"
 
 
-def test_every_service_is_held_to_limits(resolved: dict[str, Any]) -> None:
-    for name, service in services(resolved).items():
+def test_every_service_is_held_to_limits(document: dict[str, Any]) -> None:
+    for name, service in services(document).items():
         limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
         assert limits.get("cpus"), f"{name} may take all processors"
         assert int(limits.get("memory", 0)) > 0, f"{name} may take all memory"
         assert service.get("logging", {}).get("options", {}).get("max-size"), f"the log of {name} grows without end"
 
 
-def test_no_service_may_more_than_it_needs(resolved: dict[str, Any]) -> None:
-    for name, service in services(resolved).items():
+def test_no_service_may_more_than_it_needs(document: dict[str, Any]) -> None:
+    for name, service in services(document).items():
         assert "no-new-privileges:true" in service.get("security_opt", []), f"{name} may gain privileges"
         assert not service.get("privileged"), name
         assert service.get("network_mode") != "host", name
@@ -81,32 +62,31 @@ def test_no_service_may_more_than_it_needs(resolved: dict[str, Any]) -> None:
             assert not volume["source"].endswith("docker.sock"), f"{name} rules the engine"
 
 
-def test_only_the_doors_are_published_and_on_loopback(resolved: dict[str, Any]) -> None:
-    for name, service in services(resolved).items():
+def test_only_the_doors_are_published_and_on_loopback(document: dict[str, Any]) -> None:
+    for name, service in services(document).items():
         for port in service.get("ports", []):
             assert name in PUBLISHED, f"{name} is published"
             assert port["host_ip"] == "127.0.0.1", f"{name} is published beyond this machine"
-    assert {port["target"] for port in resolved["services"]["gateway"]["ports"]} == {8080, 8443}
-    assert resolved["networks"]["platform"]["internal"] is True
+    assert {port["target"] for port in document["services"]["gateway"]["ports"]} == {8080, 8443}
+    assert document["networks"]["platform"]["internal"] is True
     for name in ("postgres", "redis", "webserver", "viewer", "migrate"):
-        assert list(resolved["services"][name]["networks"]) == ["platform"], f"{name} reaches beyond the platform"
+        assert list(document["services"][name]["networks"]) == ["platform"], f"{name} reaches beyond the platform"
 
 
-def test_what_a_service_is_given_exists(resolved: dict[str, Any], tmp_path: Path) -> None:
+def test_what_a_service_is_given_exists(document: dict[str, Any]) -> None:
     """docker compose has refused names of secrets, volumes and networks that are not declared."""
-    for name, service in services(resolved).items():
+    for name, service in services(document).items():
         for volume in service.get("volumes", []):
             source = Path(volume["source"])
-            if volume["type"] == "bind" and source.is_relative_to(tmp_path):
-                found = DOCKER / source.relative_to(tmp_path)
-                assert found.exists(), f"{name} mounts {found}, which is not there: the engine would make a folder"
-                assert volume["read_only"], f"{name} may change {found}"
-    used = {secret["source"] for service in services(resolved).values() for secret in service.get("secrets", [])}
-    assert used <= resolved["secrets"].keys()
+            if volume["type"] == "bind" and source.is_relative_to(DOCKER):
+                assert source.exists(), f"{name} mounts {source}, which is not there: the engine would make a folder"
+                assert volume["read_only"], f"{name} may change {source}"
+    used = {secret["source"] for service in services(document).values() for secret in service.get("secrets", [])}
+    assert used <= document["secrets"].keys()
 
 
-def test_no_password_is_in_the_environment(resolved: dict[str, Any]) -> None:
-    for name, service in services(resolved).items():
+def test_no_password_is_in_the_environment(document: dict[str, Any]) -> None:
+    for name, service in services(document).items():
         for variable, value in (service.get("environment") or {}).items():
             if re.search("PASSWORD|SECRET|_KEY|TOKEN", variable):
                 assert variable.endswith("_FILE"), f"{name}: {variable} is not a file"
@@ -114,19 +94,19 @@ def test_no_password_is_in_the_environment(resolved: dict[str, Any]) -> None:
                 assert value.removeprefix("/run/secrets/") in {Path(target).name for target in given}, (name, variable)
 
 
-def test_services_start_in_order_of_health(resolved: dict[str, Any]) -> None:
-    for name, service in services(resolved).items():
+def test_services_start_in_order_of_health(document: dict[str, Any]) -> None:
+    for name, service in services(document).items():
         for other, how in service.get("depends_on", {}).items():
             wanted = "service_completed_successfully" if other in ONE_SHOT else "service_healthy"
             assert how["condition"] == wanted, f"{name} does not wait until {other} is well"
-    order = {name: set(service.get("depends_on", {})) for name, service in services(resolved).items()}
+    order = {name: set(service.get("depends_on", {})) for name, service in services(document).items()}
     assert order["migrate"] == {"postgres"}
     assert order["code"] == {"migrate"}
     assert order["gateway"] >= {"webserver", "viewer", "daemon", "ops"}
 
 
-def test_images_have_a_tag(resolved: dict[str, Any]) -> None:
-    for name, service in services(resolved).items():
+def test_images_have_a_tag(document: dict[str, Any]) -> None:
+    for name, service in services(document).items():
         tag = re.search(r":([^/:]+)$", service["image"])
         assert tag, f"{name}: {service['image']} has no tag"
         assert tag[1] != "latest", f"{name}: {service['image']} is another one each day"

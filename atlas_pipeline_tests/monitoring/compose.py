@@ -1,41 +1,32 @@
-"""docker/compose.monitoring.yaml as the engine would read it, and the commands that it gives its services.
+"""The services that watch, and the commands that docker/compose.monitoring.yaml gives them.
 
-Belongs here: reading that file, filling in its variables, and a service's command with other places in it. Does not
-belong here: starting anything (`stack.py`, `exporters.py`).
+Belongs here: a service's command with other places in it. Does not belong here: starting anything (`stack.py`,
+`exporters.py`).
 """
 
-import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import yaml
-
-from atlas_pipeline.settings import PROJECT_ROOT
-
-DOCKER = PROJECT_ROOT / "docker"
-
-
-def _filled(node: Any) -> Any:
-    """With the defaults of variables, and `$$` as the one `$` that it stands for."""
-    if isinstance(node, dict):
-        return {key: _filled(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_filled(one) for one in node]
-    if isinstance(node, str):
-        return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", node).replace("$$", "$")
-    return node
+from atlas_pipeline_tests.compose import MONITORING, PLATFORM, resolved
 
 
 @cache
-def compose(name: str = "compose.monitoring.yaml") -> dict[str, Any]:
-    """A compose file of docker/, with variables at their defaults."""
-    return _filled(yaml.safe_load((DOCKER / name).read_text(encoding="utf-8")))
+def everything() -> dict[str, Any]:
+    """Both compose files as one."""
+    return resolved(PLATFORM, MONITORING)
+
+
+@cache
+def watched() -> dict[str, dict[str, Any]]:
+    """The services of the platform."""
+    services: dict[str, dict[str, Any]] = resolved(PLATFORM)["services"]
+    return services
 
 
 def services() -> dict[str, dict[str, Any]]:
-    """What is defined of each service that watches."""
-    return compose()["services"]
+    """The services that watch."""
+    return {name: one for name, one in everything()["services"].items() if name not in watched()}
 
 
 def replaced(text: str, places: Mapping[str, str]) -> str:
@@ -47,7 +38,7 @@ def replaced(text: str, places: Mapping[str, str]) -> str:
 
 def options(service: str, places: Mapping[str, str]) -> list[str]:
     """The service's command, with other places in it."""
-    return [replaced(one, places) for one in services()[service].get("command", [])]
+    return [replaced(one, places) for one in services()[service].get("command") or []]
 
 
 def environment(service: str, places: Mapping[str, str]) -> dict[str, str]:

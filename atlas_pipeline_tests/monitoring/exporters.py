@@ -79,7 +79,7 @@ def _exporter(service: str, servers: Mapping[str, str], folder: Path) -> tuple[l
         "=/host": "=/",
     }
     given = services()[service]
-    begins = [replaced(one, places) for one in given.get("entrypoint", [found])]
+    begins = [replaced(one, places) for one in given.get("entrypoint") or [found]]
     listen = next(
         f"--web.listen-address={address}" for name, address in servers.items() if name.startswith(f"{service}:")
     )

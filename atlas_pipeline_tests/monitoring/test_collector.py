@@ -9,7 +9,7 @@ import yaml
 
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 from atlas_pipeline_tests.monitoring.collector import collected, configuration, matches, stages
-from atlas_pipeline_tests.monitoring.compose import compose, services
+from atlas_pipeline_tests.monitoring.compose import everything, services
 from atlas_pipeline_tests.monitoring.expressions import MONITORING
 
 LABELS = {"service", "kind", "level"}
@@ -18,7 +18,7 @@ KNOWN = {
     "stage.static_labels", "stage.labels", "stage.label_drop", "stage.match", "stage.structured_metadata",
     "stage.multiline",
 }  # fmt: skip
-PLATFORM = [*compose("compose.yaml")["services"], *services()]
+PLATFORM = list(everything()["services"])
 
 
 def test_parts_are_joined_to_each_other() -> None:
@@ -39,9 +39,9 @@ def test_parts_are_joined_to_each_other() -> None:
 
 def test_the_engines_files_are_what_is_mounted_and_its_socket_is_not() -> None:
     [path] = next(one for one in configuration().blocks if one.name == "local.file_match").values["path_targets"]
-    mounted = {one.split(":")[1]: one.split(":") for one in services()["alloy"]["volumes"]}
+    mounted = {one["target"]: one for one in services()["alloy"]["volumes"]}
     folder = path["__path__"].removesuffix("/*/*-json.log")
-    assert mounted[folder][2] == "ro"
+    assert mounted[folder]["read_only"]
     assert not [one for one in mounted if "sock" in one]
 
 
@@ -120,4 +120,4 @@ def test_logs_are_kept_for_thirty_days() -> None:
     assert loki["compactor"]["delete_request_store"] == loki["schema_config"]["configs"][-1]["object_store"]
     assert loki["schema_config"]["configs"][-1]["index"]["period"] == "24h", "retention takes a day's index"
     assert loki["limits_config"]["allow_structured_metadata"]
-    assert loki["common"]["path_prefix"] in [one.split(":")[1] for one in services()["loki"]["volumes"]]
+    assert loki["common"]["path_prefix"] in [one["target"] for one in services()["loki"]["volumes"]]

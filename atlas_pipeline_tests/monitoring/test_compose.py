@@ -3,29 +3,18 @@
 import re
 import subprocess
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from typing import Any
+from pathlib import Path
 
 import pytest
 import yaml
 
-from atlas_pipeline_tests.monitoring.compose import DOCKER, compose, services
+from atlas_pipeline_tests import compose
+from atlas_pipeline_tests.monitoring.compose import everything, services, watched
 from atlas_pipeline_tests.monitoring.expressions import MONITORING
 from atlas_pipeline_tests.servers import free_ports
 
-PLATFORM = compose("compose.yaml")
 NAMES = list(services())
-
-
-def mounts(service: dict[str, Any]) -> Iterator[tuple[str, str, bool]]:
-    """What is mounted: source, target, and whether it may only be read."""
-    for one in service.get("volumes", []):
-        if isinstance(one, dict):
-            yield one["source"], one["target"], one.get("read_only", False)
-        else:
-            source, target, *options = one.split(":")
-            yield source, target, "ro" in ",".join(options).split(",")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,50 +34,52 @@ def test_a_service_is_pinned_restarted_checked_and_heard(name: str) -> None:
     service = services()[name]
     assert re.fullmatch(r"[a-z.]+/[\w./-]+:v?\d+\.\d+\.\d+[\w-]*", service["image"])
     assert service["restart"] == "unless-stopped"
-    assert service["logging"] == PLATFORM["services"]["ops"]["logging"], "the collector reads them all in one way"
+    assert service["logging"] == watched()["ops"]["logging"], "the collector reads them all in one way"
     assert service["healthcheck"]["test"][0] == "CMD"
     assert service["healthcheck"].keys() >= {"interval", "timeout", "retries", "start_period"}
 
 
 def test_only_grafana_is_published_and_on_loopback() -> None:
     published = {name: service["ports"] for name, service in services().items() if "ports" in service}
-    assert published == {"grafana": ["127.0.0.1:3001:3000"]}
+    assert published.keys() == {"grafana"}
+    [port] = published["grafana"]
+    assert (port["host_ip"], port["published"], port["target"]) == ("127.0.0.1", "3001", 3000)
     outside = {name for name, service in services().items() if "outside" in service["networks"]}
     assert outside == {"grafana", "alertmanager"}, "the others reach nobody"
-    assert {one for service in services().values() for one in service["networks"]} <= PLATFORM["networks"].keys()
+    assert {one for service in services().values() for one in service["networks"]} == {"platform", "outside"}
 
 
 def test_both_files_fit_together() -> None:
-    assert not services().keys() & PLATFORM["services"].keys()
-    for kind in ("volumes", "secrets"):
-        assert not compose()[kind].keys() & PLATFORM[kind].keys()
-    secrets = compose()["secrets"] | PLATFORM["secrets"]
+    """Compose would merge what both name, and refuses what neither declares."""
+    platform, monitoring = (yaml.safe_load(file.read_text()) for file in (compose.PLATFORM, compose.MONITORING))
+    for kind in ("services", "volumes", "secrets"):
+        assert not monitoring[kind].keys() & platform[kind].keys()
+    assert "networks" not in monitoring
     for service in services().values():
-        used = [one["source"] if isinstance(one, dict) else one for one in service.get("secrets", [])]
-        assert set(used) <= secrets.keys()
-        assert all(one in PLATFORM["services"] for one in service.get("depends_on", {}))
+        assert service.get("depends_on", {}).keys() <= watched().keys()
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_mounted_exists_and_only_volumes_are_written(name: str) -> None:
-    for source, target, read_only in mounts(services()[name]):
-        if source.startswith("./"):
-            assert (DOCKER / source).exists(), source
+    for one in services()[name].get("volumes", []):
+        source, target = one["source"], one["target"]
+        if one["type"] == "bind" and Path(source).is_relative_to(compose.PLATFORM.parent):
+            assert Path(source).exists(), source
         else:
-            assert source.startswith("/") or source in compose()["volumes"], source
-        assert read_only or source in compose()["volumes"], target
+            assert one["type"] == "bind" or source in everything()["volumes"], source
+        assert one.get("read_only") or one["type"] == "volume", target
         assert "docker.sock" not in source, "the engine's socket is given by DOCKER_SOCKET alone"
 
 
 def test_no_password_is_in_the_file() -> None:
     for name, service in services().items():
-        for key, value in service.get("environment", {}).items():
+        for key, value in (service.get("environment") or {}).items():
             if re.search("PASS|SECRET|TOKEN", key):
                 assert value.startswith("/run/secrets/"), f"{name}: {key}"
 
 
 def test_every_target_is_a_service() -> None:
-    hosts = services().keys() | PLATFORM["services"].keys()
+    hosts = services().keys() | watched().keys()
     for file in (MONITORING / "targets.compose").glob("*.yml"):
         for entry in yaml.safe_load(file.read_text()):
             asked = [*entry["targets"], *filter(None, [entry.get("labels", {}).get("__param_target")])]
