@@ -5,8 +5,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from atlas_pipeline.components.alert_policies import load_policies
-from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline.orchestration.alerts.policies import load_policies
+from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
 
 # Dagster warns at each load of what it does itself with checks that stand beside an asset.

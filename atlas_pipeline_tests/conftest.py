@@ -10,12 +10,14 @@ import signal
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import dagster as dg
 import hypothesis
 import psycopg
 import pytest
+from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
 from psycopg import sql
 
 from atlas_pipeline.settings import load_settings
@@ -23,6 +25,7 @@ from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehou
 from atlas_pipeline.warehouse.connect import OWNER, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 from atlas_pipeline_tests.images import Image, read
+from atlas_pipeline_tests.projects import load, write
 from atlas_pipeline_tests.servers import S3, seaweed
 
 _NO_SKIP = os.environ.get("ATLAS_TEST_NO_SKIP") == "1"
@@ -146,6 +149,39 @@ def atlas_env(
     load_settings.cache_clear()
     yield tmp_path
     load_settings.cache_clear()
+
+
+@pytest.fixture
+def sandbox() -> Iterator[DefsFolderSandbox]:
+    """An empty project."""
+    with create_defs_folder_sandbox() as one:
+        yield one
+
+
+@pytest.fixture
+def load_files(sandbox: DefsFolderSandbox) -> Callable[[Mapping[str, str]], dg.Definitions]:
+    """Load a project that consists of these files, given by their paths under `defs/`."""
+
+    def run(files: Mapping[str, str]) -> dg.Definitions:
+        write(sandbox, files)
+        found = load(sandbox)
+        found.resolve_asset_graph()
+        return found
+
+    return run
+
+
+@pytest.fixture
+def land(atlas_env: Path) -> Callable[[str, str], Path]:
+    """Put a file into the landing folder."""
+
+    def run(name: str, text: str) -> Path:
+        path = atlas_env / "landing" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+        return path
+
+    return run
 
 
 def _new_database(server: EmbeddedPostgres) -> str:

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 from dagster.components.testing import DefsFolderSandbox
 
-from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline.orchestration.warehouse import WarehouseResource
 
 Load = Callable[..., dg.Definitions]
 

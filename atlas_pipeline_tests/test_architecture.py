@@ -15,12 +15,13 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 NAMES = [str(path.relative_to(PACKAGE)) for path in MODULES]
 MOST_LINES = 400
 
-MAY_IMPORT_DAGSTER = {"definitions", "components", "defs", "resources", "cli"}
+MAY_IMPORT_DAGSTER = {"definitions", "components", "defs", "orchestration", "instance", "event_log", "cli"}
 DOMAINS = {
     "environment": set(),
     "passwords": set(),
     "settings": {"environment", "passwords"},
     "warehouse": {"settings"},
+    "sql": set(),
     "pii": {"settings", "warehouse"},
     "quality": {"warehouse"},
     "sample": set(),
@@ -28,6 +29,8 @@ DOMAINS = {
     "backup": {"settings", "warehouse"},
     "alerting": {"settings", "warehouse"},
     "telemetry": {"settings", "warehouse", "pii"},
+    "ops": {"settings", "warehouse", "backup", "alerting", "event_log", "telemetry"},
+    "resources": {"instance"},
 }
 """Each domain, and what else of Atlas it may import."""
 MAY_TOUCH_ENVIRONMENT = {

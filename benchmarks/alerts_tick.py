@@ -29,9 +29,9 @@ import harness
 import psycopg
 
 from atlas_pipeline.alerting.policy import Policies, default_policies
-from atlas_pipeline.components.alert_events import TYPES
-from atlas_pipeline.components.alert_policies import selector
-from atlas_pipeline.components.alert_tick import Tick, look, project_of
+from atlas_pipeline.orchestration.alerts.events import TYPES
+from atlas_pipeline.orchestration.alerts.policies import selector
+from atlas_pipeline.orchestration.alerts.tick import Tick, look, project_of
 from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline.warehouse.connect import connect
 

@@ -46,7 +46,7 @@ def _instance() -> Any:
     """The Dagster instance of this process's ATLAS_HOME."""
     import dagster as dg
 
-    from atlas_pipeline.cli.dagster_home import dagster_home
+    from atlas_pipeline.instance.home import dagster_home
     from atlas_pipeline.settings import load_settings
 
     return dg.DagsterInstance.from_config(str(dagster_home(load_settings())))

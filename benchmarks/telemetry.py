@@ -45,7 +45,7 @@ def _fill(rows: str) -> dict[str, float]:
 
 
 def _fold() -> dict[str, float]:
-    from atlas_pipeline.resources.telemetry_follow import follow
+    from atlas_pipeline.ops.counting import follow
 
     events, looks, more = 0, 0, True
     log_url = os.environ["ATLAS_DAGSTER_DATABASE_URL"]

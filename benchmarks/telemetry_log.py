@@ -7,7 +7,7 @@ import dagster as dg
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 from sqlalchemy import text
 
-from atlas_pipeline.components.personal_data import plan_table
+from atlas_pipeline.orchestration.tables.personal_data import plan_table
 from atlas_pipeline.pii.plan import ColumnPlan
 
 DATASETS = 250

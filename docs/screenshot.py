@@ -31,7 +31,7 @@ ROWS = 10_000
 _RUN_JOB = """
 import sys
 import dagster as dg
-from atlas_pipeline.cli.dagster_home import dagster_home
+from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.definitions import defs
 from atlas_pipeline.settings import load_settings
 with dg.DagsterInstance.from_config(str(dagster_home(load_settings()))) as instance:

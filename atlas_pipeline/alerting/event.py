@@ -1,6 +1,7 @@
 """What alerting is told of: things that happened, and how things stand when somebody looks.
 
-Belongs here: these types. Does not belong here: where they come from (`components/`), and what follows (`fold.py`).
+Belongs here: these types. Does not belong here: where they come from
+(`orchestration/alerts/`), and what follows (`fold.py`).
 """
 
 from collections.abc import Mapping

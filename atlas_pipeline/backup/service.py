@@ -1,7 +1,8 @@
 """What people do with backups: make one, verify it, restore it, prove by a drill that it restores, prune.
 
 Belongs here: the order of steps, and what is written down after each. Does not belong here: how a database is dumped
-(`pg_dump/`), where objects lie (`store/`), which may go (`retention.py`), and what is shown (`components/`, `cli/`).
+(`pg_dump/`), where objects lie (`store/`), which may go (`retention.py`), and what is shown
+(`orchestration/backups/`, `cli/`).
 """
 
 import json

@@ -58,7 +58,7 @@ def ops(
     ] = True,
 ) -> None:
     """Serve /metrics for Prometheus, and /health, /health/live, /health/ready and /health/startup, until Ctrl-C."""
-    from atlas_pipeline.cli.ops.command import run
+    from atlas_pipeline.cli.ops import run
 
     raise typer.Exit(run(json, host, port, webserver))
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import dagster as dg
 
-from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.cli.output import ERR, failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import Settings, load_settings
 
 
@@ -66,8 +66,8 @@ def write_sample(settings: Settings, show: Callable[[str], None]) -> None:
 def materialize(show: Callable[[str], None]) -> list[Line]:
     """One run over every asset that has no partitions; a failed table does not stop the ones beside it."""
     show("loading definitions")
-    from atlas_pipeline.components.backup_assets import GROUP
     from atlas_pipeline.definitions import defs
+    from atlas_pipeline.orchestration.backups.assets import GROUP
 
     definitions = defs()
     graph = definitions.resolve_asset_graph()

@@ -1,7 +1,7 @@
 """`atlas migrate`: the schemas of Dagster and of Atlas are brought to this version, by one process at a time.
 
 Belongs here: order, lock and progress. Does not belong here: the schemas themselves (`warehouse/schema.sql`, and the
-revisions that come with Dagster), and what a database of a later version means (`resources/dagster_schema.py`,
+revisions that come with Dagster), and what a database of a later version means (`instance/schema.py`,
 `warehouse/bootstrap.py`).
 """
 
@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 import psycopg
 
-from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, progress
+from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import bootstrap
 from atlas_pipeline.warehouse.connect import connect
@@ -30,7 +30,7 @@ def run(json: bool) -> int:
         settings = load_settings()
         os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
         with connect(warehouse_url(settings)) as connection, _alone(connection, show):
-            from atlas_pipeline.resources import dagster_schema
+            from atlas_pipeline.instance import schema
 
             before = bootstrap.version_of(connection)
             connection.rollback()
@@ -39,7 +39,7 @@ def run(json: bool) -> int:
             after = bootstrap.version_of(connection)
             connection.rollback()
             show("the schema of Dagster")
-            dagster = dagster_schema.migrate(dagster_url(settings), show)
+            dagster = schema.migrate(dagster_url(settings), show)
     for warning in warnings:
         ERR.print(f"atlas: {warning}", markup=False, highlight=False)
     warehouse = {"from": before, "to": after}

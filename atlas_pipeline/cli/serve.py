@@ -9,9 +9,9 @@ import signal
 from types import FrameType
 from urllib.parse import urlsplit
 
-from atlas_pipeline.cli.dagster_home import dagster_home, workspace_file
 from atlas_pipeline.cli.output import failures_as_messages
 from atlas_pipeline.cli.up import taken
+from atlas_pipeline.instance.home import dagster_home, workspace_file
 from atlas_pipeline.settings import Settings, load_settings
 
 CODE_PORT = 4000
@@ -39,18 +39,18 @@ def run(process: str, host: str | None, port: int | None, read_only: bool) -> in
 
 def _check_schemas(settings: Settings) -> None:
     """Raise WarehouseError where a database is of a later version, or Dagster's is of an earlier one."""
-    from atlas_pipeline.resources import dagster_schema
+    from atlas_pipeline.instance import schema
     from atlas_pipeline.warehouse.bootstrap import refuse_later
     from atlas_pipeline.warehouse.connect import connect
     from atlas_pipeline.warehouse.location import dagster_url, warehouse_url
 
     with connect(warehouse_url(settings)) as connection:
         refuse_later(connection)
-    dagster_schema.check(dagster_url(settings))
+    schema.check(dagster_url(settings))
 
 
 def _code(settings: Settings, host: str | None, port: int | None) -> int:
-    from atlas_pipeline.resources.code_server import CodeServer
+    from atlas_pipeline.instance.code_server import CodeServer
 
     named = urlsplit(f"//{settings.code_server}").port if settings.code_server else None
     host, port = host or "127.0.0.1", port or named or CODE_PORT

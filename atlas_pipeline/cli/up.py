@@ -2,7 +2,7 @@
 
 Belongs here: starting, watching and stopping processes. Does not belong here: what they do. The server is Dagster's own
 `dagster dev` (web server, daemon and code server), with `atlas ops` beside it; runs that were killed with it are found
-by run monitoring after the next start (`resources/run_launcher.py`).
+by run monitoring after the next start (`instance/run_launcher.py`).
 """
 
 import contextlib
@@ -19,8 +19,8 @@ from types import FrameType
 
 import psutil
 
-from atlas_pipeline.cli.dagster_home import dagster_home
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, progress
+from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import PROJECT_ROOT, Settings, load_settings
 from atlas_pipeline.warehouse.location import dagster_url, warehouse_url
 

@@ -17,19 +17,19 @@ import pyarrow as pa
 from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
-from atlas_pipeline.components.bronze_asset import bronze_asset
 from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
-from atlas_pipeline.components.personal_data import LEAK_CHECK
-from atlas_pipeline.components.reference_checks import NOWHERE, Reference, inferred, reference_checks
-from atlas_pipeline.components.scaffold import DatasetScaffolder
-from atlas_pipeline.components.silver_asset import silver_asset
-from atlas_pipeline.components.table_checks import TableChecks
+from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
 from atlas_pipeline.ingest import dataset as domain
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import name_fault
-from atlas_pipeline.ingest.source import PARTITION, FileSource, SourceError, TableSource, s3_place
+from atlas_pipeline.ingest.sources.source import PARTITION, FileSource, SourceError, TableSource, s3_place
 from atlas_pipeline.ingest.types import ColumnType, cast
+from atlas_pipeline.orchestration.tables.bronze import bronze_asset
+from atlas_pipeline.orchestration.tables.checks import TableChecks
+from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK
+from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
+from atlas_pipeline.orchestration.tables.silver import silver_asset
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
 from atlas_pipeline.pii.plan import Policy
 from atlas_pipeline.pii.policy import PolicyError, check_recognizers, policy_from

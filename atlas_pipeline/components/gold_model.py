@@ -1,7 +1,7 @@
 """The `GoldModel` component: a folder with `model.sql` becomes gold/<name>.
 
 Belongs here: the YAML's fields, and the tables that models may read. Does not belong here: the asset (`gold_asset.py`),
-reading SQL (`warehouse/sql_lineage.py`) and running it (`warehouse/gold.py`).
+reading SQL (`sql/lineage.py`) and running it (`warehouse/gold.py`).
 """
 
 from functools import cached_property
@@ -13,11 +13,11 @@ from pydantic import Field
 from atlas_pipeline.components.dataset import Dataset
 from atlas_pipeline.components.declaration import Declared, by_table, once
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
-from atlas_pipeline.components.gold_asset import gold_asset
-from atlas_pipeline.components.personal_data import LEAK_CHECK
-from atlas_pipeline.components.table_checks import TableChecks
+from atlas_pipeline.orchestration.tables.checks import TableChecks
+from atlas_pipeline.orchestration.tables.gold import gold_asset
+from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK
 from atlas_pipeline.pii.rules import Rules
-from atlas_pipeline.warehouse.sql_lineage import (
+from atlas_pipeline.sql.lineage import (
     Model,
     check_tables,
     column_lineage,
@@ -51,7 +51,7 @@ class GoldModel(Declared):
 
     @cached_property
     def parsed(self) -> Model:
-        """The SQL, read once. Raises sql_lineage.ModelError naming file and line; DeclarationError without a file."""
+        """The SQL, read once. Raises ModelError naming file and line; DeclarationError without a file."""
         path = self.folder / "model.sql"
         if not path.exists():
             raise self.fail("a gold model needs a model.sql beside its defs.yaml")

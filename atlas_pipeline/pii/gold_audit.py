@@ -1,7 +1,7 @@
 """The leak check of a gold table: by lineage, from what its sources hold, and by a sweep of what it holds itself.
 
 Belongs here: tags that follow columns into gold, and columns that nobody allowed. Does not belong here: reading the
-model's SQL (`warehouse/sql_lineage.py`).
+model's SQL (`sql/lineage.py`).
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 Belongs here: the snapshot that is read, and the names that the contract's SQL may call the table by. Does not belong
 here: the file (`contract.py`), measuring (`soda/`), what follows from an outcome (`warehouse/publish.py`) and how it
-is shown (`components/`).
+is shown (`orchestration/tables/`).
 """
 
 import os

@@ -1,1 +1,1 @@
-"""What Dagster hands to assets, and the instance storage that Dagster itself runs on."""
+"""Old names: a `dagster.yaml` written for 0.1 points at these modules. New code belongs in `instance/`."""

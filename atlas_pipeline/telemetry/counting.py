@@ -1,7 +1,7 @@
 """From events to totals: what each event adds to which series. Pure: nothing is read or written here.
 
 Belongs here: the meaning of an event for metrics. Does not belong here: how Dagster writes events
-(`resources/telemetry_events.py`), and keeping totals (`totals.py`).
+(`event_log/decoding.py`), and keeping totals (`totals.py`).
 
 Events come in the order of their ids, and any split of them into pages gives the same totals: all that must be known of
 earlier events is in `Memory`.

@@ -1,7 +1,7 @@
 """Samples as Prometheus reads them: its text format, and OpenMetrics.
 
 Belongs here: writing samples out in the order of the list of families. Does not belong here: where they come from
-(`parts/`), and when they are collected (`cli/ops/`).
+(`parts/`), and when they are collected (`ops/`).
 """
 
 from collections.abc import Iterable, Mapping

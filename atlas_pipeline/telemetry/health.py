@@ -1,7 +1,7 @@
 """Whether all is well: components that are asked, each in a thread and under a time limit of its own.
 
 Belongs here: asking side by side, and what an answer means. Does not belong here: how a component is asked
-(`cli/ops/components.py`). Reasons are our own words: no address, password or value is in them.
+(`ops/components.py`). Reasons are our own words: no address, password or value is in them.
 """
 
 import threading

@@ -1,7 +1,7 @@
 """What a process writes to its standard output and error: scrubbed always, and one JSON object a line if so set.
 
 Belongs here: the form of a line, and what makes every handler of the process use it, those that libraries make later
-too. Does not belong here: what is cut out (`scrub.py`), and where a process starts (`resources/telemetry_logs.py`,
+too. Does not belong here: what is cut out (`scrub.py`), and where a process starts (`instance/logging.py`,
 `cli/`). Loggers, levels and handlers stay as they are: Dagster and uvicorn configure theirs whenever they like, so only
 what is written is changed.
 """

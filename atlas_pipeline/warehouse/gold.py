@@ -1,6 +1,6 @@
 """Building `gold.<model>`: one SELECT over silver and gold, published whole or not at all.
 
-Belongs here: running a model. Does not belong here: reading it (`sql_lineage.py`).
+Belongs here: running a model. Does not belong here: reading it (`sql/`).
 """
 
 import hashlib

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from atlas_pipeline.backup import configured
 from atlas_pipeline.cli import app
-from atlas_pipeline.cli.dagster_home import dagster_home
-from atlas_pipeline.components.backup_jobs import backup_restore
+from atlas_pipeline.instance.home import dagster_home
+from atlas_pipeline.orchestration.backups.jobs import backup_restore
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import connect as connecting
 from atlas_pipeline.warehouse.connect import connect

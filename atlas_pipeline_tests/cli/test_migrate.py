@@ -17,7 +17,7 @@ from dagster_postgres.run_storage import PostgresRunStorage
 from typer.testing import CliRunner
 
 from atlas_pipeline.cli import app
-from atlas_pipeline.cli.dagster_home import dagster_home
+from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.bootstrap import VERSION
 from atlas_pipeline.warehouse.connect import connect

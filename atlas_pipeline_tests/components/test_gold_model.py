@@ -7,7 +7,7 @@ import pytest
 from dagster.components.testing import DefsFolderSandbox
 
 from atlas_pipeline.components import gold_model
-from atlas_pipeline.warehouse.sql_lineage import output_columns
+from atlas_pipeline.sql.lineage import output_columns
 from atlas_pipeline_tests.projects import Load, complaint
 
 GOLD = "type: atlas_pipeline.components.GoldModel\nattributes:\n  description: What it answers.\n"

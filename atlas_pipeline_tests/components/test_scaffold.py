@@ -17,7 +17,7 @@ import yaml
 from dagster.components.component_scaffolding import scaffold_object
 from dagster.components.testing import DefsFolderSandbox
 
-from atlas_pipeline.components.scaffold import ScaffoldError
+from atlas_pipeline.components.scaffold.dataset import ScaffoldError
 from atlas_pipeline.settings import PROJECT_ROOT, load_settings
 from atlas_pipeline_tests import projects
 

@@ -17,13 +17,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from psycopg import sql
 
-from atlas_pipeline.components.scaffold_contract import contract, count_checks
+from atlas_pipeline.components.scaffold.contract import contract, count_checks
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.infer import Inference, guess_latest_by, infer
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers import read
 from atlas_pipeline.ingest.readers.columns import name_fault
-from atlas_pipeline.ingest.source import FileSource
+from atlas_pipeline.ingest.sources.source import FileSource
 from atlas_pipeline.pii.plan import ColumnProfile
 from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.outcome import Outcome

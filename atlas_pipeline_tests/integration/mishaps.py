@@ -7,7 +7,7 @@ import dagster as dg
 from dagster._core.definitions.run_request import InstigatorType
 from dagster._core.scheduler.instigation import TickData, TickStatus
 
-from atlas_pipeline.cli.dagster_home import dagster_home
+from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import load_settings
 
 

@@ -21,7 +21,7 @@ import psutil
 import psycopg
 import pytest
 
-from atlas_pipeline.cli.dagster_home import dagster_home
+from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import PROJECT_ROOT, load_settings
 from atlas_pipeline_tests.alerting.receivers import OK, Answer, Request, alertmanager, receiver
 

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from atlas_pipeline.components.bronze_asset import bronze_asset
-from atlas_pipeline.components.silver_asset import silver_asset
-from atlas_pipeline.components.table_checks import TableChecks
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import SchemaDrift
-from atlas_pipeline.ingest.source import FileSource
+from atlas_pipeline.ingest.sources.source import FileSource
+from atlas_pipeline.orchestration.tables.bronze import bronze_asset
+from atlas_pipeline.orchestration.tables.checks import TableChecks
+from atlas_pipeline.orchestration.tables.silver import silver_asset
+from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.quality.generated import ROWS_RECONCILED
-from atlas_pipeline.resources.warehouse import WarehouseResource
 
 SECRET = "Zwiebelkuchen"
 TYPES = {"id": "integer", "name": "text", "born": "date", "price": "decimal"}

@@ -18,7 +18,7 @@ from psycopg import sql
 from typer.testing import CliRunner
 
 from atlas_pipeline.cli import app
-from atlas_pipeline.cli.dagster_home import dagster_home
+from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline_tests import projects
 

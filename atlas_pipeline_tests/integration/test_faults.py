@@ -12,12 +12,12 @@ import dagster as dg
 import psycopg
 import pytest
 
-from atlas_pipeline.components.bronze_asset import bronze_asset
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
-from atlas_pipeline.ingest.source import FileSource
+from atlas_pipeline.ingest.sources.source import FileSource
+from atlas_pipeline.orchestration.tables.bronze import bronze_asset
+from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.keys import load_keys
-from atlas_pipeline.resources.warehouse import WarehouseResource
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse import connect as connect_module
 from atlas_pipeline.warehouse import gold

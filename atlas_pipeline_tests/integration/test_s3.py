@@ -19,7 +19,7 @@ import zstandard
 
 from atlas_pipeline.ingest import bronze, outside
 from atlas_pipeline.ingest.outside import ServiceUnavailable
-from atlas_pipeline.ingest.source import FileSource, SourceError
+from atlas_pipeline.ingest.sources.source import FileSource, SourceError
 from atlas_pipeline.settings import Settings
 from atlas_pipeline_tests.servers import S3, SECRET, free_ports
 

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import AuditFailed
-from atlas_pipeline.ingest.source import FileSource, SourceFile, TableSource
+from atlas_pipeline.ingest.sources.source import FileSource, SourceFile, TableSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.settings import Settings
 from atlas_pipeline.warehouse import publish

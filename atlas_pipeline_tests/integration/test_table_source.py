@@ -18,7 +18,7 @@ from psycopg import sql
 
 from atlas_pipeline.ingest import outside
 from atlas_pipeline.ingest.outside import ServiceUnavailable
-from atlas_pipeline.ingest.source import TableSource
+from atlas_pipeline.ingest.sources.source import TableSource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.connect import OWNER
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres

@@ -18,8 +18,8 @@ from dagster._daemon.types import DaemonHeartbeat
 
 from atlas_pipeline.alerting import store
 from atlas_pipeline.alerting.state import State
-from atlas_pipeline.cli.dagster_home import dagster_home
-from atlas_pipeline.resources import telemetry_dagster
+from atlas_pipeline.instance.home import dagster_home
+from atlas_pipeline.ops import dagster as dagster_tables
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.telemetry.parts import database, tables
 from atlas_pipeline.telemetry.parts.asking import Database
@@ -252,7 +252,7 @@ def add_run(instance: dg.DagsterInstance, status: str) -> None:
 
 
 def test_the_daemons_are_those_that_dagster_asks_for(dagster: dg.DagsterInstance) -> None:
-    assert set(telemetry_dagster.DAEMONS) == set(dagster.get_required_daemon_types())
+    assert set(dagster_tables.DAEMONS) == set(dagster.get_required_daemon_types())
     assert isinstance(dagster.run_coordinator, QueuedRunCoordinator)
 
 
@@ -260,7 +260,7 @@ def test_unended_runs_are_every_status_that_dagster_knows_as_such() -> None:
     ended = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
     deprecated = {dg.DagsterRunStatus.MANAGED}
     every = {one.value for one in set(dg.DagsterRunStatus) - ended - deprecated}
-    assert set(telemetry_dagster.UNENDED) == every
+    assert set(dagster_tables.UNENDED) == every
 
 
 def test_runs_heartbeats_and_freshness_are_read_as_dagster_wrote_them(
@@ -286,7 +286,7 @@ def test_runs_heartbeats_and_freshness_are_read_as_dagster_wrote_them(
     dagster.run_storage.add_daemon_heartbeat(DaemonHeartbeat(now - 100, "OF_ANOTHER_TIME", "id", []))
     for status in ("QUEUED", "QUEUED", "STARTED"):
         add_run(dagster, status)
-    every = list(telemetry_dagster.samples(dagster_asked))
+    every = list(dagster_tables.samples(dagster_asked))
     assert found(every, "atlas_asset_freshness") == {
         ("silver/orders", "pass"): 0,
         ("silver/orders", "warn"): 1,
@@ -294,10 +294,10 @@ def test_runs_heartbeats_and_freshness_are_read_as_dagster_wrote_them(
         ("silver/orders", "unknown"): 0,
     }
     assert found(every, "atlas_daemon_heartbeat_age_seconds") == {("sensor",): pytest.approx(100, abs=30)}
-    statuses = dict.fromkeys(telemetry_dagster.UNENDED, 0) | {"QUEUED": 2, "STARTED": 1}
+    statuses = dict.fromkeys(dagster_tables.UNENDED, 0) | {"QUEUED": 2, "STARTED": 1}
     assert found(every, "atlas_runs") == {(name.lower(),): number for name, number in statuses.items()}
     assert found(every, "atlas_run_queue_length") == {(): 2}
-    queue = telemetry_dagster.queue(dagster_asked)
+    queue = dagster_tables.queue(dagster_asked)
     assert (queue.length, queue.going_on, queue.last_start_seconds_ago) == (2, 1, None)
     assert queue.oldest_seconds < 60
     assert not [one for one in every if "canary" in str(one)]
@@ -317,4 +317,4 @@ def test_the_age_of_the_queue_does_not_depend_on_the_time_zone_of_the_database(
     with dg.DagsterInstance.from_config(str(dagster_home(load_settings()))) as later:
         add_run(later, "QUEUED")
     asked = Database("dagster", url.get_secret_value(), Tally())
-    assert telemetry_dagster.queue(asked).oldest_seconds < 60
+    assert dagster_tables.queue(asked).oldest_seconds < 60

@@ -7,7 +7,7 @@ only waits in the queue is left to the queue.
 
 import dagster as dg
 
-from atlas_pipeline.cli.dagster_home import dagster_home
+from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import Settings
 
 

@@ -1,7 +1,7 @@
 """The alert sensor, and the asset on which alerts are seen whatever channels there are.
 
 Belongs here: when to look, and what the UI shows of it. Does not belong here: what a look does
-(`components/alert_tick.py`).
+(`orchestration/alerts/tick.py`).
 """
 
 from collections.abc import Iterator
@@ -15,10 +15,10 @@ from atlas_pipeline.alerting.channels import configured_channels
 from atlas_pipeline.alerting.delivery import deliver
 from atlas_pipeline.alerting.state import Alert
 from atlas_pipeline.alerting.store import Overtaken
-from atlas_pipeline.components.alert_outage import Outage
-from atlas_pipeline.components.alert_policies import load_policies, selector
-from atlas_pipeline.components.alert_tick import Project, Tick, look, project_of
-from atlas_pipeline.resources.warehouse import WarehouseResource
+from atlas_pipeline.orchestration.alerts.outage import Outage
+from atlas_pipeline.orchestration.alerts.policies import load_policies, selector
+from atlas_pipeline.orchestration.alerts.tick import Project, Tick, look, project_of
+from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.connect import WarehouseError
 

@@ -1,7 +1,7 @@
 """Jobs and schedules of backups.
 
 Belongs here: when which databases are backed up, when a restore is tested, and the S3 that such runs are handed. Does
-not belong here: what they do (`components/backup_assets.py`).
+not belong here: what they do (`orchestration/backups/assets.py`).
 """
 
 import zoneinfo
@@ -10,9 +10,9 @@ from datetime import timedelta
 import dagster as dg
 
 from atlas_pipeline.backup.configured import names
-from atlas_pipeline.components.backup_assets import GROUP, backup_asset, step_of
-from atlas_pipeline.components.backup_jobs import backup_prune, backup_restore
-from atlas_pipeline.resources.s3 import BackupS3Resource
+from atlas_pipeline.orchestration.backups.assets import GROUP, backup_asset, step_of
+from atlas_pipeline.orchestration.backups.jobs import backup_prune, backup_restore
+from atlas_pipeline.orchestration.backups.s3 import BackupS3Resource
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
 CRON = {"daily": "0 2 * * *", "weekly": "0 3 * * 0", "monthly": "0 4 1 * *", "staging": "0 3 * * *"}

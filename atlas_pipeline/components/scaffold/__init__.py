@@ -1,0 +1,1 @@
+"""`dg scaffold defs`: a first declaration and contract from data."""

@@ -1,0 +1,392 @@
+"""`dg scaffold defs atlas_pipeline.components.Dataset <name> --source …`: a first defs.yaml and contract.yml from data.
+
+Belongs here: reading the files and writing the guess down for a person to review. Does not belong here: the guess
+(`ingest/infer.py`) and the contract's checks (`contract.py`).
+"""
+
+import ast
+import datetime as dt
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import yaml
+from dagster.components.scaffold.scaffold import Scaffolder, ScaffoldRequest
+from pydantic import BaseModel, Field
+
+from atlas_pipeline.components.declaration import NAME, NAME_EXPECTED, RESERVED
+from atlas_pipeline.components.scaffold.contract import contract, count_checks
+from atlas_pipeline.ingest.sources.source import PARTITION, FileSource, SourceError, SourceFile
+from atlas_pipeline.settings import Settings, SettingsError, load_settings
+
+if TYPE_CHECKING:
+    from atlas_pipeline.ingest.batch import Batch
+    from atlas_pipeline.ingest.dataset import Dataset
+    from atlas_pipeline.ingest.infer import Inference
+    from atlas_pipeline.pii.plan import ColumnPlan
+
+_SAMPLE_ROWS = 1_000_000
+_PERSONAL_SAMPLE = 20_000
+_SAMPLE_A_BATCH = 5_000
+_PARTITION_FORMATS = {"daily": "%Y-%m-%d", "monthly": "%Y-%m"}
+_TEMPLATE_MARKS = ("{{", "{%", "{#")  # Dagster evaluates these in defs.yaml
+
+
+class ScaffoldError(click.ClickException):
+    """The scaffold cannot be written; nothing was. `dg` prints the message, which says why and what to do."""
+
+
+class DatasetScaffoldParams(BaseModel):
+    """What `dg scaffold defs` takes on its command line for a dataset."""
+
+    source: str = Field(
+        "", description="Glob of the files: from here, absolute, in the landing folder, or s3://bucket/… Required."
+    )
+    key: str | None = Field(None, description="Column that identifies a row; several with commas. Default: a guess.")
+
+
+class DatasetScaffolder(Scaffolder[DatasetScaffoldParams]):
+    """Reads the real files and writes what it sees."""
+
+    @classmethod
+    def get_scaffold_params(cls) -> type[DatasetScaffoldParams]:
+        """The options of the command."""
+        return DatasetScaffoldParams
+
+    def scaffold(self, request: ScaffoldRequest[DatasetScaffoldParams]) -> None:
+        """Write defs.yaml and contract.yml. Raises ScaffoldError, after removing the folder that `dg` made."""
+        fresh = not any(request.target_path.iterdir())
+        try:
+            if request.scaffold_format != "yaml" or request.append:
+                raise ScaffoldError("a dataset is scaffolded as YAML in a folder of its own: --format yaml")
+            files, notes = _written(request)
+            for name, text in files.items():
+                (request.target_path / name).write_text(text, encoding="utf-8")
+        except BaseException:
+            if fresh:
+                _remove(request)
+            raise
+        for note in notes:
+            click.echo(note)
+
+
+def _remove(request: ScaffoldRequest[DatasetScaffoldParams]) -> None:
+    """Take back the folder, and those above it that it was the only thing in."""
+    shutil.rmtree(request.target_path)
+    top = _defs_folder(request)
+    for folder in request.target_path.parents:
+        if not folder.is_relative_to(top) or folder == top or any(folder.iterdir()):
+            return
+        folder.rmdir()
+
+
+def _defs_folder(request: ScaffoldRequest[DatasetScaffoldParams]) -> Path:
+    """The project's folder of definitions."""
+    root = request.project_root or Path("/")
+    above = [folder for folder in request.target_path.parents if folder.is_relative_to(root) and folder.name == "defs"]
+    return above[-1] if above else request.target_path.parent
+
+
+class _Rows:
+    """The rows of the files, one file after the other, and what was left out."""
+
+    def __init__(self, files: list[SourceFile]):
+        self.files = files
+        self.rejected = 0
+        self.empty = 0
+        self.sample: dict[str, list[str | None]] = {}
+
+    def __iter__(self) -> Iterator["Batch"]:
+        from atlas_pipeline.ingest.batch import FileRefused
+        from atlas_pipeline.ingest.readers import read
+
+        for file in self.files:
+            try:
+                with file.open() as stream:
+                    for batch in read(stream, file.name):
+                        self.rejected += len(batch.rejects)
+                        self._take(batch)
+                        yield batch
+            except FileRefused as refusal:
+                if refusal.rule not in ("empty", "header_only"):
+                    raise ScaffoldError(f"{file.uri} cannot be read: {refusal.reason}") from None
+                self.empty += 1
+            except OSError as error:
+                raise ScaffoldError(f"{file.uri} cannot be read: {error.strerror or error}") from None
+
+    def _take(self, batch: "Batch") -> None:
+        """Add some of the rows to the sample in which personal data is looked for."""
+        for name in batch.rows.column_names:
+            taken = self.sample.setdefault(name, [])
+            room = min(_SAMPLE_A_BATCH, _PERSONAL_SAMPLE - len(taken))
+            if room > 0:
+                taken += batch.rows[name].slice(0, room).to_pylist()
+
+
+def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str, str], list[str]]:
+    """The files to write, and what to tell the person who asked for them."""
+    from atlas_pipeline.ingest.infer import guess_latest_by, infer
+    from atlas_pipeline.ingest.outside import ServiceUnavailable
+
+    name, params = request.target_path.name, request.params
+    _check_name(request, name)
+    if not params.source:
+        raise ScaffoldError("--source is missing: expected the path or glob of the files, such as landing/orders/*.csv")
+    keys = [part.strip() for part in params.key.split(",") if part.strip()] if params.key else []
+    try:
+        pattern, files = _find(params.source, load_settings())
+        partitions = _partitions(files) if PARTITION in pattern else None
+        rows = _Rows(files)
+        guess: Inference = infer(rows, max_rows=_SAMPLE_ROWS)
+    except (SourceError, ServiceUnavailable, SettingsError) as error:
+        raise ScaffoldError(str(error)) from None
+    if not guess.rows:
+        raise ScaffoldError(
+            f"{params.source}: no rows in {_count(len(files), 'file')}, so there is nothing to tell from"
+        )
+    names = [column.name for column in guess.columns]
+    for text in (pattern, *names):
+        if any(mark in text for mark in _TEMPLATE_MARKS):
+            raise ScaffoldError(
+                f"{text!r} holds {{{{ or {{%, which Dagster takes for a template: rename it at the source"
+            )
+    if unknown := [key for key in keys if key not in names]:
+        raise ScaffoldError(f"--key names {unknown[0]!r}, which is no column. The columns are: {', '.join(names)}")
+    if keys:
+        guess = replace(guess, key=None, latest_by=guess_latest_by(guess.columns))
+    keys = keys or ([guess.key] if guess.key else [])
+    complete = guess.rows < _SAMPLE_ROWS
+    dataset = _planned(name, pattern, guess, keys, rows)
+    plans = {name: plan for name, plan in dataset.plans.items() if plan.personal}
+    written = {
+        "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans),
+        "contract.yml": contract(dataset, guess, complete=complete, now=dt.datetime.now(dt.UTC)),
+    }
+    checks, warnings = count_checks(written["contract.yml"])
+    notes = [
+        *_notes(request.target_path, guess, keys, rows, partitions, complete, plans),
+        f"Contract: {_count(checks, 'check')}, {checks - warnings} that must hold and {warnings} that warn.",
+        f"Wrote {request.target_path / 'defs.yaml'} and contract.yml beside it. Review `pii:` and `action:` there; "
+        f"the next materialization makes bronze.{name} and silver.{name}.",
+    ]
+    return written, notes
+
+
+def _planned(name: str, pattern: str, guess: "Inference", keys: list[str], rows: _Rows) -> "Dataset":
+    """The dataset, with what will be done with each column as far as the sample of its rows tells."""
+    import pyarrow as pa
+
+    from atlas_pipeline.ingest.dataset import Column, Dataset
+    from atlas_pipeline.ingest.planning import decided, freed
+    from atlas_pipeline.pii.profile import profile
+    from atlas_pipeline.pii.sweep import sweep
+
+    columns = tuple(
+        Column(one.name, one.type, one.format, action=None, null_values=one.null_values) for one in guess.columns
+    )
+    latest_by = guess.latest_by if keys else None
+    dataset = Dataset(name, FileSource(pattern), columns, key=tuple(keys), latest_by=latest_by)
+    samples = {
+        column.name: pa.array(
+            [None if text in column.null_values else text for text in rows.sample.get(column.name, [])], pa.string()
+        )
+        for column in columns
+    }
+    profiles = {one.name: one for one in profile(samples)}
+    dataset = dataset.planned(decided(dataset, profiles))
+    # Of what is kept as text the pipeline sweeps every cell; the values that a contract may list are such cells.
+    kept = [column.name for column in dataset.columns if column.treatment == "keep" and column.type in ("text", "json")]
+    listed = {column.name: pa.array(column.values or (), pa.string()) for column in guess.columns}
+    missed = {one: cells for one in kept if (cells := sweep(pa.chunked_array([samples[one], listed[one]])))}
+    return freed(dataset, missed) if missed else dataset
+
+
+def _check_name(request: ScaffoldRequest[DatasetScaffoldParams], name: str) -> None:
+    if not NAME.fullmatch(name) or name in RESERVED or "__" in name:
+        raise ScaffoldError(f"{name!r} cannot be the name of a table: expected {NAME_EXPECTED}")
+    for other in sorted(_defs_folder(request).glob("**/defs.y*ml")):
+        if other.parent == request.target_path:
+            continue
+        try:
+            document = yaml.safe_load(other.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, OSError, UnicodeDecodeError):
+            continue  # `dg check` is what reports it
+        if not isinstance(document, dict) or document.get("type") != request.type_name:
+            continue
+        attributes = document.get("attributes")
+        named = attributes.get("name") if isinstance(attributes, dict) else None
+        if (named or other.parent.name) == name:
+            raise ScaffoldError(
+                f"there is a dataset {name} already, in {other.parent}: choose another name, or remove that folder"
+            )
+
+
+def _find(source: str, settings: Settings) -> tuple[str, list[SourceFile]]:
+    """The pattern to write, and the files that it matches: as seen from here, else from the landing folder."""
+    if source.startswith("s3://"):
+        places = {source: source}
+    else:
+        landing = settings.landing_path
+        here, there = (Path(os.path.normpath(folder / source)) for folder in (Path.cwd(), landing))
+        places = {
+            str(path): str(path.relative_to(landing) if path.is_relative_to(landing) else path)
+            for path in (here, there)
+        }
+    for pattern in places.values():
+        files = FileSource(pattern).list(settings)
+        if files:
+            return pattern, files
+    hint = next((f". {place} is a folder: try {place}/*" for place in places if Path(place).is_dir()), "")
+    raise ScaffoldError(
+        f"no files match {' or '.join(places)}: expected at least one .csv, .tsv, .jsonl or .parquet file{hint}"
+    )
+
+
+def _partitions(files: list[SourceFile]) -> tuple[str, str]:
+    """Kind of partitions, and the first one, as the keys in the files' names say."""
+    keys = sorted({file.partition or "" for file in files})
+    for kind, format in _PARTITION_FORMATS.items():
+        if all(_is_date(key, format) for key in keys):
+            return kind, keys[0]
+    odd = next(key for key in keys if not any(_is_date(key, format) for format in _PARTITION_FORMATS.values()))
+    raise ScaffoldError(f"{PARTITION} stands for {odd!r} in one file: expected days (2024-01-31) or months (2024-01)")
+
+
+def _is_date(text: str, format: str) -> bool:
+    try:
+        return dt.datetime.strptime(text, format).strftime(format) == text
+    except ValueError:
+        return False
+
+
+def _defs(
+    type_name: str,
+    pattern: str,
+    guess: "Inference",
+    keys: list[str],
+    partitions: tuple[str, str] | None,
+    plans: Mapping[str, "ColumnPlan"],
+) -> str:
+    lines = [
+        f"type: {type_name}",
+        "",
+        "attributes:",
+        f"  source: {_flow(pattern)}",
+    ]
+    if partitions:
+        lines += [f"  partitions: {partitions[0]}", f"  partitions_start: {_flow(partitions[1])}"]
+    if keys:
+        lines.append(f"  key: {_flow(keys[0] if len(keys) == 1 else keys)}")
+        if guess.latest_by:
+            lines.append(f"  latest_by: {_flow(guess.latest_by)}")
+    lines.append("  columns:")
+    for column in guess.columns:
+        entry: dict[str, Any] = {"name": column.name, "type": column.type}
+        if column.format:
+            entry["format"] = column.format
+        if column.null_values:
+            entry["null_values"] = list(column.null_values)
+        found = plans.get(column.name)
+        if found:
+            entry |= {"pii": found.entity, "action": found.action}
+        doubt = "  # uncertain: review" if found and found.column_class == "uncertain" else ""
+        lines.append(f"    - {_flow(entry)}{doubt}")
+    return "\n".join(lines) + "\n"
+
+
+def _notes(
+    folder: Path,
+    guess: "Inference",
+    keys: list[str],
+    rows: _Rows,
+    partitions: tuple[str, str] | None,
+    complete: bool,
+    plans: Mapping[str, "ColumnPlan"],
+) -> list[str]:
+    """What was found, and what a person should look at. No value of the data is in it."""
+    seen = f"{guess.rows:,} rows" if complete else f"the first {guess.rows:,} rows"
+    types = Counter(column.type for column in guess.columns)
+    notes = [
+        f"Read {seen} of {_count(len(rows.files), 'file')}: {_count(len(guess.columns), 'column')} "
+        f"({', '.join(f'{count} {type}' for type, count in types.most_common())})."
+    ]
+    if partitions:
+        notes.append(f"Partitions: {partitions[0]}, from {partitions[1]}.")
+    if rows.rejected:
+        notes.append(f"{_count(rows.rejected, 'line')} cannot be read and will go to quarantine.")
+    if rows.empty:
+        notes.append(f"{_count(rows.empty, 'file')} without rows will be refused.")
+    for column in guess.columns:
+        if column.misfits:
+            notes.append(f"{column.name}: {_count(column.misfits, 'value')} not {column.type}, for quarantine.")
+        if column.doubtful:
+            words = ", ".join(column.doubtful)
+            notes.append(f"{column.name}: if {words} means no value there, add `null_values: [{words}]` to the column.")
+    if plans:
+        found = ", ".join(f"{name} {plan.entity} ({plan.action})" for name, plan in plans.items())
+        notes.append(f"Personal data: {found}.")
+    if not keys:
+        notes.append(
+            "No column looks like a key, so every row is kept. If one identifies a row, add `key: <column>` to "
+            f"{folder / 'defs.yaml'}"
+        )
+    else:
+        notes.append(f"Key: {', '.join(keys)}. {_latest(guess, keys)}")
+    return notes
+
+
+def _latest(guess: "Inference", keys: list[str]) -> str:
+    winner = f"greatest {guess.latest_by}" if guess.latest_by else "row loaded last"
+    unique = len(keys) == 1 and next(column for column in guess.columns if column.name == keys[0]).unique
+    found = "No key is there twice." if unique else "A key may be there twice."
+    return f"{found} Of rows with the same key the {winner} stays."
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+class _Dumper(yaml.SafeDumper):
+    """With double quotes around control characters: between others, U+0085 is read as the end of a line."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"'
+    ),
+)
+
+
+def _flow(value: Any) -> str:
+    return (
+        yaml.dump(
+            _spelled(value), Dumper=_Dumper, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False
+        )
+        .strip()
+        .removesuffix("...")
+        .strip()
+    )
+
+
+def _spelled(value: Any) -> Any:
+    """With quotes of their own around texts that Dagster would turn into something else, as it does `None` and `2024`.
+
+    It evaluates what it can read as Python, and its templates tidy the ends of lines.
+    """
+    if isinstance(value, dict):
+        return {name: _spelled(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_spelled(one) for one in value]
+    if "\r" in value or "\n" in value:
+        return repr(value)
+    try:
+        ast.literal_eval(ast.parse(value, mode="eval"))
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return value
+    return repr(value)

@@ -1,0 +1,1 @@
+"""Dagster's event log: one reader and one decoder."""

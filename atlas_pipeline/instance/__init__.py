@@ -1,0 +1,1 @@
+"""Dagster's own instance: storage, run launcher, code server, schema, logging."""

@@ -1,0 +1,62 @@
+"""What `dagster.yaml` points at: Dagster's own storage in Postgres, and its logs under `ATLAS_HOME`.
+
+Belongs here: the bridge from Atlas's settings to Dagster's instance. With it `dagster dev`, `dg dev` and
+`dagster asset materialize` work without a variable set: whichever process comes first starts the embedded server.
+"""
+
+from typing import Any, Self
+
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres import DagsterPostgresStorage
+from sqlalchemy import event, exc, pool
+
+from atlas_pipeline.instance import logging
+from atlas_pipeline.settings import load_settings
+from atlas_pipeline.warehouse.location import dagster_url
+
+
+@event.listens_for(pool.QueuePool, "checkout")
+def _refuse_what_is_gone(connection: Any, record: object, proxy: object) -> None:
+    """Have the web server's pools open a connection anew when Postgres was restarted since; they would answer 500 once.
+
+    SQLAlchemy's `pool_pre_ping`, which Dagster gives no way to set.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except connection.OperationalError as error:
+        raise exc.DisconnectionError from error
+
+
+class AtlasDagsterStorage(DagsterPostgresStorage):
+    """Runs, events and schedules in the database that `ATLAS_DAGSTER_DATABASE_URL` names, or the embedded one."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """No configuration: the settings say it all."""
+        return {}
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]
+        cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
+    ) -> Self:
+        """Build the storage, starting the embedded server if that is where it is. Logs begin here, in every process."""
+        logging.begin()
+        return cls(postgres_url=dagster_url(load_settings()), inst_data=inst_data)
+
+
+class AtlasComputeLogManager(LocalComputeLogManager):
+    """Standard output and error of steps, in `ATLAS_HOME`/logs."""
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        """No configuration: the settings say it all."""
+        return {}
+
+    @classmethod
+    def from_config_value(  # type: ignore[override]
+        cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
+    ) -> Self:
+        """Build the manager over the folder of this installation."""
+        return cls(base_dir=str(load_settings().home_path / "logs"), inst_data=inst_data)

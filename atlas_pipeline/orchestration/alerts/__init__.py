@@ -1,0 +1,1 @@
+"""From Dagster's event log and state to alerts."""

@@ -1,0 +1,82 @@
+"""The warehouse is away, and with it the outbox: told at once, again each hour, and when it is back.
+
+Belongs here: what is remembered of it, in the sensor's cursor, which Dagster keeps elsewhere. Does not belong here:
+every other alert (`tick.py`).
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from atlas_pipeline.alerting.channels import Channel
+from atlas_pipeline.alerting.direct import send_now
+from atlas_pipeline.alerting.policy import REPEAT
+from atlas_pipeline.alerting.state import Alert, MessageKind
+
+_SEND_SECONDS = 10.0
+_PROBLEM_CHARACTERS = 300
+
+
+@dataclass(frozen=True)
+class Outage:
+    """Since when the warehouse is away, when that was told last, and to whom; all null while it is there."""
+
+    since: datetime | None = None
+    told_at: datetime | None = None
+    told_to: tuple[str, ...] = ()
+
+    @staticmethod
+    def of(cursor: str | None) -> "Outage":
+        """What the cursor says."""
+        if not cursor:
+            return Outage()
+        said = json.loads(cursor)
+        since, told_at = datetime.fromisoformat(said["since"]), datetime.fromisoformat(said["told_at"])
+        return Outage(since, told_at, tuple(said["told_to"]))
+
+    @property
+    def cursor(self) -> str:
+        """What the cursor is to say; empty while the warehouse is there."""
+        if self.since is None or self.told_at is None:
+            return ""
+        said = {"since": self.since.isoformat(), "told_at": self.told_at.isoformat(), "told_to": self.told_to}
+        return json.dumps(said)
+
+    def lasts(self, channels: Mapping[str, Channel], problem: str, now: datetime) -> "Outage":
+        """The warehouse is away: tell the channels that were not told, and an hour later all of them again."""
+        since = self.since or now
+        again = self.told_at is None or not now - self.told_at < REPEAT["critical"]
+        chosen = {name: one for name, one in channels.items() if again or name not in self.told_to}
+        kind: MessageKind = "repeated" if self.told_at and again else "firing"
+        told = self._tell(chosen, kind, _alert(since, now, problem), now)
+        told_at = now if again or self.told_at is None else self.told_at
+        return Outage(since, told_at, tuple(sorted({*told, *(() if again else self.told_to)})))
+
+    def over(self, channels: Mapping[str, Channel], now: datetime) -> "Outage":
+        """The warehouse is there: tell those who were told that it was away."""
+        if self.since is not None:
+            chosen = {name: one for name, one in channels.items() if name in self.told_to}
+            self._tell(chosen, "resolved", _alert(self.since, now, "", resolved_at=now), now)
+        return Outage()
+
+    def _tell(self, channels: Mapping[str, Channel], kind: MessageKind, alert: Alert, now: datetime) -> list[str]:
+        came = send_now(channels, kind, alert, now, _SEND_SECONDS)
+        return [name for name, problem in came.items() if problem is None]
+
+
+def _alert(since: datetime, now: datetime, problem: str, resolved_at: datetime | None = None) -> Alert:
+    return Alert(
+        policy="system-down",
+        subject="warehouse",
+        condition="system_down",
+        severity="critical",
+        level="error",
+        team="infrastructure",
+        status="resolved" if resolved_at else "firing",
+        since=since,
+        found_at=since,
+        seen_at=now,
+        problem=problem[:_PROBLEM_CHARACTERS],
+        resolved_at=resolved_at,
+    )

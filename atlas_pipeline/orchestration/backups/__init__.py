@@ -1,0 +1,1 @@
+"""Backups as assets, checks and jobs."""

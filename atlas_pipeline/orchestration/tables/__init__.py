@@ -1,0 +1,1 @@
+"""The assets of bronze, silver and gold, and their checks."""

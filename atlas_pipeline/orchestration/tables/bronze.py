@@ -1,0 +1,132 @@
+"""The asset bronze/<name> of a dataset, and what it shows in the UI.
+
+Belongs here: Dagster's side of a load: steps, metadata, check results. Does not belong here: the YAML (`dataset.py`),
+loading (`ingest/`). No value of a row is ever put into metadata or a log.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from atlas_pipeline.ingest import bronze
+from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.ingest.outside import ServiceUnavailable
+from atlas_pipeline.ingest.sources.source import SourceError, SourceFile
+from atlas_pipeline.orchestration.tables.checks import check_result, check_spec, score_metadata
+from atlas_pipeline.orchestration.tables.steps import RETRY, partitions_of, progress_log
+from atlas_pipeline.orchestration.warehouse import WarehouseResource
+from atlas_pipeline.quality.generated import FILES_READABLE, LINES_READABLE, files_readable, lines_readable
+from atlas_pipeline.quality.history import record_outcomes
+from atlas_pipeline.settings import Settings, SettingsError
+from atlas_pipeline.warehouse.ledger import loaded_files
+from atlas_pipeline.warehouse.publish import TableBusy
+
+_FILES_SHOWN = 50
+
+
+def bronze_asset(
+    dataset: Dataset, shared: Mapping[str, Any], description: str | None, tags: Mapping[str, str]
+) -> dg.AssetsDefinition:
+    """bronze/<name>: what landed, as text, each file once."""
+    key = dg.AssetKey(["bronze", dataset.name])
+
+    @dg.asset(
+        key=key,
+        group_name="bronze",
+        description=description or f"Landed rows of {dataset.name}, unchanged, as text.",
+        kinds={"postgres"},
+        tags=dict(tags),
+        check_specs=[check_spec(key, check, check.path) for check in (FILES_READABLE, LINES_READABLE)],
+        retry_policy=RETRY,
+        pool=f"bronze_{dataset.name}",
+        **shared,
+    )
+    def load_files(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult:
+        settings = warehouse.settings
+        started = time.monotonic()
+        try:
+            files = _files(context, dataset, settings)
+            with warehouse.connect() as connection:
+                result = bronze.load(
+                    connection,
+                    dataset.name,
+                    files,
+                    batch=context.run.run_id,
+                    delimiter=dataset.delimiter,
+                    settle_seconds=settings.settle_seconds,
+                    lock_seconds=settings.lock_timeout_seconds,
+                    progress=progress_log(context),
+                )
+                every = loaded_files(connection, dataset.name, pending=False)
+                outcomes = [
+                    files_readable(len(result.refused)),
+                    lines_readable(sum(file.rows for file in every), sum(file.rejected for file in every)),
+                ]
+                scores = record_outcomes(
+                    connection, "bronze", dataset.name, context.run.run_id, outcomes, published=True
+                )
+                connection.commit()
+        except (SourceError, ServiceUnavailable, SettingsError, TableBusy) as error:
+            raise dg.Failure(str(error), allow_retries=isinstance(error, ServiceUnavailable)) from None
+        loaded = result.loaded
+        metadata: dict[str, Any] = {
+            "dagster/row_count": result.total_rows,
+            "dagster/table_name": f"bronze.{dataset.name}",
+            "rows in": sum(file.rows for file in loaded),
+            "lines rejected": sum(file.rejected for file in loaded),
+            "bytes": sum(file.bytes for file in loaded),
+            "files loaded": len(loaded),
+            "files known before": result.known,
+            "files still being written": result.unsettled,
+            "seconds": round(time.monotonic() - started, 3),
+            **score_metadata(scores),
+        }
+        if loaded:
+            metadata["source files"] = _file_table(loaded)
+        if result.refused:
+            metadata["files refused"] = _refused_table(result.refused)
+        if result.new_columns:
+            metadata["new columns"] = result.new_columns
+        results = [check_result(key, outcome, outcome.check.path) for outcome in outcomes]
+        if result.refused:
+            refused = {"files refused": _refused_table(result.refused)}
+            results[0] = results[0]._replace(metadata={**results[0].metadata, **refused})
+        return dg.MaterializeResult(metadata=metadata, check_results=results)
+
+    return load_files
+
+
+def _files(context: dg.AssetExecutionContext, dataset: Dataset, settings: Settings) -> list[SourceFile]:
+    """The files of the run's partitions, after giving a file that was just written the time to settle."""
+    keys: Sequence[str | None] = partitions_of(context) or [None]
+
+    def listing() -> list[SourceFile]:
+        return [file for key in keys for file in dataset.source.list(settings, key)]
+
+    files = listing()
+    fresh = [file.modified for file in files if not file.settled(settings.settle_seconds)]
+    if fresh:
+        wait = max(fresh) + settings.settle_seconds - time.time()
+        context.log.info(f"waiting {wait:.1f} s for {len(fresh)} files that were just written")
+        time.sleep(max(wait, 0))
+        files = listing()
+    return files
+
+
+def _file_table(files: list[bronze.FileResult]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [
+            dg.TableRecord(
+                {"file": f.uri, "rows": f.rows, "rejected": f.rejected, "bytes": f.bytes, "sha256": f.sha256 or ""}
+            )
+            for f in files[:_FILES_SHOWN]
+        ]
+    )
+
+
+def _refused_table(files: list[bronze.FileResult]) -> dg.TableMetadataValue:
+    return dg.MetadataValue.table(
+        [dg.TableRecord({"file": f.uri, "rule": f.rule or "", "reason": f.reason or ""}) for f in files[:_FILES_SHOWN]]
+    )

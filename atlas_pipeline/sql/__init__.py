@@ -1,0 +1,1 @@
+"""What a SQL model reads, and where its columns come from."""
