@@ -4,19 +4,18 @@ Belongs here: which columns are swept, and the counts. Does not belong here: the
 about a leak.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql
-from pyarrow import csv as arrow_csv
 
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.rules import Rules
+from atlas_pipeline.warehouse.arrow import copy_blocks
 
-_ROWS_AT_ONCE = 50_000
+_BLOCK_ROWS = 50_000
 _TEXT_TYPES = ("text", "character varying", "character", "json", "jsonb", "text[]", "citext")
 
 
@@ -75,7 +74,10 @@ def sweep_table(
     ]
     if not report.columns:
         return report
-    for block in _blocks(connection, schema, table, report.columns):
+    query = sql.SQL("SELECT {} FROM {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, report.columns)), sql.Identifier(schema, table)
+    )
+    for block in copy_blocks(connection, query, dict.fromkeys(report.columns, pa.string()), _BLOCK_ROWS):
         report.rows += block.num_rows
         for name in report.columns:
             for rule, count in sweep(block[name], rules).items():
@@ -92,26 +94,3 @@ def _text_columns(connection: psycopg.Connection, schema: str, table: str) -> li
         [place, list(_TEXT_TYPES)],
     )
     return [name for (name,) in rows]
-
-
-def _blocks(connection: psycopg.Connection, schema: str, table: str, columns: Iterable[str]) -> Iterator[pa.Table]:
-    names = list(columns)
-    query = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT csv)").format(
-        sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier(schema, table)
-    )
-    with connection.cursor().copy(query) as copy:
-        rows = iter(copy)
-        while block := b"".join(islice(rows, _ROWS_AT_ONCE)):
-            if block.strip(b"\n") == b"":  # one column, every value missing
-                continue
-            yield arrow_csv.read_csv(
-                pa.BufferReader(block),
-                arrow_csv.ReadOptions(column_names=names, block_size=len(block) + 1),
-                arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-                arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    null_values=[""],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )
