@@ -58,7 +58,7 @@ def load_atlas(url: str, path: Path) -> None:
     files = FileSource(str(path)).list(load_settings())
     with connect(url) as connection:
         started = time.perf_counter()
-        result = bronze.load(connection, path.stem, files, batch="benchmark")
+        result = bronze.load(connection, path.stem, files, run_id="benchmark")
         seconds = time.perf_counter() - started
     print(json.dumps({"seconds": seconds, "rows": sum(file.rows for file in result.loaded)}))
 

@@ -34,6 +34,7 @@ from psycopg.conninfo import conninfo_to_dict
 from quality_contract import CHECKS, TYPES, contract, statements, write_file
 
 from atlas_pipeline.quality.contract import read_contract
+from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.quality.verification import verify
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
@@ -46,8 +47,9 @@ TABLES = ("lines_warm", "lines_few", "lines_many")
 
 def build(url: str, folder: Path, name: str, checked: bool) -> dict[str, float]:
     """Bronze and silver of one table; seconds, and those of the contract within them."""
-    from atlas_pipeline.ingest import bronze, silver
+    from atlas_pipeline.ingest import bronze
     from atlas_pipeline.ingest.dataset import Column, Dataset
+    from atlas_pipeline.ingest.silver import SilverBuild, build_silver
     from atlas_pipeline.ingest.sources.source import FileSource
     from atlas_pipeline.pii.keys import load_keys
     from atlas_pipeline.settings import load_settings
@@ -61,18 +63,18 @@ def build(url: str, folder: Path, name: str, checked: bool) -> dict[str, float]:
     )
     verified = 0.0
 
-    def holds(schema: str, table: str) -> bool:
+    def outcomes(_: Dataset, schema: str, table: str) -> list[Outcome]:
         nonlocal verified
         if checked:
             started = time.perf_counter()
             _passing(_atlas(url, folder, name, schema, table))
             verified = time.perf_counter() - started
-        return True
+        return []
 
     with connect(url) as connection:
         started = time.perf_counter()
-        bronze.load(connection, name, dataset.source.list(load_settings()), batch="benchmark")
-        silver.build(connection, url, dataset, batch="benchmark", keys=load_keys(load_settings()), verify=holds)
+        bronze.load(connection, name, dataset.source.list(load_settings()), run_id="benchmark")
+        build_silver(SilverBuild(connection, url, dataset, "benchmark", load_keys(load_settings())), outcomes)
         return {"build": time.perf_counter() - started, "verify": verified}
 
 

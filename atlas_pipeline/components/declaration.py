@@ -122,16 +122,21 @@ def by_table(context: dg.ComponentLoadContext, kind: type[T], layer: str) -> dic
                 raise one.fail(f"the table {layer}.{one.table} is declared already, in {other.place('name')}", "name")
         return found
 
-    return once(context.component_tree, ("by_table", kind), collect)
+    return memoize_per_tree(context.component_tree, ("by_table", kind), collect)
 
 
 _known: weakref.WeakKeyDictionary[Any, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
 
 
-def once(tree: dg.ComponentTree, what: Hashable, compute: Callable[[], T]) -> T:
-    """`compute()`, once for each tree of components: what is found out about the whole project for every part of it.
+def memoize_per_tree(tree: dg.ComponentTree, what: Hashable, compute: Callable[[], T]) -> T:
+    """Compute something about the whole project once, for every component that needs it.
 
     A tree cannot be referred to weakly; its state tracker, which it alone has, can.
+
+    Args:
+        tree: of all components.
+        what: names the result.
+        compute: called when the tree has none of that name yet.
     """
     known = _known.setdefault(tree.state_tracker, {})
     if what not in known:

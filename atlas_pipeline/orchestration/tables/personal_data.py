@@ -21,7 +21,7 @@ LEAK_CHECK = "leak_check"
 def as_published(connection: psycopg.Connection, dataset: Dataset) -> Dataset:
     """The dataset with the plans under which its silver table was last published."""
     recorded = recorded_plans(connection, "silver", dataset.name)
-    return dataset.planned({column: one.plan for column, one in recorded.items()})
+    return dataset.planned({column: record.plan for column, record in recorded.items()})
 
 
 def shown_key(dataset: Dataset) -> list[str]:
@@ -44,7 +44,14 @@ def leak_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
 def leak_result(
     asset: dg.AssetKey, report: LeakReport | None, problem: str | None = None, unmasked: Collection[str] = ()
 ) -> dg.AssetCheckResult:
-    """The result of a sweep; `problem` is a failure that was found without one. `unmasked` are columns by lineage."""
+    """The result of the leak check.
+
+    Args:
+        asset: the table that was checked.
+        report: of the sweep; null when there was none.
+        problem: what failed; null for what the sweep found, if anything.
+        unmasked: columns that lineage says are made from personal data that is not masked.
+    """
     metadata: dict[str, dg.MetadataValue] = {}
     if report:
         metadata = {
