@@ -48,7 +48,7 @@ def build(url: str, folder: Path, name: str, checked: bool) -> dict[str, float]:
     """Bronze and silver of one table; seconds, and those of the contract within them."""
     from atlas_pipeline.ingest import bronze, silver
     from atlas_pipeline.ingest.dataset import Column, Dataset
-    from atlas_pipeline.ingest.sources.source import FileSource
+    from atlas_pipeline.ingest.sources.files import FileSource
     from atlas_pipeline.pii.keys import load_keys
     from atlas_pipeline.settings import load_settings
 

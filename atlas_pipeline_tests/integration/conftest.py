@@ -10,7 +10,7 @@ from psycopg import sql
 
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
-from atlas_pipeline.ingest.sources.source import FileSource
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.settings import Settings
 

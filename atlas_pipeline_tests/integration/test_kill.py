@@ -20,7 +20,8 @@ import pytest
 
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
-from atlas_pipeline.ingest.sources.source import FileSource, SourceFile
+from atlas_pipeline.ingest.sources import SourceFile
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.settings import Settings
 from atlas_pipeline.warehouse import gold

@@ -19,7 +19,9 @@ from pydantic import SecretStr
 from atlas_pipeline.ingest import bronze, silver
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import AuditFailed
-from atlas_pipeline.ingest.sources.source import FileSource, SourceFile, TableSource
+from atlas_pipeline.ingest.sources import SourceFile
+from atlas_pipeline.ingest.sources.files import FileSource
+from atlas_pipeline.ingest.sources.postgres import TableSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.settings import Settings
 from atlas_pipeline.warehouse import publish

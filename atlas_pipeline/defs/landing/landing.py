@@ -14,8 +14,8 @@ from collections.abc import Iterable
 import dagster as dg
 
 from atlas_pipeline.components import Dataset
-from atlas_pipeline.ingest.outside import ServiceUnavailable
-from atlas_pipeline.ingest.sources.source import FileSource, SourceError, SourceFile
+from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import ledger
