@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import zstandard
 
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, resilience
+from atlas_pipeline.ingest.sources import s3 as sources_s3
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.settings import Settings
 from atlas_pipeline_tests.servers import S3, SECRET, free_ports
@@ -62,6 +64,7 @@ def bucket(server: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("ATLAS_S3_ENDPOINT_URL", f"http://127.0.0.1:{server}")
+    monkeypatch.setattr(sources_s3, "RETRIES", replace(sources_s3.RETRIES, pause_seconds=0.01))
     resilience.breaker.cache_clear()
     yield Bucket(server)
     resilience.breaker.cache_clear()
