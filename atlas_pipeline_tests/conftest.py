@@ -26,6 +26,7 @@ from atlas_pipeline.warehouse.connect import OWNER, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 from atlas_pipeline_tests.images import Image, read
 from atlas_pipeline_tests.projects import load, write
+from atlas_pipeline_tests.s3.proxy import Proxy
 from atlas_pipeline_tests.servers import S3, seaweed
 
 _NO_SKIP = os.environ.get("ATLAS_TEST_NO_SKIP") == "1"
@@ -93,6 +94,14 @@ def s3() -> Iterator[S3]:
     """An S3 server for this test session."""
     with seaweed() as server:
         yield server
+
+
+@pytest.fixture
+def proxy(s3: S3) -> Iterator[Proxy]:
+    """A way to that server on which requests go wrong."""
+    one = Proxy(s3.port)
+    yield one
+    one.stop()
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def _row(i: int, quoted: bool) -> str:
 def load_atlas(url: str, path: Path) -> None:
     """In a child process: load the file into bronze; print the seconds and the rows."""
     from atlas_pipeline.ingest import bronze, readers  # noqa: F401 — imports are not measured
-    from atlas_pipeline.ingest.sources.source import FileSource
+    from atlas_pipeline.ingest.sources.files import FileSource
     from atlas_pipeline.settings import load_settings
 
     files = FileSource(str(path)).list(load_settings())

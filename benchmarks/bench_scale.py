@@ -23,7 +23,7 @@ import harness
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import SilverBuild, build_silver
-from atlas_pipeline.ingest.sources.source import FileSource
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.outcome import Outcome

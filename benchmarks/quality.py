@@ -50,7 +50,7 @@ def build(url: str, folder: Path, name: str, checked: bool) -> dict[str, float]:
     from atlas_pipeline.ingest import bronze
     from atlas_pipeline.ingest.dataset import Column, Dataset
     from atlas_pipeline.ingest.silver import SilverBuild, build_silver
-    from atlas_pipeline.ingest.sources.source import FileSource
+    from atlas_pipeline.ingest.sources.files import FileSource
     from atlas_pipeline.pii.keys import load_keys
     from atlas_pipeline.settings import load_settings
 

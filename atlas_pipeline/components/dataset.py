@@ -23,7 +23,11 @@ from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
 from atlas_pipeline.ingest import dataset as domain
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import name_fault
-from atlas_pipeline.ingest.sources.source import PARTITION, FileSource, SourceError, TableSource, s3_place
+from atlas_pipeline.ingest.sources import SourceError
+from atlas_pipeline.ingest.sources.files import FileSource
+from atlas_pipeline.ingest.sources.patterns import PARTITION
+from atlas_pipeline.ingest.sources.postgres import TableSource
+from atlas_pipeline.ingest.sources.s3 import split_url
 from atlas_pipeline.ingest.types import ColumnType, cast
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
@@ -264,7 +268,7 @@ class Dataset(Declared):
             return TableSource(self.source.database, self.source.table)
         if self.source.startswith("s3://"):
             try:
-                s3_place(self.source)
+                split_url(self.source)
             except SourceError as error:
                 raise self.fail(str(error), "source") from None
         return FileSource(self.source)

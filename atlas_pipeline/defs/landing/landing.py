@@ -1,7 +1,7 @@
 """The landing sensor: new files start a run of their dataset.
 
 Belongs here: when a run is asked for, and when not. Does not belong here: listing
-(`ingest/sources/source.py`) and loading.
+(`ingest/sources/`) and loading.
 The ledger decides what is new; a file that changed within `ATLAS_SETTLE_SECONDS` is still being written and left
 alone; a dataset whose run is waiting or going on is left to it; with `ATLAS_MAX_QUEUED_RUNS` runs waiting, nothing more
 is asked for. A source that does not answer is named in the skip reason and does not hold the others up.
@@ -14,8 +14,8 @@ from collections.abc import Iterable
 import dagster as dg
 
 from atlas_pipeline.components import Dataset
-from atlas_pipeline.ingest.outside import ServiceUnavailable
-from atlas_pipeline.ingest.sources.source import FileSource, SourceError, SourceFile
+from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import ledger

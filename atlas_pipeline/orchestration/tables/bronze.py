@@ -12,8 +12,7 @@ import dagster as dg
 
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.outside import ServiceUnavailable
-from atlas_pipeline.ingest.sources.source import SourceError, SourceFile
+from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.orchestration.tables.checks import check_result, check_spec, score_metadata
 from atlas_pipeline.orchestration.tables.steps import RETRY, partitions_of, progress_log
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
