@@ -19,6 +19,7 @@ MAY_IMPORT_DAGSTER = {"definitions", "components", "defs", "orchestration", "ins
 DOMAINS = {
     "environment": set(),
     "passwords": set(),
+    "labels": set(),
     "settings": {"environment", "passwords"},
     "warehouse": {"settings"},
     "sql": set(),
@@ -27,8 +28,8 @@ DOMAINS = {
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii"},
     "backup": {"settings", "warehouse"},
-    "alerting": {"settings", "warehouse"},
-    "telemetry": {"settings", "warehouse", "pii"},
+    "alerting": {"labels", "settings", "warehouse"},
+    "telemetry": {"labels", "settings", "warehouse", "pii"},
     "ops": {"settings", "warehouse", "backup", "alerting", "event_log", "telemetry"},
     "resources": {"instance"},
 }

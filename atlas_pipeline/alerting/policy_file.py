@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from atlas_pipeline import labels
 from atlas_pipeline.alerting.policy import LONG_QUEUE, LOW_SCORE, TEAMS, Policies, Policy, default_policies
 from atlas_pipeline.alerting.policy_schema import (
     CONDITIONS,
@@ -23,7 +24,7 @@ from atlas_pipeline.alerting.policy_yaml import Place, PolicyFileError, read_yam
 __all__ = ["PolicyFileError", "read_policies"]
 
 Select = Callable[[str], frozenset[str]]
-_BACKUPS = "group:backups"
+_BACKUPS = f"group:{labels.BACKUPS}"
 _OF_NOTHING = {"queue_long", "system_down"}
 _OF_JOBS = {"run_failed", "tick_failed"}
 _OF_JOBS_ALONE = {"tick_failed"}

@@ -17,6 +17,7 @@ import pyarrow as pa
 from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
+from atlas_pipeline import labels
 from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
@@ -27,7 +28,6 @@ from atlas_pipeline.ingest.sources.source import PARTITION, FileSource, SourceEr
 from atlas_pipeline.ingest.types import ColumnType, cast
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
-from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK
 from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
 from atlas_pipeline.orchestration.tables.silver import silver_asset
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
@@ -289,7 +289,7 @@ class Dataset(Declared):
             self.published_names,
             own=[ROWS_RECONCILED],
             elsewhere=[one.check for one in references],
-            reserved=[LEAK_CHECK],
+            reserved=[labels.LEAK_CHECK],
         )
         with self.naming_the_place():
             found = reference_checks(declared, references, checks)

@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from atlas_pipeline import labels
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.outside import ServiceUnavailable
@@ -74,13 +75,13 @@ def bronze_asset(
         metadata: dict[str, Any] = {
             "dagster/row_count": result.total_rows,
             "dagster/table_name": f"bronze.{dataset.name}",
-            "rows in": sum(file.rows for file in loaded),
-            "lines rejected": sum(file.rejected for file in loaded),
+            labels.ROWS_IN: sum(file.rows for file in loaded),
+            labels.LINES_REJECTED: sum(file.rejected for file in loaded),
             "bytes": sum(file.bytes for file in loaded),
             "files loaded": len(loaded),
             "files known before": result.known,
             "files still being written": result.unsettled,
-            "seconds": round(time.monotonic() - started, 3),
+            labels.SECONDS: round(time.monotonic() - started, 3),
             **score_metadata(scores),
         }
         if loaded:

@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 
+from atlas_pipeline import labels
 from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.history import record_outcomes
 from atlas_pipeline.quality.outcome import Check, Outcome
@@ -22,8 +23,6 @@ from atlas_pipeline.quality.verification import verify
 
 ROWS_SHOWN = 20
 _ROWS_NAMED = 1000
-NO_CONTRACT = "contract"
-"""Name of the warning that a table without a contract has."""
 
 
 class TableChecks:
@@ -52,7 +51,7 @@ class TableChecks:
         self._names = {check.path: check_name(check) for check in elsewhere}
         for check in self._checks.values():
             name = check_name(check)
-            if name in self._names.values() or name in (*reserved, NO_CONTRACT):
+            if name in self._names.values() or name in (*reserved, labels.NO_CONTRACT):
                 name = f"{name}_{hashlib.sha256(check.path.encode()).hexdigest()[:6]}"
             self._names[check.path] = name
 
@@ -62,7 +61,7 @@ class TableChecks:
         specs = [check_spec(self.asset, check, name) for check, name in self._named()]
         if self.contract is None:
             text = "A contract.yml beside defs.yaml says what must hold for this table."
-            specs.append(dg.AssetCheckSpec(NO_CONTRACT, asset=self.asset, description=text))
+            specs.append(dg.AssetCheckSpec(labels.NO_CONTRACT, asset=self.asset, description=text))
         return specs
 
     @property
@@ -82,7 +81,7 @@ class TableChecks:
         """The warning of a table that has no contract."""
         if self.contract is None:
             yield dg.AssetCheckResult(
-                check_name=NO_CONTRACT,
+                check_name=labels.NO_CONTRACT,
                 asset_key=self.asset,
                 passed=False,
                 severity=dg.AssetCheckSeverity.WARN,
@@ -116,7 +115,7 @@ class Audit:
         self._lineage = lineage
         self._key: Sequence[str] = ()
         self._only = None if names is None else {path for name in names if (path := checks.path_of(name))}
-        self._all = names is None or NO_CONTRACT in names
+        self._all = names is None or labels.NO_CONTRACT in names
 
     def show(self, key: Sequence[str]) -> None:
         """Let values of these columns tell which rows failed. They must not be personal."""
@@ -184,24 +183,24 @@ def check_spec(asset: dg.AssetKey, check: Check, name: str, reads: Collection[dg
         description=f"{check.title} ({check.dimension}, {check.severity})",
         blocking=check.severity == "error",
         additional_deps=list(reads),
-        metadata={"dimension": check.dimension, "path": check.path},
+        metadata={labels.DIMENSION: check.dimension, "path": check.path},
     )
 
 
 def check_result(asset: dg.AssetKey, outcome: Outcome, name: str) -> dg.AssetCheckResult:
     """An outcome as Dagster shows it; numbers become a trend over runs."""
     metadata: dict[str, dg.MetadataValue] = {
-        "dimension": dg.MetadataValue.text(outcome.check.dimension),
+        labels.DIMENSION: dg.MetadataValue.text(outcome.check.dimension),
         "outcome": dg.MetadataValue.text(outcome.status),
     }
     if outcome.measured is not None:
-        metadata["measured"] = dg.MetadataValue.float(outcome.measured)
+        metadata[labels.MEASURED] = dg.MetadataValue.float(outcome.measured)
     if outcome.threshold:
-        metadata["threshold"] = dg.MetadataValue.text(outcome.threshold)
+        metadata[labels.THRESHOLD] = dg.MetadataValue.text(outcome.threshold)
     if outcome.rows_tested is not None:
-        metadata["rows tested"] = dg.MetadataValue.int(outcome.rows_tested)
+        metadata[labels.ROWS_TESTED] = dg.MetadataValue.int(outcome.rows_tested)
     if outcome.rows_failed is not None:
-        metadata["rows failed"] = dg.MetadataValue.int(outcome.rows_failed)
+        metadata[labels.ROWS_FAILED] = dg.MetadataValue.int(outcome.rows_failed)
     if outcome.sample:
         metadata["rows shown"] = dg.MetadataValue.int(len(outcome.sample))
         metadata["sample of failed rows"] = dg.MetadataValue.table(
@@ -220,6 +219,6 @@ def check_result(asset: dg.AssetKey, outcome: Outcome, name: str) -> dg.AssetChe
 def score_metadata(found: Sequence[DimensionScore]) -> dict[str, Any]:
     """Scores as an asset's metadata."""
     return {
-        "quality score" if one.dimension == OVERALL else f"quality: {one.dimension}": round(one.score, 6)
+        labels.QUALITY_SCORE if one.dimension == OVERALL else f"quality: {one.dimension}": round(one.score, 6)
         for one in found
     }

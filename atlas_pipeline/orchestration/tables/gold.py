@@ -11,8 +11,9 @@ from typing import Any
 import dagster as dg
 import psycopg
 
+from atlas_pipeline import labels
 from atlas_pipeline.orchestration.tables.checks import Audit, TableChecks
-from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK, leak_result, leak_spec, pii_tags, plan_table
+from atlas_pipeline.orchestration.tables.personal_data import leak_result, leak_spec, pii_tags, plan_table
 from atlas_pipeline.orchestration.tables.steps import RETRY, progress_log
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.gold_audit import GoldAudit, Source
@@ -80,7 +81,7 @@ def gold_asset(
 
                 if names is not None:
                     with table_lock(connection, "gold", name, wait):
-                        _check_published(connection, name, audit, privacy if LEAK_CHECK in names else None)
+                        _check_published(connection, name, audit, privacy if labels.LEAK_CHECK in names else None)
                 else:
                     try:
                         result = gold.build(
@@ -111,12 +112,12 @@ def gold_asset(
                 "dagster/row_count": result.published,
                 "dagster/column_schema": dg.TableSchema(schema),
                 "dagster/column_lineage": column_deps,
-                "rows published": result.published,
+                labels.ROWS_PUBLISHED: result.published,
                 "rows before": result.before if result.before is not None else 0,
                 **scores,
-                "personal-data columns": sum(1 for plan in privacy.plans.values() if plan.personal),
-                "personal-data plan": plan_table(privacy.plans.values()),
-                "seconds": round(time.monotonic() - started, 3),
+                labels.PERSONAL_DATA_COLUMNS: sum(1 for plan in privacy.plans.values() if plan.personal),
+                labels.PERSONAL_DATA_PLAN: plan_table(privacy.plans.values()),
+                labels.SECONDS: round(time.monotonic() - started, 3),
             }
             yield dg.MaterializeResult(asset_key=checks.asset, metadata=metadata)
         yield from _results(checks.asset, audit, privacy)

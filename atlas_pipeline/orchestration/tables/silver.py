@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from atlas_pipeline import labels
 from atlas_pipeline.ingest import silver
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
@@ -18,7 +19,6 @@ from atlas_pipeline.ingest.quarantine import FailedRow, quarantine_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.orchestration.tables.checks import Audit, TableChecks
 from atlas_pipeline.orchestration.tables.personal_data import (
-    LEAK_CHECK,
     as_published,
     leak_result,
     leak_spec,
@@ -123,17 +123,17 @@ def silver_asset(
             "dagster/row_count": result.published,
             "dagster/column_schema": _schema(planned, column_tags),
             "dagster/column_lineage": _lineage(planned, upstream),
-            "rows in": result.read,
-            "rows published": result.published,
-            "rows quarantined": result.quarantined,
+            labels.ROWS_IN: result.read,
+            labels.ROWS_PUBLISHED: result.published,
+            labels.ROWS_QUARANTINED: result.quarantined,
             "rows that gave way to a later one": result.duplicates,
             "rows rejected now": sum(result.rejected.values()),
             **scores,
-            "personal-data columns": sum(1 for plan in result.plans if plan.personal),
-            "personal-data plan": plan_table(result.plans),
+            labels.PERSONAL_DATA_COLUMNS: sum(1 for plan in result.plans if plan.personal),
+            labels.PERSONAL_DATA_PLAN: plan_table(result.plans),
             "source files": result.files[:_FILES_SHOWN],
             "rebuilt": result.rebuilt,
-            "seconds": round(time.monotonic() - started, 3),
+            labels.SECONDS: round(time.monotonic() - started, 3),
             "preview": dg.MetadataValue.md(sample),
         }
         metadata |= {f"rejected: {rule}": count for rule, count in sorted(result.rejected.items())}
@@ -168,7 +168,7 @@ def _check_published(
                 duplicates = before.duplicates or 0
                 audit.add(*_accounted(reconcile(connection, name, "silver", name, duplicates=duplicates)))
             audit.record(connection, published=True)
-            if LEAK_CHECK in names:
+            if labels.LEAK_CHECK in names:
                 report = sweep_table(connection, "silver", name, planned.plans, planned.policy.rules)
                 yield leak_result(checks.asset, report)
     except TableBusy as error:
