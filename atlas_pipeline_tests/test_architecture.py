@@ -20,6 +20,7 @@ DOMAINS = {
     "environment": set(),
     "documents": set(),
     "passwords": set(),
+    "labels": set(),
     "settings": {"environment", "passwords"},
     "warehouse": {"settings"},
     "sql": set(),
@@ -29,8 +30,8 @@ DOMAINS = {
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii", "s3"},
     "backup": {"settings", "warehouse", "s3"},
-    "alerting": {"documents", "settings", "warehouse"},
-    "telemetry": {"settings", "warehouse", "pii"},
+    "alerting": {"documents", "labels", "settings", "warehouse"},
+    "telemetry": {"labels", "settings", "warehouse", "pii"},
     "ops": {"settings", "warehouse", "backup", "alerting", "event_log", "telemetry"},
     "resources": {"instance"},
 }

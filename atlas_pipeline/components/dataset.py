@@ -17,6 +17,7 @@ import pyarrow as pa
 from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
+from atlas_pipeline import labels
 from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
@@ -31,7 +32,6 @@ from atlas_pipeline.ingest.sources.s3 import split_url
 from atlas_pipeline.ingest.types import ColumnType, cast
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
-from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK
 from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
 from atlas_pipeline.orchestration.tables.silver import silver_asset
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
@@ -295,7 +295,7 @@ class Dataset(Declared):
             self.published_names,
             own=[ROWS_RECONCILED],
             elsewhere=[reference.check for reference in references],
-            reserved=[LEAK_CHECK],
+            reserved=[labels.LEAK_CHECK],
         )
         with self.naming_the_place():
             referring = reference_checks(declared, references, checks)
