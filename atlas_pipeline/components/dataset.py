@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import dagster as dg
-import pyarrow as pa
 from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
@@ -24,7 +23,7 @@ from atlas_pipeline.ingest import dataset as domain
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import name_fault
 from atlas_pipeline.ingest.sources.source import PARTITION, FileSource, SourceError, TableSource, s3_place
-from atlas_pipeline.ingest.types import ColumnType, cast
+from atlas_pipeline.ingest.types import ColumnType, check_type
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK
@@ -220,7 +219,7 @@ class Dataset(Declared):
         if column.format and column.type not in ("date", "timestamp", "time"):
             raise self.fail(f"format is for date, timestamp and time, not {column.type}", "columns", index, "format")
         try:
-            cast(pa.array([], pa.string()), column.type, column.format)
+            check_type(column.type, column.format)
         except ValueError as error:
             raise self.fail(f"column {column.name!r}: {error}", "columns", index, "format") from None
         return domain.Column(
