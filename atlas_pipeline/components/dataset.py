@@ -13,7 +13,6 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import dagster as dg
-import pyarrow as pa
 from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
@@ -29,7 +28,7 @@ from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.patterns import PARTITION
 from atlas_pipeline.ingest.sources.postgres import TableSource
 from atlas_pipeline.ingest.sources.s3 import split_url
-from atlas_pipeline.ingest.types import ColumnType, cast
+from atlas_pipeline.ingest.types import ColumnType, check_type
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
@@ -226,7 +225,7 @@ class Dataset(Declared):
         if column.format and column.type not in ("date", "timestamp", "time"):
             raise self.fail(f"format is for date, timestamp and time, not {column.type}", "columns", index, "format")
         try:
-            cast(pa.array([], pa.string()), column.type, column.format)
+            check_type(column.type, column.format)
         except ValueError as error:
             raise self.fail(f"column {column.name!r}: {error}", "columns", index, "format") from None
         return domain.Column(

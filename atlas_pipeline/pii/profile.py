@@ -88,7 +88,7 @@ def _national(shown: list[str]) -> dict[str, int]:
     if len(fitting) < max(2, 0.8 * len(shown)):
         return {}
     found: Counter[str] = Counter()
-    proving = [gated for gated in presidio_recognizers() if gated.context is None]
+    proving = [gated for gated in presidio_recognizers() if not gated.needs_context]
     for value in fitting:
         kinds = {
             gated.kind

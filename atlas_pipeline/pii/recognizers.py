@@ -7,7 +7,7 @@ belong here: Atlas's own patterns (`patterns.py`) and names (`names.py`).
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from atlas_pipeline.pii.rules import Rules
@@ -18,15 +18,27 @@ _CONTEXT_REACH = 48
 
 @dataclass(frozen=True)
 class Gated:
-    """A recogniser that is asked of a text only where `gate` is found in it.
+    """A recogniser of Presidio that is asked of a text only where `gate` is found in it, and made when it first is.
 
-    A result without a checked form (`sure`) counts only with one of the recogniser's context words before it.
+    A result without a checked form (`needs_context`) counts only with one of the recogniser's context words before it.
     """
 
-    recognizer: Any
+    name: str
     kind: str
     gate: re.Pattern[str]
-    context: re.Pattern[str] | None
+    needs_context: bool
+
+    @cached_property
+    def recognizer(self) -> Any:
+        """Presidio's own. Importing it takes most of a second, since Presidio imports spaCy."""
+        from presidio_analyzer import predefined_recognizers
+
+        return getattr(predefined_recognizers, self.name)()
+
+    @cached_property
+    def context(self) -> re.Pattern[str] | None:
+        """The words that a result needs before it, where it needs one."""
+        return word_pattern(self.recognizer.context or ()) if self.needs_context else None
 
 
 _CHOSEN = (
@@ -66,14 +78,7 @@ _CHOSEN = (
 @cache
 def presidio_recognizers() -> tuple[Gated, ...]:
     """Presidio's own recognisers of numbers that people are given, each with its gate."""
-    from presidio_analyzer import predefined_recognizers
-
-    chosen = []
-    for name, kind, gate, needs_context in _CHOSEN:
-        recognizer = getattr(predefined_recognizers, name)()
-        context = word_pattern(recognizer.context or ()) if needs_context else None
-        chosen.append(Gated(recognizer, kind, re.compile(gate), context))
-    return tuple(chosen)
+    return tuple(Gated(name, kind, re.compile(gate), needs_context) for name, kind, gate, needs_context in _CHOSEN)
 
 
 @cache
