@@ -61,7 +61,7 @@ docs: setup ## Write the generated parts of the documentation anew
 	@$(BIN)/python docs/generate.py
 
 site: setup ## Build the documentation as a web site in site/, and check its links
-	@$(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock: setup ## Resolve the dependencies anew and write the lock files
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock

@@ -364,7 +364,7 @@ _PART = re.compile(r"(<!-- (?P<name>[a-z-]+):begin -->\n)(?P<body>.*?)(<!-- (?P=
 
 def pages() -> list[Path]:
     """Every Markdown file of the project."""
-    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+    return sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
 
 def env_file(environment: str) -> Path:
