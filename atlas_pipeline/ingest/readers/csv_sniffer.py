@@ -1,0 +1,312 @@
+"""A guess at how a CSV file departs from RFC 4180, from its first 64 KiB, for a person to check.
+
+Belongs here: delimiter, quote, encoding, lines before and after the data, header, and how numbers and booleans are
+written. Does not belong here: reading with these options (`csv_options.py`), types of columns (`infer.py`).
+
+The delimiter and quote are those under which most records have one number of fields and most fields look like values
+of a known kind, after van den Burg, Nazábal and Sutton, "Wrangling messy CSV files by detecting row and type
+patterns", Data Mining and Knowledge Discovery 33 (2019).
+"""
+
+import codecs
+import csv
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from atlas_pipeline.ingest.readers.csv_options import QUOTES, CsvOptions, separator_line
+
+HEAD_BYTES = 1 << 16
+DELIMITERS = (",", ";", "\t", "|", ":", "^", "~", " ")
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_SINGLE_BYTE = ("cp1252", "cp1250", "cp1251", "cp1253", "koi8-r")
+_MOST_RECORDS = 500
+_MOST_PREAMBLE = 50
+_MOST_FOOTER = 5
+_NEARLY_ALL = 0.9
+
+BOOLEAN_WORDS = (
+    ("ja", "nein"),
+    ("oui", "non"),
+    ("si", "no"),
+    ("sí", "no"),
+    ("sim", "não"),
+    ("ja", "nee"),
+    ("ja", "nej"),
+    ("tak", "nie"),
+    ("ano", "ne"),
+    ("да", "нет"),
+    ("wahr", "falsch"),
+    ("vrai", "faux"),
+    ("on", "off"),
+    ("x", ""),
+)
+"""Pairs of words for true and false that the type boolean does not take by itself."""
+
+_NUMBER = re.compile(r"[+-]?(?:\d+|\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+)(?:[.,]\d+)?(?:[eE][+-]?\d+)?")
+_MONEY = re.compile(r"(?:[$€£¥]\s?[+-]?[\d.,]+|[+-]?[\d.,]+\s?(?:[$€£¥%]|EUR|USD|CHF|GBP))")
+_MOMENT = re.compile(
+    r"\d{4}-\d\d?-\d\d?(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?(?:Z|[+-]\d\d:?\d\d)?)?"
+    r"|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}(?: \d\d:\d\d(?::\d\d)?)?|\d{1,2}:\d\d(?::\d\d)?"
+)
+_MAIL = re.compile(r"[^@\s,;|\"']+@[^@\s,;|\"']+\.[A-Za-z]{2,}")
+_PHONE = re.compile(r"\+\d[\d ()/-]{6,18}\d")
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+")
+_CODE = re.compile(r"[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*")
+_WORDS = re.compile(r"[^\W\d_][\w'’.&()/-]*(?: [\w'’.&()/,-]+){0,12}[.!?]?")
+_TOTAL = re.compile(
+    r"(?:grand[ _])?(?:total|sum|subtotal|summe|gesamt|gesamtsumme|totaal|totale|totaux|итого|celkem|razem|suma)\b"
+    r"|\(?\d+ (?:rows?|records?|lines?|zeilen|lignes)\b|(?:end of (?:file|report)|records?:|rows?:|# )",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Sniffed:
+    """What a file seems to be; no value of it.
+
+    `decimal` and `thousands` are the marks in its numbers, `thousands` empty without one. `booleans` are the words for
+    true and false, None unless a column consists of such a pair.
+    """
+
+    options: CsvOptions
+    decimal: str = "."
+    thousands: str = ""
+    booleans: tuple[str, str] | None = None
+
+
+def sniff(head: bytes, *, whole: bool) -> Sniffed:
+    """Guess from the beginning of a file.
+
+    Args:
+        head: the first bytes, decompressed; 64 KiB are enough.
+        whole: whether that is the whole file, so that its last lines are known.
+    """
+    encoding = guess_encoding(head)
+    text = _text(head, encoding, whole)
+    named = separator_line(text.encode()[:16])
+    if named:
+        text = text.split("\n", 1)[1] if "\n" in text else ""
+    best = _best_reading(text, (named,) if named else DELIMITERS)
+    if best is None:
+        return Sniffed(CsvOptions(delimiter=named, encoding=encoding))
+    records = best.records
+    footer = _footer(best) if whole else 0
+    data = records[best.first : len(records) - footer]
+    names = () if _has_header(data) else tuple(f"column_{i}" for i in range(1, best.fields + 1))
+    lines = text.split("\n")[: best.lines[best.first] - 1]
+    filled = [line for line in lines if line.strip()]
+    comment = "#" if filled and all(line.startswith("#") for line in filled) else None
+    body = data if names else data[1:]
+    decimal, thousands = _number_marks(body)
+    options = CsvOptions(
+        delimiter=best.delimiter,
+        quote=best.quote,
+        encoding=encoding,
+        skip_lines=0 if comment or not filled else len(lines) + bool(named),
+        comment=comment,
+        footer=footer,
+        names=names,
+    )
+    return Sniffed(options, decimal, thousands, _booleans(body))
+
+
+def guess_encoding(head: bytes) -> str | None:
+    """The codec of text, None for UTF-8 and for what a byte order mark says."""
+    if head.startswith(_MARKS):
+        return None
+    if head[:2000].count(0) > len(head[:2000]) // 4:
+        return "utf-16-le" if head[1:2000:2].count(0) > head[0:2000:2].count(0) else "utf-16-be"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=False)
+    except UnicodeDecodeError:
+        return max(_SINGLE_BYTE, key=lambda name: _plausibility(head.decode(name, "replace")))
+    return None
+
+
+def _plausibility(text: str) -> float:
+    """The share of the words with other than ASCII letters that a language could have: of one script, no symbols."""
+    words = [word for word in re.findall(r"[^\s,;|\t\"]+", text) if not word.isascii()]
+    return sum(_is_plausible(word) for word in words) / max(len(words), 1)
+
+
+def _is_plausible(word: str) -> bool:
+    letters = [char for char in word if char.isalpha()]
+    high = [char for char in word if not char.isascii()]
+    if not all(char.isalpha() for char in high):
+        return False
+    scripts = {unicodedata.name(char, "?").split()[0] for char in letters}
+    return len(scripts) == 1 and ("LATIN" not in scripts or len(high) * 2 <= len(letters))
+
+
+def _text(head: bytes, encoding: str | None, whole: bool) -> str:
+    if encoding is None:
+        marks = {"utf-8-sig": _MARKS[:1], "utf-32": _MARKS[1:3], "utf-16": _MARKS[3:]}
+        encoding = next((name for name, some in marks.items() if head.startswith(some)), "utf-8")
+    text = codecs.getincrementaldecoder(encoding)("replace").decode(head, final=whole)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text if whole or "\n" not in text else text[: text.rindex("\n") + 1]
+
+
+class _Reading(NamedTuple):
+    """The text under one delimiter and quote. `first` is the index of the header or first row; `lines` are 1-based."""
+
+    delimiter: str
+    quote: str
+    fields: int
+    first: int
+    records: list[list[str]]
+    lines: list[int]
+    score: float
+
+
+def _best_reading(text: str, delimiters: Sequence[str | None]) -> _Reading | None:
+    readings = (_reading(text, one, quote) for one in delimiters if one for quote in QUOTES)
+    found = [one for one in readings if one is not None]
+    return max(found, key=lambda one: one.score, default=None)
+
+
+def _reading(text: str, delimiter: str, quote: str) -> _Reading | None:
+    if delimiter not in text or (quote != '"' and quote not in text):
+        return None
+    rows = csv.reader(text.split("\n"), delimiter=delimiter, quotechar=quote, skipinitialspace=False)
+    records: list[list[str]] = []
+    lines: list[int] = []
+    try:
+        before = 0
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                records.append(row)
+                lines.append(before + 1)
+            before = rows.line_num
+            if len(records) >= _MOST_RECORDS:
+                break
+    except csv.Error:
+        return None
+    counts = Counter(len(row) for row in records[-max(len(records) - _MOST_PREAMBLE, len(records) // 2, 1) :])
+    fields = max(counts, key=lambda n: (counts[n] * (n > 1), n), default=1)
+    if fields < 2:
+        return None
+    first = _first(records, fields)
+    kept = [row for row in records[first:] if len(row) == fields]
+    body = records[first : max(len(records) - _MOST_FOOTER, first + 1)] if len(records) - first > 20 else kept
+    steady = len([row for row in body if len(row) == fields]) / max(len(records[first:]), len(body), 1)
+    known = sum(_kind(cell) != "" for row in kept for cell in row) / max(len(kept) * fields, 1)
+    quoted = (
+        0.02
+        if quote != '"'
+        and not re.search(rf"(?m)(?:^|{re.escape(delimiter)})'[^'\n]*'(?:{re.escape(delimiter)}|$)", text)
+        else 0.0
+    )
+    spread = 0.05 if delimiter == " " else 0.0
+    share = len(kept) / max(len(records), 1)
+    score = steady**2 * share * (fields - 0.5) / fields * known - quoted - spread - 0.01 * QUOTES.index(quote)
+    return _Reading(delimiter, quote, fields, first, records, lines, score)
+
+
+def _first(records: list[list[str]], fields: int) -> int:
+    """Index of the header or first row: titles and notes above it have other numbers of fields, or mostly none."""
+    for index, row in enumerate(records[:_MOST_PREAMBLE]):
+        after = records[index + 1 : index + 3]
+        if len(row) != fields or row[0].lstrip().startswith("#"):
+            continue
+        title = sum(bool(cell.strip()) for cell in row) * 2 < fields
+        if title and any(sum(bool(cell.strip()) for cell in one) * 2 >= fields for one in after):
+            continue
+        return index
+    return 0
+
+
+_KINDS = (
+    ("number", _NUMBER),
+    ("moment", _MOMENT),
+    ("phone", _PHONE),
+    ("mail", _MAIL),
+    ("url", _URL),
+    ("money", _MONEY),
+    ("code", _CODE),
+    ("words", _WORDS),
+)
+_TYPED = {"number", "moment", "mail", "phone", "url", "money"}
+
+
+def _kind(cell: str) -> str:
+    """The kind of value that a cell looks like; `empty` for none, an empty string for an unknown one."""
+    cell = cell.strip()
+    if not cell:
+        return "empty"
+    return next((name for name, pattern in _KINDS if pattern.fullmatch(cell)), "")
+
+
+def _has_header(data: list[list[str]]) -> bool:
+    """Whether the first row names columns: it does not look like the values below it."""
+    if len(data) < 2:
+        return True
+    first, rest = data[0], data[1:]
+    kinds = [_kind(cell) for cell in first]
+    if any(kind in ("mail", "phone", "url", "moment") for kind in kinds):
+        return False
+    if len({cell.strip().lower() for cell in first if cell.strip()}) < len([cell for cell in first if cell.strip()]):
+        return not any(kind == "number" for kind in kinds)
+    numbers = [i for i, kind in enumerate(kinds) if kind == "number"]
+    if not numbers:
+        return True
+    if all(re.fullmatch(r"(?:19|20|21)\d\d", first[i].strip()) for i in numbers) and len(numbers) < len(first):
+        return True  # years as the names of columns
+    below = [Counter(_kind(row[i]) for row in rest if i < len(row)).most_common(1) for i in numbers]
+    return not any(kind and kind[0][0] in ("number", "empty") for kind in below)
+
+
+def _footer(reading: _Reading) -> int:
+    """The number of records at the end that are no data: other numbers of fields, or words for a total."""
+    records, count = reading.records, 0
+    for row in reversed(records[reading.first + 2 :]):
+        text = next((cell.strip() for cell in row if cell.strip()), "")
+        if count < _MOST_FOOTER and (len(row) != reading.fields or _TOTAL.match(text)):
+            count += 1
+        else:
+            return count
+    return count
+
+
+def _number_marks(rows: list[list[str]]) -> tuple[str, str]:
+    """The decimal and the thousands mark; a point and none where nothing tells."""
+    votes: Counter[tuple[str, str]] = Counter()
+    for row in rows:
+        for cell in row:
+            votes.update(_marks_of(cell.strip().strip("€$£ ")))
+    points = [(mark, votes["decimal", mark]) for mark in ".,"]
+    decimal = max(points, key=lambda one: one[1])[0] if votes else "."
+    grouping = [(mark, votes["thousands", mark]) for mark in ".,'’ \u00a0\u202f" if mark != decimal]
+    thousands, seen = max(grouping, key=lambda one: one[1])
+    if not any(count for _, count in points) and votes["thousands", "."]:
+        decimal = ","
+    return decimal, thousands if seen else ""
+
+
+def _marks_of(cell: str) -> list[tuple[str, str]]:
+    """What one cell shows beyond doubt: `1.234` alone may be either."""
+    if found := re.fullmatch(r"[+-]?\d{1,3}(?:([.,'’ \u00a0\u202f])\d{3})(?:\1\d{3})*([.,])\d+", cell):
+        return [("thousands", found[1]), ("decimal", found[2])] if found[1] != found[2] else []
+    if found := re.fullmatch(r"[+-]?\d{1,3}(?:([.,'’ \u00a0\u202f])\d{3})(?:\1\d{3})+", cell):
+        return [("thousands", found[1])]
+    if found := re.fullmatch(r"[+-]?[1-9]\d{0,2}(?:(['’\u00a0\u202f])\d{3})", cell):
+        return [("thousands", found[1])]
+    if found := re.fullmatch(r"[+-]?\d+([.,])(?:\d{1,2}|\d{4,})", cell):
+        return [("decimal", found[1])]
+    if found := re.fullmatch(r"[+-]?(?:0|\d{4,})([.,])\d{3}", cell):
+        return [("decimal", found[1])]
+    return []
+
+
+def _booleans(rows: list[list[str]]) -> tuple[str, str] | None:
+    width = max(map(len, rows), default=0)
+    for i in range(width):
+        cells = {row[i].strip().lower() for row in rows if i < len(row)}
+        for yes, no in BOOLEAN_WORDS:
+            if cells - {""} == {yes, no} - {""} and (no or "" in cells) and len(rows) > 1:
+                return yes, no
+    return None
