@@ -11,6 +11,7 @@ import typer
 
 from atlas_pipeline.cli.alerts import app as alerts
 from atlas_pipeline.cli.backup import app as backup
+from atlas_pipeline.cli.files import app as files
 from atlas_pipeline.cli.pii import app as pii
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 
 app.add_typer(alerts)
 app.add_typer(backup)
+app.add_typer(files)
 app.add_typer(pii)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]

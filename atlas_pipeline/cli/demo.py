@@ -6,7 +6,7 @@ Belongs here: one in-process run over all assets, recorded in Dagster's instance
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -64,15 +64,23 @@ def write_sample(settings: Settings, show: Callable[[str], None]) -> None:
     generate(settings.landing_path, settings.sample_rows, progress=report)
 
 
-def materialize(show: Callable[[str], None]) -> list[Line]:
-    """One run over every asset that has no partitions; a failed table does not stop the ones beside it."""
+def materialize(show: Callable[[str], None], only: Sequence[dg.AssetKey] | None = None) -> list[Line]:
+    """One run over every asset that has no partitions; a failed table does not stop the ones beside it.
+
+    Args:
+        show: Told what is being done.
+        only: These assets; None for all.
+
+    Returns:
+        What came of each asset, in the order of the graph.
+    """
     show("loading definitions")
     from atlas_pipeline.definitions import defs
 
     definitions = defs()
     graph = definitions.resolve_asset_graph()
     tables = [key for key in graph.materializable_asset_keys if graph.get(key).group_name != labels.BACKUPS]
-    keys = [key for key in tables if graph.get(key).partitions_def is None]
+    keys = [key for key in tables if graph.get(key).partitions_def is None and (only is None or key in only)]
     lines = {key: Line(key.path[0], key.path[-1]) for key in graph.toposorted_asset_keys if key in set(keys)}
     if not lines:
         return []

@@ -15,7 +15,7 @@ from atlas_pipeline.warehouse.location import dagster_url, warehouse_url
 
 _TABLES = """
 SELECT 'bronze' AS layer, dataset AS name, sum(rows)::bigint, sum(rejected)::bigint, max(loaded_at)
-FROM atlas.files WHERE status = 'loaded' GROUP BY dataset
+FROM atlas.files WHERE status = 'loaded' AND superseded_by IS NULL GROUP BY dataset
 UNION ALL
 SELECT layer, name, rows, quarantined, published_at FROM atlas.publications
 ORDER BY 1, 2

@@ -21,14 +21,16 @@ from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
 from atlas_pipeline.ingest import dataset as domain
+from atlas_pipeline.ingest.intake import Intake, Mode, OnMissing
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import name_fault
+from atlas_pipeline.ingest.readers.csv_options import CsvOptions
 from atlas_pipeline.ingest.sources import SourceError
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.patterns import PARTITION
 from atlas_pipeline.ingest.sources.postgres import TableSource
 from atlas_pipeline.ingest.sources.s3 import split_url
-from atlas_pipeline.ingest.types import ColumnType, check_type
+from atlas_pipeline.ingest.types import ColumnType, Notation, check_type
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
@@ -114,7 +116,36 @@ class Dataset(Declared):
     freshness: Freshness | None = Field(None, description="How old silver may get before the UI says that it is stale.")
     pii: PiiPolicy | None = Field(None, description="What is done with personal data, over the default of each kind.")
     timezone: str = Field("UTC", description="IANA zone of timestamps that carry no offset.")
-    delimiter: str | None = Field(None, description="Field separator of CSV files. Default: comma; tab for .tsv.")
+    mode: Mode | None = Field(
+        None,
+        description="What a load adds: `append` keeps each file's rows (default without a key), `upsert` keeps the "
+        "latest row of each key (default with one), with `snapshot` a load is the whole state (default for a table).",
+    )
+    on_missing: OnMissing = Field("delete", description="What becomes of rows that a snapshot lacks: delete or keep.")
+    skip_equal_files: bool = Field(
+        False, description="Whether a file that holds what another one does is passed over: the same feed, sent again."
+    )
+    delimiter: str | None = Field(
+        None, description="Field separator of CSV files. Default: comma; tab for .tsv; what a line `sep=` says."
+    )
+    quote: Literal['"', "'"] = Field('"', description="Quote of CSV files.")
+    encoding: str | None = Field(
+        None, description="Encoding of CSV files, such as cp1252. Default: UTF-8, or what a byte order mark says."
+    )
+    skip_lines: int = Field(0, description="Lines at the beginning of CSV files that are left out.")
+    comment: str | None = Field(None, description="Lines of CSV files that begin with this character are left out.")
+    footer: int = Field(0, description="Lines at the end of CSV files that are left out, such as totals.")
+    header: bool | list[str] = Field(
+        True,
+        description="Whether CSV files have a header row. Without one, the names of all columns in order; `false` for "
+        "the declared columns.",
+    )
+    decimal: Literal[".", ","] = Field(".", description="Decimal mark of numbers.")
+    thousands: str = Field("", description="Mark between groups of three digits in numbers. Default: none.")
+    booleans: list[str] = Field(
+        [],
+        description="Words for true and false, such as `[ja, nein]`, besides true, yes, t, y, 1 and their opposites.",
+    )
     description: str | None = Field(None, description="What the dataset is; shown in the UI.")
     owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
     tags: dict[str, str] = Field({}, description="Tags of both assets.")
@@ -157,8 +188,6 @@ class Dataset(Declared):
             zoneinfo.ZoneInfo(self.timezone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
             raise self.fail(f"{self.timezone!r} is not an IANA time zone such as Europe/Paris", "timezone") from None
-        if self.delimiter is not None and (len(self.delimiter) != 1 or not self.delimiter.isascii()):
-            raise self.fail(f"delimiter {self.delimiter!r}: expected one ASCII character", "delimiter")
         declared = domain.Dataset(
             name=self.table,
             source=self._source(),
@@ -166,7 +195,8 @@ class Dataset(Declared):
             key=key,
             latest_by=self.latest_by,
             timezone=self.timezone,
-            delimiter=self.delimiter,
+            intake=self._intake(key),
+            notation=self._notation(),
             policy=self._policy(),
         )
         self._check_order(declared)
@@ -186,6 +216,38 @@ class Dataset(Declared):
                 )
             if column.name == declared.latest_by and action != "keep":
                 raise self.fail(f"latest_by column {column.name!r} must be kept", "columns", index)
+
+    def _intake(self, key: tuple[str, ...]) -> Intake:
+        """How files come into bronze. Raises DeclarationError."""
+        mode = self.mode or ("snapshot" if isinstance(self.source, SourceTable) else "upsert" if key else "append")
+        if mode == "append" and key:
+            raise self.fail("mode append keeps every row, and `key` keeps one of each key: choose one", "mode")
+        if mode == "upsert" and not key:
+            raise self.fail("mode upsert needs a `key`: it tells which rows are the same", "mode")
+        if self.on_missing == "keep" and (mode != "snapshot" or not key):
+            raise self.fail("on_missing is for mode snapshot, and `keep` needs a `key`", "on_missing")
+        if isinstance(self.header, list):
+            names = tuple(self.header)
+        else:
+            names = () if self.header else tuple(column.name for column in self.columns)
+        try:
+            csv = CsvOptions(
+                self.delimiter, self.quote, self.encoding, self.skip_lines, self.comment, self.footer, names
+            )
+        except ValueError as error:
+            raise self.fail(str(error), str(error).split()[0]) from None
+        return Intake(csv, mode == "snapshot", self.on_missing == "keep", self.skip_equal_files)
+
+    def _notation(self) -> Notation:
+        """How numbers and booleans are written. Raises DeclarationError."""
+        if len(self.thousands) > 1 or self.thousands == self.decimal or self.thousands.isalnum():
+            raise self.fail(
+                f"thousands {self.thousands!r}: expected one character other than the decimal mark", "thousands"
+            )
+        if self.booleans and len({word.lower() for word in self.booleans}) != 2:
+            raise self.fail("booleans: expected two words, for true and for false", "booleans")
+        words = (self.booleans[0], self.booleans[1]) if self.booleans else None
+        return Notation(self.decimal, self.thousands, words)
 
     def _policy(self) -> Policy:
         """The policy of the `pii` section. Raises DeclarationError."""

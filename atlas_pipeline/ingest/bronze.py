@@ -1,6 +1,7 @@
-"""Loading files into `bronze.<dataset>`: every value as text, with where it came from, each file once and whole.
+"""Loading files into `bronze.<dataset>`: every value as text, with where it came from, each version of a file whole.
 
-Belongs here: one file, one transaction; what was read is hashed while it is read, and the ledger decides by that hash.
+Belongs here: one file, one transaction; what was read is hashed while it is read, and compared by that hash with the
+version that counts, whose place it takes.
 Does not belong here: finding files (`source.py`), reading formats (`readers/`), types (`silver.py`).
 
 Lineage of each row: `_atlas_file_id` (the ledger's entry: file, SHA-256, load time, run), `_atlas_line`, and
@@ -13,7 +14,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
@@ -22,7 +23,8 @@ import psycopg
 from psycopg import sql
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
-from atlas_pipeline.ingest.quarantine import create_quarantine, quarantine_lines
+from atlas_pipeline.ingest.intake import Intake
+from atlas_pipeline.ingest.quarantine import create_quarantine, quarantine_lines, release_files
 from atlas_pipeline.ingest.readers import read
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.warehouse import ledger, publish
@@ -47,12 +49,20 @@ class FileResult:
     reason: str | None = None
 
 
+class BronzeDamaged(Exception):
+    """Bronze lacks rows that the ledger says were loaded."""
+
+
+class _Known(Exception):
+    """The file has the content that is loaded already; the message says of which file."""
+
+
 @dataclass
 class BronzeResult:
-    """What came of a load. `known` counts files of the source that were in the ledger already."""
+    """What came of a load. `known` are the URIs of files whose version was in the ledger already."""
 
     files: list[FileResult] = field(default_factory=list)
-    known: int = 0
+    known: list[str] = field(default_factory=list)
     unsettled: int = 0
     refused: list[FileResult] = field(default_factory=list)
     new_columns: list[str] = field(default_factory=list)
@@ -63,6 +73,11 @@ class BronzeResult:
         """The files that were loaded now."""
         return [file for file in self.files if file.status == "loaded"]
 
+    @property
+    def equal(self) -> list[str]:
+        """The URIs of files that were read now and hold what is loaded already."""
+        return [file.uri for file in self.files if file.status == "duplicate"]
+
 
 def load(
     connection: psycopg.Connection,
@@ -70,7 +85,7 @@ def load(
     files: Sequence[SourceFile],
     *,
     run_id: str,
-    delimiter: str | None = None,
+    intake: Intake = Intake(),  # noqa: B008 — it is frozen
     settle_seconds: float = 0.0,
     lock_seconds: int = 600,
     progress: Callable[[str], None] = lambda message: None,
@@ -85,17 +100,18 @@ def load(
         dataset: name of the table.
         files: as the source lists them.
         run_id: noted in the ledger.
-        delimiter: of CSV files; null to tell it from the file.
+        intake: how files are read, and what a new one takes the place of.
         settle_seconds: a file that changed more recently is left for the next run.
         lock_seconds: how long to wait for another run that loads the dataset.
         progress: told what is being done.
 
     Raises:
+        BronzeDamaged: the table is gone, and the ledger has loaded files.
         psycopg.Error: the database cannot go on.
         publish.TableBusy: another run has been loading the dataset for `lock_seconds`.
     """
     with publish.table_lock(connection, "bronze", dataset, lock_seconds):
-        return _load(connection, dataset, files, run_id, delimiter, settle_seconds, progress)
+        return _load(connection, dataset, files, run_id, intake, settle_seconds, progress)
 
 
 def _load(
@@ -103,19 +119,22 @@ def _load(
     dataset: str,
     files: Sequence[SourceFile],
     run_id: str,
-    delimiter: str | None,
+    intake: Intake,
     settle_seconds: float,
     progress: Callable[[str], None],
 ) -> BronzeResult:
+    ledger.adopt_options(connection, dataset, intake.fingerprint)
+    known = ledger.known_files(connection, dataset)
+    _refuse_missing_table(connection, dataset, known)
     _create_table(connection, dataset)
     before = _columns(connection, dataset)
-    known = ledger.known_files(connection, dataset)
     connection.commit()
     result = BronzeResult()
     for number, file in enumerate(map(_named, files), 1):
         entry = known.get(file.uri)
-        if entry and entry.version == file.version:
-            result.known += 1
+        look = ledger.Look(dataset, file.partition, file.uri, file.version, intake.fingerprint, run_id)
+        if entry and entry.same(file.version, intake.fingerprint):
+            result.known.append(file.uri)
             if entry.status == "refused":
                 result.refused.append(FileResult(file.uri, "refused", rule=entry.rule, reason=entry.reason))
             continue
@@ -123,78 +142,109 @@ def _load(
             result.unsettled += 1
             continue
         progress(f"{dataset}: loading file {number} of {len(files)}, {file.name}")
-        outcome = _load_file(connection, dataset, file, run_id, delimiter)
+        outcome = _load_file(connection, file, look, intake, entry)
         result.files.append(outcome)
         if outcome.status in ("refused", "unavailable"):
             result.refused.append(outcome)
             progress(f"{dataset}: {file.name} {outcome.status}: {outcome.reason}")
     if before:
         result.new_columns = [name for name in _columns(connection, dataset) if name not in before]
-    total = connection.execute(
-        "SELECT coalesce(sum(rows), 0)::bigint FROM atlas.files WHERE dataset = %s AND status = 'loaded'", [dataset]
-    ).fetchone()
-    result.total_rows = total[0] if total else 0
+    result.total_rows = sum(one.rows for one in ledger.loaded_files(connection, dataset, pending=False))
     connection.commit()
     return result
 
 
 def _load_file(
-    connection: psycopg.Connection, dataset: str, file: SourceFile, run_id: str, delimiter: str | None
+    connection: psycopg.Connection, file: SourceFile, look: ledger.Look, intake: Intake, entry: ledger.Known | None
 ) -> FileResult:
-    result = FileResult(file.uri, "loaded")
+    """Load a file, or note why it was not loaded. `entry` is the newest one that the ledger has of it."""
     stream: _Hashed | None = None
     try:
-        with connection.transaction():
-            with file.open() as raw:
-                stream = _Hashed(raw)
-                file_id = ledger.begin(connection, dataset, file.partition, file.uri, file.version, run_id)
-                blocks = read(cast(BinaryIO, stream), file.name, delimiter=delimiter, block_bytes=_BLOCK_BYTES)
-                with _ahead(_prepare(blocks, file_id)) as prepared, _Loader(connection, dataset, file_id) as loader:
-                    for item in prepared:
-                        loader.add(item)
-                stream.drain()
-            if file.bytes and stream.bytes != file.bytes:
-                raise SourceError(f"changed while it was read ({file.bytes} bytes listed, {stream.bytes} read)")
-            result.rows, result.rejected, result.bytes = loader.rows, loader.rejected, stream.bytes
-            result.sha256 = stream.digest.hexdigest()
-            columns = list(loader.columns)
-            ledger.finish(connection, file_id, result.sha256, stream.bytes, loader.rows, loader.rejected, columns)
-        return result
-    except psycopg.errors.UniqueViolation as error:
-        if error.diag.constraint_name != ledger.CONTENT_INDEX:
-            raise
-        result = FileResult(file.uri, "duplicate", reason="the same content is loaded already")
+        with connection.transaction(), file.open() as raw:
+            stream = _Hashed(raw)
+            return _copy_file(connection, file, stream, look, intake, entry)
+    except _Known as known:
+        result = FileResult(file.uri, "duplicate", reason=str(known))
     except FileRefused as refusal:
         if stream is not None and stream.failure is not None:
             # The reader took a failure to read for damage.
             return FileResult(file.uri, "unavailable", rule="unavailable", reason=_plain(stream.failure))
         result = FileResult(file.uri, "refused", rule=refusal.rule, reason=refusal.reason)
-    except psycopg.errors.TooManyColumns:
-        reason = "with this file the table would have more columns than Postgres can hold (1,600): split the dataset"
-        result = FileResult(file.uri, "refused", rule="too_many_columns", reason=reason)
-    except psycopg.errors.ProgramLimitExceeded:
-        reason = "it has rows wider than Postgres can hold (8 KB when every value is short): drop columns or split it"
-        result = FileResult(file.uri, "refused", rule="row_too_wide", reason=reason)
-    except psycopg.DataError as error:
-        # The server's own message quotes the row.
-        reason = f"Postgres does not take its rows ({type(error).__name__})"
-        result = FileResult(file.uri, "refused", rule="not_loadable", reason=reason)
+    except psycopg.Error as error:
+        result = _not_taken(file.uri, error)
     except (ServiceUnavailable, SourceError, OSError) as error:
         # Not noted in the ledger: the file may be well, and is tried again by the next run.
         return FileResult(file.uri, "unavailable", rule="unavailable", reason=_plain(error))
     with connection.transaction():
-        ledger.note(
-            connection,
-            dataset,
-            file.partition,
-            file.uri,
-            file.version,
-            run_id,
-            result.status,
-            result.rule,
-            result.reason,
-        )
+        ledger.note(connection, look, result.status, result.rule, result.reason)
     return result
+
+
+def _copy_file(
+    connection: psycopg.Connection,
+    file: SourceFile,
+    stream: "_Hashed",
+    look: ledger.Look,
+    intake: Intake,
+    entry: ledger.Known | None,
+) -> FileResult:
+    """Copy the rows of a file, in the transaction that makes it the version that counts.
+
+    Raises _Known when its content is the one that counts already, FileRefused, SourceError.
+    """
+    asked = entry is not None and entry.version == ledger.RELOAD
+    accepted = entry is not None and entry.rule == ledger.ACCEPTED
+    file_id = ledger.begin(connection, look)
+    blocks = read(cast(BinaryIO, stream), file.name, csv=intake.csv, block_bytes=_BLOCK_BYTES)
+    with _ahead(_prepare(blocks, file_id)) as prepared, _Loader(connection, look.dataset, file_id) as loader:
+        try:
+            for item in prepared:
+                loader.add(item)
+        except FileRefused as refusal:
+            if refusal.rule != "header_only" or not (accepted and intake.snapshot):
+                raise
+    stream.drain()
+    if file.bytes and stream.bytes != file.bytes:
+        raise SourceError(f"changed while it was read ({file.bytes} bytes listed, {stream.bytes} read)")
+    sha256 = stream.digest.hexdigest()
+    older = ledger.current_versions(connection, look, whole_dataset=intake.snapshot)
+    if not asked and older and older[-1].sha256 == sha256 and older[-1].options == look.options:
+        raise _Known("it holds what was loaded before")
+    if intake.skip_equal_files and not asked and ledger.is_loaded(connection, look.dataset, sha256):
+        raise _Known("another file with the same content is loaded")
+    if intake.snapshot and not accepted:
+        _refuse_shrunken(loader.rows, sum(version.rows for version in older))
+    columns = list(loader.columns)
+    ledger.finish(connection, file_id, sha256, stream.bytes, loader.rows, loader.rejected, columns)
+    if not intake.keep_missing:
+        ledger.supersede(connection, older, file_id)
+        release_files(connection, look.dataset, [version.file_id for version in older])
+    return FileResult(file.uri, "loaded", loader.rows, loader.rejected, stream.bytes, sha256)
+
+
+def _refuse_shrunken(rows: int, before: int) -> None:
+    """Raises FileRefused when a snapshot has less than half of the rows of the one before."""
+    if rows * 2 < before:
+        raise FileRefused(
+            "snapshot_shrank",
+            f"The snapshot has {rows:,} rows and the one before it had {before:,}: rows that are missing would be "
+            "deleted. If that is right, accept it with `atlas files accept`; else have it sent again, whole.",
+        )
+
+
+def _not_taken(uri: str, error: psycopg.Error) -> FileResult:
+    """What Postgres says against the rows of a file; its own words may quote them. Raises any other error."""
+    if isinstance(error, psycopg.errors.TooManyColumns):
+        rule = "too_many_columns"
+        reason = "with this file the table would have more columns than Postgres can hold (1,600): split the dataset"
+    elif isinstance(error, psycopg.errors.ProgramLimitExceeded):
+        rule = "row_too_wide"
+        reason = "it has rows wider than Postgres can hold (8 KB when every value is short): drop columns or split it"
+    elif isinstance(error, psycopg.DataError):
+        rule, reason = "not_loadable", f"Postgres does not take its rows ({type(error).__name__})"
+    else:
+        raise error
+    return FileResult(uri, "refused", rule=rule, reason=reason)
 
 
 @dataclass(frozen=True)
@@ -368,6 +418,54 @@ def _ahead(items: Iterable[_Prepared]) -> Iterator[Iterator[_Prepared]]:
         sys.setswitchinterval(interval)
 
 
+def _refuse_missing_table(connection: psycopg.Connection, dataset: str, known: Mapping[str, ledger.Known]) -> None:
+    """Raises BronzeDamaged when the table is gone whose files were loaded, unless all are to be read again."""
+    if table_exists(connection, dataset):
+        return
+    lost = [file for file in ledger.loaded_files(connection, dataset, pending=False) if file.rows]
+    if any(known[file.uri].version != ledger.RELOAD for file in lost):
+        raise BronzeDamaged(
+            f"bronze.{dataset} is gone, and the ledger has {len(lost):,} files that were loaded into it. Restore it "
+            f"from a backup, or load the files again with `atlas files reload {dataset}`"
+        )
+
+
+def table_exists(connection: psycopg.Connection, dataset: str) -> bool:
+    """Whether bronze has the table of a dataset."""
+    table = sql.Identifier("bronze", dataset)
+    row = connection.execute("SELECT to_regclass(%s)", [table.as_string(connection)]).fetchone()
+    return bool(row and row[0])
+
+
+def check_rows(connection: psycopg.Connection, dataset: str, files: Sequence[ledger.LoadedFile]) -> None:
+    """Compare the rows of bronze with the ledger.
+
+    Args:
+        connection: to the warehouse.
+        dataset: name of the table.
+        files: whose rows are counted.
+
+    Raises:
+        BronzeDamaged: the table, or rows of a file, are gone; names the files to load again.
+    """
+    if not files:
+        return
+    counted: dict[int, int] = {}
+    if table_exists(connection, dataset):
+        statement = sql.SQL("SELECT {0}, count(*) FROM {1} WHERE {0} = ANY(%s) GROUP BY {0}")
+        query = statement.format(sql.Identifier(FILE_ID), sql.Identifier("bronze", dataset))
+        counted = dict(connection.execute(query, [[file.file_id for file in files]]).fetchall())
+    damaged = [file for file in files if counted.get(file.file_id, 0) != file.rows]
+    if damaged:
+        first = damaged[0]
+        more = f" and {len(damaged) - 1:,} files more" if len(damaged) > 1 else ""
+        raise BronzeDamaged(
+            f"silver.{dataset} was not built anew: bronze.{dataset} has {counted.get(first.file_id, 0):,} of the "
+            f"{first.rows:,} rows that were loaded from {first.uri}{more}. The published table is as it was. Load them "
+            f"again with `atlas files reload {dataset}`, or restore bronze.{dataset} from a backup"
+        )
+
+
 def _create_table(connection: psycopg.Connection, dataset: str) -> None:
     """Make the table. The index is a BRIN: next to nothing to keep, and silver reads a file's rows without a scan."""
     table = sql.Identifier("bronze", dataset)
@@ -375,8 +473,7 @@ def _create_table(connection: psycopg.Connection, dataset: str) -> None:
         sql.Identifier(FILE_ID), sql.Identifier(LINE), sql.Identifier(ROW_HASH)
     )
     with connection.transaction():
-        exists = connection.execute("SELECT to_regclass(%s)", [table.as_string(connection)]).fetchone()
-        if exists and exists[0]:
+        if table_exists(connection, dataset):
             return
         connection.execute(sql.SQL("CREATE TABLE {} ({})").format(table, lineage))
         statement = "CREATE INDEX ON {} USING brin ({}) WITH (pages_per_range = 16, autosummarize)"

@@ -7,11 +7,12 @@ acting on the declaration (`bronze.py`, `silver.py`).
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 
+from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.postgres import TableSource
-from atlas_pipeline.ingest.types import POSTGRES_TYPE, ColumnType
+from atlas_pipeline.ingest.types import PLAIN, POSTGRES_TYPE, ColumnType, Notation
 from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.pii.kinds import Action
 from atlas_pipeline.pii.plan import ColumnPlan, Policy
@@ -64,7 +65,8 @@ class Dataset:
     key: tuple[str, ...] = ()
     latest_by: str | None = None
     timezone: str = "UTC"
-    delimiter: str | None = None
+    intake: Intake = field(default_factory=Intake)
+    notation: Notation = PLAIN
     policy: Policy = field(default_factory=Policy)
 
     @property
@@ -95,4 +97,6 @@ class Dataset:
         texts = any(c.plan and c.plan.column_class == "free_text" for c in self.columns)
         rules = rules_fingerprint(self.policy.rules) if texts else ""
         parts = [_RULES_VERSION, columns, self.key, self.latest_by, self.timezone, keyed, rules]
+        if self.notation != PLAIN:
+            parts.append(astuple(self.notation))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.batch import Batch
 from atlas_pipeline.ingest.infer_ranges import extremes, one_length, without_misfits
-from atlas_pipeline.ingest.types import ColumnType, cast
+from atlas_pipeline.ingest.types import PLAIN, ColumnType, Notation, cast
 
 NULL_WORDS = ("NA", "N/A", "n/a", "null", "NULL", "None", "nan", "NaN", "\\N")
 ENOUGH = 0.99  # the share of the values that must fit a type
@@ -66,7 +66,9 @@ class Inference:
     rows: int
 
 
-def infer(batches: Iterable[Batch], *, key: str | None = None, max_rows: int = 200_000) -> Inference:
+def infer(
+    batches: Iterable[Batch], *, key: str | None = None, max_rows: int = 200_000, notation: Notation = PLAIN
+) -> Inference:
     """Guess from the first `max_rows` rows; no more batches are read than that takes.
 
     Raises ValueError if `key` is not one of the columns.
@@ -77,7 +79,7 @@ def infer(batches: Iterable[Batch], *, key: str | None = None, max_rows: int = 2
         raise ValueError(f"no column {key!r}; the columns are: {', '.join(names) or '(none)'}")
     if sample is None:
         return Inference((), None, None, 0)
-    counted = [_Counted.of(column, sample.num_rows) for column in sample.columns]
+    counted = [_Counted.of(column, sample.num_rows, notation) for column in sample.columns]
     rows = sample.num_rows
     columns = tuple(_column(name, texts, rows) for name, texts in zip(names, counted, strict=True))
     used = {word for column in columns for word in column.null_values}
@@ -96,7 +98,9 @@ def _with_newest(
 ) -> tuple[ColumnInference, ...]:
     """The columns with their newest moments. Only where there are misfits is the sample looked at once more."""
     bad_texts = {
-        column.name: texts.texts.filter(cast(texts.texts, column.type, column.format, "UTC", column.null_values).bad)
+        column.name: texts.texts.filter(
+            cast(texts.texts, column.type, column.format, "UTC", column.null_values, texts.notation).bad
+        )
         for column, texts in zip(columns, counted, strict=True)
         if column.misfits
     }
@@ -135,9 +139,10 @@ class _Counted:
     probe: pa.Array
     nulls: int
     blanks: int
+    notation: Notation
 
     @staticmethod
-    def of(column: pa.ChunkedArray, rows: int) -> "_Counted":
+    def of(column: pa.ChunkedArray, rows: int, notation: Notation) -> "_Counted":
         column = column.cast(pa.string())
         present = column.drop_null()
         filled = present.filter(pc.not_equal(pc.utf8_trim_whitespace(present), ""))
@@ -146,7 +151,12 @@ class _Counted:
         tally = filled.value_counts()
         tally = tally.combine_chunks() if isinstance(tally, pa.ChunkedArray) else tally
         return _Counted(
-            tally.field("values"), tally.field("counts"), probe, rows - len(present), len(present) - len(filled)
+            tally.field("values"),
+            tally.field("counts"),
+            probe,
+            rows - len(present),
+            len(present) - len(filled),
+            notation,
         )
 
     @property
@@ -250,9 +260,10 @@ def _guess_type(name: str, texts: _Counted) -> _Fit | None:
 
 def _fit(texts: _Counted, type: ColumnType, format: str | None = None, only: str = "") -> _Fit | None:
     """How the type fits, None if not well enough. Texts that do not match the pattern `only` count as misfits."""
-    if pc.sum(cast(texts.probe, type, format).bad, min_count=0).as_py() > (1 - PROMISING) * len(texts.probe):
+    probed = cast(texts.probe, type, format, notation=texts.notation)
+    if pc.sum(probed.bad, min_count=0).as_py() > (1 - PROMISING) * len(texts.probe):
         return None
-    canonical = cast(texts.texts, type, format).values
+    canonical = cast(texts.texts, type, format, notation=texts.notation).values
     if only:
         canonical = pc.if_else(pc.match_substring_regex(texts.texts, only), canonical, pa.scalar(None, pa.string()))
     rows = texts.weigh(pc.is_valid(canonical))
@@ -260,7 +271,7 @@ def _fit(texts: _Counted, type: ColumnType, format: str | None = None, only: str
 
 
 # Digits that are not a quantity, because a number would lose a part of them.
-_LEADING_ZERO, _PLUS, _MINUS, _POINT = r"^\s*[+-]?0\d", r"^\s*\+", r"^\s*-", r"\."
+_LEADING_ZERO, _PLUS, _MINUS = r"^\s*[+-]?0\d", r"^\s*\+", r"^\s*-"
 _EXPONENT = r"\d\.?[eE][+-]?\d"
 _CODE_NAME = re.compile(r"(?:^|_)(?:zip|zipcode|postal|postcode|post_code|phone|mobile|fax|iban|ssn)(?:_|$)")
 _ID_NAME = re.compile(r"^(?:id|key|uuid|guid)$|_(?:id|key|uuid|guid)$")
@@ -275,7 +286,7 @@ def _guess_number(name: str, texts: _Counted) -> _Fit | None:
         return None
     if numbers.weigh(pc.match_substring_regex(numbers.texts, _EXPONENT)) >= (1 - ENOUGH) * numbers.total:
         return _fit(texts, "float") or decimal
-    if numbers.any(_POINT) or numbers.any(_EXPONENT):
+    if numbers.any(re.escape(texts.notation.decimal)) or numbers.any(_EXPONENT):
         return decimal
     if numbers.any(_PLUS) and not numbers.any(_MINUS):
         return None

@@ -94,6 +94,22 @@ def quarantine_misfits(connection: psycopg.Connection, dataset: str, rejects: st
     connection.execute(move.format(quarantine, sql.Identifier(STAGING, rejects)), [TYPING])
 
 
+def release_files(
+    connection: psycopg.Connection, dataset: str, file_ids: Sequence[int], *, typed: bool = False
+) -> None:
+    """Forget the lines of files that were no records, since a newer version took their place.
+
+    Args:
+        connection: in the transaction that loads it.
+        dataset: name of the table in quarantine.
+        file_ids: of the older versions.
+        typed: also the rows that did not fit their types, which silver forgets when it is built anew.
+    """
+    stages = [READING, TYPING, AUDITING] if typed else [READING]
+    statement = sql.SQL("DELETE FROM {} WHERE file_id = ANY(%s) AND stage = ANY(%s)")
+    connection.execute(statement.format(sql.Identifier("quarantine", dataset)), [list(file_ids), stages])
+
+
 def release_failed(connection: psycopg.Connection, dataset: str) -> None:
     """Forget the rows that failed an audit, since the table was published."""
     statement = sql.SQL("DELETE FROM {} WHERE stage = %s").format(sql.Identifier("quarantine", dataset))

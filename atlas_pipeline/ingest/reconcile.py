@@ -37,6 +37,7 @@ def reconcile(
     duplicates: int,
     new_files: Sequence[int] = (),
     new_rejects: int = 0,
+    anew: bool = False,
 ) -> Reconciliation:
     """Count the rows of a dataset's table, and those that are not there for a reason.
 
@@ -48,15 +49,16 @@ def reconcile(
         duplicates: rows that gave way to a later one, as the merges counted them over all files.
         new_files: ids of files whose rows are in the table, though the ledger does not have them in silver yet.
         new_rejects: rows of these that do not fit their types, which quarantine does not have yet.
+        anew: the table holds rows of the new files only.
     """
     silver = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))
-    rejected = sql.SQL("SELECT count(*) FROM {} WHERE stage = {} AND NOT file_id = ANY({})").format(
-        sql.Identifier("quarantine", name), sql.Literal(TYPING), sql.Literal(list(new_files))
+    rejected = sql.SQL("SELECT count(*) FROM {} WHERE stage = {} AND NOT {} AND NOT file_id = ANY({})").format(
+        sql.Identifier("quarantine", name), sql.Literal(TYPING), sql.Literal(anew), sql.Literal(list(new_files))
     )
     loaded = sql.SQL(
-        "SELECT coalesce(sum(rows), 0)::bigint FROM atlas.files WHERE dataset = {} AND status = 'loaded'"
-        " AND (silver_at IS NOT NULL OR file_id = ANY({}))"
-    ).format(sql.Literal(name), sql.Literal(list(new_files)))
+        "SELECT coalesce(sum(rows), 0)::bigint FROM atlas.files WHERE dataset = {}"
+        " AND ((silver_at IS NOT NULL AND NOT {}) OR file_id = ANY({}))"
+    ).format(sql.Literal(name), sql.Literal(anew), sql.Literal(list(new_files)))
     statement = sql.SQL("SELECT ({}), ({}), ({})").format(loaded, silver, rejected)
     row = connection.execute(statement).fetchone()
     assert row is not None

@@ -17,6 +17,7 @@ from typing import Generic, Protocol, TypeVar
 
 import psycopg
 
+from atlas_pipeline.ingest.bronze import check_rows
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.merging import create_preview, merge, pick_winners
 from atlas_pipeline.ingest.planning import as_free_text, detected_clean, plan_columns
@@ -28,7 +29,7 @@ from atlas_pipeline.pii.leaks import LeakReport, sweep_table
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.record import record_plans, recorded_plans, rules_fingerprint
 from atlas_pipeline.warehouse import publish as publishing
-from atlas_pipeline.warehouse.ledger import LoadedFile, loaded_files, mark_silver
+from atlas_pipeline.warehouse.ledger import LoadedFile, loaded_files, mark_silver, unmark_silver, withdrawn_files
 from atlas_pipeline.warehouse.publish import STAGING
 
 _DRIFT_SHARE = 0.5
@@ -89,6 +90,7 @@ class Planned:
         before: the publication that readers see, null when there is none.
         loaded: all files in bronze.
         pending: those that are not in silver yet.
+        withdrawn: ids of files that are in silver and no longer count, since newer versions took their place.
         sampled_clean: columns that a sample showed to be clean, and nothing else did before.
     """
 
@@ -97,13 +99,14 @@ class Planned:
     before: publishing.Publication | None
     loaded: Sequence[LoadedFile]
     pending: Sequence[LoadedFile]
+    withdrawn: Sequence[int]
     sampled_clean: frozenset[str]
 
     @property
     def base(self) -> publishing.Publication | None:
         """The publication that new rows are merged into; null when the table is built anew from all of bronze."""
         before = self.before
-        if before is None or before.definition != self.definition or before.duplicates is None:
+        if before is None or before.definition != self.definition or before.duplicates is None or self.withdrawn:
             return None
         return before
 
@@ -218,6 +221,7 @@ def build_silver(build: SilverBuild, verify: Verify[OutcomeT]) -> SilverResult[O
     Raises:
         SchemaDrift: a file lacks a declared column, or most of a column does not fit its type.
         planning.PersonalDataDrift: a column that was clean holds personal data.
+        bronze.BronzeDamaged: rows that the ledger has are not in bronze.
         KeyMissing, publish.PublishError, publish.TableBusy, psycopg.Error.
     """
     with publishing.table_lock(build.connection, "silver", build.dataset.name, build.lock_seconds):
@@ -235,7 +239,7 @@ def build_silver(build: SilverBuild, verify: Verify[OutcomeT]) -> SilverResult[O
 def plan(build: SilverBuild) -> Planned:
     """Look at what is published and what is new, and decide what is done with each column.
 
-    Raises planning.PersonalDataDrift, KeyMissing, psycopg.Error.
+    Raises planning.PersonalDataDrift, bronze.BronzeDamaged, KeyMissing, psycopg.Error.
     """
     connection, name = build.connection, build.dataset.name
     before = publishing.published(connection, "silver", name)
@@ -245,7 +249,11 @@ def plan(build: SilverBuild) -> Planned:
     build.progress(f"{name}: looking for personal data")
     dataset = plan_columns(connection, build.dataset, loaded, pending, recorded)
     sampled_clean = frozenset(detected_clean(dataset, recorded))
-    return Planned(dataset, dataset.definition(build.keys), before, loaded, pending, sampled_clean)
+    withdrawn = withdrawn_files(connection, name)
+    planned = Planned(dataset, dataset.definition(build.keys), before, loaded, pending, withdrawn, sampled_clean)
+    if planned.base is None:
+        check_rows(connection, name, planned.loaded)
+    return planned
 
 
 def replan(build: SilverBuild, planned: Planned, missed: Mapping[str, Mapping[str, int]]) -> Planned:
@@ -330,6 +338,7 @@ def audit(build: SilverBuild, planned: Planned, staged: Staged, verify: Verify[O
         duplicates=staged.duplicates,
         new_files=[file.file_id for file in planned.files],
         new_rejects=staged.typed.rejected.total(),
+        anew=staged.new_rows and planned.base is None,
     )
     connection.commit()
     # What the sample did not show, the sweep of all rows did.
@@ -362,6 +371,7 @@ def publish(build: SilverBuild, planned: Planned, staged: Staged, audited: Audit
         else:
             rows = audited.rows.silver
             publishing.swap(connection, "silver", name)
+        unmark_silver(connection, planned.withdrawn)
         mark_silver(connection, [file.file_id for file in planned.files])
         quarantined = count_quarantined(connection, name)
         counts = (rows, quarantined, staged.duplicates)
@@ -398,7 +408,8 @@ def _check_columns(dataset: Dataset, files: Sequence[LoadedFile]) -> None:
             raise SchemaDrift(
                 f"{file.uri} lacks the columns {', '.join(map(repr, missing))} that {dataset.name} declares. "
                 "Bronze keeps the file. If they may be missing, declare them `optional: true`; if they were renamed, "
-                "correct the declaration"
+                "correct the declaration. If the file is wrong, have it sent again under its name, or take it back "
+                f"with `atlas files forget {dataset.name} {file.uri}`"
             )
 
 

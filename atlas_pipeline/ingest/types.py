@@ -54,6 +54,40 @@ MAX_JSON_BYTES = 16 * 1024 * 1024  # jsonb ends at 256 MiB, and earlier when the
 
 
 @dataclass(frozen=True)
+class Notation:
+    """How a source writes numbers and booleans.
+
+    Attributes:
+        decimal: the decimal mark.
+        thousands: the mark between groups of three digits, empty where numbers have none.
+        booleans: words for true and false, besides those that the type boolean takes anyway.
+    """
+
+    decimal: str = "."
+    thousands: str = ""
+    booleans: tuple[str, str] | None = None
+
+    def plain(self, column: pa.Array, type: ColumnType) -> pa.Array:
+        """The texts as the types take them; those that are no numbers in this notation become a text that is none."""
+        if type in ("integer", "decimal", "float") and (self.decimal, self.thousands) != (".", ""):
+            mark, group = re.escape(self.decimal), re.escape(self.thousands)
+            whole = rf"(?:\d{{1,3}}(?:{group}\d{{3}})+|\d+)" if self.thousands else r"\d+"
+            fits = pc.match_substring_regex(column, rf"^[+-]?(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eE][+-]?\d+)?$")
+            if self.thousands:
+                column = pc.replace_substring(column, self.thousands, "")
+            column = pc.replace_substring(column, self.decimal, ".")
+            return pc.if_else(fits, column, pa.scalar("not a number"))
+        if type == "boolean" and self.booleans:
+            lowered = pc.utf8_lower(column)
+            for word, plain in zip(self.booleans, ("true", "false"), strict=True):
+                column = pc.if_else(pc.equal(lowered, word.lower()), pa.scalar(plain), column)
+        return column
+
+
+PLAIN = Notation()
+
+
+@dataclass(frozen=True)
 class Cast:
     """One column after the cast; all arrays have the length of the input.
 
@@ -90,6 +124,7 @@ def cast(
     format: str | None = None,
     timezone: str = "UTC",
     null_values: Collection[str] = (),
+    notation: Notation = PLAIN,
 ) -> Cast:
     """Cast a column of text. White space around a value is ignored except in text.
 
@@ -114,6 +149,8 @@ def cast(
         gone = pc.is_in(column, value_set=pa.array(missing, pa.string()))
         if gone.true_count:
             column = pc.if_else(gone, pa.scalar(None, pa.string()), column)
+    if notation != PLAIN:
+        column = notation.plain(column, type)
     texts, codes = step(column)
     return Cast(texts, pc.equal(codes, verdict(WRONG)), pc.equal(codes, verdict(RANGE)))
 

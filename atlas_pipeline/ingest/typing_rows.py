@@ -59,7 +59,9 @@ def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, 
     faults: list[tuple[str, str, pa.Array]] = []
     out: dict[str, pa.Array] = {}
     for column in dataset.columns:
-        done = cast(rows[column.name], column.type, column.format, dataset.timezone, column.null_values)
+        done = cast(
+            rows[column.name], column.type, column.format, dataset.timezone, column.null_values, dataset.notation
+        )
         for rule, mask in zip(_MISFITS, (done.wrong_type, done.out_of_range), strict=True):
             if pc.any(mask).as_py():
                 faults.append((rule, column.name, mask))

@@ -1,57 +1,81 @@
-"""The ledger of files: what was loaded, what was refused and why, so that nothing is loaded twice.
+"""The ledger of files: which versions of each file were loaded, refused or forgotten, and which of them count.
 
 Belongs here: every statement on `atlas.files` and `atlas.rejected_lines`. Does not belong here: reading files.
+
+An entry is one look at one version of a file. Of the loaded entries those count that no newer one superseded: they are
+what silver is built from. An entry with `silver_at` is in silver; where it no longer counts, silver must be built anew.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import psycopg
+from psycopg import sql
 
-CONTENT_INDEX = "files_content"
-"""The unique index that keeps the same content from being loaded twice."""
+_CURRENT = sql.SQL("(status = 'loaded' AND superseded_by IS NULL)")
+ACCEPTED = "snapshot_accepted"
+"""The rule of a refused snapshot that a person accepted: it is read again, and its size is not compared."""
+RELOAD = "to be read again"
+"""The version of an entry whose file is read again by the next load."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """The newest entry of a file: its version then, and what came of it."""
+    """The newest entry of a file: its version and reading options then, and what came of it."""
 
     version: str
     status: str
     rule: str | None
     reason: str | None
+    options: str | None
+
+    def same(self, version: str, options: str) -> bool:
+        """Whether that is what was looked at; options that were not recorded are taken for the same."""
+        return self.version == version and self.options in (None, options)
+
+
+def adopt_options(connection: psycopg.Connection, dataset: str, options: str) -> None:
+    """Take the present reading options for those of entries from before options were recorded."""
+    connection.execute("UPDATE atlas.files SET options = %s WHERE dataset = %s AND options IS NULL", [options, dataset])
 
 
 def known_files(connection: psycopg.Connection, dataset: str) -> dict[str, Known]:
     """The newest entry of each file of a dataset, by its URI."""
     rows = connection.execute(
-        "SELECT DISTINCT ON (uri) uri, version, status, rule, reason FROM atlas.files WHERE dataset = %s"
+        "SELECT DISTINCT ON (uri) uri, version, status, rule, reason, options FROM atlas.files WHERE dataset = %s"
         " ORDER BY uri, file_id DESC",
         [dataset],
     )
     return {uri: Known(*rest) for uri, *rest in rows}
 
 
-def begin(
-    connection: psycopg.Connection, dataset: str, partition: str | None, uri: str, version: str, run_id: str
-) -> int:
-    """Enter a file that is about to be loaded.
+@dataclass(frozen=True)
+class Look:
+    """One look at a file.
 
-    Args:
-        connection: in the transaction that loads it.
+    Attributes:
         dataset: that it belongs to.
         partition: its partition, null for a dataset without.
         uri: where it is.
         version: size and change time, or ETag.
-        run_id: of the run that loads it.
-
-    Returns:
-        Its id.
+        options: fingerprint of the reading options.
+        run_id: of the run that looks at it.
     """
+
+    dataset: str
+    partition: str | None
+    uri: str
+    version: str
+    options: str
+    run_id: str
+
+
+def begin(connection: psycopg.Connection, look: Look) -> int:
+    """Enter a file that is about to be loaded, in the transaction that loads it. Returns its id."""
     row = connection.execute(
-        "INSERT INTO atlas.files (dataset, partition, uri, version, status, batch)"
-        " VALUES (%s, %s, %s, %s, 'loaded', %s) RETURNING file_id",
-        [dataset, partition, uri, version, run_id],
+        "INSERT INTO atlas.files (dataset, partition, uri, version, options, batch, status)"
+        " VALUES (%s, %s, %s, %s, %s, %s, 'loaded') RETURNING file_id",
+        [look.dataset, look.partition, look.uri, look.version, look.options, look.run_id],
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -76,9 +100,6 @@ def finish(
         rows: records loaded into bronze.
         rejected: lines that are not records.
         columns: that its records have.
-
-    Raises:
-        psycopg.errors.UniqueViolation: that content is loaded already.
     """
     connection.execute(
         "UPDATE atlas.files SET sha256 = %s, bytes = %s, rows = %s, rejected = %s, columns = %s,"
@@ -87,34 +108,65 @@ def finish(
     )
 
 
-def note(
-    connection: psycopg.Connection,
-    dataset: str,
-    partition: str | None,
-    uri: str,
-    version: str,
-    run_id: str,
-    status: str,
-    rule: str | None,
-    reason: str | None,
-) -> None:
+def note(connection: psycopg.Connection, look: Look, status: str, rule: str | None, reason: str | None) -> None:
     """Enter a file that was not loaded.
 
     Args:
         connection: to the warehouse.
-        dataset: that it belongs to.
-        partition: its partition, null for a dataset without.
-        uri: where it is.
-        version: size and change time, or ETag.
-        run_id: of the run that looked at it.
-        status: `duplicate` or `refused`.
+        look: the file.
+        status: `duplicate`, `refused` or `forgotten`.
         rule: why it was refused, as a stable name.
         reason: the same for people.
     """
     connection.execute(
-        "INSERT INTO atlas.files (dataset, partition, uri, version, batch, status, rule, reason)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-        [dataset, partition, uri, version, run_id, status, rule, reason],
+        "INSERT INTO atlas.files (dataset, partition, uri, version, options, batch, status, rule, reason)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [look.dataset, look.partition, look.uri, look.version, look.options, look.run_id, status, rule, reason],
+    )
+
+
+@dataclass(frozen=True)
+class Version:
+    """A loaded version of a file that counts: its id, hash of its bytes, reading options and number of records."""
+
+    file_id: int
+    sha256: str
+    options: str
+    rows: int
+
+
+def current_versions(connection: psycopg.Connection, look: Look, *, whole_dataset: bool) -> list[Version]:
+    """The loaded versions that count and that a new one of this file takes the place of, oldest first.
+
+    Args:
+        connection: in the transaction that loads the new one.
+        look: the file.
+        whole_dataset: those of all files of the dataset's partition, since a load is its whole state.
+    """
+    rows = connection.execute(
+        sql.SQL(
+            "SELECT file_id, sha256, options, rows FROM atlas.files WHERE dataset = %s AND {}"
+            " AND sha256 IS NOT NULL AND partition IS NOT DISTINCT FROM %s AND (%s OR uri = %s) ORDER BY file_id"
+        ).format(_CURRENT),
+        [look.dataset, look.partition, whole_dataset, look.uri],
+    )
+    return [Version(*row) for row in rows]
+
+
+def is_loaded(connection: psycopg.Connection, dataset: str, sha256: str) -> bool:
+    """Whether a version that counts, of any file of the dataset, has this content."""
+    row = connection.execute(
+        sql.SQL("SELECT EXISTS (SELECT FROM atlas.files WHERE dataset = %s AND sha256 = %s AND {})").format(_CURRENT),
+        [dataset, sha256],
+    ).fetchone()
+    return bool(row and row[0])
+
+
+def supersede(connection: psycopg.Connection, versions: Sequence[Version], by: int) -> None:
+    """Let versions count no longer, in the transaction that loads the entry `by` in their place."""
+    connection.execute(
+        "UPDATE atlas.files SET superseded_by = %s, superseded_at = clock_timestamp() WHERE file_id = ANY(%s)",
+        [by, [version.file_id for version in versions]],
     )
 
 
@@ -132,7 +184,7 @@ class LoadedFile:
 def loaded_files(
     connection: psycopg.Connection, dataset: str, *, pending: bool, partitions: Collection[str] | None = None
 ) -> list[LoadedFile]:
-    """The files in bronze, in the order they were loaded.
+    """The files in bronze that count, in the order they were loaded.
 
     Args:
         connection: to the warehouse.
@@ -141,8 +193,10 @@ def loaded_files(
         partitions: only those of these partitions; null for all.
     """
     rows = connection.execute(
-        "SELECT file_id, uri, columns, rows, rejected FROM atlas.files WHERE dataset = %s AND status = 'loaded'"
-        " AND (NOT %s OR silver_at IS NULL) AND (%s::text[] IS NULL OR partition = ANY(%s)) ORDER BY file_id",
+        sql.SQL(
+            "SELECT file_id, uri, columns, rows, rejected FROM atlas.files WHERE dataset = %s AND {}"
+            " AND (NOT %s OR silver_at IS NULL) AND (%s::text[] IS NULL OR partition = ANY(%s)) ORDER BY file_id"
+        ).format(_CURRENT),
         [dataset, pending, list(partitions) if partitions is not None else None, list(partitions or [])],
     )
     return [LoadedFile(i, uri, tuple(columns), count, bad) for i, uri, columns, count, bad in rows]
@@ -153,4 +207,106 @@ def mark_silver(connection: psycopg.Connection, file_ids: Sequence[int]) -> None
     connection.execute(
         "UPDATE atlas.files SET silver_at = coalesce(silver_at, clock_timestamp()) WHERE file_id = ANY(%s)",
         [list(file_ids)],
+    )
+
+
+def withdrawn_files(connection: psycopg.Connection, dataset: str) -> list[int]:
+    """The ids of entries that are in silver though they no longer count."""
+    rows = connection.execute(
+        sql.SQL("SELECT file_id FROM atlas.files WHERE dataset = %s AND silver_at IS NOT NULL AND NOT {}").format(
+            _CURRENT
+        ),
+        [dataset],
+    )
+    return [file_id for (file_id,) in rows]
+
+
+def unmark_silver(connection: psycopg.Connection, file_ids: Sequence[int]) -> None:
+    """Note that the rows of these files are no longer in silver, in the transaction that publishes it without them."""
+    connection.execute("UPDATE atlas.files SET silver_at = NULL WHERE file_id = ANY(%s)", [list(file_ids)])
+
+
+@dataclass(frozen=True)
+class FileState:
+    """A file as the ledger knows it.
+
+    Attributes:
+        uri: where it is.
+        partition: its partition, null for a dataset without.
+        status: of its newest entry; `superseded` when another file's load took the place of what it had.
+        rule: why the newest entry was refused.
+        reason: the same for people.
+        rows: records that count.
+        rejected: lines that are not records, of the versions that count.
+        versions: how many were loaded.
+        seen_at: when it was last looked at and had changed.
+        in_silver: whether rows of it are in silver.
+    """
+
+    uri: str
+    partition: str | None
+    status: str
+    rule: str | None
+    reason: str | None
+    rows: int
+    rejected: int
+    versions: int
+    seen_at: object
+    in_silver: bool
+
+
+def file_states(connection: psycopg.Connection, dataset: str, uri: str | None = None) -> list[FileState]:
+    """The files of a dataset as they stand, in order of their URIs; only that of `uri` where one is given."""
+    rows = connection.execute(
+        sql.SQL("""
+        SELECT DISTINCT ON (uri) uri, partition,
+            CASE WHEN status = 'duplicate' OR (status = 'loaded' AND superseded_by IS NOT NULL)
+                THEN CASE WHEN sum({current}::int) OVER file > 0 THEN 'loaded' ELSE 'superseded' END
+                ELSE status END,
+            rule, reason,
+            (sum(rows) FILTER (WHERE {current}) OVER file)::bigint,
+            (sum(rejected) FILTER (WHERE {current}) OVER file)::bigint,
+            count(*) FILTER (WHERE sha256 IS NOT NULL) OVER file,
+            loaded_at, bool_or(silver_at IS NOT NULL) OVER file
+        FROM atlas.files WHERE dataset = %s AND (%s::text IS NULL OR uri = %s)
+        WINDOW file AS (PARTITION BY uri) ORDER BY uri, file_id DESC
+        """).format(current=_CURRENT),
+        [dataset, uri, uri],
+    )
+    return [
+        FileState(uri, partition, status, rule, reason, rows or 0, rejected or 0, versions, at, silver)
+        for uri, partition, status, rule, reason, rows, rejected, versions, at, silver in rows
+    ]
+
+
+def entries_of(connection: psycopg.Connection, dataset: str, uri: str) -> list[int]:
+    """The ids of all entries of a file, oldest first."""
+    statement = "SELECT file_id FROM atlas.files WHERE dataset = %s AND uri = %s ORDER BY file_id"
+    return [file_id for (file_id,) in connection.execute(statement, [dataset, uri])]
+
+
+def forget(connection: psycopg.Connection, dataset: str, uri: str) -> None:
+    """Let no version of a file count, and remember that it was forgotten, so that it is not loaded until it changes."""
+    connection.execute(
+        "UPDATE atlas.files SET status = 'forgotten' WHERE dataset = %s AND uri = %s AND status = 'loaded'",
+        [dataset, uri],
+    )
+    connection.execute(
+        "DELETE FROM atlas.rejected_lines WHERE file_id = ANY(%s)", [entries_of(connection, dataset, uri)]
+    )
+
+
+def ask_again(connection: psycopg.Connection, dataset: str, uris: Sequence[str], rule: str | None = None) -> None:
+    """Have files read again by the next load, whatever was known of them.
+
+    Args:
+        connection: to the warehouse.
+        dataset: that they belong to.
+        uris: the files.
+        rule: noted with the newest entry, such as `ACCEPTED`.
+    """
+    connection.execute(
+        "UPDATE atlas.files f SET version = %s, rule = coalesce(%s, rule) FROM (SELECT max(file_id) AS file_id"
+        " FROM atlas.files WHERE dataset = %s AND uri = ANY(%s) GROUP BY uri) newest WHERE f.file_id = newest.file_id",
+        [RELOAD, rule, dataset, list(uris)],
     )

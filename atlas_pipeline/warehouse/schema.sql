@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS atlas.files (
     version text NOT NULL,              -- size and change time, or ETag: tells a known file without reading it
     sha256 text,                        -- of the bytes as they lie in the source
     bytes bigint NOT NULL DEFAULT 0,
-    status text NOT NULL CHECK (status IN ('loaded', 'duplicate', 'refused')),
+    status text NOT NULL CHECK (status IN ('loaded', 'duplicate', 'refused', 'forgotten')),
     rule text,                          -- why it was refused
     reason text,
     rows bigint NOT NULL DEFAULT 0,     -- records loaded into bronze
@@ -25,7 +25,22 @@ CREATE TABLE IF NOT EXISTS atlas.files (
     loaded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     silver_at timestamptz               -- when its rows were first published in silver
 );
-CREATE UNIQUE INDEX IF NOT EXISTS files_content ON atlas.files (dataset, sha256) WHERE status = 'loaded';
+-- Versions of a file: a newer one supersedes those before it. `options` is the fingerprint of how it was read, null when
+-- loaded before that was recorded. Altered only where needed, since altering waits for everyone who reads the table.
+DO $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'atlas.files'::regclass AND attname = 'superseded_by'
+    ) THEN
+        ALTER TABLE atlas.files
+            ADD COLUMN options text,
+            ADD COLUMN superseded_by bigint,    -- the entry that took its place
+            ADD COLUMN superseded_at timestamptz,
+            DROP CONSTRAINT files_status_check,
+            ADD CONSTRAINT files_status_check CHECK (status IN ('loaded', 'duplicate', 'refused', 'forgotten'));
+        DROP INDEX IF EXISTS atlas.files_content;
+    END IF;
+END $$;
+CREATE INDEX IF NOT EXISTS files_sha256 ON atlas.files (dataset, sha256) WHERE status = 'loaded';
 CREATE INDEX IF NOT EXISTS files_uri ON atlas.files (dataset, uri);
 
 -- What readers see: one row for each table that was ever published, updated in the transaction that publishes it.

@@ -36,7 +36,7 @@ class Feed:
 
     def load(self, **options: Any) -> bronze.BronzeResult:
         files = self.dataset.source.list(self.settings)
-        options = {"run_id": "test", "delimiter": self.dataset.delimiter} | options
+        options = {"run_id": "test", "intake": self.dataset.intake} | options
         return bronze.load(self.connection, self.dataset.name, files, **options)
 
     def build(

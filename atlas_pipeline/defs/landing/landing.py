@@ -15,8 +15,8 @@ import dagster as dg
 import psycopg
 
 from atlas_pipeline.components import Dataset
+from atlas_pipeline.ingest import dataset as domain
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
-from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse import ledger
@@ -30,7 +30,7 @@ def landing(context: dg.ComponentLoadContext) -> dg.Definitions:
     """One sensor over all datasets that read files."""
     components = context.component_tree.get_all_components(Dataset)
     datasets = [component for component in components if isinstance(component.source, str)]
-    watched = {dataset.table: (dataset.declared.source, dataset.partitions_definition()) for dataset in datasets}
+    watched = [(component.declared, component.partitions_definition()) for component in datasets]
     gold = dg.AutomationConditionSensorDefinition(
         "gold_automation",
         target=dg.AssetSelection.groups("gold"),
@@ -55,9 +55,8 @@ def landing(context: dg.ComponentLoadContext) -> dg.Definitions:
             return dg.SkipReason(f"{queued} runs are queued, the most allowed is {settings.max_queued_runs}: waiting")
         tick = _Tick(context.instance, settings)
         with warehouse.connect() as connection:
-            for name, (source, partitions) in watched.items():
-                assert isinstance(source, FileSource)
-                tick.check(connection, name, source, partitions)
+            for dataset, partitions in watched:
+                tick.check(connection, dataset, partitions)
         requests, notes = tick.requests, tick.notes
         if len(requests) > room:
             notes.append(f"{len(requests) - room} runs wait for the next tick: {queued} are queued already")
@@ -84,20 +83,19 @@ class _Tick:
     def check(
         self,
         connection: psycopg.Connection,
-        name: str,
-        source: FileSource,
+        dataset: domain.Dataset,
         partitions: dg.PartitionsDefinition | None,
     ) -> None:
         """List the files of a dataset, and request its runs if new ones have settled.
 
         Args:
             connection: A connection to the warehouse, for the ledger.
-            name: The dataset.
-            source: Where its files are.
+            dataset: The dataset.
             partitions: Its partitions, if it has any; files outside them are noted and skipped.
         """
+        name = dataset.name
         try:
-            files = source.list(self.settings)
+            files = dataset.source.list(self.settings)
         except (SourceError, ServiceUnavailable) as error:
             self.notes.append(f"{name}: {error}")
             return
@@ -108,7 +106,8 @@ class _Tick:
                 self.notes.append(f"{name}: {len(files) - len(inside)} files belong to no partition")
             files = inside
         known = ledger.known_files(connection, name)
-        new = [file for file in files if file.uri not in known or known[file.uri].version != file.version]
+        options = dataset.intake.fingerprint
+        new = [file for file in files if file.uri not in known or not known[file.uri].same(file.version, options)]
         ready = [file for file in new if file.settled(self.settings.settle_seconds)]
         self.settling += len(new) - len(ready)
         if ready and _under_way(self.instance, name):

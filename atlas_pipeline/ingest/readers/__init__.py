@@ -5,16 +5,18 @@ each), what the text means, or where rows go.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO, Literal
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused
 from atlas_pipeline.ingest.readers.compression import Compression, decompressed
 from atlas_pipeline.ingest.readers.csv import read_csv
+from atlas_pipeline.ingest.readers.csv_options import CsvOptions
 from atlas_pipeline.ingest.readers.jsonl import read_jsonl
 from atlas_pipeline.ingest.readers.parquet import read_parquet
 
-__all__ = ["Compression", "Format", "detect", "read"]
+__all__ = ["Compression", "CsvOptions", "Format", "detect", "read"]
 
 Format = Literal["csv", "tsv", "jsonl", "parquet"]
 
@@ -51,7 +53,7 @@ def read(
     name: str,
     *,
     format: Format | None = None,
-    delimiter: str | None = None,
+    csv: CsvOptions = CsvOptions(),  # noqa: B008 — it is frozen
     block_bytes: int = 4 << 20,
 ) -> Iterator[Batch]:
     """Yield the rows of a file, as text exactly as the file has it, with constant memory.
@@ -64,7 +66,7 @@ def read(
         stream: at the file's beginning; need not be seekable. What it raises is passed on.
         name: of the file; its extensions tell format and compression.
         format: overrides the format, with the name then telling only the compression.
-        delimiter: of csv and tsv; null for a comma, a tab.
+        csv: how a csv or tsv file departs from RFC 4180.
         block_bytes: about how much decompressed text becomes one batch; Parquet comes in batches of rows instead.
 
     Raises:
@@ -72,7 +74,6 @@ def read(
             `wrong_format`, `empty`, `header_only`, `bad_header`, `encoding`, `truncated`, `corrupt`,
             `too_many_columns`, `empty_column_name`, `duplicate_columns`, `column_name_too_long`,
             `reserved_column_name`, `nul_byte`.
-        ValueError: the delimiter is not one ASCII character.
     """
     if format is None:
         format, compression = detect(name)
@@ -83,4 +84,4 @@ def read(
     source = decompressed(stream, compression)
     if format == "jsonl":
         return read_jsonl(source, block_bytes)
-    return read_csv(source, delimiter or ("\t" if format == "tsv" else ","), block_bytes)
+    return read_csv(source, csv if format == "csv" or csv.delimiter else replace(csv, delimiter="\t"), block_bytes)

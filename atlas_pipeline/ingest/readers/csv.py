@@ -19,6 +19,7 @@ from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
 from atlas_pipeline.ingest.readers import text
 from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.compression import Source
+from atlas_pipeline.ingest.readers.csv_options import CsvOptions, arranged, decoded, separator_line
 from atlas_pipeline.ingest.readers.csv_records import MAX_MULTILINE_BYTES, Dialect, Fault, Layout, Positions
 from atlas_pipeline.ingest.readers.lines import lines_array
 
@@ -30,24 +31,31 @@ _MAX_RECORDS = 1 << 16
 _DECODED_BYTES = 1 << 12
 _LONE_CR = re.compile(rb"\r(?!\n)")
 _SWAP = bytes.maketrans(b"\r\n", b"\n\r")
+_SWAP_QUOTES = bytes.maketrans(b"\"'", b"'\"")
+_OTHER_QUOTE = str.maketrans("\"'", "'\"")
 
 
-def read_csv(source: Source, delimiter: str, block_bytes: int) -> Iterator[Batch]:
+def read_csv(source: Source, options: CsvOptions, block_bytes: int) -> Iterator[Batch]:
     """Yield the rows of a CSV file in batches of about `block_bytes` of text, at most 65,536 records.
 
     Memory is bounded by a few blocks, or by the longest line (up to 64 MiB) where that is larger. Raises FileRefused as
-    `readers.read` says, ValueError for a delimiter that is not one ASCII character.
+    `readers.read` says.
     """
-    dialect = Dialect(delimiter)
-    source = text.as_utf8(source, "CSV")
+    source = decoded(source, options.encoding) if options.encoding else text.as_utf8(source, "CSV")
     head = source.peek(text.HEAD_BYTES)
+    dialect = Dialect(options.delimiter or separator_line(head) or ",")
+    source = arranged(source, options)
     # Line ends of old Mac files: read with CR and LF changed places, and put back in what is handed out.
     swapped = b"\r" in head and b"\n" not in head
     if swapped:
         plain = source
         source = Source(lambda size: plain.read(size).translate(_SWAP))
-    names, block, line = _header(source, dialect, block_bytes)
-    parser = _Parser(names, dialect, swapped)
+    if options.names:
+        names, block, line = list(options.names), b"", 1
+    else:
+        names, block, line = _header(source, dialect, block_bytes)
+    names = [_requoted(name, options.quote) for name in names]
+    parser = _Parser(names, dialect, swapped, options.quote)
     found, last = False, False
     while not last:
         data = source.read(max(block_bytes, len(block)))
@@ -107,6 +115,11 @@ def _names(header: bytes, dialect: Dialect) -> list[str]:
     return names
 
 
+def _requoted(text: str, quote: str) -> str:
+    """A text as the file has it: files with another quote are read with both quotes changed places."""
+    return text if quote == '"' else text.translate(_OTHER_QUOTE)
+
+
 def _bad_header(wrong: str) -> FileRefused:
     return FileRefused(
         "bad_header", f"The header row cannot be read: {wrong}. The first line must hold the names of the columns."
@@ -139,9 +152,10 @@ def _pieces(block: bytes, layout: Layout) -> Iterator[tuple[bytes, Layout, int]]
 class _Parser:
     """Turns blocks of whole records into batches."""
 
-    def __init__(self, names: list[str], dialect: Dialect, swapped: bool):
+    def __init__(self, names: list[str], dialect: Dialect, swapped: bool, quote: str):
         self._names = names
         self._dialect = dialect
+        self._quote = quote
         self._swapped = swapped
         self._schema = pa.schema([(name, pa.string()) for name in names])
         self._convert = arrow_csv.ConvertOptions(
@@ -195,6 +209,8 @@ class _Parser:
         separators = len(self._names) - 1
         if self._dialect.delimiter != "," or not separators or b"\r" in block or b'"' in block:
             return False
+        if self._quote != '"' and b"'" in block:
+            return False
         ends = _newlines(block)
         commas = np.flatnonzero(np.frombuffer(block, np.uint8) == 0x2C)
         if len(commas) != separators * len(ends):
@@ -237,6 +253,9 @@ class _Parser:
         if self._swapped and (stand_in is not None or b'"' in block):
             token = _unused(block)
             table = _replaced(_replaced(_replaced(table, b"\n", token), b"\r", b"\n"), token, b"\r")
+        if self._quote != '"' and (b'"' in block or b"'" in block):
+            token = _unused(block)
+            table = _replaced(_replaced(_replaced(table, b"'", token), b'"', b"'"), token, b'"')
         return table, wrong
 
     def _break_up(
@@ -268,7 +287,8 @@ class _Parser:
         )
 
     def _as_sent(self, raw: bytes) -> bytes:
-        return raw.translate(_SWAP) if self._swapped else raw
+        raw = raw.translate(_SWAP) if self._swapped else raw
+        return raw if self._quote == '"' else raw.translate(_SWAP_QUOTES)
 
 
 def _is_utf8(block: bytes) -> bool:

@@ -42,7 +42,6 @@ BOOLEAN_WORDS = (
     ("wahr", "falsch"),
     ("vrai", "faux"),
     ("on", "off"),
-    ("x", ""),
 )
 """Pairs of words for true and false that the type boolean does not take by itself."""
 
@@ -307,6 +306,6 @@ def _booleans(rows: list[list[str]]) -> tuple[str, str] | None:
     for i in range(width):
         cells = {row[i].strip().lower() for row in rows if i < len(row)}
         for yes, no in BOOLEAN_WORDS:
-            if cells - {""} == {yes, no} - {""} and (no or "" in cells) and len(rows) > 1:
+            if cells - {""} == {yes, no} and len(rows) > 1:
                 return yes, no
     return None

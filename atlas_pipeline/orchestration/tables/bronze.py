@@ -55,7 +55,7 @@ def bronze_asset(
         started = time.monotonic()
         try:
             result, outcomes, scores = _load(context, warehouse, dataset)
-        except (SourceError, ServiceUnavailable, SettingsError, TableBusy) as error:
+        except (SourceError, ServiceUnavailable, SettingsError, TableBusy, bronze.BronzeDamaged) as error:
             raise dg.Failure(str(error), allow_retries=isinstance(error, ServiceUnavailable)) from None
         results = [check_result(key, outcome, outcome.check.path) for outcome in outcomes]
         if result.refused:
@@ -79,7 +79,7 @@ def _load(
             dataset.name,
             files,
             run_id=run_id,
-            delimiter=dataset.delimiter,
+            intake=dataset.intake,
             settle_seconds=settings.settle_seconds,
             lock_seconds=settings.lock_timeout_seconds,
             progress=progress_log(context),
@@ -103,11 +103,15 @@ def _metadata(dataset: str, result: bronze.BronzeResult) -> dict[str, Any]:
         labels.LINES_REJECTED: sum(file.rejected for file in loaded),
         "bytes": sum(file.bytes for file in loaded),
         "files loaded": len(loaded),
-        "files known before": result.known,
+        "files known before": len(result.known),
+        "files with known content": len(result.equal),
         "files still being written": result.unsettled,
     }
     if loaded:
         metadata["source files"] = _file_table(loaded)
+    for name, uris in (("known files", result.known), ("files equal to loaded ones", result.equal)):
+        if uris:
+            metadata[name] = uris[:_FILES_SHOWN]
     if result.refused:
         metadata["files refused"] = _refused_table(result.refused)
     if result.new_columns:

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from atlas_pipeline import labels
-from atlas_pipeline.ingest.bronze import FILE_ID, LINE
+from atlas_pipeline.ingest.bronze import FILE_ID, LINE, BronzeDamaged
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
 from atlas_pipeline.ingest.quarantine import FailedRow, quarantine_failed
@@ -120,7 +120,7 @@ def _materialize(
     except PersonalDataDrift as error:
         yield leak_result(checks.asset, None, str(error))
         raise dg.Failure(str(error), allow_retries=False) from None
-    except (SchemaDrift, PublishError, TableBusy, KeyMissing, ModelMissing) as error:
+    except (BronzeDamaged, SchemaDrift, PublishError, TableBusy, KeyMissing, ModelMissing) as error:
         raise dg.Failure(str(error), allow_retries=False) from None
     if result.published:
         metadata = _counts(result, result.published) | _columns(result.dataset, column_tags) | scores

@@ -1,0 +1,40 @@
+"""How the files of a dataset come into bronze: how they are read, and what a new one takes the place of.
+
+Belongs here: these options as plain data, and their fingerprint. Does not belong here: reading YAML (`components/`) and
+acting on the options (`bronze.py`).
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+from atlas_pipeline.ingest.readers.csv_options import CsvOptions
+
+Mode = Literal["append", "upsert", "snapshot"]
+OnMissing = Literal["delete", "keep"]
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What is done with a file that is new.
+
+    Attributes:
+        csv: how CSV files depart from RFC 4180.
+        snapshot: a load is the whole state of the dataset, or of its partition, and takes the place of the one before.
+            Else it takes the place of older versions of the same file.
+        keep_missing: nothing is superseded: rows that a snapshot lacks stay.
+        skip_equal_files: a file that holds what another one does is not loaded.
+    """
+
+    csv: CsvOptions = field(default_factory=CsvOptions)
+    snapshot: bool = False
+    keep_missing: bool = False
+    skip_equal_files: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the reading options; files are read again under others. The default options have an empty one."""
+        if self.csv == CsvOptions():
+            return ""
+        return hashlib.sha256(json.dumps(asdict(self.csv), sort_keys=True).encode()).hexdigest()[:16]
