@@ -45,7 +45,6 @@ MAY_TOUCH_ENVIRONMENT = {
 }
 TOO_LONG = {
     "cli/alerts/commands.py list_alerts",
-    "defs/landing/landing.py landing",
     "ingest/silver.py build",
     "orchestration/tables/bronze.py bronze_asset",
     "orchestration/tables/gold.py gold_asset",
@@ -119,7 +118,6 @@ UNDOCUMENTED = {
     "quality/soda/outcomes.py outcome_of",
     "quality/soda/rows.py failed_rows",
     "quality/verification.py verify",
-    "sample/run.py generate",
     "settings.py Settings.settings_customise_sources",
     "telemetry/health.py stuck_queue",
     "telemetry/logs.py JsonLines.line",
