@@ -1,4 +1,4 @@
-"""Whether the time of a whole build grows with the rows, and whether new rows cost by their number.
+"""Scaling: a full build takes time linear in the rows, and an incremental one in the new rows.
 
 A dataset of payments (11 columns; a key, latest_by, one hashed and one masked column, a contract of 5 checks, 2 % of
 the keys sent twice) goes from a CSV file through bronze, silver and a gold model, by the same functions that the assets
@@ -23,7 +23,7 @@ import harness
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import SilverBuild, build_silver
-from atlas_pipeline.ingest.sources.source import FileSource
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.outcome import Outcome
@@ -44,7 +44,7 @@ COLUMNS = (
     Column("paid_on", "date", action=None),
     *(Column(name, "timestamp", action=None) for name in ("created_at", "updated_at")),
 )
-"""What is not declared is looked at in the first build, and swept in every one."""
+"""Undeclared columns are profiled in the first build, and swept in every one."""
 CONTRACT = """\
 dataset: atlas/atlas/silver/payments
 checks:
@@ -91,7 +91,7 @@ def _row(i: int, version: int) -> str:
 
 
 def build(url: str, name: str, folder: Path, contract: Path) -> dict[str, float]:
-    """Bring all layers up to date with the folder; the seconds of each."""
+    """Bring all layers up to date with the folder, and return the seconds of each."""
     dataset = Dataset(name, FileSource(f"{folder}/*.csv"), COLUMNS, key=("payment_id",), latest_by="updated_at")
 
     def outcomes(_: Dataset, schema: str, table: str) -> list[Outcome]:

@@ -13,21 +13,24 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import dagster as dg
-import pyarrow as pa
 from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
+from atlas_pipeline import labels
 from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
 from atlas_pipeline.ingest import dataset as domain
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import name_fault
-from atlas_pipeline.ingest.sources.source import PARTITION, FileSource, SourceError, TableSource, s3_place
-from atlas_pipeline.ingest.types import ColumnType, cast
+from atlas_pipeline.ingest.sources import SourceError
+from atlas_pipeline.ingest.sources.files import FileSource
+from atlas_pipeline.ingest.sources.patterns import PARTITION
+from atlas_pipeline.ingest.sources.postgres import TableSource
+from atlas_pipeline.ingest.sources.s3 import split_url
+from atlas_pipeline.ingest.types import ColumnType, check_type
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
-from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK
 from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
 from atlas_pipeline.orchestration.tables.silver import silver_asset
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
@@ -222,7 +225,7 @@ class Dataset(Declared):
         if column.format and column.type not in ("date", "timestamp", "time"):
             raise self.fail(f"format is for date, timestamp and time, not {column.type}", "columns", index, "format")
         try:
-            cast(pa.array([], pa.string()), column.type, column.format)
+            check_type(column.type, column.format)
         except ValueError as error:
             raise self.fail(f"column {column.name!r}: {error}", "columns", index, "format") from None
         return domain.Column(
@@ -264,7 +267,7 @@ class Dataset(Declared):
             return TableSource(self.source.database, self.source.table)
         if self.source.startswith("s3://"):
             try:
-                s3_place(self.source)
+                split_url(self.source)
             except SourceError as error:
                 raise self.fail(str(error), "source") from None
         return FileSource(self.source)
@@ -291,7 +294,7 @@ class Dataset(Declared):
             self.published_names,
             own=[ROWS_RECONCILED],
             elsewhere=[reference.check for reference in references],
-            reserved=[LEAK_CHECK],
+            reserved=[labels.LEAK_CHECK],
         )
         with self.naming_the_place():
             referring = reference_checks(declared, references, checks)

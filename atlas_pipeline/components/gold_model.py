@@ -10,12 +10,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from atlas_pipeline import labels
 from atlas_pipeline.components.dataset import Dataset
 from atlas_pipeline.components.declaration import Declared, by_table, memoize_per_tree
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.gold import GoldTable, gold_asset
-from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.sql.lineage import (
     Model,
@@ -76,7 +76,7 @@ class GoldModel(Declared):
                     "allow_personal_data",
                     index,
                 )
-        checks = TableChecks(dg.AssetKey(["gold", name]), self.contract, columns, reserved=[LEAK_CHECK])
+        checks = TableChecks(dg.AssetKey(["gold", name]), self.contract, columns, reserved=[labels.LEAK_CHECK])
         spec: dict[str, Any] = {
             "description": self.description,
             "owners": self.owners,

@@ -22,10 +22,9 @@ import psycopg
 from psycopg import sql
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
-from atlas_pipeline.ingest.outside import ServiceUnavailable
 from atlas_pipeline.ingest.quarantine import create_quarantine, quarantine_lines
 from atlas_pipeline.ingest.readers import read
-from atlas_pipeline.ingest.sources.source import SourceError, SourceFile
+from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.warehouse import ledger, publish
 
 FILE_ID, LINE, ROW_HASH = "_atlas_file_id", "_atlas_line", "_atlas_row_hash"

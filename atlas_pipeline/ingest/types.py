@@ -79,6 +79,11 @@ class Cast:
         )
 
 
+def check_type(type: ColumnType, format: str | None = None) -> None:
+    """Raise ValueError if the type or format is unknown or they do not go together, as `cast` would."""
+    _step(type, format, "UTC")
+
+
 def cast(
     values: pa.ChunkedArray | pa.Array,
     type: ColumnType,

@@ -1,4 +1,4 @@
-"""The leak check: a finished table is read back and swept for personal data that its plan says is not there.
+"""The leak check: read a finished table back, and sweep it for personal data that its plan excludes.
 
 Belongs here: which columns are swept, and the counts. Does not belong here: the patterns (`sweep.py`), and what is done
 about a leak.
@@ -21,7 +21,7 @@ _TEXT_TYPES = ("text", "character varying", "character", "json", "jsonb", "text[
 
 @dataclass
 class LeakReport:
-    """Rows and columns that were read, and for each column with personal data the cells by rule."""
+    """Rows and columns that were swept, and for each column with personal data its cells by rule."""
 
     rows: int = 0
     columns: list[str] = field(default_factory=list)
@@ -40,13 +40,13 @@ class LeakReport:
 
 
 def trusted(plan: ColumnPlan) -> bool:
-    """Whether the plan says that what a sweep would find may be there.
+    """Whether the plan allows whatever a sweep would find, so that the column is not swept.
 
-    So for personal data that is kept, for a column that a person declared to hold none, and for generalised values,
-    which still have the form of what they were made from (a year has that of a date).
+    It does for personal data that is kept, for a column declared to hold none, and for generalised values, which
+    still have the form of what they were made from (a year has that of a date).
     """
-    made_of_nothing_else = plan.evidence.get("sources") == plan.evidence.get("personal_sources")
-    if (plan.action == "generalise" and made_of_nothing_else) or (plan.personal and plan.action == "keep"):
+    only_from_personal = plan.evidence.get("sources") == plan.evidence.get("personal_sources")
+    if (plan.action == "generalise" and only_from_personal) or (plan.personal and plan.action == "keep"):
         return True
     return plan.declared and plan.entity is None
 
@@ -60,9 +60,18 @@ def sweep_table(
     *,
     allowed: Collection[str] = (),
 ) -> LeakReport:
-    """Sweep every text column of a table that its plan does not trust; a column without a plan is swept.
+    """Sweep every text column of a table except those that are `trusted`, `allowed` or Atlas's own (`_atlas…`).
 
-    Columns in `allowed` may hold what they like.
+    Args:
+        connection: A connection that may read the table; it is read by one COPY, in blocks of 50,000 rows.
+        schema: The table's schema.
+        table: The table's name.
+        plans: The plans by column. A column without a plan is swept.
+        rules: Recognisers to add to the sweep's own.
+        allowed: Columns that may hold personal data.
+
+    Returns:
+        Rows and columns swept, and the cells with personal data by column and rule; never a value.
     """
     from atlas_pipeline.pii.sweep import sweep
 
@@ -81,16 +90,16 @@ def sweep_table(
         report.rows += block.num_rows
         for name in report.columns:
             for rule, count in sweep(block[name], rules).items():
-                found = report.found.setdefault(name, {})
-                found[rule] = found.get(rule, 0) + count
+                cells = report.found.setdefault(name, {})
+                cells[rule] = cells.get(rule, 0) + count
     return report
 
 
 def _text_columns(connection: psycopg.Connection, schema: str, table: str) -> list[str]:
-    place = sql.Identifier(schema, table).as_string(connection)
+    relation = sql.Identifier(schema, table).as_string(connection)
     rows = connection.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
         " AND format_type(atttypid, NULL) = ANY(%s) ORDER BY attnum",
-        [place, list(_TEXT_TYPES)],
+        [relation, list(_TEXT_TYPES)],
     )
     return [name for (name,) in rows]

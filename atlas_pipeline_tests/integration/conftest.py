@@ -11,7 +11,7 @@ from psycopg import sql
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import SilverBuild, SilverResult, Verify, build_silver
-from atlas_pipeline.ingest.sources.source import FileSource
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.settings import Settings

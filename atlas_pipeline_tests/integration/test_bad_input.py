@@ -14,7 +14,7 @@ import pytest
 
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import SchemaDrift
-from atlas_pipeline.ingest.sources.source import FileSource
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.silver import silver_asset

@@ -21,7 +21,8 @@ import pytest
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import SilverBuild, build_silver
-from atlas_pipeline.ingest.sources.source import FileSource, SourceFile
+from atlas_pipeline.ingest.sources import SourceFile
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.settings import Settings

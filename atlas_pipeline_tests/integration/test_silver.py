@@ -19,7 +19,9 @@ from pydantic import SecretStr
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.silver import Published, SilverBuild, build_silver
-from atlas_pipeline.ingest.sources.source import FileSource, SourceFile, TableSource
+from atlas_pipeline.ingest.sources import SourceFile
+from atlas_pipeline.ingest.sources.files import FileSource
+from atlas_pipeline.ingest.sources.postgres import TableSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.settings import Settings

@@ -21,7 +21,9 @@ from pydantic import BaseModel, Field
 
 from atlas_pipeline.components.declaration import NAME, NAME_EXPECTED, RESERVED
 from atlas_pipeline.components.scaffold.contract import contract, count_checks
-from atlas_pipeline.ingest.sources.source import PARTITION, FileSource, SourceError, SourceFile
+from atlas_pipeline.ingest.sources import SourceError, SourceFile
+from atlas_pipeline.ingest.sources.files import FileSource
+from atlas_pipeline.ingest.sources.patterns import PARTITION
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ class _Rows:
 def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str, str], list[str]]:
     """The files to write, and what to tell the person who asked for them."""
     from atlas_pipeline.ingest.infer import guess_latest_by, infer
-    from atlas_pipeline.ingest.outside import ServiceUnavailable
+    from atlas_pipeline.ingest.sources import ServiceUnavailable
 
     name, params = request.target_path.name, request.params
     _check_name(request, name)

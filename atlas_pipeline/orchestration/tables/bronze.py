@@ -10,10 +10,10 @@ from typing import Any
 
 import dagster as dg
 
+from atlas_pipeline import labels
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.outside import ServiceUnavailable
-from atlas_pipeline.ingest.sources.source import SourceError, SourceFile
+from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.orchestration.tables.checks import check_result, check_spec, score_metadata
 from atlas_pipeline.orchestration.tables.steps import RETRY, partitions_of, progress_log
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
@@ -61,7 +61,7 @@ def bronze_asset(
         if result.refused:
             refused = {"files refused": _refused_table(result.refused)}
             results[0] = results[0]._replace(metadata={**results[0].metadata, **refused})
-        metadata = _metadata(dataset.name, result) | scores | {"seconds": round(time.monotonic() - started, 3)}
+        metadata = _metadata(dataset.name, result) | scores | {labels.SECONDS: round(time.monotonic() - started, 3)}
         return dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return load_files
@@ -99,8 +99,8 @@ def _metadata(dataset: str, result: bronze.BronzeResult) -> dict[str, Any]:
     metadata: dict[str, Any] = {
         "dagster/row_count": result.total_rows,
         "dagster/table_name": f"bronze.{dataset}",
-        "rows in": sum(file.rows for file in loaded),
-        "lines rejected": sum(file.rejected for file in loaded),
+        labels.ROWS_IN: sum(file.rows for file in loaded),
+        labels.LINES_REJECTED: sum(file.rejected for file in loaded),
         "bytes": sum(file.bytes for file in loaded),
         "files loaded": len(loaded),
         "files known before": result.known,

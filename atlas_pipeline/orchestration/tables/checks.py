@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 
+from atlas_pipeline import labels
 from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.history import record_outcomes
 from atlas_pipeline.quality.outcome import Check, Outcome
@@ -22,8 +23,6 @@ from atlas_pipeline.quality.verification import verify
 
 ROWS_SHOWN = 20
 _ROWS_NAMED = 1000
-NO_CONTRACT = "contract"
-"""Name of the warning that a table without a contract has."""
 
 
 class TableChecks:
@@ -61,7 +60,7 @@ class TableChecks:
         self._names = {check.path: check_name(check) for check in elsewhere}
         for check in self._checks.values():
             name = check_name(check)
-            if name in self._names.values() or name in (*reserved, NO_CONTRACT):
+            if name in self._names.values() or name in (*reserved, labels.NO_CONTRACT):
                 name = f"{name}_{hashlib.sha256(check.path.encode()).hexdigest()[:6]}"
             self._names[check.path] = name
 
@@ -71,7 +70,7 @@ class TableChecks:
         specs = [check_spec(self.asset, check, name) for check, name in self._named()]
         if self.contract is None:
             text = "A contract.yml beside defs.yaml says what must hold for this table."
-            specs.append(dg.AssetCheckSpec(NO_CONTRACT, asset=self.asset, description=text))
+            specs.append(dg.AssetCheckSpec(labels.NO_CONTRACT, asset=self.asset, description=text))
         return specs
 
     @property
@@ -91,7 +90,7 @@ class TableChecks:
         """The warning of a table that has no contract."""
         if self.contract is None:
             yield dg.AssetCheckResult(
-                check_name=NO_CONTRACT,
+                check_name=labels.NO_CONTRACT,
                 asset_key=self.asset,
                 passed=False,
                 severity=dg.AssetCheckSeverity.WARN,
@@ -128,7 +127,7 @@ class TableAudit:
         self._run_id = run_id
         self._lineage = lineage
         self._only = None if names is None else {path for name in names if (path := checks.path_of(name))}
-        self._all = names is None or NO_CONTRACT in names
+        self._all = names is None or labels.NO_CONTRACT in names
 
     def verify(self, schema: str, table: str, key: Sequence[str]) -> list[Outcome]:
         """Verify the contract on `schema`.`table`; empty when there is none, or nothing of it was asked for.
@@ -205,7 +204,7 @@ def check_spec(asset: dg.AssetKey, check: Check, name: str, reads: Collection[dg
         description=f"{check.title} ({check.dimension}, {check.severity})",
         blocking=check.severity == "error",
         additional_deps=list(reads),
-        metadata={"dimension": check.dimension, "path": check.path},
+        metadata={labels.DIMENSION: check.dimension, "path": check.path},
     )
 
 
@@ -218,17 +217,17 @@ def check_result(asset: dg.AssetKey, outcome: Outcome, name: str) -> dg.AssetChe
         name: the check's, in Dagster.
     """
     metadata: dict[str, dg.MetadataValue] = {
-        "dimension": dg.MetadataValue.text(outcome.check.dimension),
+        labels.DIMENSION: dg.MetadataValue.text(outcome.check.dimension),
         "outcome": dg.MetadataValue.text(outcome.status),
     }
     if outcome.measured is not None:
-        metadata["measured"] = dg.MetadataValue.float(outcome.measured)
+        metadata[labels.MEASURED] = dg.MetadataValue.float(outcome.measured)
     if outcome.threshold:
-        metadata["threshold"] = dg.MetadataValue.text(outcome.threshold)
+        metadata[labels.THRESHOLD] = dg.MetadataValue.text(outcome.threshold)
     if outcome.rows_tested is not None:
-        metadata["rows tested"] = dg.MetadataValue.int(outcome.rows_tested)
+        metadata[labels.ROWS_TESTED] = dg.MetadataValue.int(outcome.rows_tested)
     if outcome.rows_failed is not None:
-        metadata["rows failed"] = dg.MetadataValue.int(outcome.rows_failed)
+        metadata[labels.ROWS_FAILED] = dg.MetadataValue.int(outcome.rows_failed)
     if outcome.sample:
         metadata["rows shown"] = dg.MetadataValue.int(len(outcome.sample))
         metadata["sample of failed rows"] = dg.MetadataValue.table(
@@ -247,6 +246,6 @@ def check_result(asset: dg.AssetKey, outcome: Outcome, name: str) -> dg.AssetChe
 def score_metadata(scores: Sequence[DimensionScore]) -> dict[str, Any]:
     """Scores as an asset's metadata."""
     return {
-        "quality score" if score.dimension == OVERALL else f"quality: {score.dimension}": round(score.score, 6)
+        labels.QUALITY_SCORE if score.dimension == OVERALL else f"quality: {score.dimension}": round(score.score, 6)
         for score in scores
     }

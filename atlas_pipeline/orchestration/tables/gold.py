@@ -12,8 +12,9 @@ from typing import Any
 import dagster as dg
 import psycopg
 
+from atlas_pipeline import labels
 from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking
-from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK, leak_result, leak_spec, pii_tags, plan_table
+from atlas_pipeline.orchestration.tables.personal_data import leak_result, leak_spec, pii_tags, plan_table
 from atlas_pipeline.orchestration.tables.steps import RETRY, progress_log, published_table
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.gold_audit import GoldAudit, Source
@@ -142,7 +143,9 @@ def _materialize(
     except (gold.ModelFailed, PublishError, TableBusy) as error:
         failure = str(error)
     if failure is None:
-        metadata = _metadata(table, staged, privacy, types) | scores | {"seconds": round(time.monotonic() - started, 3)}
+        metadata = (
+            _metadata(table, staged, privacy, types) | scores | {labels.SECONDS: round(time.monotonic() - started, 3)}
+        )
         yield dg.MaterializeResult(asset_key=table.checks.asset, metadata=metadata)
     if privacy.report:
         yield leak_result(table.checks.asset, privacy.report, privacy.problem, privacy.unmasked)
@@ -160,10 +163,10 @@ def _metadata(table: GoldTable, staged: gold.Staged, privacy: GoldAudit, types: 
         "dagster/row_count": staged.rows,
         "dagster/column_schema": dg.TableSchema(columns),
         "dagster/column_lineage": table.column_lineage,
-        "rows published": staged.rows,
+        labels.ROWS_PUBLISHED: staged.rows,
         "rows before": staged.before or 0,
-        "personal-data columns": sum(1 for plan in privacy.plans.values() if plan.personal),
-        "personal-data plan": plan_table(privacy.plans.values()),
+        labels.PERSONAL_DATA_COLUMNS: sum(1 for plan in privacy.plans.values() if plan.personal),
+        labels.PERSONAL_DATA_PLAN: plan_table(privacy.plans.values()),
     }
 
 
@@ -178,7 +181,7 @@ def _check_published(
         key = table.shown_key(privacy)
         outcomes = audit.verify("gold", table.name, key)
         audit.record(connection, outcomes, published=True)
-        if LEAK_CHECK in names:
+        if labels.LEAK_CHECK in names:
             privacy.passes("gold", table.name)
             yield leak_result(table.checks.asset, privacy.report, privacy.problem, privacy.unmasked)
     yield from audit.results(outcomes, key)

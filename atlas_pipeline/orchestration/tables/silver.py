@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from atlas_pipeline import labels
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
@@ -18,7 +19,6 @@ from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.ingest.silver import Published, SchemaDrift, SilverBuild, SilverResult, build_silver
 from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking
 from atlas_pipeline.orchestration.tables.personal_data import (
-    LEAK_CHECK,
     as_published,
     leak_result,
     leak_spec,
@@ -124,7 +124,7 @@ def _materialize(
         raise dg.Failure(str(error), allow_retries=False) from None
     if result.published:
         metadata = _counts(result, result.published) | _columns(result.dataset, column_tags) | scores
-        metadata |= {"seconds": round(time.monotonic() - started, 3), "preview": dg.MetadataValue.md(shown)}
+        metadata |= {labels.SECONDS: round(time.monotonic() - started, 3), "preview": dg.MetadataValue.md(shown)}
         yield dg.MaterializeResult(asset_key=checks.asset, metadata=metadata)
     yield leak_result(checks.asset, result.audited.leaks)
     yield from audit.results(outcomes, shown_key(result.dataset))
@@ -139,13 +139,13 @@ def _counts(result: SilverResult[Outcome], published: Published) -> dict[str, An
     rejected = result.staged.typed.rejected
     counts: dict[str, Any] = {
         "dagster/row_count": published.rows,
-        "rows in": result.staged.typed.read,
-        "rows published": published.rows,
-        "rows quarantined": published.quarantined,
+        labels.ROWS_IN: result.staged.typed.read,
+        labels.ROWS_PUBLISHED: published.rows,
+        labels.ROWS_QUARANTINED: published.quarantined,
         "rows that gave way to a later one": result.staged.duplicates,
         "rows rejected now": rejected.total(),
-        "personal-data columns": sum(1 for plan in result.plans if plan.personal),
-        "personal-data plan": plan_table(result.plans),
+        labels.PERSONAL_DATA_COLUMNS: sum(1 for plan in result.plans if plan.personal),
+        labels.PERSONAL_DATA_PLAN: plan_table(result.plans),
         "source files": result.files[:_FILES_SHOWN],
         "rebuilt": result.rebuilt,
     }
@@ -170,7 +170,7 @@ def _check_published(
             duplicates = publication.duplicates or 0
             outcomes.append(_accounted(reconcile(connection, name, "silver", name, duplicates=duplicates)))
         audit.record(connection, outcomes, published=True)
-        if LEAK_CHECK in names:
+        if labels.LEAK_CHECK in names:
             report = sweep_table(connection, "silver", name, planned.plans, planned.policy.rules)
             yield leak_result(checks.asset, report)
     yield from audit.results(outcomes, key)
