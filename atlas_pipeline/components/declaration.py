@@ -22,9 +22,9 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 
 from atlas_pipeline.documents.faults import DocumentError, one_of, shown, unknown
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 NAME_EXPECTED = "up to 40 of a-z, 0-9 and single _, beginning with a letter"
-RESERVED = {"rejected_lines"}
+_RESERVED = {"rejected_lines"}
 _WANTED = {"string_type": "text", "list_type": "a list", "dict_type": "a mapping", "model_type": "a mapping"}
 T = TypeVar("T")
 
@@ -100,12 +100,17 @@ class Declared(dg.Component, Described):
 
     def checked_name(self, name: str) -> str:
         """The name, if tables can have it. Raises DeclarationError."""
-        if not NAME.fullmatch(name) or name in RESERVED or "__" in name:
+        if not is_table_name(name):
             raise self.fail(
                 f"{name!r} cannot be the name of a table: expected {NAME_EXPECTED}. Set `name:` or rename the folder",
                 "name",
             )
         return name
+
+
+def is_table_name(name: str) -> bool:
+    """Whether tables of all layers can have this name."""
+    return _NAME.fullmatch(name) is not None and name not in _RESERVED and "__" not in name
 
 
 def by_table(context: dg.ComponentLoadContext, kind: type[T], layer: str) -> dict[str, T]:

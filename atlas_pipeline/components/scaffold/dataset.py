@@ -19,7 +19,7 @@ import yaml
 from dagster.components.scaffold.scaffold import Scaffolder, ScaffoldRequest
 from pydantic import BaseModel, Field
 
-from atlas_pipeline.components.declaration import NAME, NAME_EXPECTED, RESERVED
+from atlas_pipeline.components.declaration import NAME_EXPECTED, is_table_name
 from atlas_pipeline.components.scaffold.contract import contract, count_checks
 from atlas_pipeline.ingest.sources.source import PARTITION, FileSource, SourceError, SourceFile
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
@@ -207,7 +207,7 @@ def _planned(name: str, pattern: str, guess: "Inference", keys: list[str], rows:
 
 
 def _check_name(request: ScaffoldRequest[DatasetScaffoldParams], name: str) -> None:
-    if not NAME.fullmatch(name) or name in RESERVED or "__" in name:
+    if not is_table_name(name):
         raise ScaffoldError(f"{name!r} cannot be the name of a table: expected {NAME_EXPECTED}")
     for other in sorted(_defs_folder(request).glob("**/defs.y*ml")):
         if other.parent == request.target_path:
