@@ -90,7 +90,7 @@ class Declared(dg.Component, Described):
 
     @contextmanager
     def naming_the_place(self) -> Iterator[None]:
-        """Adds file and line to what Dagster says about owners and tags."""
+        """Add file and line to what Dagster says about owners and tags."""
         try:
             yield
         except dg.DagsterInvalidDefinitionError as error:
@@ -114,29 +114,41 @@ def is_table_name(name: str) -> bool:
 
 
 def by_table(context: dg.ComponentLoadContext, kind: type[T], layer: str) -> dict[str, T]:
-    """All components of one kind in the project, by the name of their table.
+    """All components of one class in the project, by the name of their table.
 
-    Raises DeclarationError naming both files where two have the same one.
+    Args:
+        context: of the component that asks.
+        kind: the class, `Dataset` or `GoldModel`.
+        layer: where their tables are, for the message.
+
+    Raises:
+        DeclarationError: names both files where two have the same table.
     """
 
     def collect() -> dict[str, T]:
         found: dict[str, Any] = {}
-        for one in context.component_tree.get_all_components(typing.cast(Any, kind)):
-            other = found.setdefault(one.table, one)
-            if other is not one:
-                raise one.fail(f"the table {layer}.{one.table} is declared already, in {other.place('name')}", "name")
+        for component in context.component_tree.get_all_components(typing.cast(Any, kind)):
+            other = found.setdefault(component.table, component)
+            if other is not component:
+                message = f"the table {layer}.{component.table} is declared already, in {other.place('name')}"
+                raise component.fail(message, "name")
         return found
 
-    return once(context.component_tree, ("by_table", kind), collect)
+    return memoize_per_tree(context.component_tree, ("by_table", kind), collect)
 
 
 _known: weakref.WeakKeyDictionary[Any, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
 
 
-def once(tree: dg.ComponentTree, what: Hashable, compute: Callable[[], T]) -> T:
-    """`compute()`, once for each tree of components: what is found out about the whole project for every part of it.
+def memoize_per_tree(tree: dg.ComponentTree, what: Hashable, compute: Callable[[], T]) -> T:
+    """Compute once for each component tree what every component of the project needs.
 
     A tree cannot be referred to weakly; its state tracker, which it alone has, can.
+
+    Args:
+        tree: of the project that is being loaded.
+        what: key of the result within the tree.
+        compute: gives the result; called at most once for each tree and key.
     """
     known = _known.setdefault(tree.state_tracker, {})
     if what not in known:

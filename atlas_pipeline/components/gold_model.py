@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from atlas_pipeline.components.dataset import Dataset
-from atlas_pipeline.components.declaration import Declared, by_table, once
+from atlas_pipeline.components.declaration import Declared, by_table, memoize_per_tree
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.gold import gold_asset
@@ -101,7 +101,7 @@ def _catalog(context: dg.ComponentLoadContext) -> Catalog:
             catalog["gold", name] = output_columns(models[name], catalog)
         return catalog
 
-    return once(context.component_tree, "catalog", collect)
+    return memoize_per_tree(context.component_tree, "catalog", collect)
 
 
 def _rules(context: dg.ComponentLoadContext) -> Rules:
@@ -113,4 +113,4 @@ def _rules(context: dg.ComponentLoadContext) -> Rules:
             allow=frozenset().union(*(one.allow for one in rules)), deny=frozenset().union(*(one.deny for one in rules))
         )
 
-    return once(context.component_tree, "rules", collect)
+    return memoize_per_tree(context.component_tree, "rules", collect)

@@ -1,4 +1,4 @@
-"""What a person says about personal data in YAML, read and checked.
+"""The policy that a person writes about personal data in YAML, read and checked.
 
 Belongs here: the document's shape, and errors that say what was expected. Does not belong here: what follows from it
 (`plan.py`). The document:
@@ -57,9 +57,14 @@ def read_policy(path: Path) -> Policy:
 
 
 def chosen_policy(path: Path | None, model: str) -> Policy:
-    """The policy in a file, or an empty one, with the spaCy model of this name; its recognisers can be used.
+    """The policy in a file, or an empty one, with recognisers that were tried.
 
-    Raises PolicyError.
+    Args:
+        path: the file; null for an empty policy.
+        model: name of the spaCy model.
+
+    Raises:
+        PolicyError: for the first fault, and for recognisers that Presidio cannot use.
     """
     policy = read_policy(path) if path else Policy()
     check_recognizers(policy)
@@ -67,7 +72,15 @@ def chosen_policy(path: Path | None, model: str) -> Policy:
 
 
 def policy_from(document: Mapping[str, Any], folder: Path) -> Policy:
-    """The policy that a parsed document states; `recognizers` counts from `folder`. Raises PolicyError."""
+    """The policy that a parsed document states.
+
+    Args:
+        document: keys and values, as in the example above.
+        folder: where the path of `recognizers` counts from.
+
+    Raises:
+        PolicyError: names the keys that lead to the first fault.
+    """
     _mapping((), document, _KEYS)
     recognizers = _recognizers(document.get("recognizers"), folder)
     kinds = {*KINDS, *(_own_kinds(recognizers) if recognizers else ())}

@@ -1,6 +1,6 @@
-"""What outcomes are worth: a number between 0 and 1 for each dimension of a table, and one for the whole table.
+"""Quality scores: a number between 0 and 1 for each dimension of a table, and one for the whole table.
 
-Belongs here: the arithmetic, without a database. Does not belong here: what is kept of it (`history.py`).
+Belongs here: the arithmetic, without a database. Does not belong here: what is stored (`history.py`).
 
 The score of one check:
 - 0 when it could not be evaluated;

@@ -51,7 +51,7 @@ class DatasetScaffoldParams(BaseModel):
 
 
 class DatasetScaffolder(Scaffolder[DatasetScaffoldParams]):
-    """Reads the real files and writes what it sees."""
+    """Reads the real files and writes a declaration and a contract for them."""
 
     @classmethod
     def get_scaffold_params(cls) -> type[DatasetScaffoldParams]:
@@ -156,7 +156,7 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
                 f"{text!r} holds {{{{ or {{%, which Dagster takes for a template: rename it at the source"
             )
     if unknown := [key for key in keys if key not in names]:
-        raise ScaffoldError(f"--key names {unknown[0]!r}, which is no column. The columns are: {', '.join(names)}")
+        raise ScaffoldError(f"--key names {unknown[0]!r}, which is not a column. The columns are: {', '.join(names)}")
     if keys:
         guess = replace(guess, key=None, latest_by=guess_latest_by(guess.columns))
     keys = keys or ([guess.key] if guess.key else [])
