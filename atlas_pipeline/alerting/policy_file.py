@@ -9,13 +9,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from atlas_pipeline import labels
 from atlas_pipeline.alerting.policy import LONG_QUEUE, LOW_SCORE, TEAMS, Policies, Policy, default_policies
 from atlas_pipeline.alerting.policy_schema import CONDITIONS, LONGEST_SELECTION, duration, policy_faults
 from atlas_pipeline.documents.faults import DocumentError, Fault, Place, shown, unknown
 from atlas_pipeline.documents.located import Kind, read_if_any
 
 Select = Callable[[str], frozenset[str]]
-_BACKUPS = "group:backups"
+_BACKUPS = f"group:{labels.BACKUPS}"
 _OF_NOTHING = {"queue_long", "system_down"}
 _OF_JOBS = {"run_failed", "tick_failed"}
 _OF_JOBS_ALONE = {"tick_failed"}

@@ -115,7 +115,7 @@ def backups(settings: Settings, make_s3_client: Callable[[], Any] | None = None)
 
 
 def s3_options(settings: Settings) -> dict[str, Any]:
-    """Arguments of `store.s3.s3_client`. The store tries again by itself, so the client does not."""
+    """Arguments of `s3_client`. The store tries again by itself, so the client does not."""
     return {"endpoint_url": settings.s3_endpoint_url, "region_name": settings.s3_region, "max_attempts": 1}
 
 
@@ -123,15 +123,21 @@ def _store(settings: Settings, make_s3_client: Callable[[], Any] | None) -> Stor
     place = settings.backup_place
     if not place.startswith("s3://"):
         return FolderStore(settings.home_path / place)
-    from atlas_pipeline.backup.store.s3 import S3Store, s3_client
+    from atlas_pipeline.backup.store.s3 import S3Store
+    from atlas_pipeline.s3.client import s3_client
+    from atlas_pipeline.s3.errors import S3Error
 
     bucket, _, prefix = place.removeprefix("s3://").partition("/")
     if not bucket:
         raise SettingsError(f"ATLAS_BACKUP_PLACE is {place}: expected s3://bucket/prefix")
+    try:
+        client = make_s3_client() if make_s3_client else s3_client(**s3_options(settings))
+    except S3Error as error:
+        raise SettingsError(f"backups: {error}") from None
     return S3Store(
         bucket,
         prefix,
-        make_s3_client() if make_s3_client else s3_client(**s3_options(settings)),
+        client,
         storage_class=settings.backup_storage_class,
         sse=settings.backup_sse,
         kms_key_id=settings.backup_kms_key_id,

@@ -141,14 +141,14 @@ _known: weakref.WeakKeyDictionary[Any, dict[Hashable, Any]] = weakref.WeakKeyDic
 
 
 def memoize_per_tree(tree: dg.ComponentTree, what: Hashable, compute: Callable[[], T]) -> T:
-    """Compute once for each component tree what every component of the project needs.
+    """Compute something about the whole project once, for every component that needs it.
 
     A tree cannot be referred to weakly; its state tracker, which it alone has, can.
 
     Args:
-        tree: of the project that is being loaded.
-        what: key of the result within the tree.
-        compute: gives the result; called at most once for each tree and key.
+        tree: of all components.
+        what: names the result.
+        compute: called when the tree has none of that name yet.
     """
     known = _known.setdefault(tree.state_tracker, {})
     if what not in known:

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from atlas_pipeline.ingest.sources.source import FileSource, TableSource
+from atlas_pipeline.ingest.sources.files import FileSource
+from atlas_pipeline.ingest.sources.postgres import TableSource
 from atlas_pipeline.ingest.types import POSTGRES_TYPE, ColumnType
 from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.pii.kinds import Action

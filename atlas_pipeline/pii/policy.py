@@ -1,4 +1,4 @@
-"""The policy that a person writes about personal data in YAML, read and checked.
+"""Read and validate a policy on personal data, a YAML document.
 
 Belongs here: the document's shape, and errors that say what was expected. Does not belong here: what follows from it
 (`plan.py`). The document:
@@ -26,7 +26,7 @@ _COLUMN_KEYS = ("pii", "action", "domain")
 
 
 class PolicyError(DocumentError):
-    """A policy that cannot be used; the message says where, and what was expected."""
+    """The policy cannot be used; the message says where, and what was expected."""
 
     place: Place = ()
     """Where in the document."""
@@ -57,14 +57,14 @@ def read_policy(path: Path) -> Policy:
 
 
 def chosen_policy(path: Path | None, model: str) -> Policy:
-    """The policy in a file, or an empty one, with recognisers that were tried.
+    """Read the policy to use, and check that Presidio can load its recognisers.
 
     Args:
-        path: the file; null for an empty policy.
-        model: name of the spaCy model.
+        path: The policy file; None for an empty policy.
+        model: Name of the spaCy model.
 
     Raises:
-        PolicyError: for the first fault, and for recognisers that Presidio cannot use.
+        PolicyError: The file cannot be read, does not have the expected shape, or names unusable recognisers.
     """
     policy = read_policy(path) if path else Policy()
     check_recognizers(policy)
@@ -72,14 +72,14 @@ def chosen_policy(path: Path | None, model: str) -> Policy:
 
 
 def policy_from(document: Mapping[str, Any], folder: Path) -> Policy:
-    """The policy that a parsed document states.
+    """The policy that a parsed document declares.
 
     Args:
-        document: keys and values, as in the example above.
-        folder: where the path of `recognizers` counts from.
+        document: The parsed YAML.
+        folder: What a relative path under `recognizers` is relative to.
 
     Raises:
-        PolicyError: names the keys that lead to the first fault.
+        PolicyError: The document does not have the expected shape.
     """
     _mapping((), document, _KEYS)
     recognizers = _recognizers(document.get("recognizers"), folder)
@@ -102,7 +102,7 @@ def policy_from(document: Mapping[str, Any], folder: Path) -> Policy:
 
 
 def check_recognizers(policy: Policy) -> None:
-    """Make the recognisers that a policy adds, which loads Presidio. Raises PolicyError when it cannot read them."""
+    """Load the recognisers that a policy adds, and with them Presidio. Raises PolicyError when it cannot use them."""
     if policy.rules.recognizers is None:
         return
     from atlas_pipeline.pii.recognizers import custom_recognizers
@@ -110,7 +110,7 @@ def check_recognizers(policy: Policy) -> None:
     try:
         for recognizer in custom_recognizers(policy.rules):
             recognizer.analyze("a", recognizer.supported_entities, None)
-    except Exception as error:  # noqa: BLE001 — Presidio lets through whatever its parts raise
+    except Exception as error:  # noqa: BLE001 — Presidio passes on whatever its parts raise
         why = f"{type(error).__name__}: {error}"
         raise PolicyError(f"recognizers: {policy.rules.recognizers}: Presidio cannot use it: {why}") from None
 

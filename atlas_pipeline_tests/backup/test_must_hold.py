@@ -66,8 +66,8 @@ from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline.warehouse import connect as connecting
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
-from atlas_pipeline_tests.backup.conftest import Proxy, Request
 from atlas_pipeline_tests.backup.pg_dump_harness import execute, programs
+from atlas_pipeline_tests.s3.proxy import Proxy, Request
 from atlas_pipeline_tests.servers import BUCKET, S3
 
 pytestmark = pytest.mark.slow

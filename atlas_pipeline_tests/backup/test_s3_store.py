@@ -18,7 +18,8 @@ import pytest
 from atlas_pipeline.backup.store import AlreadyThere, Entry, StoreError, StoreUnavailable
 from atlas_pipeline.backup.store import s3 as s3_module
 from atlas_pipeline.backup.store.s3 import S3Store
-from atlas_pipeline_tests.backup.conftest import Proxy, Request
+from atlas_pipeline.s3.client import s3_client
+from atlas_pipeline_tests.s3.proxy import Proxy, Request
 from atlas_pipeline_tests.servers import BUCKET, S3, SECRET
 
 pytestmark = pytest.mark.slow
@@ -184,6 +185,7 @@ def test_a_kill_leaves_nothing_visible_and_is_swept(store: S3Store, s3: S3) -> N
 import os, sys, time
 from atlas_pipeline_tests.servers import S3
 from atlas_pipeline.backup.store.s3 import S3Store
+from atlas_pipeline.s3.client import s3_client
 store = S3Store({BUCKET!r}, {folder(store)!r}, S3({s3.port}).client(), part_bytes={PART})
 def chunks():
     yield os.urandom({PART} + 1)
@@ -423,7 +425,7 @@ def test_no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    store = S3Store("bucket", "", s3_module.s3_client("http://127.0.0.1:1", "us-east-1"))
+    store = S3Store("bucket", "", s3_client("http://127.0.0.1:1", "us-east-1"))
     with pytest.raises(StoreError, match=r"s3://bucket .* no credentials. Set AWS_ACCESS_KEY_ID"):
         store.check()
 
@@ -466,6 +468,7 @@ def test_memory_is_that_of_one_part(s3: S3) -> None:
 import os, resource
 from atlas_pipeline_tests.servers import S3
 from atlas_pipeline.backup.store.s3 import S3Store
+from atlas_pipeline.s3.client import s3_client
 store = S3Store({BUCKET!r}, "memory", S3({s3.port}).client(), part_bytes=32 << 20)
 block = os.urandom(1 << 20)
 for size in (33, 200):

@@ -23,7 +23,7 @@ from atlas_pipeline.ingest.infer import Inference, guess_latest_by, infer
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers import read
 from atlas_pipeline.ingest.readers.columns import name_fault
-from atlas_pipeline.ingest.sources.source import FileSource
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.plan import ColumnProfile
 from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.outcome import Outcome

@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from atlas_pipeline.ingest import bronze, outside
-from atlas_pipeline.ingest.outside import ServiceUnavailable
-from atlas_pipeline.ingest.sources.source import FileSource, SourceError
+from atlas_pipeline.ingest import bronze
+from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, resilience
+from atlas_pipeline.ingest.sources import s3 as sources_s3
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.settings import Settings
 from atlas_pipeline_tests.servers import S3, SECRET, free_ports
 
@@ -62,9 +64,10 @@ def bucket(server: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("ATLAS_S3_ENDPOINT_URL", f"http://127.0.0.1:{server}")
-    outside.breaker.cache_clear()
+    monkeypatch.setattr(sources_s3, "RETRIES", replace(sources_s3.RETRIES, pause_seconds=0.01))
+    resilience.breaker.cache_clear()
     yield Bucket(server)
-    outside.breaker.cache_clear()
+    resilience.breaker.cache_clear()
 
 
 class Proxy:
@@ -201,7 +204,7 @@ def test_what_s3_refuses(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(SourceError, match=r"s3://nowhere cannot be listed \(NoSuchBucket\): there is no such bucket"):
         listed("s3://nowhere/*.csv")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
-    for _ in range(outside.FAILURES + 1):
+    for _ in range(6):
         with pytest.raises(SourceError, match=r"\(SignatureDoesNotMatch\): check AWS_SECRET_ACCESS_KEY"):
             listed(bucket.url("*"))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "stranger")
@@ -211,10 +214,10 @@ def test_what_s3_refuses(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(SourceError, match=r"no credentials\. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"):
         listed(bucket.url("*"))
-    assert outside.breaker(f"s3://{bucket.name}").fail_counter == 0
+    assert resilience.breaker(f"s3://{bucket.name}").fail_counter == 0
 
 
-def test_a_server_that_is_away_is_left_alone_after_five_failures(
+def test_a_server_that_is_away_is_left_alone_after_all_attempts(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, server: int
 ) -> None:
     service = f"s3://{bucket.name}"
@@ -224,14 +227,15 @@ def test_a_server_that_is_away_is_left_alone_after_five_failures(
         with pytest.raises(ServiceUnavailable) as caught:
             listed(bucket.url("*"))
         said.append(str(caught.value))
-    left_alone = f"{service} failed 5 times in a row and is left alone for 60 s; then try again"
-    assert said == [f"{service} does not answer (EndpointConnectionError)", left_alone, left_alone]
+    left_alone = f"{service} did not answer and is left alone for 60 s; then try again"
+    no_answer = "the server does not answer (EndpointConnectionError); check the endpoint and the network"
+    assert said == [f"{service} cannot be listed: {no_answer}", left_alone, left_alone]
     # It is back, but nobody asks before the time is over; another bucket is asked.
     monkeypatch.setenv("ATLAS_S3_ENDPOINT_URL", f"http://127.0.0.1:{server}")
     with pytest.raises(ServiceUnavailable, match="left alone"):
         listed(bucket.url("*"))
     assert listed("s3://second/pro*") == ["s3://second/probe"]
-    assert outside.breaker(service).reset_timeout == 60
+    assert resilience.breaker(service).reset_timeout == 60
 
 
 def test_an_object_that_is_gone_when_it_is_read(bucket: Bucket, make_feed: Any) -> None:
@@ -242,7 +246,7 @@ def test_an_object_that_is_gone_when_it_is_read(bucket: Bucket, make_feed: Any) 
     files = feed.dataset.source.list(feed.settings)
     bucket.delete("in/a.csv")
     bucket.put("in/c.csv", "id,name\n5,Eve\n")
-    result = bronze.load(feed.connection, "things", files, batch="test")
+    result = bronze.load(feed.connection, "things", files, run_id="test")
     assert [(file.uri, file.status, file.reason) for file in result.refused] == [
         (
             bucket.url("in/a.csv"),
@@ -273,7 +277,7 @@ def test_a_connection_that_breaks_is_read_on_by_another(bucket: Bucket, proxy: P
     feed = make_feed({"id": "integer", "name": "text"}, source=bucket.url("in/*"))
     files = feed.dataset.source.list(feed.settings)
     proxy.cut_after = 2_500_000
-    result = bronze.load(feed.connection, "things", files, batch="test")
+    result = bronze.load(feed.connection, "things", files, run_id="test")
     assert [(file.status, file.rows) for file in result.files] == [("loaded", big)]
     assert proxy.cuts >= 3
     counts = feed.query("SELECT count(*), count(DISTINCT id), min(id::int), max(id::int) FROM bronze.things")
@@ -282,7 +286,7 @@ def test_a_connection_that_breaks_is_read_on_by_another(bucket: Bucket, proxy: P
 
 @pytest.mark.parametrize(
     ("cut_after", "message"),
-    [(0, "s3://first does not answer (ConnectionClosedError)"), (2_000, "the connection broke 5 times in a row")],
+    [(0, "the server does not answer (ConnectionClosedError)"), (2_000, "the connection broke 6 times in a row")],
     ids=["before_the_answer", "soon_after_its_beginning"],
 )
 def test_a_connection_that_stays_broken_loads_nothing_and_the_next_run_all(
@@ -291,12 +295,12 @@ def test_a_connection_that_stays_broken_loads_nothing_and_the_next_run_all(
     feed = make_feed({"id": "integer", "name": "text"}, source=bucket.url("in/*"))
     files = feed.dataset.source.list(feed.settings)
     proxy.cut_after = cut_after
-    (refused,) = bronze.load(feed.connection, "things", files, batch="test").refused
+    (refused,) = bronze.load(feed.connection, "things", files, run_id="test").refused
     assert refused.status == "unavailable"
     assert message in str(refused.reason)
     assert feed.query("SELECT count(*) FROM bronze.things") == [(0,)]
     assert feed.ledger() == []
     proxy.cut_after = None
-    outside.breaker.cache_clear()
+    resilience.breaker.cache_clear()
     feed.load()
     assert feed.query("SELECT count(*) FROM bronze.things") == [(big,)]

@@ -11,88 +11,32 @@ import base64
 import hashlib
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
-
 from atlas_pipeline.backup.store import AlreadyThere, Entry, StoreError, StoreUnavailable, Written
 from atlas_pipeline.backup.store.rules import parts, prefix_parts, prove
+from atlas_pipeline.s3.bucket import Bucket, Retries
+from atlas_pipeline.s3.errors import S3Error, S3Unavailable
+from atlas_pipeline.s3.reads import CHUNK_BYTES, ObjectReader
 
 T = TypeVar("T")
 
 PART_BYTES = 64 << 20
 MOST_PARTS = 10_000
-ATTEMPTS = 6
-PAUSE_SECONDS = 1.0
-CONNECT_SECONDS = 10
-READ_SECONDS = 60
-_CHUNK = 1 << 20
 _TOKEN = "atlas-upload"  # noqa: S105 — a name
 
-_PERMISSIONS = {
-    "written": "s3:PutObject",
-    "read": "s3:GetObject",
-    "listed": "s3:ListBucket",
-    "deleted": "s3:DeleteObject",
-    "swept": "s3:ListBucketMultipartUploads and s3:AbortMultipartUpload",
-}
-_BUSY = {
-    "SlowDown",
-    "RequestTimeout",
-    "RequestTimeoutException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequests",
-    "429",
-    "OperationAborted",
-    "ConditionalRequestConflict",
-    # What was sent arrived otherwise, and was refused.
-    "BadDigest",
-    "IncompleteBody",
-    "XAmzContentSHA256Mismatch",
-    "XAmzContentChecksumMismatch",
-}
 _HINTS = {
     "NoSuchBucket": "there is no such bucket; make it, or check its name and the endpoint",
     "NoSuchKey": "it is not there",
     "NoSuchUpload": "its upload was ended by someone else; back up anew",
     "PreconditionFailed": "it was replaced while it was read",
-    "InvalidAccessKeyId": "check AWS_ACCESS_KEY_ID",
-    "SignatureDoesNotMatch": "check AWS_SECRET_ACCESS_KEY",
-    "ExpiredToken": "the credentials have expired; renew them",
-    "InvalidToken": "check AWS_SESSION_TOKEN",
-    "RequestTimeTooSkewed": "the clock of this machine is wrong; set it",
-    "PermanentRedirect": "the bucket is in another region; set that one",
-    "AuthorizationHeaderMalformed": "the bucket is in another region; set that one",
-    "InvalidStorageClass": "the server does not know this storage class; choose another",
     "NotImplemented": "the server cannot do this; it needs multipart uploads and If-None-Match",
-    "EntityTooSmall": "parts need 5 MiB or more",
     "QuotaExceeded": "the bucket is full; free some space, or keep fewer backups",
     "XMinioStorageFull": "the server is full; free some space, or keep fewer backups",
-    "InvalidObjectState": "it is archived; restore it from the archive first",
 }
-_SAME = {"403": "AccessDenied", "404": "NoSuchKey", "412": "PreconditionFailed", "501": "NotImplemented"}
-"""A HEAD has no body: its code is the HTTP status."""
-
-
-def s3_client(endpoint_url: str | None, region_name: str | None, max_attempts: int = 1) -> Any:
-    """A client as S3Store wants it: with time limits, and without retries of its own."""
-    import boto3
-    from botocore.config import Config
-
-    config = Config(
-        connect_timeout=CONNECT_SECONDS,
-        read_timeout=READ_SECONDS,
-        retries={"mode": "standard", "total_max_attempts": max_attempts},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if endpoint_url else "auto"},
-    )
-    session = boto3.session.Session()
-    return session.client("s3", endpoint_url=endpoint_url, region_name=region_name, config=config)
 
 
 class S3Store:
@@ -107,28 +51,26 @@ class S3Store:
         sse: str | None = None,
         kms_key_id: str | None = None,
         part_bytes: int = PART_BYTES,
-        attempts: int = ATTEMPTS,
-        pause_seconds: float = PAUSE_SECONDS,
+        attempts: int = Retries.attempts,
+        pause_seconds: float = Retries.pause_seconds,
     ):
-        self._bucket = bucket
+        self._bucket = Bucket(client, bucket, Retries(attempts, pause_seconds), _HINTS)
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._client = client
         given = {"StorageClass": storage_class, "ServerSideEncryption": sse, "SSEKMSKeyId": kms_key_id}
         self._options = {name: value for name, value in given.items() if value}
         self._part_bytes = part_bytes
-        self._attempts = attempts
-        self._pause = pause_seconds
 
     @property
     def place(self) -> str:
-        return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
+        return self._bucket.url(self._prefix)
 
     def check(self) -> None:
         next(self.list(""), None)  # first: some servers make a bucket of any name that is written to
         prove(self)
         key = f"probe-{uuid.uuid4().hex}"  # the right to abort is needed when something else fails
         self._end(key, self._create(key, uuid.uuid4().hex))
-        asked = {"Bucket": self._bucket, "Prefix": self._prefix, "MaxUploads": 1}
+        asked = {"Bucket": self._bucket.name, "Prefix": self._prefix, "MaxUploads": 1}
         self._call("", "swept", partial(self._client.list_multipart_uploads, **asked))
 
     def put(self, key: str, chunks: Iterable[bytes]) -> Written:
@@ -176,32 +118,14 @@ class S3Store:
     def get(self, key: str) -> Iterator[bytes]:
         """As the protocol says. Where the connection breaks, it is read on from there by another one."""
         parts(key, self.place)
-        size, etag, place, poor = -1, "", 0, 0
-        while size < 0 or place < size:
-            onward = {"Range": f"bytes={place}-", "IfMatch": etag} if place else {"IfMatch": etag} if etag else {}
-            response = self._call(key, "read", partial(self._client.get_object, **self._at(key), **onward))
-            if size < 0:
-                size, etag = response["ContentLength"], response["ETag"]
-            elif place and response["ResponseMetadata"]["HTTPStatusCode"] != 206:
-                raise StoreError(f"{self.place}/{key} cannot be read on where it broke off: the server knows no ranges")
-            before = place
-            with closing(response["Body"]) as body:
-                while chunk := _more(body):
-                    place += len(chunk)
-                    yield chunk
-            poor = 0 if place - before >= _CHUNK else poor + 1
-            if place < size and poor >= self._attempts:
-                raise StoreUnavailable(
-                    f"{self.place}/{key} has {size} bytes, and only {place} came: the connection broke {poor} times"
-                )
-        if place != size:
-            raise StoreError(f"{self.place}/{key} has {size} bytes, and {place} came")
+        with self._raising(), closing(ObjectReader(self._bucket, self._prefix + key)) as reader:
+            yield from iter(partial(reader.read, CHUNK_BYTES), b"")
 
     def list(self, prefix: str) -> Iterator[Entry]:
         prefix_parts(prefix, self.place)
         place: dict[str, str] = {}
         while True:
-            asked = {"Bucket": self._bucket, "Prefix": self._prefix + prefix, **place}
+            asked = {"Bucket": self._bucket.name, "Prefix": self._prefix + prefix, **place}
             page = self._call("", "listed", partial(self._client.list_objects_v2, **asked))
             for one in page.get("Contents", []):
                 if not one["Key"].endswith("/"):  # a folder, as some tools make them
@@ -220,7 +144,7 @@ class S3Store:
         old: list[dict[str, Any]] = []
         place: dict[str, str] = {}
         while True:
-            asked = {"Bucket": self._bucket, "Prefix": self._prefix, **place}
+            asked = {"Bucket": self._bucket.name, "Prefix": self._prefix, **place}
             page = self._call("", "swept", partial(self._client.list_multipart_uploads, **asked))
             old += [one for one in page.get("Uploads", []) if one["Initiated"] < older_than]
             if not page.get("IsTruncated"):
@@ -237,7 +161,7 @@ class S3Store:
         return None
 
     def _at(self, key: str) -> dict[str, Any]:
-        return {"Bucket": self._bucket, "Key": self._prefix + key}
+        return {"Bucket": self._bucket.name, "Key": self._prefix + key}
 
     def _create(self, key: str, token: str) -> str:
         asked = {**self._at(key), **self._options, "Metadata": {_TOKEN: token}}
@@ -285,58 +209,24 @@ class S3Store:
 
     def _call(self, key: str, verb: str, action: Callable[[], T]) -> T:
         """Run `action`, again where that may help. Raises StoreError that names the object and what to do."""
-        from botocore import exceptions as boto
+        with self._raising():
+            return self._bucket.ask(action, self._prefix + key, verb)
 
-        what = f"{self.place}/{key}" if key else self.place
-
-        def answered() -> T:
-            try:
-                return action()
-            except boto.ClientError as error:
-                code = str(error.response.get("Error", {}).get("Code", "unknown"))
-                code = _SAME.get(code, code)
-                status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-                if code in _BUSY or (status >= 500 and code not in _HINTS):
-                    raise _Busy(code) from None
-                kind = _Gone if code == "NoSuchUpload" else _Refused
-                raise kind(f"{what} cannot be {verb} ({code}): {self._hint(code, verb)}", code) from None
-
-        retrying = Retrying(
-            retry=retry_if_exception_type((_Busy, *_transient())),
-            stop=stop_after_attempt(self._attempts),
-            wait=wait_exponential_jitter(multiplier=self._pause, max=20, jitter=self._pause),
-            reraise=True,
-        )
+    @contextmanager
+    def _raising(self) -> Iterator[None]:
+        """Raise the store's own errors in place of those of S3."""
         try:
-            return retrying(answered)
-        except _Busy as error:
-            raise StoreUnavailable(
-                f"{what} cannot be {verb}: the server said {error} {self._attempts} times; try again later"
-            ) from None
-        except _transient() as error:
-            raise StoreUnavailable(
-                f"{what} cannot be {verb}: the server does not answer ({type(error).__name__}); check the endpoint and"
-                " the network"
-            ) from None
-        except (boto.NoCredentialsError, boto.PartialCredentialsError):
-            raise StoreError(
-                f"{what} cannot be {verb}: no credentials. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or"
-                " AWS_PROFILE"
-            ) from None
-        except boto.BotoCoreError as error:
-            raise StoreError(
-                f"{what} cannot be {verb} ({type(error).__name__}): check the bucket's name, the region and the profile"
-            ) from None
-
-    def _hint(self, code: str, verb: str) -> str:
-        if code == "AccessDenied":
-            key = ", or may not use the KMS key" if "SSEKMSKeyId" in self._options else ""
-            return f"the credentials lack {_PERMISSIONS[verb]}{key}"
-        return _HINTS.get(code, "check the bucket's name, the region and the credentials")
-
-
-class _Busy(Exception):
-    """S3 answered that it cannot answer now."""
+            yield
+        except S3Unavailable as error:
+            raise StoreUnavailable(str(error)) from None
+        except S3Error as error:
+            kms = (
+                ", or may not use the KMS key"
+                if error.code == "AccessDenied" and "SSEKMSKeyId" in self._options
+                else ""
+            )
+            kind = _Gone if error.code == "NoSuchUpload" else _Refused
+            raise kind(f"{error}{kms}", error.code) from None
 
 
 class _Refused(StoreError):
@@ -349,22 +239,6 @@ class _Refused(StoreError):
 
 class _Gone(_Refused):
     """There is no such upload, or no more."""
-
-
-def _transient() -> tuple[type[Exception], ...]:
-    from botocore import exceptions as boto
-    from botocore.parsers import ResponseParserError
-
-    broken = (boto.IncompleteReadError, boto.ResponseStreamingError, ResponseParserError)
-    return (boto.ConnectionError, boto.HTTPClientError, *broken)
-
-
-def _more(body: Any) -> bytes:
-    """The next bytes of an answer; none at its end, also where it broke off."""
-    try:
-        return bytes(body.read(_CHUNK))
-    except _transient():
-        return b""
 
 
 def _md5(data: bytes | bytearray) -> str:

@@ -21,7 +21,9 @@ from pydantic import BaseModel, Field
 
 from atlas_pipeline.components.declaration import NAME_EXPECTED, is_table_name
 from atlas_pipeline.components.scaffold.contract import contract, count_checks
-from atlas_pipeline.ingest.sources.source import PARTITION, FileSource, SourceError, SourceFile
+from atlas_pipeline.ingest.sources import SourceError, SourceFile
+from atlas_pipeline.ingest.sources.files import FileSource
+from atlas_pipeline.ingest.sources.patterns import PARTITION
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -131,7 +133,7 @@ class _Rows:
 def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str, str], list[str]]:
     """The files to write, and what to tell the person who asked for them."""
     from atlas_pipeline.ingest.infer import guess_latest_by, infer
-    from atlas_pipeline.ingest.outside import ServiceUnavailable
+    from atlas_pipeline.ingest.sources import ServiceUnavailable
 
     name, params = request.target_path.name, request.params
     _check_name(request, name)
@@ -182,7 +184,7 @@ def _planned(name: str, pattern: str, guess: "Inference", keys: list[str], rows:
     import pyarrow as pa
 
     from atlas_pipeline.ingest.dataset import Column, Dataset
-    from atlas_pipeline.ingest.planning import decided, freed
+    from atlas_pipeline.ingest.planning import as_free_text, decided
     from atlas_pipeline.pii.profile import profile
     from atlas_pipeline.pii.sweep import sweep
 
@@ -203,7 +205,7 @@ def _planned(name: str, pattern: str, guess: "Inference", keys: list[str], rows:
     kept = [column.name for column in dataset.columns if column.treatment == "keep" and column.type in ("text", "json")]
     listed = {column.name: pa.array(column.values or (), pa.string()) for column in guess.columns}
     missed = {one: cells for one in kept if (cells := sweep(pa.chunked_array([samples[one], listed[one]])))}
-    return freed(dataset, missed) if missed else dataset
+    return as_free_text(dataset, missed) if missed else dataset
 
 
 def _check_name(request: ScaffoldRequest[DatasetScaffoldParams], name: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 import dagster as dg
 from pydantic import Field
 
+from atlas_pipeline import labels
 from atlas_pipeline.backup.configured import backups, databases
 from atlas_pipeline.backup.drill import drill
 from atlas_pipeline.backup.engine import BackupFailed
@@ -25,9 +26,8 @@ from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse.connect import WarehouseError
 from atlas_pipeline.warehouse.embedded import ServerError
 
-GROUP = "backups"
 DRILL_AGE = timedelta(days=8)
-COMPLETE, FRESH, RESTORABLE = "complete", "fresh", "restorable"
+COMPLETE, FRESH, RESTORABLE = labels.BACKUP_COMPLETE, labels.BACKUP_FRESH, labels.BACKUP_RESTORABLE
 FAILURES = (BackupFailed, StoreError, SealError, WarehouseError, ServerError, UnknownClass)
 DELETED, GONE = "deleted", "gone"
 """Events at the end of a backup: Dagster deleted it, or somebody else did."""
@@ -48,7 +48,7 @@ def step_of(database: str) -> str:
 
 def backup_asset(database: str, stale_after: timedelta | None) -> dg.AssetsDefinition:
     """backups/<database>: materializing it makes a backup and verifies it. Its checks can also be run alone."""
-    key = dg.AssetKey([GROUP, database])
+    key = dg.AssetKey([labels.BACKUPS, database])
     policy = dg.FreshnessPolicy.time_window(fail_window=stale_after) if stale_after else None
     texts = {
         COMPLETE: "The newest backup is whole: its manifest and every object are there, with their SHA-256.",
@@ -61,7 +61,7 @@ def backup_asset(database: str, stale_after: timedelta | None) -> dg.AssetsDefin
         specs=[
             dg.AssetSpec(
                 key=key,
-                group_name=GROUP,
+                group_name=labels.BACKUPS,
                 description=f"Backups of the database {database}, in the store that ATLAS_BACKUP_PLACE names.",
                 kinds={"postgres"},
                 owners=["team:data-engineering"],
@@ -206,7 +206,7 @@ class _Steps:
         problem = f"the newest verified backup is {_hours(age):.1f} hours old, allowed {allowed:.0f}" if late else None
         more: dict[str, Any] = {"data that would be lost (hours)": round(_hours(age), 2)}
         if allowed is not None:
-            more["hours allowed"] = allowed
+            more[labels.HOURS_ALLOWED] = allowed
         return self._result(FRESH, problem, more)
 
     def _restorable(self, found: list[Backup], now: datetime) -> dg.AssetCheckResult:
@@ -234,7 +234,7 @@ class _Steps:
 
 def observation(made: Backups, event: str, backup: Backup, **more: Any) -> dg.AssetObservation:
     """What happened to a backup, as an observation on the asset of its database."""
-    key = dg.AssetKey([GROUP, backup.manifest.database])
+    key = dg.AssetKey([labels.BACKUPS, backup.manifest.database])
     return dg.AssetObservation(key, metadata={"event": event, **facts(made, backup), **more})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from dagster_aws.s3 import S3Resource
 
 from atlas_pipeline.backup.configured import s3_options
-from atlas_pipeline.backup.store.s3 import s3_client
+from atlas_pipeline.s3.client import s3_client
 from atlas_pipeline.settings import Settings
 
 

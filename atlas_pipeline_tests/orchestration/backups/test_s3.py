@@ -15,7 +15,7 @@ from atlas_pipeline.cli import app
 from atlas_pipeline.definitions import defs
 from atlas_pipeline.orchestration.backups.assets import step_of
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline_tests.backup.conftest import Proxy
+from atlas_pipeline_tests.s3.proxy import Proxy
 from atlas_pipeline_tests.servers import BUCKET, S3, SECRET
 
 pytestmark = pytest.mark.slow

@@ -502,7 +502,7 @@ def test_which_columns_refer_to_what(load_files: Load, orders: str, customers: s
 @pytest.mark.parametrize(
     ("references", "message"),
     [
-        ("custmers", "references names 'custmers', which is no dataset: expected one of customers, orders"),
+        ("custmers", "references names 'custmers', which is not a dataset: expected one of customers, orders"),
         ("customers.id", "references names 'customers.id': customers has customer_id"),
     ],
 )
