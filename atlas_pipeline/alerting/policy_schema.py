@@ -1,4 +1,4 @@
-"""The keys of the file of policies, and what each takes: a JSON schema, and its errors in words.
+"""The JSON schema of the policy file: its keys, and what each takes.
 
 Belongs here: what can be said of one value alone; `title` is what is expected of it, `description` is what the
 documentation says. Does not belong here: what depends on two values, on channels or on assets (`policy_file.py`).
