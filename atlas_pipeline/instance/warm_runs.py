@@ -3,10 +3,10 @@
 Belongs here: which context of `multiprocessing` Dagster's code servers start runs with, and what is imported ahead.
 Does not belong here: how a run is launched (`run_launcher.py`) and ended (`code_server.py`).
 
-Dagster spawns a new Python for each run, which imports everything anew; it has no setting for that. Here the code server
-keeps a `multiprocessing` fork server, a process of its own that was executed, not forked, and so has no thread, no
-connection and no lock of the code server. It imports modules and waits; each run is a fork of it. Declarations, models
-and settings are read by each run anew, as in a spawned process: nothing is evaluated ahead.
+Dagster spawns a new Python for each run, which imports everything anew; it has no setting for that. Here the code
+server keeps a `multiprocessing` fork server, a process of its own that was executed, not forked, and so has no thread,
+no connection and no lock of the code server. It imports modules and waits; each run is a fork of it. Declarations,
+models and settings are read by each run anew, as in a spawned process: nothing is evaluated ahead.
 
 What starts a thread when it is imported is left to the runs (numpy, pyarrow, Soda), since a fork of a process with
 threads is not safe.
