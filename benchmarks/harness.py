@@ -94,20 +94,35 @@ def timed(work: Callable[[], object]) -> float:
 
 @dataclass
 class Child:
-    """A finished child process: its seconds, its peak memory, and the JSON document it printed, if it did."""
+    """A finished child process: its seconds, its peak memory, the JSON document that it printed, and its CPU seconds.
+
+    Memory and CPU are those of the process and of all below it that were waited for.
+    """
 
     seconds: float
     peak_mib: float
     said: Any = None
+    cpu_seconds: float = 0.0
 
 
-def child(command: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> Child:
-    """Run a program to its end and take its peak memory from the kernel. Raises RuntimeError when it fails."""
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+def child(
+    command: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, str] | None = None, text: str = ""
+) -> Child:
+    """Run a program to its end, with `text` on standard input, and take its memory and CPU time from the kernel.
+
+    Raises RuntimeError when it fails.
+    """
+    with (
+        tempfile.TemporaryFile("w+") as given,
+        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile("w+") as errors,
+    ):
+        given.write(text)
+        given.seek(0)
         started = time.perf_counter()
         process = subprocess.Popen(
             [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
+            stdin=given,
             stdout=output,
             stderr=errors,
             cwd=cwd,
@@ -121,7 +136,8 @@ def child(command: Sequence[str | Path], *, cwd: Path | None = None, env: dict[s
         said = output.read()
         if process.returncode:
             raise RuntimeError(f"{command[0]} ended with {process.returncode}:\n{(said + errors.read())[-3000:]}")
-    return Child(seconds, usage.ru_maxrss * _MAXRSS_UNIT / MIB, json.loads(said) if said.startswith("{") else None)
+    document = json.loads(said) if said.startswith("{") else None
+    return Child(seconds, usage.ru_maxrss * _MAXRSS_UNIT / MIB, document, usage.ru_utime + usage.ru_stime)
 
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
