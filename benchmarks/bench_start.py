@@ -31,7 +31,6 @@ TABLE = "id,quantity\n1,3\n2,4\n"
 TEXT = '"Call Ann on +1 415 555 2671"\n'
 RIVAL = "dagster definitions validate, empty project"
 CHECK, SCAN, SPANS = "dg check defs", "atlas pii scan, two rows", "atlas pii spans, one text"
-RUN_SECONDS = 3.0
 SELECTOR = {
     "repositoryLocationName": "atlas_pipeline",
     "repositoryName": "__repository__",
@@ -72,7 +71,6 @@ class Platform:
             "ATLAS_HOME": str(home),
             "ATLAS_PORT": str(port),
             "ATLAS_CODE_SERVER": f"127.0.0.1:{code}",
-            "ATLAS_SAMPLE_ROWS": "100",
             "ATLAS_SENSOR_INTERVAL_SECONDS": "3600",
         }
         self.log = (home / "platform.log").open("wb")
@@ -131,14 +129,13 @@ def until(condition: Callable[[], Any], seconds: float = 300) -> Any:
 
 @contextmanager
 def platform(home: Path) -> Iterator[Platform]:
-    """The platform, migrated and with sample data, until the end."""
+    """The platform over empty databases and an empty landing folder, until the end."""
     import socket
 
     with socket.socket() as first, socket.socket() as second:
         first.bind(("127.0.0.1", 0))
         second.bind(("127.0.0.1", 0))
         one = Platform(home, first.getsockname()[1], second.getsockname()[1])
-    one.atlas("sample", "--out", str(home / "landing"), "--rows", "100").wait()
     if one.atlas("migrate").wait():
         raise RuntimeError("atlas migrate failed")
     try:
@@ -194,7 +191,7 @@ def main() -> int:
     report.goals += [
         Goal(f"{SCAN}, CPU", middle[SCAN], 1.5, unit=" s"),
         Goal(f"{SPANS}, CPU", middle[SPANS], 3.0, unit=" s"),
-        Goal("a run from the queue to its first step", wall, RUN_SECONDS, unit=" s"),
+        Goal("a run until its first step, CPU", cpu, 3.0, unit=" s"),
     ]
     report.notes.append(f"runs are forked from a process of {memory:.0f} MiB of its own; the first run is left out")
     return report.print(options.json)
