@@ -52,7 +52,8 @@ def install() -> None:
     serve = DagsterGrpcServer.serve
 
     def serve_warm(self: DagsterGrpcServer) -> None:
-        forkserver.ensure_running()
+        if isinstance(self._api_servicer, DagsterApiServer):  # the proxy of `dagster dev` executes no run
+            forkserver.ensure_running()
         serve(self)  # type: ignore[no-untyped-call]
 
     # A property, since Dagster sets the attribute of each server to its own context, maybe before this is called.
