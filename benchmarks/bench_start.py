@@ -105,7 +105,8 @@ class Platform:
                 usage = usage_of(int(pids[0].partition("pid: ")[2].rstrip(").")), usage)
             if "RUN_FAILURE" in times:
                 raise RuntimeError("the run failed before its first step")
-        return times["STEP_START"] - times["RUN_DEQUEUED"], *usage
+        left = min(at for name, at in times.items() if name.endswith(("_DEQUEUED", "_STARTING")))
+        return times["STEP_START"] - left, *usage
 
 
 def usage_of(pid: int, before: tuple[float, float]) -> tuple[float, float]:
