@@ -325,3 +325,21 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     loaded = set(done.stderr.split())
     assert "typer" in loaded
     assert not loaded & HEAVY
+
+
+def test_the_definitions_load_nothing_that_only_work_needs() -> None:
+    """boto3, SQLAlchemy and numpy are not among it: Dagster's own registry of components and pyarrow import them."""
+    late = {"pandas", "presidio_analyzer", "spacy", "soda_core", "apprise", "faker", "phonenumbers", "pyrage", "httpx"}
+    code = (
+        "import sys\n"
+        "from atlas_pipeline.definitions import defs\n"
+        "at_import = {name.split('.')[0] for name in sys.modules}\n"
+        "defs().get_repository_def().load_all_definitions()\n"
+        "print(*at_import & {'numpy', 'pyarrow', 'boto3', 'sqlalchemy', 'sqlglot'})\n"
+        "print(*{name.split('.')[0] for name in sys.modules})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    at_import, evaluated = done.stdout.splitlines()
+    assert not at_import
+    assert "dagster" in evaluated.split()
+    assert not late & {*evaluated.split()}

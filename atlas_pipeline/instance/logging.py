@@ -1,6 +1,6 @@
-"""Logs and error reports in Dagster's processes: where in Dagster a line comes from that Dagster did not write itself.
+"""Logs and error reports in Dagster's processes: adds run and step to lines that Dagster did not write itself.
 
-Belongs here: the step that is executed at the moment, as Dagster knows it. Does not belong here: what lines look like
+Belongs here: the step that executes at the moment, as Dagster knows it. Does not belong here: what lines look like
 (`telemetry/logs.py`). `dagster.yaml` names Atlas's storage, so each of Dagster's processes comes here when it loads its
 instance: web server, daemon, code server and every run.
 """
