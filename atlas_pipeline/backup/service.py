@@ -82,7 +82,7 @@ class Backups:
             for name, content in self.options.beside.items():
                 sink.put([name], content())
             done = self.engine.backup(
-                url, sink, jobs=self.options.jobs, exclude=self.options.exclude, oracle=True, progress=progress
+                url, sink, jobs=self.options.jobs, exclude=self.options.exclude, progress=progress
             )
             manifest = Manifest(
                 id=backup_id,

@@ -67,7 +67,7 @@ def materialize(show: Callable[[str], None]) -> list[Line]:
     """One run over every asset that has no partitions; a failed table does not stop the ones beside it."""
     show("loading definitions")
     from atlas_pipeline.definitions import defs
-    from atlas_pipeline.orchestration.backups.assets import GROUP
+    from atlas_pipeline.orchestration.backups.observations import GROUP
 
     definitions = defs()
     graph = definitions.resolve_asset_graph()

@@ -1,4 +1,4 @@
-"""What a database holds, so that two can be compared: the oracle of backups and restores.
+"""What a database holds, so that two can be compared: proves that a restore equals its backup.
 
 Belongs here: counting, hashing and comparing. Does not belong here: queries of the catalogs (`catalog.py`).
 

@@ -10,8 +10,9 @@ from datetime import timedelta
 import dagster as dg
 
 from atlas_pipeline.backup.configured import names
-from atlas_pipeline.orchestration.backups.assets import GROUP, backup_asset, step_of
+from atlas_pipeline.orchestration.backups.assets import backup_asset, step_of
 from atlas_pipeline.orchestration.backups.jobs import backup_prune, backup_restore
+from atlas_pipeline.orchestration.backups.observations import GROUP, asset_key
 from atlas_pipeline.orchestration.backups.s3 import BackupS3Resource
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
@@ -38,7 +39,7 @@ def backups() -> dg.Definitions:
         )
         for name in CRON
     ]
-    checks = dg.AssetSelection.checks_for_assets(*(dg.AssetKey([GROUP, name]) for name in databases))
+    checks = dg.AssetSelection.checks_for_assets(*(asset_key(name) for name in databases))
     verify = dg.define_asset_job(
         "backup_verify",
         checks,

@@ -14,7 +14,8 @@ from atlas_pipeline.backup.configured import backups, dagsters_own, databases
 from atlas_pipeline.backup.engine import RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
 from atlas_pipeline.backup.swap import former, undo
-from atlas_pipeline.orchestration.backups.assets import DELETED, FAILURES, GROUP, marks, observation
+from atlas_pipeline.orchestration.backups.assets import FAILURES
+from atlas_pipeline.orchestration.backups.observations import DELETED, asset_key, marks, observation
 from atlas_pipeline.orchestration.backups.s3 import BackupS3Resource
 from atlas_pipeline.settings import load_settings
 
@@ -63,7 +64,7 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig, s3: Ba
         if wanted is None:
             kept = undo(one.admin_url, one.name, now)
             metadata = {"event": "restore undone", "kept as": kept or ""}
-            seen = dg.AssetObservation(dg.AssetKey([GROUP, one.name]), metadata=metadata)
+            seen = dg.AssetObservation(asset_key(one.name), metadata=metadata)
         else:
             proof, kept = made.restore(wanted, one.admin_url, now, context.log.info)
             more = {"kept as": kept or "", "time to restore (s)": proof.seconds} | marks(proof)
