@@ -22,7 +22,7 @@ ProofKind = Literal["verified", "restored"]
 
 
 class UnknownClass(ValueError):
-    """There is no class of backups of that name."""
+    """No class of backups has that name."""
 
 
 def class_of(text: str) -> BackupClass:
@@ -150,7 +150,7 @@ def manifest_from(data: bytes, place: str) -> Manifest:
     except ManifestError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ManifestError(f"{place} is no manifest ({type(error).__name__})") from None
+        raise ManifestError(f"{place} is not a manifest ({type(error).__name__})") from None
 
 
 def proof_from(data: bytes, place: str) -> Proof:
@@ -159,7 +159,7 @@ def proof_from(data: bytes, place: str) -> Proof:
         read = json.loads(data)
         return Proof(**{**read, "at": datetime.fromisoformat(read["at"])})
     except (ValueError, TypeError, KeyError) as error:
-        raise ManifestError(f"{place} is no proof ({type(error).__name__})") from None
+        raise ManifestError(f"{place} is not a proof ({type(error).__name__})") from None
 
 
 def _text(value: Any) -> str:

@@ -114,7 +114,7 @@ def _recipient(key: str) -> Any:
                 return kind.from_str(key)
             except pyrage.RecipientError:
                 hint = f"{len(key)} characters of 62" if start == "age1" and len(key) != 62 else "a typing error"
-                raise SealError(f"recipient {key[:12]}… is no {start.strip(' 1')} key: {hint}") from None
+                raise SealError(f"recipient {key[:12]}… is not an {start.strip(' 1')} key: {hint}") from None
     raise SealError("a recipient is a public key: age1…, ssh-ed25519 … or ssh-rsa …")
 
 
@@ -295,7 +295,7 @@ class _Pump:
         error: BaseException | None = None
         try:
             work(self)
-        except BaseException as caught:  # noqa: BLE001 — the owner raises it; a panic of the library is no Exception
+        except BaseException as caught:  # noqa: BLE001 — the owner raises it; a panic of the library is not an Exception
             error = caught
         with self._changed:
             self._done, self._error = True, error

@@ -138,7 +138,7 @@ def swap(admin_url: str, database: str, restored: str, now: datetime) -> str | N
     with _alone(admin_url, database) as admin:
         names = _comments(admin)
         if restored not in names or not _is_target(restored, database):
-            raise RestoreFailed(f"{restored} is no database that was made to restore {database} into: nothing changed")
+            raise RestoreFailed(f"{restored} was not created to restore {database} into: nothing changed")
         renames = [(restored, database, names[restored])]
         old = _free(names, database, f"__before_{_stamp(now)}") if database in names else None
         if old:
@@ -188,7 +188,7 @@ def drop_copy(admin_url: str, name: str) -> None:
     """Drop what a restore put aside. Raises RestoreFailed when it is something else, or cannot be dropped."""
     with connect(admin_url, autocommit=True) as admin:
         if name not in _marks(admin):
-            raise RestoreFailed(f"{name} was not dropped: it is no database that a restore put aside")
+            raise RestoreFailed(f"{name} was not dropped: it is not a database that a restore put aside")
         try:
             _drop(admin, name, force=True)
         except psycopg.Error as error:

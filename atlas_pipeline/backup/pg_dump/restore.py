@@ -92,7 +92,7 @@ def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, 
         big = {name: contents for name, contents in objects.items() if not _PACK.fullmatch(name)}
         for name in big:
             if not _FILE.fullmatch(name):
-                raise RestoreFailed(f"the backup has an object {name}, which is no part of a dump")
+                raise RestoreFailed(f"the backup has an object {name}, which is not part of a dump")
             os.mkfifo(dump / name, 0o600)
         sizes = _complete(folder, unpacked, big)
         env = environment(connection, url, folder, _allowed(connection))
@@ -154,7 +154,7 @@ def _unpack(name: str, contents: Contents, folder: Path) -> int:
                 place = folder if member.name in _BESIDE else folder / "dump"
                 source = tar.extractfile(member)
                 if source is None or not (_FILE.fullmatch(member.name) or place == folder):
-                    raise RestoreFailed(f"{name} holds something that is no part of a dump")
+                    raise RestoreFailed(f"{name} holds a file that is not part of a dump")
                 with (place / member.name).open("xb") as target:
                     while chunk := source.read(1 << 20):
                         target.write(chunk)

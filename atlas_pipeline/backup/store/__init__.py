@@ -76,7 +76,3 @@ class Store(Protocol):
     def sweep(self, older_than: datetime) -> int:
         """Remove what broken uploads left before that moment. Returns how many."""
         ...
-
-    def free_bytes(self) -> int | None:
-        """Bytes that still fit; null when nobody knows."""
-        ...

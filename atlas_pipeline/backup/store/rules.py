@@ -13,7 +13,7 @@ def parts(key: str, place: str) -> list[str]:
     """The parts of a key, none of which leads elsewhere. Raises StoreError."""
     found = key.split("/")
     if any(part in ("", ".", "..") or "\0" in part or len(part.encode()) > 255 for part in found):
-        raise StoreError(f"{place}: {key!r} is no key: its parts are names, with / between them")
+        raise StoreError(f"{place}: {key!r} is not a key: its parts are names, with / between them")
     return found
 
 

@@ -157,9 +157,6 @@ class S3Store:
                 removed += 1
         return removed
 
-    def free_bytes(self) -> int | None:
-        return None
-
     def _at(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._bucket.name, "Key": self._prefix + key}
 

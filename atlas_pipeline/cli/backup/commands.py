@@ -166,7 +166,7 @@ def drop(name: str, database: str | None, *, yes: bool, json: bool) -> int:
         known = _chosen(load_settings(), database)
         places = [one for one in known if name in {copy.name for copy in old_copies(one.admin_url, one.name)}]
         if not places:
-            raise ValueError(f"{name} is no database that a restore put aside: `atlas backup copies` lists those")
+            raise ValueError(f"{name} is not a database that a restore put aside: `atlas backup copies` lists those")
     if not yes and typer.prompt(f"Type {name} to drop it for good", err=True) != name:
         _say("that is another name: nothing was done")
         return 2
