@@ -134,7 +134,15 @@ def to_json(value: Manifest | Proof) -> bytes:
 
 
 def manifest_from(data: bytes, place: str) -> Manifest:
-    """The manifest in `data`, which came from `place`. Raises ManifestError."""
+    """Parse a manifest.
+
+    Args:
+        data: JSON as `to_json` writes it.
+        place: where it came from, for messages.
+
+    Raises:
+        ManifestError: it is not a manifest, or of a format that this version does not know.
+    """
     try:
         read = json.loads(data)
         if read["format"] != FORMAT:
@@ -154,7 +162,15 @@ def manifest_from(data: bytes, place: str) -> Manifest:
 
 
 def proof_from(data: bytes, place: str) -> Proof:
-    """The proof in `data`, which came from `place`. Raises ManifestError."""
+    """Parse a proof.
+
+    Args:
+        data: JSON as `to_json` writes it.
+        place: where it came from, for messages.
+
+    Raises:
+        ManifestError: it is not a proof.
+    """
     try:
         read = json.loads(data)
         return Proof(**{**read, "at": datetime.fromisoformat(read["at"])})

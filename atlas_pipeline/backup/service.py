@@ -120,7 +120,7 @@ class Backups:
             progress: is told in words how far it is.
 
         Raises:
-            StoreUnavailable: the store does not answer, so nothing is proven.
+            StoreError: the objects cannot be listed, or the store does not answer, so nothing is proven.
         """
         manifest, started = backup.manifest, time.monotonic()
         progress(f"{manifest.database}: reading back {len(manifest.objects)} objects of {manifest.id}")

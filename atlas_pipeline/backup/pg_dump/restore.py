@@ -62,7 +62,18 @@ ORDER BY pg_table_size(c.oid) DESC, c.oid
 
 
 def restore(spool: Path, url: str, objects: Mapping[str, Contents], *, jobs: int, progress: Progress) -> None:
-    """Restore `objects`, by the names that the engine gave them. Raises RestoreFailed."""
+    """Restore a dump into an empty database.
+
+    Args:
+        spool: folder for files that pg_restore reads.
+        url: connection URL of the database.
+        objects: reads the raw contents of an object, by each name that the sink was given for it.
+        jobs: tables that are written at the same time.
+        progress: is told in words how far it is.
+
+    Raises:
+        RestoreFailed: the dump or the server is at fault.
+    """
     try:
         _restore(spool, url, objects, jobs, progress)
     except (WarehouseError, ServerError) as error:
@@ -228,7 +239,15 @@ class _Feeding:
         return list(self._waiting)
 
     def attend(self, child: Child, progress: Progress) -> int:
-        """Fill pipes until pg_restore has ended; its exit status. Raises what filling one raised."""
+        """Fill pipes until pg_restore has ended. Raises what filling one raised.
+
+        Args:
+            child: pg_restore.
+            progress: is told in words how far it is.
+
+        Returns:
+            Its exit status.
+        """
         told = time.monotonic()
         while (status := child.poll()) is None:
             for name in list(self._waiting):

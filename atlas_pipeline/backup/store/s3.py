@@ -1,6 +1,7 @@
-"""Backups in S3, or in what speaks like it.
+"""Backups in S3 and compatible servers.
 
-Belongs here: buckets, uploads in parts, and what S3 answers. Does not belong here: folders (`folder.py`).
+Belongs here: multipart uploads, and proving that an object is the one that was sent. Does not belong here: clients,
+errors and retries (the room `s3/`), and folders (`folder.py`).
 
 An object larger than a part is uploaded in parts, one of which is held in memory; it is not there until S3 has put
 them together. Each request is tried again where that may help, for about a minute. Objects carry a token of their

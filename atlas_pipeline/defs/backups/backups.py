@@ -1,7 +1,7 @@
 """Jobs and schedules of backups.
 
-Belongs here: when which databases are backed up, when a restore is tested, and the S3 that such runs are handed. Does
-not belong here: what they do (`orchestration/backups/assets.py`).
+Belongs here: when which databases are backed up, when a restore is tested, and the S3 resource of such runs. Does not
+belong here: what they do (`orchestration/backups/assets.py`).
 """
 
 import zoneinfo
@@ -82,7 +82,7 @@ def backups() -> dg.Definitions:
 
 
 def _can_restore(settings: Settings) -> bool:
-    """Whether what is backed up can be opened here: a machine that has only the public key makes backups."""
+    """Whether backups can be decrypted here: a machine may have the public key only, which suffices to make them."""
     return not settings.backup_recipients or settings.backup_identity_file is not None
 
 
