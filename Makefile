@@ -6,7 +6,7 @@ WORKERS ?= 4
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up demo test test-fast test-slow test-platform lint format status bench lock docs clean
+.PHONY: help setup up demo test test-fast test-slow test-platform lint hooks format status bench lock docs site clean
 .PHONY: docker-build docker-up docker-down docker-logs docker-clean docker-test
 
 help: ## List the targets
@@ -14,13 +14,14 @@ help: ## List the targets
 
 setup: $(STAMP) ## Install everything into .venv from the lock file
 
-# uv is installed first, pinned by hash like all the rest.
+# uv is installed first, pinned by hash like all the rest. Bytecode is compiled here, once: else the first processes, which
+# start side by side, compile the same modules each for itself, and so does every process that may not write bytecode.
 $(STAMP): requirements.lock requirements-uv.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Atlas needs Python 3.11 or newer: make PYTHON=python3.12 setup")'
 	@test -x $(BIN)/python || { echo "creating $(VENV)"; $(PYTHON) -m venv $(VENV); }
 	@echo "installing dependencies (a few minutes on a first run)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.lock
-	@$(BIN)/uv pip sync --require-hashes --python $(BIN)/python requirements.lock
+	@$(BIN)/uv pip sync --compile-bytecode --require-hashes --python $(BIN)/python requirements.lock
 	@$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(BIN)/python -e .
 	@touch $(STAMP)
 
@@ -42,9 +43,11 @@ test-slow: setup ## Run the tests that start servers, kill processes or open a b
 test-platform: setup ## Start all services of the compose file without docker, and break them (minutes; takes root)
 	@$(BIN)/pytest -s -m platform
 
-lint: setup ## Check style and types
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
-	@$(BIN)/shellcheck $$(grep -rlE '^#!/bin/sh' docker) && $(BIN)/hadolint $$(find docker -name Dockerfile)
+lint: setup ## Run every check of .pre-commit-config.yaml on all files
+	@$(BIN)/pre-commit run --all-files
+
+hooks: setup ## Run the same checks at each commit of this checkout
+	@$(BIN)/pre-commit install
 
 format: setup ## Put the code into style
 	@$(BIN)/ruff check --fix . && $(BIN)/ruff format .
@@ -57,6 +60,9 @@ bench: setup ## Run the benchmarks against their rivals (minutes)
 
 docs: setup ## Write the generated parts of the documentation anew
 	@$(BIN)/python docs/generate.py
+
+site: setup ## Build the documentation as a web site in site/, and check its links
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock: setup ## Resolve the dependencies anew and write the lock files
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --group dev pyproject.toml -o requirements.lock
@@ -102,4 +108,4 @@ docker-test: setup ## Build the images without a container engine, and test them
 	@docker/chroot-test
 
 clean: ## Remove the virtual environment and all data of this checkout
-	@rm -rf $(VENV) .atlas
+	@rm -rf $(VENV) .atlas site

@@ -8,8 +8,8 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -18,12 +18,12 @@ import hypothesis
 import psycopg
 import pytest
 from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
-from psycopg import sql
 
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
-from atlas_pipeline.warehouse.connect import OWNER, connect
-from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+from atlas_pipeline.warehouse.bootstrap import prepare_embedded
+from atlas_pipeline.warehouse.connect import connect
+from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
+from atlas_pipeline_tests import databases
 from atlas_pipeline_tests.images import Image, read
 from atlas_pipeline_tests.projects import load, write
 from atlas_pipeline_tests.s3.proxy import Proxy
@@ -38,6 +38,13 @@ collect_ignore = [] if _IMAGES else ["docker/test_image.py"]
 for name in [name for name in os.environ if name.startswith(("ATLAS_", "DAGSTER_"))]:
     del os.environ[name]
 os.environ["ATLAS_SETTLE_SECONDS"] = "0"
+
+# Where no bytecode is written, each of the hundreds of processes that tests start would compile Dagster anew.
+if sys.dont_write_bytecode:
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(sys.prefix) / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 # The same examples at each run; `--hypothesis-profile=search` looks for others.
 hypothesis.settings.register_profile("seeded", derandomize=True)
@@ -78,6 +85,7 @@ def postgres(home: Path) -> Iterator[EmbeddedPostgres]:
     """A Postgres server for this test session, with Atlas's roles."""
     server = EmbeddedPostgres(home)
     server.start()
+    databases.hurry(server)
     prepare_embedded(server)
     yield server
     server.release()
@@ -124,19 +132,33 @@ def small_disk() -> Iterator[Callable[[int], Path]]:
 @pytest.fixture(scope="session")
 def postgres_dsn(postgres: EmbeddedPostgres) -> str:
     """Connection URL of a scratch database."""
-    return _new_database(postgres)
+    return databases.create(postgres)
+
+
+@pytest.fixture(scope="session")
+def warehouse_template(postgres: EmbeddedPostgres) -> str:
+    """Name of a warehouse that is set up and empty."""
+    return databases.warehouse_template(postgres)
+
+
+@pytest.fixture(scope="session")
+def dagster_template(postgres: EmbeddedPostgres) -> str:
+    """Name of a database that has Dagster's tables, empty."""
+    return databases.dagster_template(postgres)
 
 
 @pytest.fixture
-def warehouse_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+def warehouse_url(postgres: EmbeddedPostgres, warehouse_template: str) -> Iterator[str]:
     """Connection URL of a warehouse of the test's own, set up and empty, as the pipeline's role."""
-    url = _new_database(postgres)
-    with connect(url) as connection:
-        prepare_warehouse(connection)
-    yield url
-    name = url.split("@/")[1].split("?")[0]
-    with connect(postgres.url(SUPERUSER, SUPERUSER), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    with databases.lent(postgres, warehouse_template) as url:
+        yield url
+
+
+@pytest.fixture
+def dagster_database_url(postgres: EmbeddedPostgres, dagster_template: str) -> Iterator[str]:
+    """Connection URL of a database of the test's own for Dagster, which has its tables."""
+    with databases.lent(postgres, dagster_template) as url:
+        yield url
 
 
 @pytest.fixture
@@ -148,12 +170,12 @@ def warehouse(warehouse_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def atlas_env(
-    warehouse_url: str, postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    warehouse_url: str, dagster_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
     """An installation of the test's own: home folder, landing folder in it, both databases. Yields the home folder."""
     monkeypatch.setenv("ATLAS_HOME", str(tmp_path))
     monkeypatch.setenv("ATLAS_DATABASE_URL", warehouse_url)
-    monkeypatch.setenv("ATLAS_DAGSTER_DATABASE_URL", _new_database(postgres))
+    monkeypatch.setenv("ATLAS_DAGSTER_DATABASE_URL", dagster_database_url)
     (tmp_path / "landing").mkdir()
     load_settings.cache_clear()
     yield tmp_path
@@ -191,10 +213,3 @@ def land(atlas_env: Path) -> Callable[[str, str], Path]:
         return path
 
     return run
-
-
-def _new_database(server: EmbeddedPostgres) -> str:
-    name = f"t{uuid.uuid4().hex[:12]}"
-    with connect(server.url(SUPERUSER, SUPERUSER), autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(name), sql.Identifier(OWNER)))
-    return server.url(name, OWNER)

@@ -2,8 +2,11 @@
 
 import ast
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -22,8 +25,9 @@ from atlas_pipeline.pii.kinds import ACTIONS, KINDS
 from atlas_pipeline.settings import PREFIX, PROJECT_ROOT, Settings
 
 DOCS = PROJECT_ROOT / "docs"
+README = PROJECT_ROOT / "README.md"
 READERS = PROJECT_ROOT / "atlas_pipeline" / "ingest" / "readers"
-PAGES = sorted([*PROJECT_ROOT.glob("*.md"), *DOCS.glob("*.md")])
+PAGES = sorted([*PROJECT_ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 RULE = re.compile(r"[a-z]+(?:_[a-z0-9]+)*")
 
 
@@ -61,7 +65,7 @@ def fenced(page: Path, *languages: str) -> Iterator[str]:
             yield from body.replace("\\\n", " ").splitlines()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
 def test_generated_parts_are_as_the_code_says(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert GENERATE.render(text) == text, "run `make docs`"
@@ -112,9 +116,8 @@ def test_every_generated_part_is_on_a_page(part: str) -> None:
     assert any(f"<!-- {part}:begin -->" in page.read_text(encoding="utf-8") for page in PAGES)
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/configuration.md"])
-def test_every_setting_is_documented(page: str) -> None:
-    assert rows_of(page, "settings") == {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+def test_every_setting_is_documented() -> None:
+    assert rows_of("docs/configuration.md", "settings") == {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
 
 
 def test_every_setting_says_what_it_means() -> None:
@@ -144,8 +147,8 @@ def test_every_type_and_action_is_documented() -> None:
 
 
 def test_every_command_and_option_is_documented() -> None:
-    text = text_of("README.md")
-    assert rows_of("README.md", "commands") == set(COMMANDS)
+    text = text_of("docs/commands.md")
+    assert rows_of("docs/commands.md", "commands") == set(COMMANDS)
     for name, command in COMMANDS.items():
         section = text.split(f"| `{name}` |")[1].split("| `atlas ")[0].split("<!--")[0]
         for option in command.params:
@@ -159,7 +162,7 @@ def make_targets() -> set[str]:
 
 
 def test_every_make_target_is_documented() -> None:
-    assert rows_of("README.md", "make") == {f"make {name}" for name in make_targets()}
+    assert rows_of("docs/commands.md", "make") == {f"make {name}" for name in make_targets()}
 
 
 def test_every_dependency_is_documented() -> None:
@@ -167,7 +170,7 @@ def test_every_dependency_is_documented() -> None:
 
     project = tomllib.loads(text_of("pyproject.toml"))
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
-    assert rows_of("README.md", "dependencies") == {re.split(r"[^\w.-]", text)[0] for text in wanted}
+    assert rows_of("docs/dependencies.md", "dependencies") == {re.split(r"[^\w.-]", text)[0] for text in wanted}
 
 
 def _strings(node: ast.AST | None) -> list[str]:
@@ -225,7 +228,7 @@ def slug(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
 def test_links_point_somewhere(page: Path) -> None:
     text = re.sub(r"(?ms)^ *```.*?^ *```", "", page.read_text(encoding="utf-8"))
     for target in re.findall(r"\]\(([^)\s]+)\)", text):
@@ -239,7 +242,7 @@ def test_links_point_somewhere(page: Path) -> None:
             assert anchor in map(slug, headings), f"{page.name}: {target}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
 def test_commands_in_code_blocks_exist(page: Path) -> None:
     for line in fenced(page, "sh", "bash"):
         words = shlex.split(line, comments=True) if re.match(r"\s*(make|(\.venv/bin/)?atlas)\b", line) else []
@@ -256,7 +259,7 @@ def test_commands_in_code_blocks_exist(page: Path) -> None:
         assert {word.split("=")[0] for word in words[2:] if word.startswith("--")} <= options | {"--help"}, line
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
 def test_commands_in_running_text_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert set(re.findall(r"`make ([a-z-]+)`", text)) <= make_targets()
@@ -266,7 +269,7 @@ def test_commands_in_running_text_exist(page: Path) -> None:
         ), words
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT_ROOT)))
 def test_settings_in_the_text_exist(page: Path) -> None:
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     deliberately_wrong = {"ATLAS_PORTT"}
@@ -275,8 +278,54 @@ def test_settings_in_the_text_exist(page: Path) -> None:
     assert found <= known | deliberately_wrong
 
 
+def test_the_readme_is_read_in_one_go() -> None:
+    """Short, the two commands on its first screen, the index on its second, and every page in the index."""
+    text = text_of("README.md")
+    lines = text.splitlines()
+    assert len(lines) <= 250
+    assert [line.split("#")[0].strip() for line in fenced(README, "sh")][:2] == [
+        "make up",
+        "make test",
+    ]
+    assert lines.index("## Documentation") < 40
+    index = text.split("## Documentation")[1].split("\n## ")[0]
+    linked = {(PROJECT_ROOT / target).resolve() for target in re.findall(r"\]\(([^)#]+)\)", index)}
+    assert {page for page in PAGES if page.parent != DOCS / "adr"} - linked == {PROJECT_ROOT / "README.md"}
+    assert DOCS / "adr" / "README.md" in linked
+
+
+def test_every_decision_is_in_their_index() -> None:
+    text = text_of("docs/adr/README.md")
+    for record in (DOCS / "adr").glob("[0-9]*.md"):
+        title = record.read_text(encoding="utf-8").splitlines()[0]
+        assert title.startswith(f"# {int(record.name[:4])}. ")
+        assert f"| [{record.name[:4]}]({record.name}) | {title.partition('. ')[2]} |" in text
+
+
+@pytest.mark.slow
+def test_the_site_is_built_and_loads_nothing_from_elsewhere(tmp_path: Path) -> None:
+    """Strict: a link or an anchor that leads nowhere, or a page outside the navigation, fails the build."""
+    subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)],
+        cwd=PROJECT_ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        check=True,
+    )
+    pages = {
+        path.relative_to(tmp_path).as_posix(): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")
+    }
+    names = {page.relative_to(DOCS if DOCS in page.parents else PROJECT_ROOT).with_suffix(".html") for page in PAGES}
+    assert {name.as_posix().replace("README", "index") for name in names} <= set(pages)
+    for name, text in pages.items():
+        loaded = re.findall(r"<(?:script|link|img|iframe)\b[^>]*?(?:src|href)=\"?(?:https?:)?//[^\s>]+", text)
+        assert not loaded, name
+        assert "```" not in text, f"{name}: a code block that the site does not see"
+    for style in tmp_path.rglob("*.css"):
+        assert not re.findall(r"url\(\s*[\"']?(?:https?:)?//", style.read_text(encoding="utf-8")), style.name
+
+
 def test_pictures_are_small_and_shown() -> None:
     text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
-    for picture in (DOCS / "images").glob("*.png"):
+    for picture in [*(DOCS / "images").glob("*.png"), *(DOCS / "images").glob("*.svg")]:
         assert picture.stat().st_size < 300_000
         assert picture.name in text

@@ -1,14 +1,14 @@
-"""How fast events become alerts: folded in memory, and in whole looks of the sensor at a real event log.
+"""Throughput of alerting: the fold in memory, and whole ticks of the sensor over a real event log.
 
-Belongs here: the part `fold`, on events made here, of 500 assets, for three kinds of hours. Does not belong here: the
-part `tick`, which reads Dagster's event log and writes the outbox (`alerts_tick.py`).
+Belongs here: the part `fold`, on generated events of 500 assets, for three scenarios. Does not belong here: the part
+`tick`, which reads Dagster's event log and writes the outbox (`alerts_tick.py`).
 
-- a quiet one: assets materialize with a score and pass their checks, one run in a hundred fails;
-- a storm: each run fails at a step and at a check, and is tried again twice;
-- a flapping one: each check fails and passes in turn, in runs that succeed.
+- quiet: assets materialize with a score and pass their checks, one run in a hundred fails;
+- storm: each run fails at a step and at a check, and is retried twice;
+- flapping: each check fails and passes in turn, in runs that succeed.
 
-Each is folded `--tick` events at a time, five seconds apart, as the sensor does after having been away. Memory is that
-of this process, the events among it.
+Each is folded `--tick` events at a time, five seconds apart, as the sensor does when it catches up. Memory is that of
+this process, including the events.
 
 Run: .venv/bin/python benchmarks/alerts.py [--rows N] [--rounds N] [--only PART …] [--json]
 """
@@ -35,7 +35,7 @@ POLICIES = Policies(default_policies(), ("mail", "chat"))
 
 
 def quiet() -> Iterator[Event]:
-    """Runs that go well, nearly all of them."""
+    """Runs of which nearly all succeed."""
     ids = count()
     for number in count():
         asset, run = (ASSETS[number % len(ASSETS)],), f"run-{number}"
@@ -50,7 +50,7 @@ def quiet() -> Iterator[Event]:
 
 
 def storm() -> Iterator[Event]:
-    """Runs that fail, and fail again."""
+    """Runs that fail, and whose retries fail."""
     ids = count()
     for number in count():
         asset, root = (ASSETS[number % len(ASSETS)],), f"run-{number}"
@@ -77,7 +77,7 @@ KINDS: dict[str, Callable[[], Iterator[Event]]] = {"quiet": quiet, "storm": stor
 
 
 def folded(events: list[Event], tick: int) -> tuple[float, State, int]:
-    """Seconds to fold them all, what is remembered then, and how many messages were made."""
+    """Fold all events; returns the seconds, the final state, and the number of messages."""
     state, messages = State(), 0
 
     def work() -> None:
@@ -126,7 +126,7 @@ def measure(report: harness.Report, number_of_events: int, tick: int, rounds: in
 
 
 def main() -> int:
-    """Run it; the exit code is 1 when a goal was missed."""
+    """Measure and print. Returns the exit code: 1 when a goal was missed."""
     parser = harness.arguments(__doc__, 100_000, "events", 5)
     parser.add_argument("--tick", type=int, default=5_000, help="events in one fold (default: 5,000)")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="the parts to run (default: all)")

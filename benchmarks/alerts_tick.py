@@ -1,7 +1,7 @@
-"""The part `tick` of `alerts.py`: whole looks of alerting at a Dagster event log in Postgres, after having been away.
+"""The part `tick` of `alerts.py`: the alert sensor catches up with a Dagster event log in Postgres.
 
-Belongs here: the log, filled with copies of the events of real runs of 500 assets, and looks until nothing is left.
-Does not belong here: the fold alone (`alerts.py`).
+Belongs here: the log, filled with copies of the events of real runs of 500 assets, and ticks until it is read. Does
+not belong here: the fold alone (`alerts.py`).
 
 Two logs, each with `rows` events of the kinds that alerting reads, and all others of the same runs between them:
 
@@ -41,7 +41,7 @@ KINDS = {"mixed": ("good",) * 90 + ("warned",) * 4 + ("check", "error") * 3, "st
 
 
 def one(number: int) -> dg.AssetsDefinition:
-    """An asset with three checks, which fares as a tag of its run says."""
+    """An asset with three checks, whose outcome is set by a tag of its run."""
     key = dg.AssetKey(["silver", f"table_{number}"])
     names = ("rows_accounted", "contract", "leak_check")
 
@@ -79,7 +79,7 @@ def repository() -> dg.RepositoryDefinition:
 
 @contextmanager
 def instance(url: str, folder: Path) -> Iterator[dg.DagsterInstance]:
-    """Dagster as Atlas runs it, in the database, with its files in the folder."""
+    """A Dagster instance as Atlas configures it, with storage in the database and files in the folder."""
     os.environ |= {"ATLAS_DAGSTER_DATABASE_URL": url, "ATLAS_HOME": str(folder), "DAGSTER_HOME": str(folder)}
     shutil.copy(PROJECT_ROOT / "dagster.yaml", folder)
     with dg.DagsterInstance.get() as found:
@@ -87,7 +87,7 @@ def instance(url: str, folder: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def run_templates(url: str, dagster_url: str, folder: Path) -> None:
-    """In a child process: one real run of each kind; alerting begins after them. Prints their ids by kind."""
+    """In a child process: make one real run of each kind, and print their ids. Alerting starts after them."""
     location, made = repository(), {}
     with instance(dagster_url, folder) as dagster, connect(url) as connection:
         for how in ("good", "warned", "check", "error"):
@@ -105,7 +105,7 @@ def run_templates(url: str, dagster_url: str, folder: Path) -> None:
 def fill(
     connection: psycopg.Connection, templates: dict[str, str], kinds: tuple[str, ...], rows: int
 ) -> tuple[int, int]:
-    """Copy runs until there are `rows` events that count. Returns how many events and how many runs there are then."""
+    """Copy runs until there are `rows` events that alerting reads. Returns the numbers of all events and of runs."""
     counted = dict(
         connection.execute(
             "SELECT run_id, count(*) FROM event_logs WHERE dagster_event_type = ANY(%s) GROUP BY 1",
@@ -148,7 +148,7 @@ def fill(
 def ticked(
     dagster: dg.DagsterInstance, connection: psycopg.Connection, location: dg.RepositoryDefinition
 ) -> list[tuple[float, Tick]]:
-    """Looks until no more is left: seconds and what each came to."""
+    """Tick until the log is read; returns the seconds and the result of each tick."""
     policies = Policies(default_policies(), ("mail", "chat"))
     project, ticks, more = project_of(location, policies, selector(location.asset_graph)), [], True
     while more:
@@ -160,7 +160,7 @@ def ticked(
 
 
 def read(url: str, dagster_url: str, folder: Path) -> None:
-    """In a child process: look until nothing is left; prints what that took."""
+    """In a child process: tick until the log is read, and print the measurements."""
     location = repository()
     with instance(dagster_url, folder) as dagster, connect(url) as connection:
         dagster.get_runs_count()
@@ -178,7 +178,7 @@ def read(url: str, dagster_url: str, folder: Path) -> None:
 
 
 def measure(report: harness.Report, rows: int) -> None:
-    """Fill, read and report both logs."""
+    """Fill and read both logs, and add them to the report."""
     table = []
     for name, kinds in KINDS.items():
         harness.say(f"tick: {name}")

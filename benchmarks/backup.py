@@ -1,4 +1,4 @@
-"""Backups beside what everybody has: `pg_dump | gzip` and `gunzip | psql`, on the same database in the same run.
+"""Backups against `pg_dump | gzip` and `gunzip | psql`, on the same database in the same run.
 
 The database has events, orders, customers, long texts and fifty small tables, with indexes and foreign keys. In turn,
 each in a process of its own, whose whole time counts:
@@ -89,7 +89,7 @@ ALTER TABLE small_{n} ADD PRIMARY KEY (id);
 
 
 def fill(url: str, megabytes: int) -> dict[str, Any]:
-    """Fill a database with about so many MB on disk; what it has then."""
+    """Fill a database with about `megabytes` MB on disk, and return its size then."""
     rows = {"events": 2100, "orders": 1200, "customers": 120, "texts": 44}
     text = _SEED.format(**{table: a_megabyte * megabytes for table, a_megabyte in rows.items()})
     with connect(url, autocommit=True) as connection:
@@ -108,7 +108,7 @@ def service(folder: Path, jobs: int) -> Backups:
 
 
 def run_child(side: str, url: str, folder: Path, jobs: int) -> None:
-    """In a child process: Atlas's side; prints what it took."""
+    """In a child process: run Atlas's side, and print the measurements."""
     backups, said = service(folder, jobs), {}
     started = time.perf_counter()
     if side == "backup":
@@ -138,7 +138,7 @@ def empty(server: EmbeddedPostgres) -> Iterator[str]:
 
 
 class Measured:
-    """What was measured, by side."""
+    """The measurements, by side."""
 
     def __init__(self, server: EmbeddedPostgres, folder: Path, url: str, jobs: int):
         self.server, self.folder, self.url, self.jobs = server, folder, url, jobs
@@ -148,7 +148,7 @@ class Measured:
         self._gzip = folder / "rival.sql.gz"
 
     def round(self) -> None:
-        """Every side once."""
+        """Run every side once."""
         shutil.rmtree(self.folder / "store", ignore_errors=True)
         programs = EmbeddedPostgres.bin()
         for side in ("backup", "dump, hashes", "dump"):
@@ -222,7 +222,7 @@ def report_on(measured: Measured, filled: dict[str, Any], rounds: int) -> harnes
 
 
 def main() -> int:
-    """Measure and print; returns 1 when a goal was missed."""
+    """Measure and print. Returns the exit code: 1 when a goal was missed."""
     if sys.argv[1:2] == ["--child"]:
         run_child(sys.argv[2], sys.argv[3], Path(sys.argv[4]), int(sys.argv[5]))
         return 0

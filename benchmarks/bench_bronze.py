@@ -1,4 +1,4 @@
-"""How fast a CSV file becomes rows of bronze, and how much memory that takes.
+"""Speed and memory of loading a CSV file into bronze, against `\\copy` and pandas.
 
 Measured on the same file (10 text columns, about 120 bytes a row), in turn, each into a new table of the same server:
 
@@ -58,7 +58,7 @@ def load_atlas(url: str, path: Path) -> None:
     files = FileSource(str(path)).list(load_settings())
     with connect(url) as connection:
         started = time.perf_counter()
-        result = bronze.load(connection, path.stem, files, batch="benchmark")
+        result = bronze.load(connection, path.stem, files, run_id="benchmark")
         seconds = time.perf_counter() - started
     print(json.dumps({"seconds": seconds, "rows": sum(file.rows for file in result.loaded)}))
 
@@ -81,7 +81,7 @@ def load_pandas(url: str, path: Path, method: str) -> None:
 
 
 def run_psql(server: EmbeddedPostgres, url: str, path: Path) -> harness.Child:
-    """`\\copy` into a bare text table that is there already."""
+    """`\\copy` into an existing table of text columns without constraints."""
     with connect(url) as connection:
         connection.execute(f"CREATE TABLE public.bare ({', '.join(f'{name} text' for name in COLUMNS)})")
     copy = f"\\copy public.bare FROM '{path}' WITH (FORMAT csv, HEADER)"
@@ -89,7 +89,7 @@ def run_psql(server: EmbeddedPostgres, url: str, path: Path) -> harness.Child:
 
 
 def run_child(kind: str, url: str, path: Path, rows: int) -> harness.Child:
-    """One of the loads above in a process of its own. Raises RuntimeError when it did not load every row."""
+    """Run one of the loads above in a process of its own. Raises RuntimeError when it did not load every row."""
     done = harness.child([sys.executable, __file__, "--child", kind, url, path])
     if done.said["rows"] != rows:
         raise RuntimeError(f"{kind} loaded {done.said['rows']} of {rows} rows")

@@ -1,4 +1,4 @@
-"""What Dagster costs around the work: `atlas demo` from nothing, and two empty assets against the stock settings.
+"""Overhead of Dagster around the work: `atlas demo` from nothing, and two empty assets against the stock settings.
 
 - demo: the program `atlas demo --json` with a new ATLAS_HOME (10,000 customers, 50,000 orders, 5,000 tickets), initdb
   and sample data included. Then the run's own events say what each step cost over its work: the time from step start
@@ -8,7 +8,7 @@
 - atlas: the same assets the way `atlas demo` runs its own: in one process, in Atlas's instance, with a new ATLAS_HOME
   and so initdb as well. Both are then run again in the same home.
 
-`--rows` are the customers of the demo. Run: .venv/bin/python benchmarks/bench_demo.py [--rounds N] [--json]
+`--rows` is the number of customers. Run: .venv/bin/python benchmarks/bench_demo.py [--rounds N] [--json]
 """
 
 import json
@@ -53,7 +53,7 @@ def _instance() -> Any:
 
 
 def child_events() -> None:
-    """In a child process: print what the newest run's events say."""
+    """In a child process: print the times of the newest run and its steps, from its events."""
     import dagster as dg
 
     with _instance() as instance:
@@ -102,14 +102,13 @@ def _environment(home: str, rows: int) -> dict[str, str]:
 
 
 def main() -> int:
-    """Measure and print."""
+    """Measure and print. Returns the exit code: 1 when a goal was missed."""
     if sys.argv[1:2] == ["--child"]:
         child_events() if sys.argv[2] == "events" else child_tiny(sys.argv[3])
         return 0
     options = harness.arguments(__doc__, 10_000, "customers of the demo's sample", 3).parse_args()
     for name in [name for name in os.environ if name.startswith(("ATLAS_", "DAGSTER_"))]:
         del os.environ[name]
-    atlas, dagster = (Path(sys.executable).with_name(name) for name in ("atlas", "dagster"))
     seconds: dict[str, list[float]] = {
         "atlas demo": [],
         "stock, 2 empty assets": [],
@@ -121,28 +120,11 @@ def main() -> int:
     steps: dict[str, dict[str, list[float]]] = {}
     over: list[float] = []
     for number in range(options.rounds):
-        harness.say(f"round {number + 1} of {options.rounds}: atlas demo")
-        with _fresh() as home:
-            here = _environment(home, options.rows)
-            done = {"atlas demo": harness.child([atlas, "demo", "--json"], env=here)}
-            over.append(
-                _overheads(harness.child([sys.executable, __file__, "--child", "events"], env=here).said, steps)
-            )
-        for kind in ("stock", "atlas"):
-            harness.say(f"round {number + 1} of {options.rounds}: two empty assets, {kind}")
-            with _fresh() as home:
-                tiny = Path(home, "tiny.py")
-                tiny.write_text(_TINY)
-                command: list[str | Path] = [sys.executable, __file__, "--child", "tiny", tiny]
-                here = _environment(home, options.rows)
-                if kind == "stock":
-                    command = [dagster, "asset", "materialize", "--select", "*", "-f", tiny]
-                    here["DAGSTER_HOME"] = home
-                for name in (f"{kind}, 2 empty assets", f"{kind}, again"):
-                    done[name] = harness.child(command, env=here, cwd=Path(home))
-        for name, one in done.items():
-            seconds[name].append(one.seconds)
-            peaks[name] = max(peaks[name], one.peak_mib)
+        programs, events = _run_programs(f"round {number + 1} of {options.rounds}", options.rows)
+        over.append(_overheads(events, steps))
+        for name, program in programs.items():
+            seconds[name].append(program.seconds)
+            peaks[name] = max(peaks[name], program.peak_mib)
     middle = harness.medians(seconds)
     stock = {name: middle[f"stock, {name.split(', ')[1]}"] for name in seconds if ", " in name}
     report = harness.Report("bench_demo")
@@ -171,8 +153,34 @@ def main() -> int:
     return report.print(options.json)
 
 
+def _run_programs(title: str, rows: int) -> tuple[dict[str, harness.Child], dict[str, Any]]:
+    """One round: every program by its name, and the times of the demo's run and steps."""
+    atlas, dagster = (Path(sys.executable).with_name(name) for name in ("atlas", "dagster"))
+    harness.say(f"{title}: atlas demo")
+    with _fresh() as home:
+        environment = _environment(home, rows)
+        programs = {"atlas demo": harness.child([atlas, "demo", "--json"], env=environment)}
+        events = harness.child([sys.executable, __file__, "--child", "events"], env=environment).said
+    for kind in ("stock", "atlas"):
+        harness.say(f"{title}: two empty assets, {kind}")
+        with _fresh() as home:
+            tiny = Path(home, "tiny.py")
+            tiny.write_text(_TINY)
+            command: list[str | Path] = [sys.executable, __file__, "--child", "tiny", tiny]
+            environment = _environment(home, rows)
+            if kind == "stock":
+                command = [dagster, "asset", "materialize", "--select", "*", "-f", tiny]
+                environment["DAGSTER_HOME"] = home
+            for name in (f"{kind}, 2 empty assets", f"{kind}, again"):
+                programs[name] = harness.child(command, env=environment, cwd=Path(home))
+    return programs, events
+
+
 def _overheads(events: dict[str, Any], steps: dict[str, dict[str, list[float]]]) -> float:
-    """Add the steps' times; returns the run's time less all work, per step. Raises RuntimeError without a work time."""
+    """Add the times of a run's steps to `steps`, and return the run's seconds less all work, per step.
+
+    Raises RuntimeError when a step has no work time, so did not succeed.
+    """
     for name, step in events["steps"].items():
         if not {"start", "end", "work"} <= set(step):
             raise RuntimeError(f"step {name} did not end well: {step}")

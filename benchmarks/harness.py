@@ -1,6 +1,6 @@
-"""What the benchmarks share: a Postgres of their own in a temporary folder, clocks, peak memory, and tables.
+"""Shared by the benchmarks: a Postgres in a temporary folder, child processes, clocks, peak memory, reports.
 
-Belongs here: nothing that is measured. Does not belong here: what is compared with what (each `bench_*.py`).
+Does not belong here: what is measured, and what it is compared with (the other modules).
 """
 
 import argparse
@@ -31,7 +31,7 @@ MIB = 1 << 20
 
 
 def arguments(doc: str | None, rows: int, rows_help: str, rounds: int) -> argparse.ArgumentParser:
-    """The command line that every benchmark has."""
+    """The command line of every benchmark."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=rows, help=f"{rows_help} (default: {rows:,})")
     parser.add_argument("--rounds", type=int, default=rounds, help=f"interleaved rounds (default: {rounds})")
@@ -41,7 +41,7 @@ def arguments(doc: str | None, rows: int, rows_help: str, rounds: int) -> argpar
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder with a short path that other users may pass through, removed at the end."""
+    """A temporary folder with a short path, which other users may traverse; removed at the end."""
     path = Path(tempfile.mkdtemp(prefix="atlas-bench-"))
     path.chmod(0o711)
     try:
@@ -80,7 +80,7 @@ def database(server: EmbeddedPostgres) -> Iterator[str]:
 
 
 def checkpoint(server: EmbeddedPostgres) -> None:
-    """Write out what earlier measurements left, so that a later one does not pay for it."""
+    """Flush what earlier measurements wrote to disk, so that a later one does not pay for it."""
     with connect(server.url(SUPERUSER, SUPERUSER), autocommit=True) as connection:
         connection.execute("CHECKPOINT")
 
@@ -94,7 +94,7 @@ def timed(work: Callable[[], object]) -> float:
 
 @dataclass
 class Child:
-    """A finished child process: its seconds, its peak memory, and the JSON document it printed, if it did."""
+    """A finished child process: its seconds, its peak memory in MiB, and the JSON document that it printed, if any."""
 
     seconds: float
     peak_mib: float
@@ -102,7 +102,16 @@ class Child:
 
 
 def child(command: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> Child:
-    """Run a program to its end and take its peak memory from the kernel. Raises RuntimeError when it fails."""
+    """Run a program, and take its peak memory from the kernel (wait4).
+
+    Args:
+        command: Program and arguments.
+        cwd: Its working directory.
+        env: Environment variables to add to those of this process.
+
+    Raises:
+        RuntimeError: The program failed; the message ends with its output.
+    """
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -128,13 +137,13 @@ _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def own_peak_mib() -> float:
-    """Peak memory of this process until now."""
+    """Peak memory of this process so far, in MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _MAXRSS_UNIT / MIB
 
 
 @dataclass
 class Goal:
-    """A number that was promised, and what was measured."""
+    """A goal, and what was measured."""
 
     text: str
     measured: float
@@ -144,13 +153,13 @@ class Goal:
 
     @property
     def met(self) -> bool:
-        """Whether the promise is kept."""
+        """Whether the goal is met."""
         return self.measured >= self.limit if self.at_least else self.measured <= self.limit
 
 
 @dataclass
 class Report:
-    """All that a benchmark found, for people or as JSON."""
+    """The results of a benchmark, for people or as JSON."""
 
     name: str
     tables: list[tuple[str, list[str], list[list[Any]]]] = field(default_factory=list)
@@ -162,7 +171,7 @@ class Report:
         self.tables.append((title, columns, rows))
 
     def print(self, as_json: bool) -> int:
-        """Print it all; returns the exit code, 1 when a goal was missed."""
+        """Print everything, as JSON if `as_json`. Returns the exit code: 1 when a goal was missed."""
         print(json.dumps(self._document(), indent=2) if as_json else self._text())
         return 0 if all(goal.met for goal in self.goals) else 1
 
@@ -210,7 +219,7 @@ def _cell(value: Any) -> str:
 
 
 def machine() -> str:
-    """Cores that this process may use, memory, and the versions that matter."""
+    """Cores that this process may use, memory, and the versions of Python, Postgres and libraries."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     return f"{cores} cores, {memory:.0f} GiB, Python {platform.python_version()}"

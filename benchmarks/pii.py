@@ -1,4 +1,4 @@
-"""Personal data: how well it is found, how fast it is masked, beside Presidio on the same data in the same run.
+"""Personal data: quality of detection and speed of masking, against Presidio on the same data in the same run.
 
 - sample: the sample at `--rows` customers, planned and masked; `AnalyzerEngine` per cell and presidio-structured, which
   is installed into a scratch folder, on a part of it, scaled (`pii_sample.py`).
@@ -17,7 +17,7 @@ PARTS = ("columns", "text", "masking", "sample")
 
 
 def main() -> int:
-    """Measure and print; returns 1 when a goal was missed."""
+    """Measure and print. Returns the exit code: 1 when a goal was missed."""
     parser = harness.arguments(__doc__, 100_000, "customers of the sample", 3)
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="the parts to run (default: all)")
     parser.add_argument("--part-rows", type=int, default=100, help="rows a table for the rivals (default: 100)")

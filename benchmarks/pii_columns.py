@@ -1,4 +1,4 @@
-"""How well `profile()` tells kinds of columns: precision, recall and F1 over columns, for two readings of seven.
+"""Quality of `profile()`: precision, recall and F1 over columns, for two groups of kinds.
 
 Belongs here: scoring, on annotated tables beside the project (skipped where absent) and on tables that Faker makes.
 Does not belong here: the rules themselves. No value is printed.
@@ -38,12 +38,12 @@ READINGS = {
     "of customers": words("PERSON EMAIL_ADDRESS PHONE_NUMBER STREET_ADDRESS ZIPCODE DATE_OF_BIRTH GENDER"),
 }
 Table = Mapping[str, tuple[Sequence[object], str]]
-"""Columns by name: their values, and the kind that they are, `None` for none."""
+"""Columns by name: their values, and their true kind, None for none."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One column: what it is, and what was said of it."""
+    """One column: its true kind, and the kind that the profile reports."""
 
     table: str
     column: str
@@ -108,7 +108,7 @@ STYLES: dict[str, tuple[str, ...]] = {
     "opaque": tuple(f"col{at}" for at in range(14)),
 }
 _OPAQUE_KINDS = {"PERSON", "EMAIL_ADDRESS", "PHONE_NUMBER", "STREET_ADDRESS", "IP_ADDRESS", "URL", "GENDER"}
-"""What values alone can tell; birthdays and postcodes without a header are left out of the score."""
+"""Kinds that values alone can prove; birthdays and postcodes without a header are left out of the score."""
 
 
 def people(fake: Faker, headers: Sequence[str], rows: int, opaque: bool) -> Table:
@@ -139,7 +139,7 @@ def people(fake: Faker, headers: Sequence[str], rows: int, opaque: bool) -> Tabl
 
 
 def things(fake: Faker, rows: int) -> Table:
-    """A table without people, whose headers sound as if there were some."""
+    """A table without personal data, under headers that suggest some."""
     pick, number = fake.random_element, fake.random_int
     made: dict[str, Callable[[], object]] = {
         "id": lambda: number(1000, 99999),
@@ -188,7 +188,7 @@ def faked(rows: int) -> dict[str, Table]:
 
 
 def verdicts(tables: Mapping[str, Table]) -> Iterator[Verdict]:
-    """What `profile()` says of every column. A column that is not `typed` is of no kind."""
+    """Profile every column. One that is not `typed` has no kind."""
     for name, table in tables.items():
         found = profile({column: values for column, (values, _) in table.items()})
         for said in found:
@@ -206,7 +206,7 @@ def score(found: Sequence[Verdict], kinds: Sequence[str]) -> tuple[float, float,
 
 
 def report(title: str, tables: Mapping[str, Table]) -> None:
-    """Prints the scores of some tables."""
+    """Print the scores of some tables."""
     start = time.perf_counter()
     found = list(verdicts(tables))
     seconds = time.perf_counter() - start
@@ -222,7 +222,7 @@ def report(title: str, tables: Mapping[str, Table]) -> None:
 
 
 def measure(report: harness.Report) -> None:
-    """Add the scores of the annotated tables, where they are, and of Faker's, to a report."""
+    """Add the scores of the annotated tables, if present, and of Faker's to a report."""
     sets = {"annotated": annotated("all")} if ANNOTATED.exists() else {}
     if not sets:
         report.notes.append("the annotated tables are not beside the project: column typing on them was skipped")
@@ -240,7 +240,7 @@ def measure(report: harness.Report) -> None:
 
 
 def main() -> int:
-    """Scores the annotated tables, where they are, and Faker's."""
+    """Print the scores of the annotated tables, if present, and of Faker's."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=30, help="rows of Faker's tables (default: 30)")
     arguments = parser.parse_args()

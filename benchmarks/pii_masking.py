@@ -1,4 +1,4 @@
-"""How fast typed columns are masked, and whether `atlas pii mask` needs more memory for a longer file.
+"""Throughput of masking typed columns, and memory of `atlas pii mask` by the length of the file.
 
 Measured: `apply` on a frame of ten columns, each action alone and all together, as the median of interleaved rounds;
 and the peak memory of `atlas pii mask` on a file and on one ten times as long. `pii.py` runs this.
@@ -37,7 +37,7 @@ TABLE: tuple[tuple[str, str, Action], ...] = (
 
 
 def people(rows: int, seed: int = 7) -> pd.DataFrame:
-    """A table of people who are not: distinct where real ones are, and one cell in fifty missing."""
+    """A table of invented people, with as many distinct values as a real one, and one cell in fifty missing."""
     chance = random.Random(seed)
     frame = pd.DataFrame(
         {
@@ -72,7 +72,7 @@ def planned(name: str, kind: str, action: Action) -> ColumnPlan:
 
 
 def speeds(frame: pd.DataFrame, keys: Keys, rounds: int) -> dict[str, float]:
-    """Cells a second of each case."""
+    """Cells per second of each case."""
     cases = {f"{action} {name}": [planned(name, kind, action)] for name, kind, action in TABLE}
     cases["encrypt email"] = [planned("email", "EMAIL_ADDRESS", "encrypt")]
     cases["all ten columns"] = [planned(*one) for one in TABLE]
@@ -87,7 +87,7 @@ def speeds(frame: pd.DataFrame, keys: Keys, rounds: int) -> dict[str, float]:
 
 
 def peaks(folder: Path) -> list[tuple[int, harness.Child]]:
-    """`atlas pii mask` on a file and on a longer one."""
+    """Run `atlas pii mask` on a file and on a longer one."""
     frame = people(FILE_ROWS)
     found = []
     for times in (1, FILE_TIMES):

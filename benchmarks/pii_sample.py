@@ -1,6 +1,6 @@
-"""The sample, planned and masked: Atlas beside Presidio's own ways with a table, on the same rows in the same run.
+"""Planning and masking the sample: Atlas against Presidio's own ways to process a table, on the same rows.
 
-- atlas: profile, plan and apply every file of the sample, free text included; what was found is compared with labels.
+- atlas: profile, plan and apply every file of the sample, free text included; findings are compared with labels.
 - per cell: `AnalyzerEngine.analyze` on every cell of a part of the rows, scaled to all cells.
 - presidio-structured: `PandasAnalysisBuilder.generate_analysis` and `StructuredEngine.anonymize` on a part, scaled.
 
@@ -25,7 +25,7 @@ from pii_text import engine
 
 from atlas_pipeline.ingest.readers import read
 from atlas_pipeline.pii.apply import apply
-from atlas_pipeline.pii.keys import load_keys
+from atlas_pipeline.pii.keys import Keys, load_keys
 from atlas_pipeline.pii.plan import ColumnPlan, plan_all
 from atlas_pipeline.pii.profile import profile
 from atlas_pipeline.pii.rules import Rules
@@ -55,7 +55,7 @@ class Table:
 
 
 def tables(folder: Path, rows: int) -> list[Table]:
-    """The sample of `rows` customers, five times as many orders, half as many tickets; read as the pipeline reads."""
+    """Write and read the sample of `rows` customers, five times as many orders and half as many tickets."""
     generate(folder, rows)
     labels = json.loads((folder / "labels" / "columns.json").read_text())
     spans: dict[str, dict[tuple[int, str], list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
@@ -82,12 +82,20 @@ def part(table: Table, rows: int) -> Table:
 
 
 def atlas_plans(table: Table) -> list[ColumnPlan]:
-    """What Atlas plans for the table."""
+    """Atlas's plans of the table."""
     return plan_all(profile({str(name): table.frame[name] for name in table.frame}))
 
 
 def recall(table: Table, found: dict[tuple[int, str], list[tuple[int, int]]]) -> tuple[int, int]:
-    """Pieces found and pieces there are, in this table; `found` has the spans by row and column."""
+    """Count labelled pieces of a table.
+
+    Args:
+        table: The table with its labels.
+        found: The spans that were found, by row and column.
+
+    Returns:
+        The pieces found, by at least half of their characters, and all pieces.
+    """
     hit = pieces = 0
     for column, kind in table.kinds.items():
         for row, value in enumerate(table.frame[column]):
@@ -104,7 +112,7 @@ def recall(table: Table, found: dict[tuple[int, str], list[tuple[int, int]]]) ->
 
 
 def atlas_found(table: Table, plans: list[ColumnPlan]) -> dict[tuple[int, str], list[tuple[int, int]]]:
-    """The spans that Atlas takes out: whole cells of typed columns, spans of free text."""
+    """The spans that Atlas masks: whole cells of typed columns, spans of free text."""
     found: dict[tuple[int, str], list[tuple[int, int]]] = {}
     for plan in plans:
         if plan.action == "keep":
@@ -130,71 +138,82 @@ def per_cell(table: Table, analyzer: Any) -> tuple[float, dict[tuple[int, str], 
 
 
 def right(kind: str | None, entity: str | None) -> bool:
-    """Whether the kind that was found is the labelled one, the kinds of places and of dates being one each."""
+    """Whether the entity found is the labelled kind. Kinds of places count as one, and kinds of dates."""
     return kind is not None and FAMILY.get(entity or "", entity) == FAMILY.get(kind, kind)
 
 
 def f1(verdicts: list[tuple[str | None, str | None]]) -> float:
-    """F1 over columns of (labelled kind, found kind)."""
+    """F1 over columns of (labelled kind, reported kind): 2 TP / (labelled + reported)."""
     hits = sum(right(kind, entity) for kind, entity in verdicts)
-    wanted = sum(kind is not None for kind, _ in verdicts)
-    given = sum(entity is not None for _, entity in verdicts)
-    return 2 * hits / (wanted + given) if wanted + given else 0.0
+    labelled = sum(kind is not None for kind, _ in verdicts)
+    reported = sum(entity is not None for _, entity in verdicts)
+    return 2 * hits / (labelled + reported) if labelled + reported else 0.0
 
 
-def structured(place: Path) -> Any:
-    """presidio-structured, installed beside Atlas's own packages into `place`."""
+def structured(folder: Path) -> Any:
+    """Install presidio-structured into `folder`, which is not Atlas's environment, and import it."""
     uv = Path(sys.executable).with_name("uv")
-    subprocess.run([uv, "pip", "install", "-q", "--no-deps", "--target", place, *_PACKAGES], check=True)
-    sys.path.insert(0, str(place))
+    subprocess.run([uv, "pip", "install", "-q", "--no-deps", "--target", folder, *_PACKAGES], check=True)
+    sys.path.insert(0, str(folder))
     return importlib.import_module("presidio_structured")
 
 
+def _mask(whole: list[Table], keys: Keys, report: harness.Report) -> tuple[float, dict[str, list[ColumnPlan]]]:
+    """Plan and mask all tables with Atlas; returns the seconds, and the plans by table."""
+    scanner(Rules()).spans(["Anna Kowalska was here."])
+    total, plans = 0.0, {}
+    for table in whole:
+        harness.say(f"pii: atlas, {table.name}, {len(table.frame):,} rows")
+        started = time.perf_counter()
+        plans[table.name] = atlas_plans(table)
+        apply(table.frame, plans[table.name], keys)
+        seconds = time.perf_counter() - started
+        report.notes.append(f"atlas, {table.name}: {len(table.frame):,} rows in {seconds:.1f} s")
+        total += seconds
+    return total, plans
+
+
 def measure(report: harness.Report, rows: int, part_rows: int) -> None:
-    """Run all three and add a table and goals to the report."""
+    """Run all three, and add a table and goals to the report.
+
+    Args:
+        report: The report.
+        rows: Customers of the sample.
+        part_rows: First rows of each table that Presidio's ways process; their times are scaled to all cells.
+    """
     with harness.scratch() as folder:
         harness.say(f"pii: sample of {rows:,} customers")
         whole = tables(folder / "sample", rows)
-        keys = load_keys(Settings(home=folder / "home"))
-        scanner(Rules()).spans(["Anna Kowalska was here."])
-        atlas_seconds, plans = 0.0, {}
-        for table in whole:
-            harness.say(f"pii: atlas, {table.name}, {len(table.frame):,} rows")
-            started = time.perf_counter()
-            plans[table.name] = atlas_plans(table)
-            apply(table.frame, plans[table.name], keys)
-            seconds = time.perf_counter() - started
-            report.notes.append(f"atlas, {table.name}: {len(table.frame):,} rows in {seconds:.1f} s")
-            atlas_seconds += seconds
+        atlas_seconds, plans = _mask(whole, load_keys(Settings(home=folder / "home")), report)
         cells = sum(table.cells for table in whole)
         parts = [part(table, part_rows) for table in whole]
-        atlas_hits = [recall(one, atlas_found(one, plans[one.name])) for one in parts]
+        atlas_hits = [recall(table, atlas_found(table, plans[table.name])) for table in parts]
         analyzer = engine()
         analyzer.analyze("Anna Kowalska was here.", language="en")
         cell_seconds, cell_hits = 0.0, []
-        for one, table in zip(parts, whole, strict=True):
-            harness.say(f"pii: per cell, {one.name}, {len(one.frame):,} rows")
-            seconds, found = per_cell(one, analyzer)
-            cell_seconds += seconds * table.cells / one.cells
-            cell_hits.append(recall(one, found))
+        for first, table in zip(parts, whole, strict=True):
+            harness.say(f"pii: per cell, {first.name}, {len(first.frame):,} rows")
+            seconds, found = per_cell(first, analyzer)
+            cell_seconds += seconds * table.cells / first.cells
+            cell_hits.append(recall(first, found))
         package = structured(folder / "rivals")
         structured_seconds, verdicts = 0.0, []
-        for one, table in zip(parts, whole, strict=True):
-            harness.say(f"pii: presidio-structured, {one.name}, {len(one.frame):,} rows")
-            frame = one.frame.fillna("").astype(str)
+        for first, table in zip(parts, whole, strict=True):
+            harness.say(f"pii: presidio-structured, {first.name}, {len(first.frame):,} rows")
+            frame = first.frame.fillna("").astype(str)
             started = time.perf_counter()
             analysis = package.PandasAnalysisBuilder(analyzer).generate_analysis(frame)
             package.StructuredEngine().anonymize(frame, analysis)
-            structured_seconds += (time.perf_counter() - started) * table.cells / one.cells
-            typed = [name for name in one.kinds if name not in one.free_text]
-            verdicts += [(one.kinds[name], analysis.entity_mapping.get(name)) for name in typed]
+            structured_seconds += (time.perf_counter() - started) * table.cells / first.cells
+            typed = [name for name in first.kinds if name not in first.free_text]
+            verdicts += [(first.kinds[name], analysis.entity_mapping.get(name)) for name in typed]
     ours = [
         (table.kinds[plan.name], plan.entity if plan.personal else None)
         for table in whole
         for plan in plans[table.name]
         if plan.name not in table.free_text
     ]
-    atlas_recall, cell_recall = (sum(h for h, _ in one) / sum(n for _, n in one) for one in (atlas_hits, cell_hits))
+    atlas_recall, cell_recall = (sum(h for h, _ in hits) / sum(n for _, n in hits) for hits in (atlas_hits, cell_hits))
     scaled = f"scaled from {part_rows} rows a table"
     report.table(
         f"{rows:,} customers, {cells:,} cells: plan and mask",

@@ -1,8 +1,8 @@
-"""Personal data in prose: Atlas's scanner beside Presidio's AnalyzerEngine, same model, same texts, same run.
+"""Personal data in prose: Atlas's scanner against Presidio's AnalyzerEngine, same model, same texts, same run.
 
-Texts are made here from templates of our own with made-up values of several countries, and the support tickets of
+Texts are generated from our own templates with invented values of several countries, and from the support tickets of
 `atlas sample`. Measured by characters: the share of personal characters found (recall), of found ones that are personal
-(precision), F2, which weighs recall four to one, and texts per second of one thread.
+(precision), F2 (the F-measure with beta = 2, van Rijsbergen 1979), and texts per second of one thread.
 
     python benchmarks/pii_text.py --texts 600
     python benchmarks/pii_text.py --templates FILE --people FILE   # a template a line, {{kind}}; a table of people
@@ -66,7 +66,7 @@ _KIND = {
 
 @dataclass(frozen=True)
 class Sample:
-    """One text and what is personal in it."""
+    """One text with its labelled spans."""
 
     text: str
     gold: tuple[Gold, ...]
@@ -74,7 +74,7 @@ class Sample:
 
 @dataclass
 class Score:
-    """Counts of characters, and by kind how many of the personal ones were found."""
+    """Counts of characters, and by kind the personal characters that were found."""
 
     hit: int = 0
     missed: int = 0
@@ -90,7 +90,7 @@ class Score:
 
 
 class Filler:
-    """Made-up values for the kinds of the templates, of one seed."""
+    """Invented values for the kinds of the templates, from one seed."""
 
     def __init__(self, seed: int, people: Path | None) -> None:
         from faker import Faker
@@ -102,7 +102,7 @@ class Filler:
         self._people = list(csv.DictReader(people.open(encoding="utf-8-sig"))) if people else []
 
     def fill(self, template: str) -> Sample:
-        """The template with values, all of one country, and where they are."""
+        """Fill a template with values of one country; returns the text with its labelled spans."""
         locale = self._random.choice(_LOCALES)
         person = self._random.choice(self._people) if self._people else None
         pieces: list[str] = []
@@ -202,13 +202,13 @@ def _base(name: str) -> str:
 
 
 def from_templates(templates: Sequence[str], texts: int, seed: int, people: Path | None = None) -> list[Sample]:
-    """So many texts, the templates in turn."""
+    """Fill the templates in turn until there are as many texts as asked for."""
     filler = Filler(seed, people)
     return [filler.fill(templates[at % len(templates)]) for at in range(texts)]
 
 
 def tickets(rows: int, seed: int) -> list[Sample]:
-    """The subjects and bodies of the sample's support tickets, with the spans it says are personal."""
+    """The subjects and bodies of the sample's support tickets, with their labelled spans."""
     import pyarrow.parquet as pq
 
     from atlas_pipeline.sample import generate
@@ -244,7 +244,7 @@ def atlas(texts: Sequence[str]) -> Spans:
 
 
 def vanilla(texts: Sequence[str]) -> Spans:
-    """Presidio as it comes, with the same spaCy model."""
+    """Presidio with its defaults and the same spaCy model."""
     analyzer = engine()
     return [[(one.start, one.end, one.entity_type) for one in analyzer.analyze(text, "en")] for text in texts]
 
@@ -253,7 +253,7 @@ _ENGINES: list[Any] = []
 
 
 def engine() -> Any:
-    """`AnalyzerEngine` with its default recognisers and the small model; without the download that it would try."""
+    """`AnalyzerEngine` with its default recognisers and the small model, without its attempt to download one."""
     if not _ENGINES:
         import tldextract
         from presidio_analyzer import AnalyzerEngine
@@ -268,7 +268,7 @@ def engine() -> Any:
 
 
 def scored(samples: Sequence[Sample], found: Spans) -> Score:
-    """What was found against what is personal, by characters that are no blanks."""
+    """Compare findings with labels, by characters that are not blanks."""
     score = Score(by_kind={})
     for sample, spans in zip(samples, found, strict=True):
         gold = _characters(sample.text, sample.gold)
@@ -289,7 +289,7 @@ def _characters(text: str, spans: Sequence[tuple[int, int, str]]) -> set[int]:
 
 
 def measured(samples: Sequence[Sample], finder: Callable[[Sequence[str]], Spans]) -> tuple[Score, float, Spans]:
-    """The score, and texts per second; what is loaded once is loaded before."""
+    """The score, and texts per second without the time to load models."""
     texts = [sample.text for sample in samples]
     finder(["Anna Kowalska, 12 High Street, +44 20 7946 0018, told Zorblatt that Quuxville is near."])
     started = time.perf_counter()
@@ -298,7 +298,7 @@ def measured(samples: Sequence[Sample], finder: Callable[[Sequence[str]], Spans]
 
 
 def report(name: str, samples: Sequence[Sample], against: bool, errors: int) -> None:
-    """One table: both finders on one set of texts."""
+    """Add one table to the report: both finders on one set of texts."""
     rates = {}
     print(
         f"\n{name}: {len(samples):,} texts, {sum(len(one.text) for one in samples) / len(samples):.0f} characters each"
@@ -357,7 +357,7 @@ def measure(result: harness.Report, texts: int) -> None:
 
 
 def main() -> None:
-    """Reads the command line, measures, prints."""
+    """Read the command line, measure, print."""
     from pii_text_templates import TEMPLATES
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,4 +1,4 @@
-"""Templates of prose in many registers, for `free_text.py`: `{{kind}}` is where a made-up value goes.
+"""Templates of prose in many registers, for `pii_text.py`: `{{kind}}` is the slot of an invented value.
 
 Belongs here: the templates. Does not belong here: what fills them, and what is measured. Even ones are for
 development, odd ones are held out.
@@ -91,4 +91,4 @@ TEMPLATES = (
     "Build 20240117.3 failed: TypeError in Parser.parse at line 1032, commit 9fceb02d0ae598e95dc970b74767f19372d61af8.",
     "Great Service, Fast Delivery! Would buy again. Five stars for the Blue Kettle and the Garden Chair.",
 )
-"""Sixty-odd sentences and short texts, a tenth of them without anything personal."""
+"""Sentences and short texts, a tenth of them without personal data."""

@@ -1,8 +1,8 @@
-"""What a contract of 200 checks costs, beside its dataset's build, Soda's own ways, and the same SQL by hand.
+"""Cost of a contract of 200 checks, against its dataset's build, Soda's own sessions, and the same SQL by hand.
 
-The dataset is a shop's order lines: 20 columns, none of them declared as to personal data, so that all are looked at
-and swept, and `--rows` rows. The contract has checks of all types, all of which hold. Beside it stands one of 10,000
-rows with the same contract, which shows what a contract costs however few the rows are.
+The dataset is a shop's order lines: 20 columns without declarations on personal data, so that all are profiled and
+swept, and `--rows` rows. The contract has checks of all types, all of which pass. A second dataset of 10,000 rows with
+the same contract shows the cost that does not depend on rows.
 
 - the rival of the build with the contract (bronze and silver, by the functions that the assets call) is the build
   without it, in turn, each in a database and a process of its own which has done a build of 1,000 rows before: at most
@@ -34,20 +34,22 @@ from psycopg.conninfo import conninfo_to_dict
 from quality_contract import CHECKS, TYPES, contract, statements, write_file
 
 from atlas_pipeline.quality.contract import read_contract
+from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.quality.verification import verify
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
 
 FEW, GOAL = 10_000, 20
 Numbers = dict[str, float | None]
-"""What a check measured, by the check's path."""
+"""The measured value of each check, by its path."""
 TABLES = ("lines_warm", "lines_few", "lines_many")
 
 
 def build(url: str, folder: Path, name: str, checked: bool) -> dict[str, float]:
-    """Bronze and silver of one table; seconds, and those of the contract within them."""
-    from atlas_pipeline.ingest import bronze, silver
+    """Build bronze and silver of one table; returns the seconds, and those of the contract within them."""
+    from atlas_pipeline.ingest import bronze
     from atlas_pipeline.ingest.dataset import Column, Dataset
+    from atlas_pipeline.ingest.silver import SilverBuild, build_silver
     from atlas_pipeline.ingest.sources.files import FileSource
     from atlas_pipeline.pii.keys import load_keys
     from atlas_pipeline.settings import load_settings
@@ -61,18 +63,18 @@ def build(url: str, folder: Path, name: str, checked: bool) -> dict[str, float]:
     )
     verified = 0.0
 
-    def holds(schema: str, table: str) -> bool:
+    def outcomes(_: Dataset, schema: str, table: str) -> list[Outcome]:
         nonlocal verified
         if checked:
             started = time.perf_counter()
             _passing(_atlas(url, folder, name, schema, table))
             verified = time.perf_counter() - started
-        return True
+        return []
 
     with connect(url) as connection:
         started = time.perf_counter()
-        bronze.load(connection, name, dataset.source.list(load_settings()), batch="benchmark")
-        silver.build(connection, url, dataset, batch="benchmark", keys=load_keys(load_settings()), verify=holds)
+        bronze.load(connection, name, dataset.source.list(load_settings()), run_id="benchmark")
+        build_silver(SilverBuild(connection, url, dataset, "benchmark", load_keys(load_settings())), outcomes)
         return {"build": time.perf_counter() - started, "verify": verified}
 
 
@@ -89,12 +91,12 @@ def _passing(outcomes: list[Any]) -> Numbers:
 
 
 def by_atlas(url: str, folder: Path, name: str) -> Numbers:
-    """What Atlas's verification measures."""
+    """Measure with Atlas's verification."""
     return _passing(_atlas(url, folder, name, "silver", name))
 
 
 def by_soda(url: str, folder: Path, name: str) -> Numbers:
-    """What Soda's own session measures."""
+    """Measure with Soda's own session."""
     from soda_core.common.yaml import ContractYamlSource, DataSourceYamlSource
     from soda_core.contracts.contract_verification import ContractVerificationSession
 
@@ -110,7 +112,7 @@ def by_soda(url: str, folder: Path, name: str) -> Numbers:
 
 
 def by_hand(url: str, folder: Path, name: str) -> Numbers:
-    """What the same SQL by hand measures."""
+    """Measure with the same SQL by hand."""
     found: Numbers = {}
     with psycopg.connect(url) as connection:
         for paths, statement in statements(f"silver.{name}", connection.info.dbname):
@@ -123,7 +125,7 @@ CONTENDERS: dict[str, Callable[[str, Path, str], Numbers]] = {"atlas": by_atlas,
 
 
 def run_child(task: str, url: str, folder: Path) -> None:
-    """In a child process: one side of the comparison; prints what came of it."""
+    """In a child process: run one side of the comparison, and print its measurements."""
     os.environ["SODA_CORE_TELEMETRY_ENABLED"] = "false"
     warm, *sizes = TABLES
     if task in ("with", "without"):
@@ -149,7 +151,7 @@ if not all(one.passed for one in verify(read_contract(Path(sys.argv[1])), sys.ar
 
 
 def cold(contender: str, server: EmbeddedPostgres, url: str, folder: Path, name: str) -> harness.Child:
-    """One contender on one table, from the start of its process to the end."""
+    """Run one contender on one table, timed from the start of its process to its end."""
     file = folder / f"{name}.yml"
     if contender == "atlas":
         return harness.child([sys.executable, "-c", _COLD, file, url, name])
@@ -162,7 +164,7 @@ def cold(contender: str, server: EmbeddedPostgres, url: str, folder: Path, name:
 
 
 def prepare(url: str, folder: Path) -> None:
-    """Make what the contract refers to, and write contracts, SQL, and Soda's way to the database."""
+    """Create the tables that the contract refers to, and write contracts, SQL, and Soda's data source file."""
     place = conninfo_to_dict(url)
     database = str(place["dbname"])
     with connect(url) as connection:
@@ -180,7 +182,7 @@ def prepare(url: str, folder: Path) -> None:
 
 
 def compare(said: dict[str, dict[str, Numbers]]) -> None:
-    """Raise RuntimeError where the contenders found other numbers than Atlas."""
+    """Raise RuntimeError when a contender measured other numbers than Atlas."""
     for name, ours in said["atlas"].items():
         for contender, theirs in said.items():
             found = theirs[name]

@@ -1,4 +1,4 @@
-"""A shop's order lines, a contract of 200 checks of all types on them, and what a person would select for each.
+"""A shop's order lines, a contract of 200 checks of all types on them, and hand-written SQL for each.
 
 `quality.py` runs this.
 """
@@ -62,7 +62,7 @@ Entry = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Declared:
-    """A check: where it stands, how the contract says it, and what a person would select for it."""
+    """A check: its column, its YAML in the contract, and hand-written SQL for it."""
 
     column: str | None
     entry: Entry
@@ -70,14 +70,14 @@ class Declared:
 
     @property
     def path(self) -> str:
-        """Its name, as Soda and Atlas have it."""
+        """Its path, as in Soda and Atlas."""
         ((kind, body),) = self.entry.items()
         place = f"columns.{self.column}.checks" if self.column else "checks"
         return f"{place}.{kind}" + (f".{body['qualifier']}" if "qualifier" in body else "")
 
 
 def checks(table: str, database: str) -> Iterator[Declared]:
-    """The 200 checks. An expression is one aggregate among many, and what begins with SELECT is a query of its own."""
+    """The 200 checks. SQL that starts with SELECT is a query; any other is an aggregate, selected with the rest."""
     yield _of_table("schema", _schema(table), {"allow_extra_columns": True})
     yield _of_table("row_count", "count(*)", {"threshold": {"must_be_greater_than": 0}})
     fresh = {"column": "updated_at", "now_variable": "now", "threshold": {"unit": "day", "must_be_less_than": 3}}
@@ -186,7 +186,7 @@ def _schema(table: str) -> str:
 
 
 def statements(table: str, database: str) -> list[tuple[list[str], str]]:
-    """The SQL by hand, and the checks whose numbers each statement selects."""
+    """The hand-written SQL, and the checks whose numbers each statement selects."""
     every = list(checks(table, database))
     together = [one for one in every if not one.sql.startswith("SELECT")]
     first = f"SELECT {', '.join(one.sql for one in together)} FROM {table}"
@@ -194,7 +194,7 @@ def statements(table: str, database: str) -> list[tuple[list[str], str]]:
 
 
 def contract(table: str, database: str) -> str:
-    """The contract as a file has it."""
+    """The contract as a YAML document."""
     every = list(checks(table, database))
     if len(every) != CHECKS:
         raise RuntimeError(f"the contract has {len(every)} checks instead of {CHECKS}")
@@ -216,7 +216,7 @@ def contract(table: str, database: str) -> str:
 
 
 class _Plain(yaml.SafeDumper):
-    """Says things again where others refer to the first time."""
+    """A YAML dumper without anchors and aliases."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True

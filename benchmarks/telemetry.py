@@ -1,11 +1,11 @@
-"""Telemetry under load: counting what is in Dagster's event log, and serving what came of it.
+"""Telemetry under load: counting the events in Dagster's event log, and serving the metrics.
 
-Belongs here: the part `fold`, and the log for both. Does not belong here: the part `scrape`, which asks the server
-of metrics once all is counted (`telemetry_scrape.py`).
+Belongs here: the part `fold`, and the log for both. Does not belong here: the part `scrape`, which scrapes the metrics
+server once all is counted (`telemetry_scrape.py`).
 
-The log has real events of runs over 500 assets, most of which are not counted, in the Postgres that Atlas embeds. In a
-process of its own the log is followed from its start to its end: reading, counting, and saving totals with the cursor.
-Its peak memory has Dagster in it. Only events that count are counted as events here.
+The log has real events of runs over 500 assets, in the Postgres that Atlas embeds. A child process follows the log from
+its start to its end: it reads, counts, and saves totals with the cursor. Its peak memory includes Dagster. Throughput
+is in events that change a metric; most of the log's do not.
 
 Run: .venv/bin/python benchmarks/telemetry.py [--rows N] [--rounds N] [--only PART …] [--json]
 """
@@ -27,13 +27,13 @@ from atlas_pipeline.warehouse.connect import DAGSTER, OWNER, WAREHOUSE, connect
 EVENTS_A_SECOND = 8000
 MOST_MEMORY_MIB = 150
 MOST_IDLE_MS = 50
-"""Processor time of a look that finds nothing new: one each five seconds may take a hundredth of a core."""
+"""Most CPU time of a poll without new events: at one poll in five seconds, 1 % of a core."""
 _IDLE_LOOKS = 20
 PARTS = ("fold", "scrape")
 
 
 def run_child(kind: str, *arguments: str) -> None:
-    """In a child process, in the installation that the environment names; prints what was measured."""
+    """In a child process, in the installation that the environment names: measure and print."""
     said = {"fill": _fill, "fold": _fold}[kind](*arguments)
     print(json.dumps(said))
 
@@ -76,7 +76,7 @@ def _fold() -> dict[str, float]:
 
 
 def report_folds(report: harness.Report, rows: int, folds: list[dict[str, float]]) -> None:
-    """What each round measured, and the goals."""
+    """Add the measurements of each round, and the goals."""
     rate = median(one["a second"] for one in folds)
     peak = max(one["peak_mib"] for one in folds)
     columns = [
@@ -101,7 +101,7 @@ def report_folds(report: harness.Report, rows: int, folds: list[dict[str, float]
 
 
 def main() -> int:
-    """Measure and print; returns 1 when a goal was missed."""
+    """Measure and print. Returns the exit code: 1 when a goal was missed."""
     if sys.argv[1:2] == ["--child"]:
         run_child(*sys.argv[2:])
         return 0

@@ -1,4 +1,4 @@
-"""The event log that the benchmark of telemetry reads: real runs of Dagster's, copied many times over other assets.
+"""The event log for the benchmark of telemetry: real runs of Dagster, copied many times for other assets.
 
 Belongs here: filling that log. Does not belong here: what is measured (`telemetry.py`).
 """
@@ -38,7 +38,7 @@ def silver() -> dg.MaterializeResult:
 
 
 def fill(rows: int) -> int:
-    """Fill the log of this process's installation with at least so many events; returns how many there are."""
+    """Fill the log of this process's installation with at least `rows` events; returns how many there are."""
     with dg.DagsterInstance.get() as instance:
         for _ in range(2):
             dg.materialize([bronze, silver], instance=instance)

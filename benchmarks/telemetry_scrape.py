@@ -3,9 +3,9 @@
 Belongs here: the process from outside, as Prometheus sees it. Does not belong here: the log, and counting it
 (`telemetry.py`).
 
-A scrape asks as Prometheus does: OpenMetrics, compressed, until the last byte is read; each over a new connection.
-Those who ask within a second share an answer, hence two kinds of scrapes: one after the other, and so far apart that
-each answer is made anew.
+A scrape is as Prometheus's: OpenMetrics, compressed, until the last byte is read, each over a new connection. Scrapes
+within a second share a cached response, hence two kinds: one after the other, and so far apart that each response is
+rendered anew.
 """
 
 import gzip
@@ -33,7 +33,7 @@ _ANEW, _APART_SECONDS = 30, 1.1
 _MINUTE_SECONDS, _INTERVAL_SECONDS = 60, 15
 _START_SECONDS = 120
 _PARTS = 6
-"""Of an answer without a web server to ask."""
+"""Parts of a response when no web server is checked."""
 _ASKS = {"Accept": "application/openmetrics-text; version=1.0.0", "Accept-Encoding": "gzip"}
 
 
@@ -82,7 +82,7 @@ def _served(environment: dict[str, str]) -> Iterator[tuple[psutil.Process, str]]
 
 
 def _settled(process: psutil.Process, url: str) -> int:
-    """Wait until every part is in the answer and no event waits; returns how many series there are."""
+    """Wait until every part is in the response and every event is counted; returns the number of series."""
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline and process.status() != psutil.STATUS_ZOMBIE:
         time.sleep(1)
@@ -107,7 +107,7 @@ def _answer(url: str) -> bytes:
 
 
 def _scrape(url: str, after: float = 0) -> float:
-    """Milliseconds of a scrape, some seconds from now."""
+    """Milliseconds of a scrape, after a pause of some seconds."""
     time.sleep(after)
     return harness.timed(lambda: _answer(url)) * 1000
 
@@ -117,7 +117,7 @@ def _resident_mib(process: psutil.Process) -> float:
 
 
 def _busy_percent(process: psutil.Process, meanwhile: Callable[[], object]) -> float:
-    """Processor time of the process during that, as percent of one core."""
+    """CPU time of the process during the block, as percent of one core."""
     before = process.cpu_times()
     seconds = harness.timed(meanwhile)
     after = process.cpu_times()

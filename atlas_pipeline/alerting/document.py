@@ -7,11 +7,12 @@ Belongs here: the shape of that JSON, and every word that people are told. Does 
 import math
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from atlas_pipeline.alerting.event import Condition
 from atlas_pipeline.alerting.state import Alert, Document, Message, MessageKind
+from atlas_pipeline.documents.durations import written
 
 VERSION = 1
 TITLE_LENGTH = 150
@@ -163,11 +164,11 @@ def told(alert: Document, document: Document) -> str:
     if alert["status"] == "resolved" and alert["resolved_at"]:
         ended = datetime.fromisoformat(alert["resolved_at"])
         lines[0] = f"RESOLVED {lines[0]}"
-        lines.append(f"Lasted {_lasting(ended - since)}, from {_moment(since)} to {_moment(ended)}")
+        lines.append(f"Lasted {written(ended - since, units=2)}, from {_moment(since)} to {_moment(ended)}")
         if alert["reason"]:
             lines.append(f"Why it is over: {_line(alert['reason'])}")
     else:
-        lasts = _lasting(datetime.fromisoformat(document["at"]) - since)
+        lasts = written(datetime.fromisoformat(document["at"]) - since, units=2)
         often = f", seen {alert['count']} times" if alert["count"] > 1 else ""
         lines.append(f"Since {_moment(since)} ({lasts}{often})")
         if alert["problem"]:
@@ -190,15 +191,6 @@ def _value(value: Any) -> str:
 
 def _moment(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _lasting(time: timedelta) -> str:
-    """The two largest units of it: 1 hour 35 minutes."""
-    seconds, parts = max(int(time.total_seconds()), 0), []
-    for size, name in ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second")):
-        number, seconds = divmod(seconds, size)
-        parts += [_counted(number, name)] if number else []
-    return " ".join(parts[:2]) or "0 seconds"
 
 
 def _counted(number: int, name: str) -> str:

@@ -8,17 +8,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from atlas_pipeline import labels
 from atlas_pipeline.alerting.event import Condition, Event, Fact, Level, Look
 from atlas_pipeline.alerting.state import RunSoFar, State
 
 RETRY_WITHIN = timedelta(hours=1)
 """How long another try is awaited before a failure is told without it."""
 FORGET_RUN = timedelta(days=1)
-BACKUPS = "backups/"
+BACKUPS = f"{labels.BACKUPS}/"
 _OF_BACKUPS: Mapping[str, Condition] = {
-    "fresh": "backup_missing",
-    "complete": "backup_unverified",
-    "restorable": "backup_unverified",
+    labels.BACKUP_FRESH: "backup_missing",
+    labels.BACKUP_COMPLETE: "backup_unverified",
+    labels.BACKUP_RESTORABLE: "backup_unverified",
 }
 _ASPECT: Mapping[Condition, str] = {
     "stale": "freshness",
@@ -249,7 +250,7 @@ def _page(asset: str) -> str:
 def _of_check(event: Event) -> Trouble:
     asset = event.assets[0] if event.assets else None
     name = event.check or ""
-    condition: Condition = "pii_leak" if name == "leak_check" else "check_failed"
+    condition: Condition = "pii_leak" if name == labels.LEAK_CHECK else "check_failed"
     if asset is not None and asset.startswith(BACKUPS):
         condition = _OF_BACKUPS.get(name, condition)
     return Trouble(

@@ -1,7 +1,7 @@
 """The file of policies, `alerts.yaml`: read whole, or refused with all that is wrong with it.
 
 Belongs here: from the file to Policies, and the faults that depend on two values, on channels or on assets. Does not
-belong here: YAML (`policy_yaml.py`), the keys and what each takes (`policy_schema.py`).
+belong here: YAML (`documents/`), the keys and what each takes (`policy_schema.py`).
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -9,54 +9,66 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from atlas_pipeline import labels
 from atlas_pipeline.alerting.policy import LONG_QUEUE, LOW_SCORE, TEAMS, Policies, Policy, default_policies
-from atlas_pipeline.alerting.policy_schema import (
-    CONDITIONS,
-    LONGEST_SELECTION,
-    Fault,
-    duration,
-    one_of,
-    schema_faults,
-)
-from atlas_pipeline.alerting.policy_yaml import Place, PolicyFileError, read_yaml, shown
-
-__all__ = ["PolicyFileError", "read_policies"]
+from atlas_pipeline.alerting.policy_schema import CONDITIONS, LONGEST_SELECTION, duration, policy_faults
+from atlas_pipeline.documents.faults import DocumentError, Fault, Place, shown, unknown
+from atlas_pipeline.documents.located import Kind, read_if_any
 
 Select = Callable[[str], frozenset[str]]
-_BACKUPS = "group:backups"
+_BACKUPS = f"group:{labels.BACKUPS}"
 _OF_NOTHING = {"queue_long", "system_down"}
 _OF_JOBS = {"run_failed", "tick_failed"}
 _OF_JOBS_ALONE = {"tick_failed"}
 
 
+class PolicyFileError(DocumentError):
+    """A file of policies that cannot be used."""
+
+
+KIND = Kind(
+    name="a file of policies",
+    error=PolicyFileError,
+    most_bytes=1 << 18,
+    most_values=20_000,
+    deepest=20,
+    merges=False,
+    dates=False,
+)
+
+
 def read_policies(path: Path, channels: Collection[str], select: Select) -> Policies:
     """The policies of a file, before the defaults; without a file, or with an empty one, the defaults.
 
-    `channels` are the names of those that are configured. `select` gives the paths of the assets that a selection
-    selects, and raises ValueError with the reason why it cannot. Raises PolicyFileError, which lists every fault.
+    Args:
+        path: the file, which need not be there.
+        channels: names of those that are configured.
+        select: gives the paths of the assets that a selection selects; ValueError says why it cannot.
+
+    Raises:
+        PolicyFileError: lists every fault.
     """
-    file = read_yaml(path)
+    file = read_if_any(path, KIND)
     if file is None:
         return Policies(default_policies(), tuple(channels))
     data = {} if file.data is None else file.data
     selected: dict[Place, frozenset[str]] = {}
-    found = [*schema_faults(data), *_faults(data, channels)]
+    faults = [*policy_faults(data), *_faults(data, channels)]
     for place, selection in _selections(data):
         try:
             selected[place] = select(selection)
         except ValueError as error:
             reason = " ".join(str(error).split())
-            found.append((f"`{place[-1]}`: {reason}, expected an asset selection", place))
+            faults.append(Fault(f"`{place[-1]}`: {reason}, expected an asset selection", place))
         else:
             if not selected[place]:
-                found.append((f"`{place[-1]}`: {shown(selection)} selects no asset, expected at least one", place))
-    told = ((file.line(place), message) for message, place in found if place not in file.unread)
-    faults = sorted([*file.faults, *told], key=lambda one: one[0])
-    if faults:
-        raise PolicyFileError("\n".join(dict.fromkeys(f"{path}:{line}: {message}" for line, message in faults)))
-    own = tuple(_policy(one, ("policies", index), selected) for index, one in enumerate(data.get("policies", [])))
-    names = {one.name for one in own}
-    kept = tuple(one for one in default_policies() if one.name not in names) if data.get("defaults", True) else ()
+                message = f"`{place[-1]}`: {shown(selection)} selects no asset, expected at least one"
+                faults.append(Fault(message, place))
+    file.refuse(faults)
+    own = tuple(_policy(policy, ("policies", index), selected) for index, policy in enumerate(data.get("policies", [])))
+    names = {policy.name for policy in own}
+    defaults = default_policies() if data.get("defaults", True) else ()
+    kept = tuple(policy for policy in defaults if policy.name not in names)
     teams = {team: tuple(of_team) for team, of_team in data.get("teams", {}).items()}
     most = int(data.get("messages_per_hour", Policies.messages_per_hour))
     return Policies((*own, *kept), tuple(channels), teams, most)
@@ -116,10 +128,10 @@ def _faults(data: Any, channels: Collection[str]) -> Iterator[Fault]:
         name, team = policy.get("name"), policy.get("team")
         if isinstance(name, str):
             if name in names:
-                yield f"the name {shown(name)} is there twice, expected one of its own", (*place, "name")
+                yield Fault(f"the name {shown(name)} is there twice, expected one of its own", (*place, "name"))
             names.add(name)
         if isinstance(team, str) and team not in known:
-            yield f"unknown team {shown(team)}: {one_of(team, known)}", (*place, "team")
+            yield Fault(unknown("team", team, known), (*place, "team"))
         yield from _channel_faults(policy.get("channels"), channels, (*place, "channels"))
         yield from _condition_faults(policy, place)
 
@@ -127,8 +139,8 @@ def _faults(data: Any, channels: Collection[str]) -> Iterator[Fault]:
 def _channel_faults(listed: Any, channels: Collection[str], place: Place) -> Iterator[Fault]:
     for index, name in enumerate(listed if isinstance(listed, list) else []):
         if isinstance(name, str) and name not in channels:
-            wanted = one_of(name, channels) if channels else "expected ATLAS_ALERT_CHANNELS to name it"
-            yield f"unknown channel {shown(name)}: {wanted}", (*place, index)
+            none_known = f"unknown channel {shown(name)}: expected ATLAS_ALERT_CHANNELS to name it"
+            yield Fault(unknown("channel", name, channels) if channels else none_known, (*place, index))
 
 
 def _condition_faults(policy: Mapping[Any, Any], place: Place) -> Iterator[Fault]:
@@ -138,7 +150,7 @@ def _condition_faults(policy: Mapping[Any, Any], place: Place) -> Iterator[Fault
         return
     for key, condition in (("below", "low_score"), ("above", "queue_long")):
         if key in policy and condition not in when:
-            yield f"`{key}` goes with {condition}, expected it in `when`", (*place, key)
+            yield Fault(f"`{key}` goes with {condition}, expected it in `when`", (*place, key))
     if not isinstance(watch, dict) or not watch:
         return
     for index, condition in enumerate(when):
@@ -146,8 +158,8 @@ def _condition_faults(policy: Mapping[Any, Any], place: Place) -> Iterator[Fault
             continue
         inside = (*place, "when", index)
         if condition in _OF_NOTHING:
-            yield f"{condition} is about no asset and no job, expected a policy without `watch`", inside
+            yield Fault(f"{condition} is about no asset and no job, expected a policy without `watch`", inside)
         elif condition in _OF_JOBS_ALONE and "jobs" not in watch:
-            yield f"{condition} is about schedules and sensors, expected `jobs` in `watch`", inside
+            yield Fault(f"{condition} is about schedules and sensors, expected `jobs` in `watch`", inside)
         elif condition not in _OF_JOBS and not {"assets", "backups"} & watch.keys():
-            yield f"{condition} is about assets, expected `assets` or `backups` in `watch`", inside
+            yield Fault(f"{condition} is about assets, expected `assets` or `backups` in `watch`", inside)

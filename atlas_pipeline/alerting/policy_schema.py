@@ -4,9 +4,7 @@ Belongs here: what can be said of one value alone; `title` is what is expected o
 documentation says. Does not belong here: what depends on two values, on channels or on assets (`policy_file.py`).
 """
 
-import difflib
-import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import cache
 from typing import Any, get_args
@@ -14,17 +12,16 @@ from urllib.parse import urlsplit
 
 from atlas_pipeline.alerting.event import Condition, Level
 from atlas_pipeline.alerting.policy import Severity
-from atlas_pipeline.alerting.policy_yaml import Place, shown
+from atlas_pipeline.documents import durations
+from atlas_pipeline.documents.faults import Fault
+from atlas_pipeline.documents.schemas import schema_faults
 
 CONDITIONS = get_args(Condition)
 LONGEST_SELECTION = 1000
 """In characters; Dagster's parser is slow with long ones."""
-Fault = tuple[str, Place]
 _LONGEST_LINE = 100
 _LONGEST_LINK = 2000
 _LONGEST_TIME = timedelta(days=365)
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(?:[0-9]{1,9}[smhdw] ?)+")
 _LINE = {"type": "string", "format": "line"}
 _CHANNELS = {
     "type": "array",
@@ -77,11 +74,10 @@ _POLICY = {
             "minItems": 1,
             "title": "a list of one or more conditions, such as [run_failed]",
             "description": "Required. A list of the conditions below.",
-            "items": {"enum": list(CONDITIONS), "title": "condition"},
+            "items": {"enum": list(CONDITIONS)},
         },
         "level": {
             "enum": list(get_args(Level)),
-            "title": "level",
             "description": "`warn` or `error`, such as the severity of a check; without it, both.",
         },
         "below": {
@@ -103,12 +99,11 @@ _POLICY = {
         "for": {
             "type": "string",
             "format": "duration",
-            "title": "a duration such as 30s, 10m, 2h or 1d, up to 365d",
-            "description": "How long it must last before it is an alert, such as `30s`, `10m`, `2h`, `1d`.",
+            "title": durations.expected(most=_LONGEST_TIME),
+            "description": "How long it must last before it is an alert, such as `30s`, `10m`, `2h`, `1 day`.",
         },
         "severity": {
             "enum": list(get_args(Severity)),
-            "title": "severity",
             "description": "Required. `critical` or `warning`.",
         },
         "team": {
@@ -167,49 +162,13 @@ SCHEMA: dict[str, Any] = {
 
 
 def duration(text: str) -> timedelta:
-    """A duration such as 30s, 10m, 2h, 1h30m or 1d. Raises ValueError for anything else, and for over 365 days."""
-    if not _DURATION.fullmatch(text):
-        raise ValueError("expected a duration such as 30s, 10m, 2h or 1d")
-    parts = re.findall(r"([0-9]+)([smhdw])", text)
-    seconds = sum(int(number) * _SECONDS[unit] for number, unit in parts)
-    if seconds > _LONGEST_TIME.total_seconds():
-        raise ValueError("expected a duration of up to 365d")
-    return timedelta(seconds=seconds)
+    """A duration such as `30s`, `10m`, `2 hours` or `1d`. Raises DurationError for anything else, and over 365 days."""
+    return durations.parse(text, most=_LONGEST_TIME)
 
 
-def schema_faults(data: Any) -> Iterator[Fault]:
-    """What the schema says of the data of a file; of missing keys more than once."""
-    for error in _validator().iter_errors(data):
-        place: Place = tuple(error.absolute_path)
-        schema = error.schema
-        if error.validator == "additionalProperties":
-            known = list(schema["properties"])
-            for key in (key for key in error.instance if key not in known):
-                yield f"unknown key {shown(key)}: {one_of(key, known)}", (*place, key)
-        elif error.validator == "required":
-            for name in (name for name in schema["required"] if name not in error.instance):
-                found = schema["properties"][name]
-                wanted = one_of("", found["enum"]) if "enum" in found else f"expected {found['title']}"
-                yield f"`{name}` is missing: {wanted}", place
-        elif error.validator == "enum":
-            yield f"unknown {schema['title']} {shown(error.instance)}: {one_of(error.instance, schema['enum'])}", place
-        elif "propertyNames" in error.absolute_schema_path:
-            yield f"`teams`: found {shown(error.instance)}, expected {schema['title']}", (*place, error.instance)
-        else:
-            yield f"{_said(place)}found {shown(error.instance)}, expected {schema['title']}", place
-
-
-def one_of(word: Any, known: Collection[str]) -> str:
-    """What was expected instead of a word, and which of these is near to it."""
-    near = difflib.get_close_matches(str(word), known, n=1)
-    return f"expected one of {', '.join(known)}" + (f"; did you mean {near[0]}?" if near else "")
-
-
-def _said(place: Place) -> str:
-    """The keys of the schema that lead to a place; which policy or team it is the line tells."""
-    inner = place[2:] if place[:1] == ("policies",) and len(place) > 1 else place[:1] if "teams" in place[:1] else place
-    keys = [one for one in inner if isinstance(one, str)]
-    return f"`{'.'.join(keys)}`: " if keys else ""
+def policy_faults(data: Any) -> Iterator[Fault]:
+    """What the schema says of the data of a file."""
+    yield from schema_faults(_validator().iter_errors(data))
 
 
 @cache
@@ -243,7 +202,7 @@ def _is_link(value: Any) -> bool:
 def _is_duration(value: Any) -> bool:
     try:
         return not isinstance(value, str) or duration(value) is not None
-    except ValueError:
+    except durations.DurationError:
         return False
 
 

@@ -1,7 +1,7 @@
-"""`atlas`, the command line: one module for each command, loaded when it is used so that `--help` answers at once.
+"""`atlas`, the command line: one module for each command, imported when it runs so that `--help` answers at once.
 
 Belongs here: arguments, progress and output. Does not belong here: work that assets do (`ingest/`, `warehouse/`). With
-`--json` a command prints one JSON document on standard output and nothing else there; progress goes to standard error.
+`--json` a command prints one JSON document and nothing else to standard output; progress goes to standard error.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from atlas_pipeline.cli.pii import app as pii
 
 app = typer.Typer(
     name="atlas",
-    help="A self-hosted data pipeline on Dagster: landing files to gold tables in Postgres.",
+    help="A self-hosted data pipeline on Dagster: from landing files to gold tables in Postgres.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_show_locals=False,
@@ -30,7 +30,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 @app.command(epilog="Example: atlas demo --json | jq .tables")
 def demo(json: Json = False) -> None:
-    """Materialize everything once, without a server, and print what came of it. Fails if anything failed."""
+    """Materialize every asset once, without a server, and print a summary. Exit code 1 when anything failed."""
     from atlas_pipeline.cli.demo import run
 
     raise typer.Exit(run(json))
@@ -42,7 +42,7 @@ def up(
     host: Annotated[str | None, typer.Option(help="Address to bind. Default: ATLAS_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind. Default: ATLAS_PORT.")] = None,
 ) -> None:
-    """Materialize what never was, then serve the Dagster UI with daemon and sensors until Ctrl-C."""
+    """Materialize assets that never were, then serve the Dagster UI with daemon and sensors until Ctrl-C."""
     from atlas_pipeline.cli.up import run
 
     raise typer.Exit(run(json, host, port))
@@ -54,10 +54,13 @@ def ops(
     host: Annotated[str | None, typer.Option(help="Address to bind. Default: ATLAS_OPS_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind. Default: ATLAS_OPS_PORT.")] = None,
     webserver: Annotated[
-        bool, typer.Option(help="Ask the web server at ATLAS_WEBSERVER_URL whether the code is loaded.")
+        bool, typer.Option(help="Check through the web server at ATLAS_WEBSERVER_URL that the code location loads.")
     ] = True,
 ) -> None:
-    """Serve /metrics for Prometheus, and /health, /health/live, /health/ready and /health/startup, until Ctrl-C."""
+    """Serve metrics for Prometheus and health checks over HTTP until Ctrl-C.
+
+    Paths: /metrics, /health, /health/live, /health/ready and /health/startup.
+    """
     from atlas_pipeline.cli.ops import run
 
     raise typer.Exit(run(json, host, port, webserver))
@@ -65,7 +68,7 @@ def ops(
 
 @app.command(epilog="Example: atlas serve webserver --read-only --port 3001")
 def serve(
-    process: Annotated[Literal["code", "daemon", "webserver"], typer.Argument(help="Which process.")],
+    process: Annotated[Literal["code", "daemon", "webserver"], typer.Argument(help="The process to run.")],
     host: Annotated[
         str | None, typer.Option(help="Address to bind. Default: ATLAS_HOST for the web server, 127.0.0.1 for code.")
     ] = None,
@@ -73,13 +76,11 @@ def serve(
         int | None,
         typer.Option(help="Port to bind. Default: ATLAS_PORT for the web server, that of ATLAS_CODE_SERVER for code."),
     ] = None,
-    read_only: Annotated[
-        bool, typer.Option("--read-only", help="A web server that refuses whatever changes something.")
-    ] = False,
+    read_only: Annotated[bool, typer.Option("--read-only", help="Web server only: refuse every mutation.")] = False,
 ) -> None:
-    """Run one process of the platform in the foreground until SIGTERM. `atlas migrate` must have run before.
+    """Run one process of the platform in the foreground until SIGTERM. Run `atlas migrate` first.
 
-    `code` takes no new run then, and lets those that go on end for up to ATLAS_STOP_SECONDS.
+    On SIGTERM, `code` starts no more runs, and waits up to ATLAS_STOP_SECONDS for the running ones to end.
     """
     from atlas_pipeline.cli.serve import run
 
@@ -88,10 +89,10 @@ def serve(
 
 @app.command(epilog="Example: atlas health daemon")
 def health(
-    process: Annotated[Literal["code", "daemon", "webserver", "ops"], typer.Argument(help="Which process.")],
+    process: Annotated[Literal["code", "daemon", "webserver", "ops"], typer.Argument(help="The process to check.")],
     json: Json = False,
 ) -> None:
-    """Ask one process of this installation whether it is well. Fails, with one line that says why, when it is not."""
+    """Check the health of one process of this installation. Exit code 1, with the reason on one line, when it fails."""
     from atlas_pipeline.cli.health import run
 
     raise typer.Exit(run(process, json))
@@ -99,7 +100,7 @@ def health(
 
 @app.command(epilog="Example: atlas migrate --json")
 def migrate(json: Json = False) -> None:
-    """Bring the schemas of Dagster and Atlas to this version, once, also when several are started at once."""
+    """Migrate the schemas of Dagster and Atlas to this version. Safe to start several times at once."""
     from atlas_pipeline.cli.migrate import run
 
     raise typer.Exit(run(json))
@@ -107,14 +108,14 @@ def migrate(json: Json = False) -> None:
 
 @app.command(epilog="Example: atlas sample --rows 1000 --seed 7 --out /tmp/landing")
 def sample(
-    out: Annotated[Path, typer.Option(help="Folder to write into; each dataset gets a folder of its own.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to, with a subfolder for each dataset.")],
     rows: Annotated[
-        int, typer.Option(min=20, help="Customers; five times as many orders, half as many tickets.")
+        int, typer.Option(min=20, help="Number of customers; there are 5 times as many orders, half as many tickets.")
     ] = 10_000,
-    seed: Annotated[int, typer.Option(help="The same rows and seed give the same bytes.")] = 7,
+    seed: Annotated[int, typer.Option(help="Seed: the same rows and seed give the same bytes.")] = 7,
     json: Json = False,
 ) -> None:
-    """Write sample data with the dirt of real feeds, and beside it labels of what is personal in it."""
+    """Write sample data with the flaws of real feeds, and labels of the personal data in it."""
     from atlas_pipeline.cli.sample import run
 
     raise typer.Exit(run(out, rows, seed, json))
@@ -122,7 +123,7 @@ def sample(
 
 @app.command(epilog="Example: atlas status --json")
 def status(json: Json = False) -> None:
-    """Show the tables that are published, and which services are up. Fails if a database is away."""
+    """List the published tables, and check the services. Exit code 1 when a database is down."""
     from atlas_pipeline.cli.status import run
 
     raise typer.Exit(run(json))
@@ -130,17 +131,23 @@ def status(json: Json = False) -> None:
 
 @app.command(epilog="Example: atlas quality silver.orders --history 10")
 def quality(
-    table: Annotated[str | None, typer.Argument(metavar="TABLE", help="One table, such as silver.orders.")] = None,
-    history: Annotated[int | None, typer.Option(min=1, help="The last so many measurements of TABLE.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only checks that do not pass, and all of these.")] = False,
+    table: Annotated[
+        str | None, typer.Argument(metavar="TABLE", help="Show one table, such as silver.orders. Default: all.")
+    ] = None,
+    history: Annotated[
+        int | None, typer.Option(min=1, help="Show this many measurements of TABLE, newest first.")
+    ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Show only checks that do not pass, however many they are.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show how good each table was when it was last measured, and the checks that do not pass.
+    """Show the quality scores of each table when last measured, and the checks that do not pass.
 
-    Exit code 1 when a table shown was not published, or a check whose severity is error does not pass.
+    Exit code 1 when a table shown was not published, or a check of severity error does not pass.
     """
     from atlas_pipeline.cli.quality import run
 
     if history is not None and (table is None or failed):
-        raise typer.BadParameter("--history takes a TABLE, and no --failed")
+        raise typer.BadParameter("--history needs a TABLE and excludes --failed")
     raise typer.Exit(run(table, history, failed, json))

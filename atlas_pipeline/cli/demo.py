@@ -12,6 +12,7 @@ from typing import Any
 
 import dagster as dg
 
+from atlas_pipeline import labels
 from atlas_pipeline.cli.output import ERR, failures_as_messages, print_json, print_table, progress
 from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import Settings, load_settings
@@ -67,11 +68,10 @@ def materialize(show: Callable[[str], None]) -> list[Line]:
     """One run over every asset that has no partitions; a failed table does not stop the ones beside it."""
     show("loading definitions")
     from atlas_pipeline.definitions import defs
-    from atlas_pipeline.orchestration.backups.observations import GROUP
 
     definitions = defs()
     graph = definitions.resolve_asset_graph()
-    tables = [key for key in graph.materializable_asset_keys if graph.get(key).group_name != GROUP]
+    tables = [key for key in graph.materializable_asset_keys if graph.get(key).group_name != labels.BACKUPS]
     keys = [key for key in tables if graph.get(key).partitions_def is None]
     lines = {key: Line(key.path[0], key.path[-1]) for key in graph.toposorted_asset_keys if key in set(keys)}
     if not lines:
@@ -129,10 +129,10 @@ def _collect(events: Iterable[dg.DagsterEvent], lines: dict[dg.AssetKey, Line]) 
             found = lines[event.asset_key]
             found.state = "published"
             found.published = values.get("dagster/row_count", 0)
-            found.read = values.get("rows in", found.published)
-            found.quarantined = values.get("rows quarantined", values.get("lines rejected", 0))
-            found.personal_columns = values.get("personal-data columns", 0)
-            found.seconds = values.get("seconds", 0.0)
+            found.read = values.get(labels.ROWS_IN, found.published)
+            found.quarantined = values.get(labels.ROWS_QUARANTINED, values.get(labels.LINES_REJECTED, 0))
+            found.personal_columns = values.get(labels.PERSONAL_DATA_COLUMNS, 0)
+            found.seconds = values.get(labels.SECONDS, 0.0)
 
 
 def _problem(event: dg.DagsterEvent) -> str:

@@ -1,4 +1,4 @@
-"""How commands talk: text and tables for people, JSON for scripts, progress and errors on standard error.
+"""Output of commands: text and tables for people, JSON for scripts, progress and errors on standard error.
 
 Belongs here: printing. Does not belong here: what is printed.
 """
@@ -18,12 +18,18 @@ ERR = Console(stderr=True, soft_wrap=True)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document to standard output."""
     sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
 def print_table(title: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
-    """A table on standard output; `columns` maps headings to `left` or `right`."""
+    """Print a table to standard output.
+
+    Args:
+        title: The line above the table.
+        columns: Headings, and for each its alignment, `left` or `right`.
+        rows: One sequence of cells for each row, in the order of the headings. Integers get thousands separators.
+    """
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for heading, side in columns.items():
         table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
@@ -34,7 +40,10 @@ def print_table(title: str, columns: Mapping[str, str], rows: Sequence[Sequence[
 
 @contextmanager
 def progress(message: str) -> Iterator[Callable[[str], None]]:
-    """A spinner on a terminal, a line for each new message elsewhere; the function given changes the message."""
+    """Show progress on standard error: a spinner on a terminal, elsewhere a line for each new message.
+
+    Yields the function that changes the message.
+    """
     if ERR.is_terminal:
         with ERR.status(message) as status:
             yield status.update
@@ -53,7 +62,7 @@ def progress(message: str) -> Iterator[Callable[[str], None]]:
 
 @contextmanager
 def failures_as_messages() -> Iterator[None]:
-    """What a user can mend is a message and exit code 1, without a traceback. Logs begin here, in every command."""
+    """Set up logging, and report errors that a user can fix as a message and exit code 1, without a traceback."""
     import typer
 
     from atlas_pipeline.settings import SettingsError, load_settings

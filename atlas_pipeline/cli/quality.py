@@ -1,6 +1,6 @@
-"""`atlas quality`: how good each table was when it was last measured, and which checks do not pass.
+"""`atlas quality`: the quality scores of each table when last measured, and the checks that do not pass.
 
-Belongs here: what is shown, and how. Does not belong here: what a score is and what is kept of it (`quality/`).
+Belongs here: what is shown, and how. Does not belong here: how scores are computed and stored (`quality/`).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -46,30 +46,43 @@ _CHECKS = (
     ("check", "status", "measured", "expected"),
     ("check", "status"),
 )
-"""Headings of each table: all of them, and fewer for narrower terminals."""
+"""Headings of each table, the widest layout first; narrower terminals get fewer columns."""
 
 
 def run(table: str | None, history: int | None, failed: bool, json: bool) -> int:
-    """Print what was measured. Returns 1 when something is wrong with what is shown, 2 when TABLE is none."""
-    message = "reading what was measured"
+    """Print scores and checks.
+
+    Args:
+        table: One table, with or without its layer; None for all.
+        history: Print this many of the table's measurements, newest first, instead of its checks.
+        failed: Print only checks that do not pass, and all of them.
+        json: Print one JSON document instead of text.
+
+    Returns:
+        The exit code: 1 when a table was not published or a check of severity error does not pass, 2 when `table`
+        names no measured table, or several.
+    """
+    message = "reading quality scores"
     with failures_as_messages(), progress(message), connect(warehouse_url(load_settings())) as connection:
         prepare_warehouse(connection)
         measured = latest_scores(connection)
-        tables = [one for one in measured if table in (None, _name(one), one.name)]
-        names = {_name(one) for one in tables}
-        checks = [one for one in latest_outcomes(connection) if _name(one) in names]
+        tables = [scores for scores in measured if table in (None, _name(scores), scores.name)]
+        names = {_name(scores) for scores in tables}
+        checks = [check for check in latest_outcomes(connection) if _name(check) in names]
         runs = score_history(connection, tables[0].layer, tables[0].name, history) if history and tables else []
     if measured and table is not None and len(tables) != 1:
-        ERR.print(_not_one(table, tables or measured), markup=False, highlight=False)
+        ERR.print(_ambiguous_or_unknown(table, tables or measured), markup=False, highlight=False)
         return 2
-    failing = sorted((one for one in checks if one.status != "passed"), key=lambda one: one.severity != "error")
-    ok = all(one.published for one in tables) and not any(one.blocks for one in failing)
+    failing = sorted(
+        (check for check in checks if check.status != "passed"), key=lambda check: check.severity != "error"
+    )
+    ok = all(scores.published for scores in tables) and not any(check.blocks for check in failing)
     if json:
         listed = failing if table is None or failed else checks
         document = {"ok": ok, "tables": list(map(_document, tables)), "checks": list(map(_check_document, listed))}
         print_json(document if history is None else document | {"history": list(map(_document, runs))})
     elif not measured:
-        _say("Nothing was measured yet. Materializing a table with checks measures it: `atlas demo` does all of them.")
+        _say("Nothing was measured yet. Materialize a table that has checks, or all of them with `atlas demo`.")
     elif history is not None:
         _print(f"{_name(tables[0])}, newest first", _RUNS, map(_row, runs))
     else:
@@ -80,73 +93,73 @@ def run(table: str | None, history: int | None, failed: bool, json: bool) -> int
     return 0 if ok else 1
 
 
-def _name(one: TableScores | RecordedOutcome) -> str:
-    return f"{one.layer}.{one.name}"
+def _name(measured: TableScores | RecordedOutcome) -> str:
+    return f"{measured.layer}.{measured.name}"
 
 
-def _not_one(table: str, found: Sequence[TableScores]) -> str:
-    names = ", ".join(map(_name, found))
-    if all(one.name == table for one in found):
-        return f"atlas: {table} may be any of {names}: give its layer too"
-    return f"atlas: of {table} nothing was measured. There are {names}"
+def _ambiguous_or_unknown(table: str, candidates: Sequence[TableScores]) -> str:
+    names = ", ".join(map(_name, candidates))
+    if all(candidate.name == table for candidate in candidates):
+        return f"atlas: {table} matches several tables: expected one of {names}"
+    return f"atlas: {table} has no measurements: expected one of {names}"
 
 
 def _print_failing(tables: Sequence[TableScores], failing: Sequence[RecordedOutcome], most: int) -> None:
     for table in tables:
         if not table.published:
-            _say(f"{_name(table)} was not published: readers see what was there before.")
-    checks = sum(one.scores[-1].checks for one in tables)
+            _say(f"{_name(table)} was not published: readers still see the previous version.")
+    checks = sum(table.scores[-1].checks for table in tables)
     if not failing:
         _say(f"{checks:,} of {checks:,} checks pass.")
         return
     _say(f"{len(failing):,} of {checks:,} checks do not pass:")
-    for one in failing[:most]:
-        _say(f"{one.severity}, {one.status}: {_name(one)}: {_line(one.title)}", indent=2)
-        _say(_problem(one), indent=6)
+    for check in failing[:most]:
+        _say(f"{check.severity}, {check.status}: {_name(check)}: {_line(check.title)}", indent=2)
+        _say(_problem(check), indent=6)
     if len(failing) > most:
         _say(f"and {len(failing) - most:,} more: --failed shows all of them.", indent=2)
 
 
-def _problem(one: RecordedOutcome) -> str:
-    """What is wrong, with the numbers where the words do not have them."""
-    parts = [_line(one.problem or "")]
-    if one.measured is not None and not parts[0].startswith("measured"):
-        parts.append(f"measured {_number(one.measured)}, expected {_line(one.threshold)}")
-    if one.rows_failed is not None and one.rows_tested is not None:
-        parts.append(f"{one.rows_failed:,} of {one.rows_tested:,} rows failed")
+def _problem(check: RecordedOutcome) -> str:
+    """What is wrong, with the measured and expected values unless the problem's text has them."""
+    parts = [_line(check.problem or "")]
+    if check.measured is not None and not parts[0].startswith("measured"):
+        parts.append(f"measured {_number(check.measured)}, expected {_line(check.threshold)}")
+    if check.rows_failed is not None and check.rows_tested is not None:
+        parts.append(f"{check.rows_failed:,} of {check.rows_tested:,} rows failed")
     return "; ".join(filter(None, parts))
 
 
-def _row(one: TableScores) -> dict[str, str]:
-    *dimensions, overall = one.scores
+def _row(scores: TableScores) -> dict[str, str]:
+    *dimensions, overall = scores.scores
     lowest = min(dimensions, key=lambda score: score.score)
     return {
-        "table": _name(one),
-        "run": one.run[:8],
-        "published": "yes" if one.published else "no",
+        "table": _name(scores),
+        "run": scores.run[:8],
+        "published": "yes" if scores.published else "no",
         **dict.fromkeys(_SIX, _NONE),
         **{_HEADINGS[score.dimension]: shown(score.score) for score in dimensions if score.dimension != OVERALL},
         "lowest": _NONE if lowest.score == 1 else f"{lowest.dimension} {shown(lowest.score)}",
         "overall": shown(overall.score),
         "failed": f"{overall.failed:,} of {overall.checks:,}",
-        "measured at": _moment(one.measured_at),
+        "measured at": _moment(scores.measured_at),
     }
 
 
-def _check_row(one: RecordedOutcome) -> dict[str, str]:
+def _check_row(check: RecordedOutcome) -> dict[str, str]:
     return {
-        "check": _cut(_line(one.title), _TITLE),
-        "dimension": one.dimension,
-        "severity": one.severity,
-        "status": one.status,
-        "measured": _NONE if one.measured is None else _number(one.measured),
-        "expected": _line(one.threshold) or _NONE,
-        "rows failed": _NONE if one.rows_failed is None else f"{one.rows_failed:,}",
+        "check": _cut(_line(check.title), _TITLE),
+        "dimension": check.dimension,
+        "severity": check.severity,
+        "status": check.status,
+        "measured": _NONE if check.measured is None else _number(check.measured),
+        "expected": _line(check.threshold) or _NONE,
+        "rows failed": _NONE if check.rows_failed is None else f"{check.rows_failed:,}",
     }
 
 
 def _print(title: str, layouts: Sequence[Sequence[str]], lines: Iterable[Mapping[str, str]]) -> None:
-    """A table in the first of the layouts that fits the terminal; when none does, its first column is cut."""
+    """Print a table in the first layout that fits the terminal; if none does, truncate the last one's first column."""
     rows = list(lines)
     width = {heading: max(cell_len(text) for text in (heading, *(row[heading] for row in rows))) for heading in rows[0]}
     room = [OUT.width - sum(width[heading] + 3 for heading in layout) + 1 for layout in layouts]
@@ -164,7 +177,7 @@ def _cut(text: str, width: int) -> str:
 
 
 def _say(text: str, indent: int = 0) -> None:
-    """Words for people, wrapped within their indentation."""
+    """Print text wrapped to the terminal, every line indented."""
     margin = " " * indent
     lines = wrap(text, OUT.width - indent, break_long_words=False, break_on_hyphens=False)
     OUT.print("\n".join(margin + line for line in lines), markup=False, highlight=False)
@@ -182,14 +195,14 @@ def _moment(moment: datetime) -> str:
     return f"{moment:%Y-%m-%d %H:%M}"
 
 
-def _document(one: TableScores) -> dict[str, Any]:
-    *dimensions, overall = one.scores
+def _document(scores: TableScores) -> dict[str, Any]:
+    *dimensions, overall = scores.scores
     return {
-        "layer": one.layer,
-        "name": one.name,
-        "run": one.run,
-        "measured_at": one.measured_at.isoformat(),
-        "published": one.published,
+        "layer": scores.layer,
+        "name": scores.name,
+        "run": scores.run,
+        "measured_at": scores.measured_at.isoformat(),
+        "published": scores.published,
         "checks": overall.checks,
         "failed": overall.failed,
         "overall": overall.score,
@@ -197,6 +210,6 @@ def _document(one: TableScores) -> dict[str, Any]:
     }
 
 
-def _check_document(one: RecordedOutcome) -> dict[str, Any]:
+def _check_document(check: RecordedOutcome) -> dict[str, Any]:
     left_out = ("run", "measured_at")
-    return {name: value for name, value in vars(one).items() if name not in left_out}
+    return {name: value for name, value in vars(check).items() if name not in left_out}

@@ -1,4 +1,4 @@
-"""`atlas sample`: write the sample data. The data itself is made by `atlas_pipeline.sample`."""
+"""`atlas sample`: write the sample data, which `atlas_pipeline.sample` generates."""
 
 from pathlib import Path
 
@@ -6,20 +6,31 @@ from atlas_pipeline.cli.output import OUT, failures_as_messages, print_json, pri
 
 
 def run(out: Path, rows: int, seed: int, json: bool) -> int:
-    """Write the sample and say what was written."""
+    """Write the sample, and print what was written.
+
+    Args:
+        out: Folder to write to.
+        rows: Number of customers.
+        seed: The same rows and seed give the same bytes.
+        json: Print one JSON document instead of text.
+
+    Returns:
+        The exit code, 0; failures end the command with 1.
+    """
     from atlas_pipeline.sample import generate
 
     with failures_as_messages(), progress("writing sample data") as show:
         summary = generate(out, rows, seed, lambda name, done, total: show(f"{name}: {done:,} of {total:,} rows"))
     datasets = [
-        {"name": name, "files": list(one.files), "rows": one.rows, "bytes": one.bytes}
-        for name, one in summary.datasets.items()
+        {"name": name, "files": list(dataset.files), "rows": dataset.rows, "bytes": dataset.bytes}
+        for name, dataset in summary.datasets.items()
     ]
     if json:
         print_json({"out": str(summary.out), "rows": rows, "seed": seed, "datasets": datasets})
     else:
-        lines = [[one.rows, one.bytes, "\n".join(one.files)] for one in summary.datasets.values()]
-        table = [[name, *line] for name, line in zip(summary.datasets, lines, strict=True)]
+        table = [
+            [name, dataset.rows, dataset.bytes, "\n".join(dataset.files)] for name, dataset in summary.datasets.items()
+        ]
         print_table("Sample data", {"dataset": "left", "rows": "right", "bytes": "right", "files": "left"}, table)
-        OUT.print(f"in {summary.out}; what is personal in it: {summary.out / 'labels'}", highlight=False)
+        OUT.print(f"Written to {summary.out}. Labels of its personal data: {summary.out / 'labels'}", highlight=False)
     return 0

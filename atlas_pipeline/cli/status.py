@@ -1,4 +1,4 @@
-"""`atlas status`: what is published, and what is up. It asks each service itself; nothing is remembered."""
+"""`atlas status`: the published tables and the state of the services, each asked when the command runs."""
 
 import json as jsonlib
 import urllib.error
@@ -24,8 +24,8 @@ _DAEMONS = '{"query": "{ instance { daemonHealth { allDaemonStatuses { daemonTyp
 
 
 def run(json: bool) -> int:
-    """Print tables and services. Returns 1 when a database is away."""
-    with failures_as_messages(), progress("asking the services") as show:
+    """Print tables and services. Returns the exit code: 1 when a database is down."""
+    with failures_as_messages(), progress("checking the warehouse") as show:
         settings = load_settings()
         tables: list[dict[str, Any]] = []
         services = {}
@@ -37,7 +37,7 @@ def run(json: bool) -> int:
                 tables = [dict(zip(names, row, strict=True)) for row in connection.execute(_TABLES)]
         except WarehouseError as error:
             services["warehouse"] = {"state": "down", "reason": str(error)}
-        show("asking Dagster")
+        show("checking Dagster")
         services["dagster_storage"] = _dagster_storage(settings)
         services |= _dagster_services(settings)
     for table in tables:
@@ -48,16 +48,19 @@ def run(json: bool) -> int:
         columns = {"table": "left", "rows": "right", "quarantined": "right", "published at": "left"}
         rows = [[f"{t['layer']}.{t['name']}", t["rows"], t["quarantined"], t["published_at"][:19]] for t in tables]
         print_table("Tables", columns, rows)
-        lines = [[name, one["state"], one.get("reason") or one.get("detail", "")] for name, one in services.items()]
+        lines = [
+            [name, service["state"], service.get("reason") or service.get("detail", "")]
+            for name, service in services.items()
+        ]
         print_table("Services", {"service": "left", "state": "left", "detail": "left"}, lines)
     databases = (services["warehouse"], services["dagster_storage"])
-    return 0 if all(one["state"] == "up" for one in databases) else 1
+    return 0 if all(database["state"] == "up" for database in databases) else 1
 
 
 def _postgres(connection: psycopg.Connection, embedded: bool) -> dict[str, Any]:
     info = connection.info
     version = f"{info.server_version // 10000}.{info.server_version % 10000}"
-    kind = "embedded, started on demand" if embedded else "own server"
+    kind = "embedded, started on demand" if embedded else "external server"
     where = f"psql 'host={info.host} port={info.port} dbname={info.dbname} user={info.user}'"
     return {"state": "up", "version": version, "embedded": embedded, "detail": f"Postgres {version}, {kind}: {where}"}
 
@@ -71,7 +74,7 @@ def _dagster_storage(settings: Settings) -> dict[str, Any]:
 
 
 def _dagster_services(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Web server and daemon, by asking the web server; both are down when it does not answer."""
+    """The states of web server and daemon, both asked of the web server; both count as down when it does not answer."""
     url = (settings.webserver_url or f"http://{settings.host}:{settings.port}").rstrip("/")
     request = urllib.request.Request(  # noqa: S310 — always http to the address of our own web server
         f"{url}/graphql", _DAEMONS.encode(), {"Content-Type": "application/json"}
@@ -81,7 +84,7 @@ def _dagster_services(settings: Settings) -> dict[str, dict[str, Any]]:
             data = jsonlib.load(response)["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
     except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError):
         down = {"state": "down", "reason": f"no answer at {url}: `make up` starts it"}
-        return {"webserver": down, "daemon": {"state": "down", "reason": "the web server that knows is down"}}
-    ill = [one["daemonType"].lower() for one in data if one["required"] and not one["healthy"]]
-    daemon = {"state": "down", "reason": f"no heartbeat: {', '.join(ill)}"} if ill else {"state": "up"}
+        return {"webserver": down, "daemon": {"state": "down", "reason": "unknown while the web server is down"}}
+    unhealthy = [status["daemonType"].lower() for status in data if status["required"] and not status["healthy"]]
+    daemon = {"state": "down", "reason": f"no heartbeat: {', '.join(unhealthy)}"} if unhealthy else {"state": "up"}
     return {"webserver": {"state": "up", "detail": url}, "daemon": daemon}

@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 
 import dagster as dg
-import pyarrow as pa
 from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
+from atlas_pipeline import labels
 from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
@@ -28,10 +28,9 @@ from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.patterns import PARTITION
 from atlas_pipeline.ingest.sources.postgres import TableSource
 from atlas_pipeline.ingest.sources.s3 import split_url
-from atlas_pipeline.ingest.types import ColumnType, cast
+from atlas_pipeline.ingest.types import ColumnType, check_type
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
-from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK
 from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
 from atlas_pipeline.orchestration.tables.silver import silver_asset
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
@@ -133,7 +132,7 @@ class Dataset(Declared):
 
     @cached_property
     def declared(self) -> domain.Dataset:
-        """The declaration as plain data, worked out once. Raises DeclarationError, naming file and line."""
+        """The declaration as plain data. Raises DeclarationError, naming file and line."""
         names = [column.name for column in self.columns]
         if not self.columns:
             raise self.fail("a dataset needs at least one column", "columns")
@@ -150,12 +149,14 @@ class Dataset(Declared):
         for field, wanted in (("key", key), ("latest_by", (self.latest_by,) if self.latest_by else ())):
             for name in wanted:
                 if name not in names:
-                    raise self.fail(f"{field} names {name!r}, which is no declared column: {', '.join(names)}", field)
+                    raise self.fail(
+                        f"{field} names {name!r}, which is not a declared column: {', '.join(names)}", field
+                    )
         columns = tuple(self._column(index, column) for index, column in enumerate(self.columns))
         try:
             zoneinfo.ZoneInfo(self.timezone)
         except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-            raise self.fail(f"{self.timezone!r} is no IANA time zone such as Europe/Paris", "timezone") from None
+            raise self.fail(f"{self.timezone!r} is not an IANA time zone such as Europe/Paris", "timezone") from None
         if self.delimiter is not None and (len(self.delimiter) != 1 or not self.delimiter.isascii()):
             raise self.fail(f"delimiter {self.delimiter!r}: expected one ASCII character", "delimiter")
         declared = domain.Dataset(
@@ -211,9 +212,9 @@ class Dataset(Declared):
             dt.datetime.strptime(self.partitions_start or "", format)
         except ValueError:
             example = "2024-01-31" if self.partitions == "daily" else "2024-01"
-            found = f"is {self.partitions_start!r}" if self.partitions_start else "is missing"
+            start = f"is {self.partitions_start!r}" if self.partitions_start else "is missing"
             raise self.fail(
-                f"partitions_start {found}: expected the first partition, such as {example}",
+                f"partitions_start {start}: expected the first partition, such as {example}",
                 "partitions_start" if self.partitions_start else "partitions",
             ) from None
         kind = dg.DailyPartitionsDefinition if self.partitions == "daily" else dg.MonthlyPartitionsDefinition
@@ -224,7 +225,7 @@ class Dataset(Declared):
         if column.format and column.type not in ("date", "timestamp", "time"):
             raise self.fail(f"format is for date, timestamp and time, not {column.type}", "columns", index, "format")
         try:
-            cast(pa.array([], pa.string()), column.type, column.format)
+            check_type(column.type, column.format)
         except ValueError as error:
             raise self.fail(f"column {column.name!r}: {error}", "columns", index, "format") from None
         return domain.Column(
@@ -247,7 +248,7 @@ class Dataset(Declared):
         except PolicyError as error:
             raise self.fail(str(error), "columns", index, "pii") from None
         if column.action == "generalise" and (kind is None or kind_of(kind).generaliser is None):
-            able = ", ".join(name for name, one in KINDS.items() if one.generaliser)
+            able = ", ".join(name for name, known in KINDS.items() if known.generaliser)
             raise self.fail(
                 f"column {column.name!r}: generalise needs a `pii` that can be generalised: {able}", "columns", index
             )
@@ -292,36 +293,40 @@ class Dataset(Declared):
             self.contract,
             self.published_names,
             own=[ROWS_RECONCILED],
-            elsewhere=[one.check for one in references],
-            reserved=[LEAK_CHECK],
+            elsewhere=[reference.check for reference in references],
+            reserved=[labels.LEAK_CHECK],
         )
         with self.naming_the_place():
-            found = reference_checks(declared, references, checks)
+            referring = reference_checks(declared, references, checks)
             return dg.Definitions(
                 assets=[
                     bronze_asset(declared, shared | {"owners": self.owners or None}, self.description, self.tags),
-                    silver_asset(declared, shared, spec, {one.name: one.tags for one in self.columns}, checks),
+                    silver_asset(declared, shared, spec, {column.name: column.tags for column in self.columns}, checks),
                 ],
-                asset_checks=[found] if found else [],
+                asset_checks=[referring] if referring else [],
             )
 
     def _references(self, context: dg.ComponentLoadContext) -> Iterator[Reference]:
         """The declared references, then those that names of keys tell. Raises DeclarationError."""
-        others = {name: one.declared for name, one in by_table(context, Dataset, "silver").items()}
+        others = {name: dataset.declared for name, dataset in by_table(context, Dataset, "silver").items()}
         for index, column in enumerate(self.columns):
             if column.references is None or column.references == NOWHERE:
                 continue
-            place = ("columns", index, "references")
+            field = ("columns", index, "references")
             table, dot, referenced = column.references.partition(".")
             if table not in others:
                 expected = ", ".join(sorted(others))
-                raise self.fail(f"references names {table!r}, which is no dataset: expected one of {expected}", *place)
+                raise self.fail(
+                    f"references names {table!r}, which is not a dataset: expected one of {expected}", *field
+                )
             key = others[table].key
             if not dot and len(key) != 1:
-                raise self.fail(f"references: say which column, {table}.<column>: its key is no single column", *place)
+                raise self.fail(
+                    f"references: say which column, {table}.<column>: its key is not a single column", *field
+                )
             referenced = referenced or key[0]
-            names = [one.name for one in others[table].columns]
+            names = [other.name for other in others[table].columns]
             if referenced not in names:
-                raise self.fail(f"references names {column.references!r}: {table} has {', '.join(names)}", *place)
+                raise self.fail(f"references names {column.references!r}: {table} has {', '.join(names)}", *field)
             yield Reference(column.name, table, referenced)
-        yield from inferred(self.declared, others, [one.name for one in self.columns if one.references])
+        yield from inferred(self.declared, others, [column.name for column in self.columns if column.references])

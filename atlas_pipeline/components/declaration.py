@@ -4,7 +4,6 @@ Belongs here: what is wrong with a YAML file, put for a person. Does not belong 
 """
 
 import copy
-import difflib
 import functools
 import re
 import typing
@@ -21,15 +20,16 @@ from dagster_shared.yaml_utils.source_position import SourcePositionTree
 from pydantic import BaseModel, PrivateAttr, ValidationError, create_model, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
+from atlas_pipeline.documents.faults import DocumentError, one_of, shown, unknown
+
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 NAME_EXPECTED = "up to 40 of a-z, 0-9 and single _, beginning with a letter"
 RESERVED = {"rejected_lines"}
-_SHOWN = 40
 _WANTED = {"string_type": "text", "list_type": "a list", "dict_type": "a mapping", "model_type": "a mapping"}
 T = TypeVar("T")
 
 
-class DeclarationError(Exception):
+class DeclarationError(DocumentError):
     """A declaration that cannot be built; the message begins with file and line."""
 
 
@@ -122,16 +122,21 @@ def by_table(context: dg.ComponentLoadContext, kind: type[T], layer: str) -> dic
                 raise one.fail(f"the table {layer}.{one.table} is declared already, in {other.place('name')}", "name")
         return found
 
-    return once(context.component_tree, ("by_table", kind), collect)
+    return memoize_per_tree(context.component_tree, ("by_table", kind), collect)
 
 
 _known: weakref.WeakKeyDictionary[Any, dict[Hashable, Any]] = weakref.WeakKeyDictionary()
 
 
-def once(tree: dg.ComponentTree, what: Hashable, compute: Callable[[], T]) -> T:
-    """`compute()`, once for each tree of components: what is found out about the whole project for every part of it.
+def memoize_per_tree(tree: dg.ComponentTree, what: Hashable, compute: Callable[[], T]) -> T:
+    """Compute something about the whole project once, for every component that needs it.
 
     A tree cannot be referred to weakly; its state tracker, which it alone has, can.
+
+    Args:
+        tree: of all components.
+        what: names the result.
+        compute: called when the tree has none of that name yet.
     """
     known = _known.setdefault(tree.state_tracker, {})
     if what not in known:
@@ -207,26 +212,28 @@ def _in_file(data: Any, error: ErrorDetails) -> tuple[str | int, ...]:
 
 
 def _message(target: type[BaseModel], place: tuple[str | int, ...], errors: list[ErrorDetails]) -> str:
+    """What is said of one place.
+
+    Args:
+        target: the model that the attributes are validated with.
+        place: where the faults are; the last step is the key.
+        errors: what pydantic found there: one for each alternative that the value could have been.
+    """
     first, name = errors[0], str(place[-1]) if place else "attributes"
     fields = _fields_at(target, place[:-1])
     if first["type"] == "missing":
-        return f"{name!r} is missing; expected: {_described(fields, name)}"
+        return f"{name!r} is missing: expected {_described(fields, name)}"
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, fields, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        return f"unknown key {name!r}: {hint}Expected one of {', '.join(fields)}"
+        return unknown("key", name, fields)
     value = first["input"]
-    shown = repr(value) if isinstance(value, str) else "nothing" if value is None else f"{value!r}"
-    shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
-    wanted = list(dict.fromkeys(_WANTED.get(error["type"]) or _plain(error["msg"]) for error in errors))
-    near = []
-    if isinstance(value, str) and first["type"] == "literal_error":
-        near = difflib.get_close_matches(value, re.findall(r"'(\w+)'", first["msg"]), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    if isinstance(value, bool | int | float) and any(error["type"] == "string_type" for error in errors):
-        hint = "; put it in quotes"
     meaning = f" ({_described(fields, name)})" if name in fields else ""
-    return f"found {shown}, expected {' or '.join(wanted)}{hint}{meaning}"
+    if all(error["type"] == "literal_error" for error in errors):
+        known = [word for error in errors for word in re.findall(r"'(\w+)'", error["msg"])]
+        return f"found {shown(value)}: {one_of(value, known)}{meaning}"
+    wanted = list(dict.fromkeys(_WANTED.get(error["type"]) or _plain(error["msg"]) for error in errors))
+    text = isinstance(value, bool | int | float) and any(error["type"] == "string_type" for error in errors)
+    hint = "; put it in quotes" if text else ""
+    return f"found {shown(value)}, expected {' or '.join(wanted)}{hint}{meaning}"
 
 
 def _plain(message: str) -> str:

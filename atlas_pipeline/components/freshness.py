@@ -5,7 +5,6 @@ contract's `freshness` check measures.
 """
 
 import datetime as dt
-import re
 import zoneinfo
 
 import dagster as dg
@@ -13,9 +12,9 @@ from dagster_shared.check.functions import CheckError
 from pydantic import Field
 
 from atlas_pipeline.components.declaration import Declared, Described
+from atlas_pipeline.documents import durations
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DURATION = re.compile(r"(\d+)\s*(m|h|d|w)(?:in(?:ute)?s?|ours?|ays?|eeks?)?")
+_LEAST = dt.timedelta(minutes=1)
 
 
 class Freshness(Described):
@@ -39,12 +38,10 @@ def freshness_policy(component: Declared, section: Freshness | None) -> dg.Fresh
     if section.deadline is None:
         if section.within is not None:
             raise component.fail("freshness: `within` goes with `deadline`", "freshness", "within")
-        fail = _duration(component, "fail_after", section.fail_after or "")
+        fail = _duration(component, "fail_after", section.fail_after or "", _LEAST)
         warn = _duration(component, "warn_after", section.warn_after) if section.warn_after else None
         if warn is not None and warn >= fail:
             raise component.fail("freshness: warn_after must be less than fail_after", "freshness", "warn_after")
-        if fail < dt.timedelta(minutes=1):
-            raise component.fail("freshness: fail_after must be at least a minute", "freshness", "fail_after")
         return dg.FreshnessPolicy.time_window(fail_window=fail, warn_window=warn)
     if section.warn_after is not None:
         raise component.fail("freshness: `warn_after` goes with `fail_after`", "freshness", "warn_after")
@@ -53,7 +50,7 @@ def freshness_policy(component: Declared, section: Freshness | None) -> dg.Fresh
     try:
         zoneinfo.ZoneInfo(section.timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
-        message = f"freshness: {section.timezone!r} is no IANA time zone such as Europe/Paris"
+        message = f"freshness: {section.timezone!r} is not an IANA time zone such as Europe/Paris"
         raise component.fail(message, "freshness", "timezone") from None
     window = _duration(component, "within", section.within)
     try:
@@ -63,8 +60,8 @@ def freshness_policy(component: Declared, section: Freshness | None) -> dg.Fresh
         raise component.fail(f"freshness: deadline {section.deadline!r}: {text}", "freshness", "deadline") from None
 
 
-def _duration(component: Declared, field: str, text: str) -> dt.timedelta:
-    parts = _DURATION.findall(text.lower())
-    if not parts or _DURATION.sub("", text.lower()).strip():
-        raise component.fail(f"freshness: {field} is {text!r}, expected such as 90m, 26h or 2 days", "freshness", field)
-    return sum((dt.timedelta(**{_UNITS[unit]: int(number)}) for number, unit in parts), dt.timedelta())
+def _duration(component: Declared, field: str, text: str, least: dt.timedelta = durations.ZERO) -> dt.timedelta:
+    try:
+        return durations.parse(text, least)
+    except durations.DurationError as error:
+        raise component.fail(f"freshness: {field}: {error}", "freshness", field) from None

@@ -1,7 +1,7 @@
 """The `GoldModel` component: a folder with `model.sql` becomes gold/<name>.
 
-Belongs here: the YAML's fields, and the tables that models may read. Does not belong here: the asset (`gold_asset.py`),
-reading SQL (`sql/lineage.py`) and running it (`warehouse/gold.py`).
+Belongs here: the YAML's fields, and the tables that models may read. Does not belong here: the asset
+(`orchestration/tables/gold.py`), reading SQL (`sql/lineage.py`) and running it (`warehouse/gold.py`).
 """
 
 from functools import cached_property
@@ -10,12 +10,12 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from atlas_pipeline import labels
 from atlas_pipeline.components.dataset import Dataset
-from atlas_pipeline.components.declaration import Declared, by_table, once
+from atlas_pipeline.components.declaration import Declared, by_table, memoize_per_tree
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.orchestration.tables.checks import TableChecks
-from atlas_pipeline.orchestration.tables.gold import gold_asset
-from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK
+from atlas_pipeline.orchestration.tables.gold import GoldTable, gold_asset
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.sql.lineage import (
     Model,
@@ -76,7 +76,7 @@ class GoldModel(Declared):
                     "allow_personal_data",
                     index,
                 )
-        checks = TableChecks(dg.AssetKey(["gold", name]), self.contract, columns, reserved=[LEAK_CHECK])
+        checks = TableChecks(dg.AssetKey(["gold", name]), self.contract, columns, reserved=[labels.LEAK_CHECK])
         spec: dict[str, Any] = {
             "description": self.description,
             "owners": self.owners,
@@ -84,8 +84,8 @@ class GoldModel(Declared):
             "freshness_policy": freshness_policy(self, self.freshness),
         }
         with self.naming_the_place():
-            asset = gold_asset(model, lineage, key, self.allow_personal_data, _rules(context), spec, checks)
-            return dg.Definitions(assets=[asset])
+            table = GoldTable(model, lineage, key, self.allow_personal_data, _rules(context), checks)
+            return dg.Definitions(assets=[gold_asset(table, spec)])
 
 
 def _catalog(context: dg.ComponentLoadContext) -> Catalog:
@@ -93,15 +93,15 @@ def _catalog(context: dg.ComponentLoadContext) -> Catalog:
 
     def collect() -> Catalog:
         datasets, components = by_table(context, Dataset, "silver"), by_table(context, GoldModel, "gold")
-        catalog: Catalog = {("silver", name): one.published_names for name, one in datasets.items()}
-        models = {name: one.parsed for name, one in components.items()}
+        catalog: Catalog = {("silver", name): dataset.published_names for name, dataset in datasets.items()}
+        models = {name: component.parsed for name, component in components.items()}
         catalog |= {("gold", name): [] for name in models}
         for name in order_models(models):
             check_tables(models[name], catalog)
             catalog["gold", name] = output_columns(models[name], catalog)
         return catalog
 
-    return once(context.component_tree, "catalog", collect)
+    return memoize_per_tree(context.component_tree, "catalog", collect)
 
 
 def _rules(context: dg.ComponentLoadContext) -> Rules:
@@ -110,7 +110,8 @@ def _rules(context: dg.ComponentLoadContext) -> Rules:
     def collect() -> Rules:
         rules = [dataset.declared.policy.rules for dataset in by_table(context, Dataset, "silver").values()]
         return Rules(
-            allow=frozenset().union(*(one.allow for one in rules)), deny=frozenset().union(*(one.deny for one in rules))
+            allow=frozenset().union(*(each.allow for each in rules)),
+            deny=frozenset().union(*(each.deny for each in rules)),
         )
 
-    return once(context.component_tree, "rules", collect)
+    return memoize_per_tree(context.component_tree, "rules", collect)

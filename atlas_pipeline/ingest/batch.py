@@ -11,7 +11,8 @@ from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyarrow import csv as arrow_csv
+
+from atlas_pipeline.warehouse.arrow import parse_csv
 
 
 class FileRefused(Exception):
@@ -62,16 +63,7 @@ class Batch:
     @cached_property
     def rows(self) -> pa.Table:
         """The rows as string columns, named as the source names them, null where it has no value."""
-        text = self._text
-        types = dict.fromkeys(self.columns, pa.string())
-        return arrow_csv.read_csv(
-            pa.BufferReader(text),
-            arrow_csv.ReadOptions(column_names=list(self.columns), block_size=len(text) + 1, use_threads=False),
-            arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-            arrow_csv.ConvertOptions(
-                column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
-            ),
-        )
+        return parse_csv(self._text, dict.fromkeys(self.columns, pa.string()), threads=False)
 
     @cached_property
     def records(self) -> list[bytes]:

@@ -3,7 +3,7 @@
 Belongs here: one file, one transaction; what was read is hashed while it is read, and the ledger decides by that hash.
 Does not belong here: finding files (`source.py`), reading formats (`readers/`), types (`silver.py`).
 
-Lineage of each row: `_atlas_file_id` (the ledger's entry: file, SHA-256, load time, batch), `_atlas_line`, and
+Lineage of each row: `_atlas_file_id` (the ledger's entry: file, SHA-256, load time, run), `_atlas_line`, and
 `_atlas_row_hash`, BLAKE2b-64 in hex of the record as minimal CSV.
 """
 
@@ -69,7 +69,7 @@ def load(
     dataset: str,
     files: Sequence[SourceFile],
     *,
-    batch: str,
+    run_id: str,
     delimiter: str | None = None,
     settle_seconds: float = 0.0,
     lock_seconds: int = 600,
@@ -78,29 +78,42 @@ def load(
     """Load what is new among `files` into `bronze.<dataset>`, in the order given.
 
     A file that cannot be loaded is refused whole and noted in the ledger; the others still load. Each file is one
-    transaction: a killed process leaves no part of a file. Raises psycopg.Error when the database cannot go on,
-    publish.TableBusy when another run has been loading the dataset for `lock_seconds`.
+    transaction: a killed process leaves no part of a file.
+
+    Args:
+        connection: to the warehouse.
+        dataset: name of the table.
+        files: as the source lists them.
+        run_id: noted in the ledger.
+        delimiter: of CSV files; null to tell it from the file.
+        settle_seconds: a file that changed more recently is left for the next run.
+        lock_seconds: how long to wait for another run that loads the dataset.
+        progress: told what is being done.
+
+    Raises:
+        psycopg.Error: the database cannot go on.
+        publish.TableBusy: another run has been loading the dataset for `lock_seconds`.
     """
     with publish.table_lock(connection, "bronze", dataset, lock_seconds):
-        return _load(connection, dataset, files, batch, delimiter, settle_seconds, progress)
+        return _load(connection, dataset, files, run_id, delimiter, settle_seconds, progress)
 
 
 def _load(
     connection: psycopg.Connection,
     dataset: str,
     files: Sequence[SourceFile],
-    batch: str,
+    run_id: str,
     delimiter: str | None,
     settle_seconds: float,
     progress: Callable[[str], None],
 ) -> BronzeResult:
     _create_table(connection, dataset)
     before = _columns(connection, dataset)
-    seen = ledger.known_files(connection, dataset)
+    known = ledger.known_files(connection, dataset)
     connection.commit()
     result = BronzeResult()
     for number, file in enumerate(map(_named, files), 1):
-        entry = seen.get(file.uri)
+        entry = known.get(file.uri)
         if entry and entry.version == file.version:
             result.known += 1
             if entry.status == "refused":
@@ -110,7 +123,7 @@ def _load(
             result.unsettled += 1
             continue
         progress(f"{dataset}: loading file {number} of {len(files)}, {file.name}")
-        outcome = _load_file(connection, dataset, file, batch, delimiter)
+        outcome = _load_file(connection, dataset, file, run_id, delimiter)
         result.files.append(outcome)
         if outcome.status in ("refused", "unavailable"):
             result.refused.append(outcome)
@@ -126,7 +139,7 @@ def _load(
 
 
 def _load_file(
-    connection: psycopg.Connection, dataset: str, file: SourceFile, batch: str, delimiter: str | None
+    connection: psycopg.Connection, dataset: str, file: SourceFile, run_id: str, delimiter: str | None
 ) -> FileResult:
     result = FileResult(file.uri, "loaded")
     stream: _Hashed | None = None
@@ -134,9 +147,9 @@ def _load_file(
         with connection.transaction():
             with file.open() as raw:
                 stream = _Hashed(raw)
-                file_id = ledger.begin(connection, dataset, file.partition, file.uri, file.version, batch)
-                batches = read(cast(BinaryIO, stream), file.name, delimiter=delimiter, block_bytes=_BLOCK_BYTES)
-                with _ahead(_prepare(batches, file_id)) as prepared, _Loader(connection, dataset, file_id) as loader:
+                file_id = ledger.begin(connection, dataset, file.partition, file.uri, file.version, run_id)
+                blocks = read(cast(BinaryIO, stream), file.name, delimiter=delimiter, block_bytes=_BLOCK_BYTES)
+                with _ahead(_prepare(blocks, file_id)) as prepared, _Loader(connection, dataset, file_id) as loader:
                     for item in prepared:
                         loader.add(item)
                 stream.drain()
@@ -176,7 +189,7 @@ def _load_file(
             file.partition,
             file.uri,
             file.version,
-            batch,
+            run_id,
             result.status,
             result.rule,
             result.reason,
@@ -186,7 +199,7 @@ def _load_file(
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A batch as the text that COPY takes."""
+    """A block of rows as the text that COPY takes."""
 
     columns: tuple[str, ...]
     text: bytes
@@ -194,18 +207,18 @@ class _Prepared:
     rejects: list[Reject]
 
 
-def _prepare(batches: Iterable[Batch], file_id: int) -> Iterator[_Prepared]:
+def _prepare(blocks: Iterable[Batch], file_id: int) -> Iterator[_Prepared]:
     line_of = b"%%b,%d,%%d,%%b\n" % file_id
-    for batch in batches:
-        records = batch.records
+    for block in blocks:
+        records = block.records
         digests = b"".join([hashlib.blake2b(record, digest_size=8).digest() for record in records])
         hashes = digests.hex("\n", 8).encode().split()
-        text = b"".join([line_of % row for row in zip(records, batch.lines.to_pylist(), hashes, strict=True)])
-        yield _Prepared(batch.columns, text, len(records), batch.rejects)
+        text = b"".join([line_of % row for row in zip(records, block.lines.to_pylist(), hashes, strict=True)])
+        yield _Prepared(block.columns, text, len(records), block.rejects)
 
 
 class _Loader:
-    """The COPY into bronze for one file; opened anew when a batch brings columns that the table lacks."""
+    """The COPY into bronze for one file; opened anew when a block brings columns that the table lacks."""
 
     def __init__(self, connection: psycopg.Connection, dataset: str, file_id: int):
         self._connection = connection
@@ -219,18 +232,18 @@ class _Loader:
         self.rows = 0
         self.rejected = 0
 
-    def add(self, batch: _Prepared) -> None:
-        """Send a batch, and its rejects to quarantine."""
-        if batch.rows:
-            if batch.columns != self._open or self._copy is None:
-                self._begin(batch.columns)
+    def add(self, block: _Prepared) -> None:
+        """Send a block, and its rejects to quarantine."""
+        if block.rows:
+            if block.columns != self._open or self._copy is None:
+                self._begin(block.columns)
             assert self._copy is not None
-            self._copy.write(batch.text)
-            self.rows += batch.rows
-        if batch.rejects:
+            self._copy.write(block.text)
+            self.rows += block.rows
+        if block.rejects:
             self._end()
-            self.rejected += len(batch.rejects)
-            quarantine_lines(self._connection, self._dataset, self._file_id, batch.rejects)
+            self.rejected += len(block.rejects)
+            quarantine_lines(self._connection, self._dataset, self._file_id, block.rejects)
 
     def _begin(self, columns: tuple[str, ...]) -> None:
         self._end()
@@ -294,10 +307,10 @@ class _Hashed:
         return isinstance(self._raw, io.IOBase) and self._raw.seekable()
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        place = self._raw.tell()
+        position = self._raw.tell()
         self.drain()
         self._in_order = False
-        self._raw.seek(place)
+        self._raw.seek(position)
         return self._raw.seek(offset, whence)
 
     def tell(self) -> int:

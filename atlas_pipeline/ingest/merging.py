@@ -16,9 +16,17 @@ from atlas_pipeline.warehouse.publish import STAGING
 def pick_winners(
     connection: psycopg.Connection, dataset: Dataset, table: str, delta: str, *, beside_published: bool
 ) -> int:
-    """Fill `table` with the row of each key in the delta that stays, if what is published has no later one.
+    """Fill a staging table with the row of each key in the delta that stays.
 
-    Returns how many rows give way to a later one of their key, those of the published table among them.
+    Args:
+        connection: in the transaction that stages the rows.
+        dataset: with a plan in each column.
+        table: the staging table to fill.
+        delta: the staging table that has all new rows.
+        beside_published: rows of a key of which the published table has a later one do not stay.
+
+    Returns:
+        How many rows give way to a later one of their key, those of the published table among them.
     """
     columns, new = _column_list(dataset), sql.Identifier(STAGING, delta)
     picked: sql.Composable = sql.SQL("SELECT {} FROM {}").format(columns, new)
@@ -52,18 +60,34 @@ def pick_winners(
 
 
 def create_preview(connection: psycopg.Connection, dataset: Dataset, view: str, winners: str) -> None:
-    """The table as it will be: what is published and not replaced, and the winners."""
+    """Make a view of the table as it will be: what is published and not replaced, and the winners.
+
+    Args:
+        connection: in the transaction that stages the rows.
+        dataset: with a plan in each column.
+        view: its name in staging.
+        winners: the staging table of the new rows that stay.
+    """
     columns, new, old = _column_list(dataset), sql.Identifier(STAGING, winners), sql.Identifier("silver", dataset.name)
     stays: sql.Composable = sql.SQL("")
     if dataset.key:
         stays = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} w WHERE {})").format(new, _same_key(dataset))
     statement = sql.SQL("CREATE VIEW {} AS SELECT {} FROM {} o{} UNION ALL SELECT {} FROM {}")
-    place = sql.Identifier(STAGING, view)
-    connection.execute(statement.format(place, columns, old, stays, columns, new))
+    name = sql.Identifier(STAGING, view)
+    connection.execute(statement.format(name, columns, old, stays, columns, new))
 
 
 def merge(connection: psycopg.Connection, dataset: Dataset, winners: str) -> int:
-    """Put the winners into the published table, in the transaction that publishes. Returns by how much it grew."""
+    """Put new rows into the published table, in place of those with the same key.
+
+    Args:
+        connection: in the transaction that publishes.
+        dataset: with a plan in each column.
+        winners: the staging table of the new rows that stay.
+
+    Returns:
+        By how many rows the published table grew.
+    """
     columns, new, old = _column_list(dataset), sql.Identifier(STAGING, winners), sql.Identifier("silver", dataset.name)
     replaced = 0
     if dataset.key:

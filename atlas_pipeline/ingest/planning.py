@@ -4,11 +4,12 @@ Belongs here: the sample from bronze, what stays decided, and drift. Does not be
 decision itself (`pii/`).
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import psycopg
 import pyarrow as pa
+import pyarrow.compute as pc
 from psycopg import sql
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
@@ -16,6 +17,7 @@ from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, kind_of
 from atlas_pipeline.pii.plan import ColumnPlan, ColumnProfile, Declaration, Policy, plan
 from atlas_pipeline.pii.record import RecordedPlan, rules_fingerprint
+from atlas_pipeline.warehouse.arrow import copy_blocks
 from atlas_pipeline.warehouse.ledger import LoadedFile
 
 _SAMPLE_ROWS = 20_000
@@ -36,11 +38,24 @@ def plan_columns(
     pending: Sequence[LoadedFile],
     recorded: Mapping[str, RecordedPlan],
 ) -> Dataset:
-    """The dataset with a plan in each column.
+    """Decide what is done with each column.
 
     What was detected once stays decided, so that a table does not change its shape from one run to the next: only
     columns without a plan, or that held no value yet, or were found by other rules, are profiled on `files`. Those that
-    were clean are profiled again on `pending`. Raises PersonalDataDrift when one of these is clean no more.
+    were clean are profiled again on `pending`.
+
+    Args:
+        connection: reads bronze.
+        dataset: as declared.
+        files: all in bronze.
+        pending: those that are not in silver yet.
+        recorded: the plans of the published table, by column.
+
+    Returns:
+        The dataset with a plan in each column.
+
+    Raises:
+        PersonalDataDrift: a column that was clean holds personal data in `pending`.
     """
     rules = rules_fingerprint(dataset.policy.rules)
     detected = [column for column in dataset.columns if column.detected]
@@ -57,39 +72,54 @@ def plan_columns(
 
 
 def decided(dataset: Dataset, profiles: Mapping[str, ColumnProfile]) -> dict[str, ColumnPlan]:
-    """A plan for each column. Columns that must tell rows apart, or put them in order, stay able to."""
-    said = {
+    """Make a plan for each column. Columns that must tell rows apart, or put them in order, stay able to.
+
+    Args:
+        dataset: as declared.
+        profiles: what the detected columns hold, by name; one that is missing counts as clean.
+    """
+    declared = {
         column.name: Declaration(column.pii, column.action, column.domain)
         for column in dataset.columns
         if not column.detected or column.domain
     }
-    policy = Policy(dataset.policy.actions, said, dataset.policy.rules)
+    policy = Policy(dataset.policy.actions, declared, dataset.policy.rules)
     plans = {}
     for column in dataset.columns:
-        one = plan(profiles.get(column.name) or ColumnProfile(column.name, "clean"), policy)
+        made = plan(profiles.get(column.name) or ColumnProfile(column.name, "clean"), policy)
         if column.detected and column.name == dataset.latest_by:
-            one = replace(one, action="keep")
-        elif column.detected and column.name in dataset.key and one.action not in KEY_COLUMN_ACTIONS:
-            one = replace(one, action="hash")
-        plans[column.name] = one
+            made = replace(made, action="keep")
+        elif column.detected and column.name in dataset.key and made.action not in KEY_COLUMN_ACTIONS:
+            made = replace(made, action="hash")
+        plans[column.name] = made
     return plans
 
 
-def freed(dataset: Dataset, columns: Mapping[str, Mapping[str, int]]) -> Dataset:
-    """The dataset with these columns planned as free text, for what a sweep found in them by rule."""
+def as_free_text(dataset: Dataset, columns: Mapping[str, Mapping[str, int]]) -> Dataset:
+    """Plan columns as free text.
+
+    Args:
+        dataset: with a plan in each column.
+        columns: for each of these columns the number of cells that a sweep found in it, by rule.
+    """
     profiles = {
-        name: ColumnProfile(name, one.column_class, one.entity, one.confidence, one.evidence).with_swept(
+        name: ColumnProfile(name, made.column_class, made.entity, made.confidence, made.evidence).with_swept(
             columns.get(name, {})
         )
-        for name, one in dataset.plans.items()
+        for name, made in dataset.plans.items()
     }
     return dataset.planned(decided(dataset, profiles))
 
 
 def detected_clean(dataset: Dataset, recorded: Mapping[str, RecordedPlan]) -> set[str]:
-    """The columns that this very plan found clean in a sample, and no published one before it."""
+    """The columns that a sample showed to be clean for the first time.
+
+    Args:
+        dataset: with a plan in each column.
+        recorded: the plans of the published table, by column.
+    """
     rules = rules_fingerprint(dataset.policy.rules)
-    before = {name for name, one in recorded.items() if one.decided_by(rules)}
+    before = {name for name, plan in recorded.items() if plan.decided_by(rules)}
     return {
         column.name
         for column in dataset.columns
@@ -100,19 +130,35 @@ def detected_clean(dataset: Dataset, recorded: Mapping[str, RecordedPlan]) -> se
 def profile_sample(
     connection: psycopg.Connection, dataset: Dataset, columns: Collection[Column], files: Sequence[LoadedFile]
 ) -> dict[str, ColumnProfile]:
-    """Profiles of these columns, from the same rows each time: those whose line numbers hash to a small number."""
+    """Profile columns on a sample of rows, which is the same each time: their line numbers hash to a small number.
+
+    Args:
+        connection: reads bronze.
+        dataset: whose rows are read.
+        columns: that are profiled.
+        files: whose rows are in the sample.
+
+    Returns:
+        What each column holds, by name.
+    """
     if not columns:
         return {}
     from atlas_pipeline.pii.profile import profile
 
+    sample = _sample(connection, dataset, columns, files)
+    texts = {column.name: _without_null_values(sample[column.name], column) for column in columns}
+    return {found.name: found for found in profile(texts, dataset.policy.rules)}
+
+
+def _sample(
+    connection: psycopg.Connection, dataset: Dataset, columns: Collection[Column], files: Sequence[LoadedFile]
+) -> pa.Table:
     present = {name for file in files for name in file.columns}
     rows = sum(file.rows for file in files)
     every = max(1, rows // min(_SAMPLE_ROWS, _SAMPLE_CELLS // len(columns)))
     beginning = sql.SQL("left({}, {})")
     chosen = [
-        beginning.format(sql.Identifier(c.name), sql.Literal(_SAMPLE_LETTERS))
-        if c.name in present
-        else sql.SQL("NULL::text")
+        beginning.format(sql.Identifier(c.name), sql.Literal(_SAMPLE_LETTERS)) if c.name in present else sql.SQL("NULL")
         for c in columns
     ]
     query = sql.SQL(
@@ -127,23 +173,26 @@ def profile_sample(
         sql.Identifier(FILE_ID),
         sql.Identifier(LINE),
     )
-    found = connection.execute(query).fetchall() if files else []
-    values = zip(*found, strict=True) if found else ([] for _ in columns)
-    table = {c.name: _sampled(c, list(texts)) for c, texts in zip(columns, values, strict=True)}
-    return {one.name: one for one in profile(table, dataset.policy.rules)}
+    types = {column.name: pa.string() for column in columns}
+    blocks = copy_blocks(connection, query, types, _SAMPLE_ROWS) if files else ()
+    return pa.concat_tables([pa.schema(types).empty_table(), *blocks])
 
 
-def _sampled(column: Column, texts: Iterable[str | None]) -> pa.Array:
-    return pa.array([None if text in column.null_values else text for text in texts], pa.string())
+def _without_null_values(texts: pa.ChunkedArray, column: Column) -> pa.ChunkedArray:
+    if not column.null_values:
+        return texts
+    missing = pc.is_in(texts, value_set=pa.array(column.null_values, pa.string()))
+    return pc.if_else(missing, pa.scalar(None, pa.string()), texts)
 
 
 def _check_drift(dataset: Dataset, profiles: Mapping[str, ColumnProfile]) -> None:
-    for name, one in profiles.items():
-        if one.column_class != "typed" or one.confidence < _DRIFT_CONFIDENCE or not kind_of(one.entity or "").personal:
+    for name, profile in profiles.items():
+        confident = profile.column_class == "typed" and profile.confidence >= _DRIFT_CONFIDENCE
+        if not confident or not kind_of(profile.entity or "").personal:
             continue
-        counts = ", ".join(f"{rule} {count:,}" for rule, count in sorted(one.evidence.items()))
+        counts = ", ".join(f"{rule} {count:,}" for rule, count in sorted(profile.evidence.items()))
         raise PersonalDataDrift(
-            f"silver.{dataset.name} was not published: {name!r} held no personal data and now looks like {one.entity} "
-            f"({counts}). The published table is as it was. Declare `pii: {one.entity}` for the column, or "
-            "`pii: none` if it holds none, and run again"
+            f"silver.{dataset.name} was not published: {name!r} held no personal data and now looks like "
+            f"{profile.entity} ({counts}). The published table is as it was. Declare `pii: {profile.entity}` for the "
+            "column, or `pii: none` if it holds none, and run again"
         )

@@ -3,7 +3,7 @@
 Belongs here: the table and the ways into it. Does not belong here: deciding what is rejected (`readers/`, `silver.py`,
 and for rows that kept a table from being published its contract).
 It holds no value of the record, which might be personal: file id and line lead to the record in bronze, or, when the
-line was no record, in `atlas.rejected_lines`; both are for the pipeline's role only.
+line was not a record, in `atlas.rejected_lines`; both are for the pipeline's role only.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ import psycopg
 from psycopg import sql
 
 from atlas_pipeline.ingest.batch import Reject
+from atlas_pipeline.warehouse.publish import STAGING
 
 READING, TYPING, AUDITING = "bronze", "silver", "contract"
 
@@ -29,7 +30,14 @@ def create_quarantine(connection: psycopg.Connection, dataset: str) -> None:
 
 
 def quarantine_lines(connection: psycopg.Connection, dataset: str, file_id: int, rejects: Sequence[Reject]) -> None:
-    """Keep lines that are no records: their bytes for the pipeline's role, the reason in quarantine."""
+    """Keep the lines of a file that are not records: their bytes for the pipeline's role, the reason in quarantine.
+
+    Args:
+        connection: in the transaction that loads the file.
+        dataset: name of the table in quarantine.
+        file_id: of the file's entry in the ledger.
+        rejects: the lines.
+    """
     with connection.cursor() as cursor:
         statement = "COPY atlas.rejected_lines (dataset, file_id, line, raw) FROM STDIN"
         with cursor.copy(statement) as copy:
@@ -39,7 +47,7 @@ def quarantine_lines(connection: psycopg.Connection, dataset: str, file_id: int,
             "INSERT INTO {} (file_id, line, stage, rule, columns, reason, file)"
             " SELECT %s, %s, %s, %s, '{{}}', %s, uri FROM atlas.files WHERE file_id = %s"
         ).format(sql.Identifier("quarantine", dataset))
-        rows = [(file_id, one.line, READING, one.rule, one.reason, file_id) for one in rejects]
+        rows = [(file_id, reject.line, READING, reject.rule, reject.reason, file_id) for reject in rejects]
         cursor.executemany(insert, rows)
 
 
@@ -55,16 +63,35 @@ class FailedRow:
 
 
 def quarantine_failed(connection: psycopg.Connection, dataset: str, rows: Sequence[FailedRow]) -> None:
-    """Name the rows that failed the last audit, instead of those of the one before."""
+    """Name the rows that failed the last audit, instead of those of the one before, and commit."""
     release_failed(connection, dataset)
     insert = sql.SQL(
         "INSERT INTO {} (file_id, line, stage, rule, columns, reason, file)"
         " SELECT %s, %s, %s, %s, %s, %s, uri FROM atlas.files WHERE file_id = %s ON CONFLICT DO NOTHING"
     ).format(sql.Identifier("quarantine", dataset))
-    values = [(one.file_id, one.line, AUDITING, one.check, list(one.columns), one.reason, one.file_id) for one in rows]
+    values = [(r.file_id, r.line, AUDITING, r.check, list(r.columns), r.reason, r.file_id) for r in rows]
     with connection.cursor() as cursor:
         cursor.executemany(insert, values)
     connection.commit()
+
+
+def quarantine_misfits(connection: psycopg.Connection, dataset: str, rejects: str, *, anew: bool) -> None:
+    """Name the rows that do not fit their types, in the transaction that publishes the others.
+
+    Args:
+        connection: in that transaction.
+        dataset: name of the table in quarantine.
+        rejects: the staging table that has their file ids, lines and reasons.
+        anew: whether these are all, since all of bronze was read.
+    """
+    quarantine = sql.Identifier("quarantine", dataset)
+    if anew:
+        connection.execute(sql.SQL("DELETE FROM {} WHERE stage = %s").format(quarantine), [TYPING])
+    move = sql.SQL(
+        "INSERT INTO {} (file_id, line, stage, rule, columns, reason, file)"
+        " SELECT r.file_id, r.line, %s, r.rule, r.columns, r.reason, f.uri FROM {} r JOIN atlas.files f USING (file_id)"
+    )
+    connection.execute(move.format(quarantine, sql.Identifier(STAGING, rejects)), [TYPING])
 
 
 def release_failed(connection: psycopg.Connection, dataset: str) -> None:

@@ -38,10 +38,16 @@ def reconcile(
     new_files: Sequence[int] = (),
     new_rejects: int = 0,
 ) -> Reconciliation:
-    """Count the rows of dataset `name` in `schema`.`table`, and those that are not there for a reason.
+    """Count the rows of a dataset's table, and those that are not there for a reason.
 
-    `new_files` and `new_rejects` are what the table has beyond the files that the ledger says are in silver, and
-    beyond what quarantine says; `duplicates` is counted by the merges, over all files.
+    Args:
+        connection: to the warehouse.
+        name: of the dataset.
+        schema: silver, or staging.
+        table: the table to count.
+        duplicates: rows that gave way to a later one, as the merges counted them over all files.
+        new_files: ids of files whose rows are in the table, though the ledger does not have them in silver yet.
+        new_rejects: rows of these that do not fit their types, which quarantine does not have yet.
     """
     silver = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(schema, table))
     rejected = sql.SQL("SELECT count(*) FROM {} WHERE stage = {} AND NOT file_id = ANY({})").format(

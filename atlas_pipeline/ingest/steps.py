@@ -28,23 +28,34 @@ def verdict(code: int) -> pa.Int8Scalar:
 
 
 def keep(values: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """The texts as they are."""
     return values, pa.repeat(verdict(GOOD), len(values))
 
 
 def rewrite(pattern: str, replacement: str) -> Step:
+    """Replace what a regular expression (RE2) matches, and find nothing bad."""
     return lambda values: keep(pc.replace_substring_regex(values, pattern, replacement))
 
 
 def then(first: Step, second: Step) -> Step:
-    """`first` must find nothing bad."""
+    """Two steps one after the other, of which `first` must find nothing bad."""
     return lambda values: second(first(values)[0])
 
 
 def match(pattern: str, then: Step, otherwise: Step) -> Step:
+    """Texts that a regular expression (RE2) matches, and nulls, take the step `then`, the others `otherwise`."""
     return lambda values: branch(values, pc.fill_null(pc.match_substring_regex(values, pattern), True), then, otherwise)
 
 
 def branch(values: pa.Array, hit: pa.Array, then: Step, otherwise: Step) -> tuple[pa.Array, pa.Array]:
+    """Send each text through one of two steps.
+
+    Args:
+        values: strings.
+        hit: bool for each of them, never null.
+        then: the step where it is true.
+        otherwise: the step where it is false.
+    """
     hits = hit.true_count
     if hits == len(values):
         return then(values)

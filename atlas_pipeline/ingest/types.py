@@ -79,6 +79,11 @@ class Cast:
         )
 
 
+def check_type(type: ColumnType, format: str | None = None) -> None:
+    """Raise ValueError if the type or format is unknown or they do not go together, as `cast` would."""
+    _step(type, format, "UTC")
+
+
 def cast(
     values: pa.ChunkedArray | pa.Array,
     type: ColumnType,
@@ -86,15 +91,19 @@ def cast(
     timezone: str = "UTC",
     null_values: Collection[str] = (),
 ) -> Cast:
-    """Cast a column of text; see `Cast` for the shape of the answer.
+    """Cast a column of text. White space around a value is ignored except in text.
 
-    `format` is a strptime format for date, timestamp and time; without it they are read as ISO 8601. `timezone` is the
-    IANA zone of timestamps that carry no offset: of a time that happens twice the first is meant, one that the clocks
-    skip is out of range. Words in `null_values` mean "no value", as does the empty string except in text. White space
-    around a value is ignored except in text.
+    Args:
+        values: strings.
+        type: of the column in silver.
+        format: strptime format of a date, timestamp or time; null for ISO 8601.
+        timezone: IANA zone of timestamps that carry no offset: of a time that happens twice the first is meant, one
+            that the clocks skip is out of range.
+        null_values: words that mean "no value", as does the empty string except in text.
 
-    Raises ValueError if the type, format or timezone is unknown or they do not go together, TypeError if `values` does
-    not hold strings.
+    Raises:
+        ValueError: type, format or timezone is unknown, or they do not go together.
+        TypeError: `values` does not hold strings.
     """
     column = _strings(values)
     step = _step(type, format, timezone)

@@ -45,8 +45,16 @@ class TypingReject:
 def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, list[TypingReject]]:
     """Split a block of bronze rows into what silver takes and what goes to quarantine.
 
-    `rows` has the declared columns as strings, then file id and line. The first part has the published columns as the
-    text that Postgres parses into their types, then file id and line.
+    Args:
+        dataset: with a plan in each column.
+        rows: the declared columns as strings, then file id and line.
+        keys: of hashed and encrypted columns.
+
+    Returns:
+        The rows that fit: the published columns as the text that Postgres parses into their types, then file id and
+        line; and the rejects.
+
+    Raises KeyMissing.
     """
     faults: list[tuple[str, str, pa.Array]] = []
     out: dict[str, pa.Array] = {}
@@ -99,9 +107,9 @@ def _rejects(
     masks = [(rule, name, mask.filter(bad).to_pylist()) for rule, name, mask in faults]
     rejects = []
     for index, (file_id, line) in enumerate(zip(file_ids, lines, strict=True)):
-        found = [(rule, name) for rule, name, mask in masks if mask[index]]
-        reasons = [f"{name!r} {_MEANING[rule].format(type=types[name])}" for rule, name in found]
-        columns = tuple(name for _, name in found)
-        misfits = tuple(name for rule, name in found if rule in _MISFITS)
-        rejects.append(TypingReject(file_id, line, found[0][0], columns, "; ".join(reasons), misfits))
+        broken = [(rule, name) for rule, name, mask in masks if mask[index]]
+        reasons = [f"{name!r} {_MEANING[rule].format(type=types[name])}" for rule, name in broken]
+        columns = tuple(name for _, name in broken)
+        misfits = tuple(name for rule, name in broken if rule in _MISFITS)
+        rejects.append(TypingReject(file_id, line, broken[0][0], columns, "; ".join(reasons), misfits))
     return rejects

@@ -11,8 +11,9 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage
 from sqlalchemy import event, exc, pool
 
-from atlas_pipeline.instance import logging
+from atlas_pipeline.instance import logging, warm_runs
 from atlas_pipeline.settings import load_settings
+from atlas_pipeline.telemetry.beginning import process_name
 from atlas_pipeline.warehouse.location import dagster_url
 
 
@@ -41,8 +42,13 @@ class AtlasDagsterStorage(DagsterPostgresStorage):
     def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
     ) -> Self:
-        """Build the storage, starting the embedded server if that is where it is. Logs begin here, in every process."""
+        """Build the storage, starting the embedded server if that is where it is.
+
+        Every process of Dagster comes here when it starts: logs begin, and a code server is told how it starts runs.
+        """
         logging.begin()
+        if process_name() == "code":
+            warm_runs.install()
         return cls(postgres_url=dagster_url(load_settings()), inst_data=inst_data)
 
 

@@ -1,1 +1,1 @@
-"""Personal data: what may be done to a column that holds it. Plain Python, no Dagster."""
+"""Personal data: detection in columns and text, plans, actions and keys, the leak check. Plain Python, no Dagster."""

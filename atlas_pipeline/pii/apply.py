@@ -1,4 +1,4 @@
-"""`apply(frame, plans)`: a table with its personal data treated as planned.
+"""`apply(frame, plans)`: apply the planned actions to the columns of a table.
 
 Belongs here: columns and frames, prose and JSON in cells. Does not belong here: what an action does to a value
 (`actions/`), where personal data is in prose (`text/`).
@@ -30,11 +30,19 @@ _KEY_FOLLOWS = re.compile(r"\s*:")
 def apply(
     frame: pd.DataFrame, plans: Sequence[ColumnPlan], keys: Keys | None = None, rules: Rules | None = None
 ) -> pd.DataFrame:
-    """A copy of `frame` with each column treated as its plan says; columns without a plan are kept.
+    """Return a copy of `frame` with the action of its plan applied to each column. Applying it again changes nothing.
 
-    The frame given is not changed. Index and order of columns stay, and a column that is kept stays as it is; one that
-    is treated becomes text, in which missing values are missing. Without `keys` those of the settings are used, if an
-    action needs any. Applying the same plans again changes nothing. Raises KeyMissing.
+    Index and order of columns stay. A column with an action other than `keep` and `drop` becomes text, null where it
+    was null.
+
+    Args:
+        frame: Any pandas frame; it is not changed.
+        plans: The plans, matched to columns by name. A column without a plan is kept as it is.
+        keys: Keys of `hash` and `encrypt`. Default: those of the settings, read when an action needs one.
+        rules: Recognisers for the redaction of prose. Default: Atlas's own.
+
+    Raises:
+        KeyMissing: An action needs a key that is not set, and this installation may not generate one.
     """
     from atlas_pipeline.pii.actions.frames import as_column, as_text
 
@@ -56,10 +64,23 @@ def apply(
 
 
 def apply_column(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None, rules: Rules | None = None) -> pa.Array:
-    """One column of text after its plan's action; of the same length and type, missing where it was missing.
+    """Apply the plan's action to one column of text. Each distinct value is processed once.
 
-    Each distinct value is treated once. In prose only what was found is redacted; other actions, and redacting a
-    column of one kind, take the whole cell. Raises KeyMissing; ValueError for `drop`, which leaves no values.
+    `redact` replaces the detected spans in a column of prose, and the whole cell in a column of one kind. Every other
+    action replaces the whole cell.
+
+    Args:
+        values: Strings, with or without nulls.
+        plan: The plan of this column.
+        keys: As for `apply`.
+        rules: As for `apply`.
+
+    Returns:
+        An array of the length and type of `values`, null where it was null.
+
+    Raises:
+        KeyMissing: As for `apply`.
+        ValueError: The action is `drop`, which leaves no values.
     """
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
@@ -71,15 +92,23 @@ def apply_column(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None, r
 
 
 def redact_texts(texts: Sequence[str], rules: Rules) -> list[str]:
-    """Texts with what is personal in them replaced by `<KIND>`; a JSON document stays one, its keys as they are."""
+    """Replace each detected span by `<KIND>`. A JSON document stays valid JSON: its keys are kept, its values redacted.
+
+    Args:
+        texts: The texts, without nulls.
+        rules: Recognisers to add to Atlas's own.
+
+    Returns:
+        One text for each of `texts`, in their order.
+    """
     cells = [_parts(text) for text in texts]
-    done = _redacted([part for parts in cells for part in parts], rules)
-    return [_joined(text, parts, done) for text, parts in zip(texts, cells, strict=True)]
+    redacted = _redacted([part for parts in cells for part in parts], rules)
+    return [_joined(text, parts, redacted) for text, parts in zip(texts, cells, strict=True)]
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A stretch of a cell that is scanned on its own: all of it, or a value in its JSON with its key before it."""
+    """A stretch of a cell that is scanned on its own: the whole cell, or one JSON value with its key as context."""
 
     start: int
     end: int
@@ -115,27 +144,28 @@ def _redacted(parts: Sequence[_Part], rules: Rules) -> dict[_Part, str]:
     from atlas_pipeline.pii.text.scanner import Span, scanner
 
     reader = scanner(rules)
-    wanted = {part.context + part.text: part for part in parts}
-    found = dict(zip(wanted, reader.spans(list(wanted)), strict=True))
-    done = {}
+    texts = list(dict.fromkeys(part.context + part.text for part in parts))
+    spans_of = dict(zip(texts, reader.spans(texts), strict=True))
+    redacted = {}
     for part in parts:
         shift = len(part.context)
         spans = [
             Span(max(span.start - shift, 0), span.end - shift, span.entity, span.score)
-            for span in found[part.context + part.text]
+            for span in spans_of[part.context + part.text]
             if span.end > shift
         ]
         if spans:
-            done[part] = reader.redact(part.text, spans)
-    return done
+            redacted[part] = reader.redact(part.text, spans)
+    return redacted
 
 
-def _joined(text: str, parts: Sequence[_Part], done: Mapping[_Part, str]) -> str:
+def _joined(text: str, parts: Sequence[_Part], redacted: Mapping[_Part, str]) -> str:
+    """The cell's text with the redacted parts in place of the original ones."""
     pieces, position = [], 0
     for part in parts:
-        redacted = done.get(part)
-        if redacted is not None and redacted != part.text:
-            shown = json.dumps(redacted, ensure_ascii=False) if part.literal else redacted
-            pieces += [text[position : part.start], shown]
+        replacement = redacted.get(part)
+        if replacement is not None and replacement != part.text:
+            written = json.dumps(replacement, ensure_ascii=False) if part.literal else replacement
+            pieces += [text[position : part.start], written]
             position = part.end
     return "".join((*pieces, text[position:]))

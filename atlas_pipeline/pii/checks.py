@@ -1,7 +1,7 @@
-"""Arithmetic and form that tell a real number from a run of digits: check digits, issuers, octets, calendar dates.
+"""Validators that tell a real identifier from a run of digits: check digits, issuer prefixes, octets, calendar dates.
 
-Belongs here: functions of one string that answer yes or no. Does not belong here: finding the string in a text
-(`text/`, `sweep.py`), and what a column is (`columns/`).
+Belongs here: predicates of one string. Does not belong here: finding the string in a text (`text/`, `sweep.py`), and
+what a column is (`columns/`).
 """
 
 import re
@@ -10,7 +10,8 @@ from datetime import date
 MASKED = re.compile(
     r"<[A-Z][A-Z0-9_]{1,40}>|\benc:[\w+/=.:%-]+|\*{4,}[\w.@-]{0,4}(?!\w)|\b[0-9a-f]{64}\b|\b[xX]{4,}[\d-]*(?!\w)"
 )
-"""What an action of Atlas, or someone before it, has already put in the place of a personal value."""
+"""What stands in the place of a personal value after masking, by Atlas or by whoever supplied the data: placeholders,
+tokens, stars, SHA-256 digests in hex, runs of X."""
 
 _DIGIT = re.compile(r"\d")
 _ISSUER = re.compile(
@@ -18,6 +19,8 @@ _ISSUER = re.compile(
     r"|3(?:0[0-5]|[689]\d)\d{11}$|3(?:0[0-5]|[689]\d)\d{13}$|6(?:011|4[4-9]\d|5\d\d)\d{12}$|(?:2131|1800)\d{11}$"
     r"|35(?:2[89]|[3-8]\d)\d{12}$|62\d{14,17}$|(?:5018|5020|5038|6304|6759|676[1-3])\d{8,15}$"
 )
+"""Card issuers by prefix and length (issuer identification numbers, ISO/IEC 7812-1): Visa; Mastercard, 2-series too;
+American Express; Diners Club; Discover; JCB; UnionPay; Maestro."""
 _IBAN_LENGTHS = {
     15: "NO",
     16: "BE",
@@ -39,28 +42,31 @@ _IBAN_LENGTHS = {
 }
 
 
+"""Length of an IBAN, and the countries that use it (registry of ISO 13616, kept by SWIFT)."""
+
+
 def digits_of(text: str) -> str:
-    """The ASCII digits of the text, in their order."""
+    """The digits of the text, in their order."""
     return "".join(_DIGIT.findall(text))
 
 
 def luhn(text: str) -> bool:
-    """Whether the digits of the text pass Luhn's check."""
+    """Whether the digits of the text pass the Luhn check (ISO/IEC 7812-1, annex B): a weighted sum divisible by 10."""
     total = 0
-    for place, digit in enumerate(reversed(digits_of(text))):
-        value = int(digit) * (1 + place % 2)
+    for position, digit in enumerate(reversed(digits_of(text))):
+        value = int(digit) * (1 + position % 2)
         total += value - 9 if value > 9 else value
     return total % 10 == 0
 
 
 def credit_card(text: str) -> bool:
-    """Whether the digits are a card number: an issuer's prefix and length, not one digit over and over, and Luhn."""
+    """Whether the digits are a card number: issuer prefix and length, at least two different digits, Luhn."""
     digits = digits_of(text)
     return _ISSUER.match(digits) is not None and len(set(digits)) > 1 and luhn(digits)
 
 
 def iban(text: str) -> bool:
-    """Whether it is an IBAN: the country's length, and a remainder of 1 by 97."""
+    """Whether it is an IBAN (ISO 13616): the country's length, and the check digits of ISO/IEC 7064, MOD 97-10."""
     squeezed = re.sub(r"[\s-]", "", text).upper()
     if not re.fullmatch(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}", squeezed):
         return False
@@ -70,7 +76,7 @@ def iban(text: str) -> bool:
 
 
 def ipv4(text: str) -> bool:
-    """Whether it is an address of four octets without leading zeros, and none of `0.x`."""
+    """Whether it is a dotted quad without leading zeros, outside 0.0.0.0/8 ("this network", RFC 1122)."""
     octets = text.split(".")
     return (
         len(octets) == 4
@@ -80,7 +86,7 @@ def ipv4(text: str) -> bool:
 
 
 def ipv6(text: str) -> bool:
-    """Whether it is an IPv6 address that names a host."""
+    """Whether it is an IPv6 address (RFC 4291) other than `::` and `::1`."""
     import ipaddress
 
     try:
@@ -91,7 +97,8 @@ def ipv6(text: str) -> bool:
 
 
 def phone(text: str) -> bool:
-    """Whether a number that begins with + is of a country that there is, and of a length that the country has."""
+    """Whether a number with a leading + has an assigned country code and a length in use there (libphonenumber), and
+    at least three different digits."""
     import phonenumbers
 
     try:
@@ -102,19 +109,19 @@ def phone(text: str) -> bool:
 
 
 def social_security(text: str) -> bool:
-    """Whether it may be a US social security number: no group of zeros, no area that is never given."""
+    """Whether it may be a US social security number: area neither 000 nor 666, group not 00, serial not 0000."""
     area, group, serial = digits_of(text)[:3], digits_of(text)[3:5], digits_of(text)[5:9]
     return area not in ("000", "666") and group != "00" and serial != "0000"
 
 
 def nhs(digits: str) -> bool:
-    """Whether the tenth digit is the check digit of an NHS number."""
+    """Whether the tenth digit is the check digit of an NHS number: modulus 11, weights 10 to 2."""
     check = 11 - sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False)) % 11
     return check % 11 == int(digits[9]) and check != 10
 
 
 def vin(text: str) -> bool:
-    """Whether the ninth character is the check digit of a vehicle identification number."""
+    """Whether the ninth of 17 characters is the check digit of a vehicle identification number (49 CFR 565.15)."""
     values = dict(zip("ABCDEFGHJKLMNPRSTUVWXYZ", map(int, "12345678123457923456789"), strict=True))
     weights = (8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2)
     total = sum((int(c) if c.isdigit() else values[c]) * weight for c, weight in zip(text, weights, strict=True))
@@ -122,7 +129,7 @@ def vin(text: str) -> bool:
 
 
 def calendar_date(text: str) -> bool:
-    """Whether the numbers of the text are a day of some year, in any of the orders in use."""
+    """Whether the first three numbers are a day of 1800 to 2199: year first, or last after day and month."""
     parts = re.findall(r"\d+", text)[:3]
     if len(parts) < 3:
         return False

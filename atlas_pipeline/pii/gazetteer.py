@@ -1,7 +1,7 @@
-"""Lists of given and family names of many countries, and of places, for telling people's names from other words.
+"""Gazetteers: given names, family names and places of many countries, read from the data of the package Faker.
 
 Belongs here: the lists, and how a word is folded before it is looked up. Does not belong here: the decision that a
-value is a name (`columns/`, `text/`). The lists are Faker's, read from its package; nothing is generated.
+value is a name (`columns/`, `text/`).
 """
 
 import importlib
@@ -14,15 +14,15 @@ from typing import Any
 
 
 def fold(word: str) -> str:
-    """The word without case, accents and surrounding blanks, as the lists hold it."""
+    """The word without case, accents and surrounding blanks, as the lists hold it (NFKD without combining marks)."""
     if word.isascii():
         return word.strip().lower()
-    parted = unicodedata.normalize("NFKD", word.strip())
-    return "".join(letter for letter in parted if not unicodedata.combining(letter)).casefold()
+    decomposed = unicodedata.normalize("NFKD", word.strip())
+    return "".join(letter for letter in decomposed if not unicodedata.combining(letter)).casefold()
 
 
 def listed(text: str) -> frozenset[str]:
-    """The words of a text, as a set: how vocabularies are written."""
+    """The words of a text as a set. Vocabularies are written as such texts."""
     return frozenset(text.split())
 
 
@@ -40,7 +40,7 @@ def family_names() -> frozenset[str]:
 
 @cache
 def short_family_names() -> frozenset[str]:
-    """Family names of one letter, Chinese and Korean, which are no words of their own: a name follows at once."""
+    """Chinese and Korean family names of one character; the given name follows without a blank."""
     import faker.providers.person as people
 
     return frozenset(
@@ -58,13 +58,13 @@ def places() -> frozenset[str]:
     """Countries, their states and provinces, and cities, folded; many of them are people's names as well."""
     import faker.providers.address as addresses
 
-    found: set[str] = set()
+    names: set[str] = set()
     for provider in _providers(addresses):
         for attribute in _PLACES:
-            listed = getattr(provider, attribute, ())
-            if isinstance(listed, tuple | list):
-                found.update(fold(place) for place in listed if isinstance(place, str))
-    return frozenset(found)
+            entries = getattr(provider, attribute, ())
+            if isinstance(entries, tuple | list):
+                names.update(fold(entry) for entry in entries if isinstance(entry, str))
+    return frozenset(names)
 
 
 _PLACES = ("countries", "states", "provinces", "regions", "cities", "city_names")

@@ -1,7 +1,7 @@
-"""The leak check of a gold table: by lineage, from what its sources hold, and by a sweep of what it holds itself.
+"""The leak check of a gold table: plans inherited by column lineage, and a sweep of the table's own values.
 
-Belongs here: tags that follow columns into gold, and columns that nobody allowed. Does not belong here: reading the
-model's SQL (`sql/lineage.py`).
+Belongs here: plans that follow columns into gold, and personal columns that the model does not allow. Does not belong
+here: reading the model's SQL (`sql/lineage.py`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -27,9 +27,16 @@ class Source(Protocol):
 
 
 class GoldAudit:
-    """One check of gold.<name>: ask `passes` before it is published, `record` with it, and read what was found.
+    """One leak check of gold.<name>: call `passes` before the table is published, and `record` while it is.
 
-    `lineage` gives the sources of each column, `allowed` the columns that may hold personal data which silver keeps.
+    `report` holds the result of the sweep after `passes`, `plans` the inherited plan of each column.
+
+    Args:
+        connection: The owner's connection; nothing else may be under way on it, since it commits.
+        name: The model's name.
+        lineage: For each gold column the columns that it is computed from.
+        allowed: Gold columns that may hold personal data which silver keeps (`allow_personal_data`).
+        rules: Recognisers that the sweep adds to its own.
     """
 
     def __init__(
@@ -45,24 +52,26 @@ class GoldAudit:
         self._allowed = {*allowed}
         self._rules = rules
         self.report: LeakReport | None = None
-        tables = {(one.schema, one.table) for sources in lineage.values() for one in sources}
-        known = {table: recorded_plans(connection, *table) for table in sorted(tables)}
+        tables = {(source.schema, source.table) for sources in lineage.values() for source in sources}
+        recorded = {table: recorded_plans(connection, *table) for table in sorted(tables)}
         self.plans: dict[str, ColumnPlan] = {}
         for column, sources in lineage.items():
             plans = {
-                f"{one.schema}.{one.table}.{one.column}": known[one.schema, one.table][one.column].plan
-                for one in sources
-                if one.column in known[one.schema, one.table]
+                f"{source.schema}.{source.table}.{source.column}": recorded[source.schema, source.table][
+                    source.column
+                ].plan
+                for source in sources
+                if source.column in recorded[source.schema, source.table]
             }
             self.plans[column] = inherited(column, plans)
         connection.commit()
         kept = {column: plan for column, plan in self.plans.items() if plan.personal and plan.action == "keep"}
         self.unmasked = sorted(kept.keys() - self._allowed)
-        """Columns made from personal data that is not masked, and not allowed."""
+        """Columns computed from personal data that silver keeps, and that the model does not allow."""
 
     @property
     def problem(self) -> str | None:
-        """What is wrong, in names and counts; null when nothing is, or nothing was looked at."""
+        """What is wrong, in names and counts; None when the check passed, or has not run."""
         if self.report is None:
             return None
         parts = []
@@ -77,11 +86,16 @@ class GoldAudit:
         return "; ".join(parts) or None
 
     def passes(self, schema: str, table: str) -> bool:
-        """Whether the finished table may be published."""
+        """Sweep the finished table, and return whether it may be published.
+
+        Args:
+            schema: The schema it is staged in.
+            table: Its name there.
+        """
         self.report = sweep_table(self._connection, schema, table, self.plans, self._rules, allowed=self._allowed)
         self._connection.commit()
         return self.problem is None
 
     def record(self) -> None:
-        """Write the columns' tags down, in the transaction that publishes the table."""
+        """Write the columns' plans, in the transaction that publishes the table."""
         record_plans(self._connection, "gold", self._name, self.plans.values(), rules_fingerprint(self._rules))

@@ -1,4 +1,4 @@
-"""The keys that hashing and encrypting personal data need: from settings, or made once and kept under `ATLAS_HOME`.
+"""The keys of `hash` and `encrypt`: from settings, or generated once and kept under `ATLAS_HOME`.
 
 Belongs here: where master keys come from, and the keys derived from them. Does not belong here: what keys are used for
 (`actions/`).
@@ -19,28 +19,33 @@ _ID_BYTES = 4
 
 
 class KeyMissing(Exception):
-    """There is no key, and this installation may not make one."""
+    """There is no key, and this installation may not generate one."""
 
 
 @dataclass(frozen=True)
 class Master:
-    """A master key, from which each purpose and domain gets a key of its own by HKDF-SHA256. Never printed."""
+    """A master key, from which HKDF-SHA256 (RFC 5869) derives a key for each purpose and domain. Never printed."""
 
     secret: bytes = field(repr=False)
 
     def derive(self, purpose: str, domain: str = "") -> bytes:
-        """The 32 bytes for that purpose and domain."""
+        """Derive a key of 32 bytes.
+
+        Args:
+            purpose: What the key is for, such as `hash`; part of HKDF's info.
+            domain: Keys of different domains are independent, so their tokens do not join.
+        """
         return _derived(self.secret, purpose, domain)
 
     @property
     def id(self) -> str:
-        """Eight hex characters that tell this key from others and say nothing of it."""
+        """A key id of eight hex characters, itself derived by HKDF, so that it does not reveal the key."""
         return self.derive("id")[:_ID_BYTES].hex()
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of an installation, each asked for only when something needs it. Holds no key in its `repr`."""
+    """The keys of an installation, each read when it is first needed. Its `repr` shows none."""
 
     settings: Settings = field(repr=False)
 
@@ -70,9 +75,9 @@ class Keys:
         return self.encrypt_master.derive("encrypt", domain)
 
     def fingerprint(self, actions: Collection[Action] = KEYED_ACTIONS) -> str:
-        """A short id, not secret, that changes with the keys of those of `actions` that have one; "" of none.
+        """Identify the keys that `actions` use, without revealing them. It is "" where none of them has a key.
 
-        Only the keys of these actions are asked for. Raises KeyMissing.
+        Only the keys of these actions are read. Raises KeyMissing.
         """
         ids = []
         if "hash" in actions:
@@ -83,7 +88,7 @@ class Keys:
 
 
 def load_keys(settings: Settings) -> Keys:
-    """The keys of an installation. Nothing is read or made until a key is needed."""
+    """The keys of an installation. Nothing is read or generated until a key is needed."""
     return Keys(settings)
 
 
@@ -106,12 +111,12 @@ def _generated(path: Path) -> bytes:
         draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
-        with contextlib.suppress(FileExistsError):  # another process was first: its key counts
+        with contextlib.suppress(FileExistsError):  # another process was first: use its key
             os.link(draft, path)
         draft.unlink()
     secret = path.read_text().strip().encode()
     if not secret:
-        raise KeyMissing(f"{path} is empty: restore it from a copy, since what was made with it needs it")
+        raise KeyMissing(f"{path} is empty: restore it from a copy, since existing tokens were made with that key")
     return secret
 
 

@@ -1,7 +1,7 @@
-"""The kinds of personal data that Atlas knows, and what is done to each when nobody says otherwise.
+"""The kinds of personal data that Atlas knows, and the default action for each.
 
 Belongs here: names, default actions, how a kind is generalised. Does not belong here: how a kind is recognised
-(`columns/`, `text/`). Names are Presidio's where it has one.
+(`columns/`, `text/`). Names are Presidio's entity names where it has one.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Action = Literal["keep", "drop", "redact", "mask", "hash", "encrypt", "generalis
 ACTIONS: tuple[Action, ...] = get_args(Action)
 KEYED_ACTIONS: tuple[Action, ...] = ("hash", "encrypt")
 KEY_COLUMN_ACTIONS: tuple[Action, ...] = ("keep", "hash", "encrypt")
-"""The actions under which rows can still be told apart by the column."""
+"""The actions that keep different values different, so that the column can still be a key."""
 
 Generaliser = Literal["date", "postcode", "age", "ip", "geo"]
 
@@ -21,7 +21,7 @@ UNKNOWN = "UNKNOWN"
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind. `personal` is false for what is told apart but needs no protection of its own, such as a URL."""
+    """One kind. `personal` is false for a kind that is recognised and needs no protection, such as a URL."""
 
     name: str
     action: Action
@@ -70,5 +70,5 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
 
 
 def kind_of(name: str) -> Kind:
-    """The kind of that name; a name of one's own, from a custom recogniser, is personal and redacted."""
+    """The kind of that name. Any other name is that of a custom recogniser: personal, and redacted by default."""
     return KINDS.get(name) or Kind(name, "redact")

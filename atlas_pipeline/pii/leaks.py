@@ -1,28 +1,27 @@
-"""The leak check: a finished table is read back and swept for personal data that its plan says is not there.
+"""The leak check: read a finished table back, and sweep it for personal data that its plan excludes.
 
 Belongs here: which columns are swept, and the counts. Does not belong here: the patterns (`sweep.py`), and what is done
 about a leak.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from itertools import islice
 
 import psycopg
 import pyarrow as pa
 from psycopg import sql
-from pyarrow import csv as arrow_csv
 
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.rules import Rules
+from atlas_pipeline.warehouse.arrow import copy_blocks
 
-_ROWS_AT_ONCE = 50_000
+_BLOCK_ROWS = 50_000
 _TEXT_TYPES = ("text", "character varying", "character", "json", "jsonb", "text[]", "citext")
 
 
 @dataclass
 class LeakReport:
-    """Rows and columns that were read, and for each column with personal data the cells by rule."""
+    """Rows and columns that were swept, and for each column with personal data its cells by rule."""
 
     rows: int = 0
     columns: list[str] = field(default_factory=list)
@@ -41,13 +40,13 @@ class LeakReport:
 
 
 def trusted(plan: ColumnPlan) -> bool:
-    """Whether the plan says that what a sweep would find may be there.
+    """Whether the plan allows whatever a sweep would find, so that the column is not swept.
 
-    So for personal data that is kept, for a column that a person declared to hold none, and for generalised values,
-    which still have the form of what they were made from (a year has that of a date).
+    It does for personal data that is kept, for a column declared to hold none, and for generalised values, which
+    still have the form of what they were made from (a year has that of a date).
     """
-    made_of_nothing_else = plan.evidence.get("sources") == plan.evidence.get("personal_sources")
-    if (plan.action == "generalise" and made_of_nothing_else) or (plan.personal and plan.action == "keep"):
+    only_from_personal = plan.evidence.get("sources") == plan.evidence.get("personal_sources")
+    if (plan.action == "generalise" and only_from_personal) or (plan.personal and plan.action == "keep"):
         return True
     return plan.declared and plan.entity is None
 
@@ -61,9 +60,18 @@ def sweep_table(
     *,
     allowed: Collection[str] = (),
 ) -> LeakReport:
-    """Sweep every text column of a table that its plan does not trust; a column without a plan is swept.
+    """Sweep every text column of a table except those that are `trusted`, `allowed` or Atlas's own (`_atlas…`).
 
-    Columns in `allowed` may hold what they like.
+    Args:
+        connection: A connection that may read the table; it is read by one COPY, in blocks of 50,000 rows.
+        schema: The table's schema.
+        table: The table's name.
+        plans: The plans by column. A column without a plan is swept.
+        rules: Recognisers to add to the sweep's own.
+        allowed: Columns that may hold personal data.
+
+    Returns:
+        Rows and columns swept, and the cells with personal data by column and rule; never a value.
     """
     from atlas_pipeline.pii.sweep import sweep
 
@@ -75,43 +83,23 @@ def sweep_table(
     ]
     if not report.columns:
         return report
-    for block in _blocks(connection, schema, table, report.columns):
+    query = sql.SQL("SELECT {} FROM {}").format(
+        sql.SQL(", ").join(map(sql.Identifier, report.columns)), sql.Identifier(schema, table)
+    )
+    for block in copy_blocks(connection, query, dict.fromkeys(report.columns, pa.string()), _BLOCK_ROWS):
         report.rows += block.num_rows
         for name in report.columns:
             for rule, count in sweep(block[name], rules).items():
-                found = report.found.setdefault(name, {})
-                found[rule] = found.get(rule, 0) + count
+                cells = report.found.setdefault(name, {})
+                cells[rule] = cells.get(rule, 0) + count
     return report
 
 
 def _text_columns(connection: psycopg.Connection, schema: str, table: str) -> list[str]:
-    place = sql.Identifier(schema, table).as_string(connection)
+    relation = sql.Identifier(schema, table).as_string(connection)
     rows = connection.execute(
         "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
         " AND format_type(atttypid, NULL) = ANY(%s) ORDER BY attnum",
-        [place, list(_TEXT_TYPES)],
+        [relation, list(_TEXT_TYPES)],
     )
     return [name for (name,) in rows]
-
-
-def _blocks(connection: psycopg.Connection, schema: str, table: str, columns: Iterable[str]) -> Iterator[pa.Table]:
-    names = list(columns)
-    query = sql.SQL("COPY (SELECT {} FROM {}) TO STDOUT (FORMAT csv)").format(
-        sql.SQL(", ").join(map(sql.Identifier, names)), sql.Identifier(schema, table)
-    )
-    with connection.cursor().copy(query) as copy:
-        rows = iter(copy)
-        while block := b"".join(islice(rows, _ROWS_AT_ONCE)):
-            if block.strip(b"\n") == b"":  # one column, every value missing
-                continue
-            yield arrow_csv.read_csv(
-                pa.BufferReader(block),
-                arrow_csv.ReadOptions(column_names=names, block_size=len(block) + 1),
-                arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False),
-                arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(names, pa.string()),
-                    null_values=[""],
-                    strings_can_be_null=True,
-                    quoted_strings_can_be_null=False,
-                ),
-            )

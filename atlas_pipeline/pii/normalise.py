@@ -1,7 +1,8 @@
-"""Text as it is meant, so that what hides personal data from a pattern does not: NFKC, no invisible characters.
+"""Normalise text so that look-alike and invisible characters cannot hide personal data from a pattern.
 
-Belongs here: one normal form, and the way back from it to the original's positions. Does not belong here: case, accents
-and words (`gazetteer.fold`), and what is found in the text (`text/`, `columns/`).
+Belongs here: the normal form (NFKC, Unicode Standard Annex 15, without invisible characters), and the mapping from it
+back to positions of the original. Does not belong here: case, accents and words (`gazetteer.fold`), and what is found
+in the text (`text/`, `columns/`).
 """
 
 import re
@@ -18,7 +19,7 @@ _JOINING_JAMO = range(0x1161, 0x1200)
 
 
 def clean(text: str) -> str:
-    """The text in NFKC, without invisible and format characters, every odd space as one blank. ASCII stays as it is."""
+    """The text in NFKC, without invisible and format characters, every unusual space as a blank. ASCII is unchanged."""
     if text.isascii():
         return text
     return cleaned_with_offsets(text)[0]
@@ -27,8 +28,7 @@ def clean(text: str) -> str:
 def cleaned_with_offsets(text: str) -> tuple[str, Sequence[int]]:
     """The clean text, and for each of its positions, the end included, the position in the original.
 
-    A span [start, end) of the clean text is [offsets[start], offsets[end - 1] + 1) or more of the original; see
-    `original_span`.
+    `original_span` maps a span of the clean text back with these offsets.
     """
     if text.isascii() or _is_clean(text):
         return text, range(len(text) + 1)
@@ -43,7 +43,17 @@ def cleaned_with_offsets(text: str) -> tuple[str, Sequence[int]]:
 
 
 def original_span(offsets: Sequence[int], start: int, end: int) -> tuple[int, int]:
-    """Where a span of the clean text lies in the original: up to where the next character of the clean text begins."""
+    """Map a span of the clean text back to the original text.
+
+    Args:
+        offsets: What `cleaned_with_offsets` returned with the clean text.
+        start: Where the span begins in the clean text.
+        end: The position after its last character there.
+
+    Returns:
+        Start and end in the original. It ends where the original of the next clean character begins, so that
+        combining marks and invisible characters after the span are part of it.
+    """
     if isinstance(offsets, range):
         return start, end
     until = end
@@ -59,7 +69,7 @@ def _is_clean(text: str) -> bool:
 
 
 def _clusters(text: str) -> Iterator[tuple[int, int]]:
-    """Each character with the marks that follow it: what NFKC may put together."""
+    """Each character with the marks that follow it, which NFKC may compose into one."""
     start = 0
     for at in range(1, len(text)):
         letter = text[at]

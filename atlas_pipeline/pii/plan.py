@@ -1,7 +1,7 @@
-"""`plan(profile, policy)`: from what was found in a column to what is done with it.
+"""`plan(profile, policy)`: choose the action for a column from its profile and the policy.
 
-Belongs here: the decision, as plain data. Does not belong here: looking at values (`profile.py`) and doing it
-(`apply.py`).
+Belongs here: the decision, as plain data. Does not belong here: looking at values (`profile.py`) and applying the
+action (`apply.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ NOT_PERSONAL = "none"
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """What was found in one column. `evidence` holds counts by rule, never a value; `confidence` is 0 to 1.
+    """What one column holds. `evidence` has counts by rule, never a value; `confidence` is 0 to 1.
 
-    typed: the column is of one kind, `entity`. free_text: prose, in which personal data are spans. clean: neither.
-    uncertain: it looks personal and nothing proves it; `entity` is the best guess or UNKNOWN.
+    Classes: `typed`, the column is of one kind, `entity`; `free_text`, prose with spans of personal data; `clean`, no
+    personal data; `uncertain`, it looks personal without proof, and `entity` is the best guess or UNKNOWN.
     """
 
     name: str
@@ -30,7 +30,7 @@ class ColumnProfile:
     evidence: Mapping[str, int] = field(default_factory=dict)
 
     def with_swept(self, cells: Mapping[str, int]) -> "ColumnProfile":
-        """What it is after a sweep of all rows found personal data, in so many cells by rule, that no sample showed."""
+        """The profile after a sweep of all rows; `cells` has the cells with personal data that it found, by rule."""
         if not cells:
             return self
         evidence = dict(self.evidence) | {f"swept_{rule}": count for rule, count in sorted(cells.items())}
@@ -39,7 +39,7 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What a person says of a column: its kind (`none` for no personal data), the action, the domain of its key."""
+    """What the configuration declares for a column: its kind (`none`: no personal data), action and key domain."""
 
     pii: str | None = None
     action: Action | None = None
@@ -48,7 +48,10 @@ class Declaration:
 
 @dataclass(frozen=True)
 class Policy:
-    """What a person says of a dataset: actions by kind over the defaults, columns over the kinds, and the rules."""
+    """What the configuration declares for a dataset: actions by kind, declarations by column, and the recognisers.
+
+    A column's declaration takes precedence over the action of its kind, and that over the kind's default.
+    """
 
     actions: Mapping[str, Action] = field(default_factory=dict)
     columns: Mapping[str, Declaration] = field(default_factory=dict)
@@ -57,7 +60,8 @@ class Policy:
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """What is done with one column. `domain` names the key of hash and encrypt: equal domains give equal tokens."""
+    """The action for one column. `domain` selects the key of `hash` and `encrypt`: equal values have equal tokens
+    within a domain. `declared` is true where the configuration names the column's kind or action."""
 
     name: str
     column_class: ColumnClass
@@ -75,21 +79,26 @@ class ColumnPlan:
 
 
 def plan(profile: ColumnProfile, policy: Policy | None = None) -> ColumnPlan:
-    """The plan of one column: what is declared of it wins, then the policy of its kind, then the kind's default."""
+    """Plan one column: its declaration takes precedence, then the policy of its kind, then the kind's default action.
+
+    Args:
+        profile: What the column holds.
+        policy: What the configuration declares. Default: nothing.
+    """
     policy = policy or Policy()
-    said = policy.columns.get(profile.name, Declaration())
+    declared = policy.columns.get(profile.name, Declaration())
     column_class, entity, confidence = profile.column_class, profile.entity, profile.confidence
-    if said.pii == NOT_PERSONAL or (said.pii is None and said.action == "keep"):
+    if declared.pii == NOT_PERSONAL or (declared.pii is None and declared.action == "keep"):
         column_class, entity, confidence = "clean", None, 1.0
-    elif said.pii is not None:
-        column_class, entity, confidence = "free_text" if said.pii == FREE_TEXT else "typed", said.pii, 1.0
+    elif declared.pii is not None:
+        column_class, entity, confidence = "free_text" if declared.pii == FREE_TEXT else "typed", declared.pii, 1.0
     elif column_class == "free_text":
         entity = FREE_TEXT
     elif column_class == "uncertain":
         entity = entity or UNKNOWN
     action: Action = "keep"
-    if said.action is not None:
-        action = said.action
+    if declared.action is not None:
+        action = declared.action
     elif entity is not None:
         action = policy.actions.get(entity) or kind_of(entity).action
     return ColumnPlan(
@@ -99,11 +108,11 @@ def plan(profile: ColumnProfile, policy: Policy | None = None) -> ColumnPlan:
         confidence=confidence,
         evidence=profile.evidence,
         action=action,
-        domain=said.domain or entity or "",
-        declared=said.pii is not None or said.action is not None,
+        domain=declared.domain or entity or "",
+        declared=declared.pii is not None or declared.action is not None,
     )
 
 
 def plan_all(profiles: Sequence[ColumnProfile], policy: Policy | None = None) -> list[ColumnPlan]:
-    """The plans of several columns, in their order."""
+    """Plan several columns, in their order. The arguments are as for `plan`."""
     return [plan(profile, policy) for profile in profiles]

@@ -1,7 +1,7 @@
 """`profile(columns, rules)`: what each column of a table holds, from its header, its values and the columns beside it.
 
-Belongs here: going over columns and counting what their cells are. Does not belong here: the tests of
-cells, the words of headers and the decision (all in `columns/`), what is done with it (`plan.py`).
+Belongs here: counting, over a sample of each column, what its cells look like. Does not belong here: the tests of
+cells, the words of headers and the decision (all in `columns/`), the action (`plan.py`).
 """
 
 import re
@@ -18,7 +18,7 @@ from atlas_pipeline.pii.recognizers import custom_recognizers, custom_results, p
 from atlas_pipeline.pii.rules import Rules
 
 _COSTLY_SAMPLE = 200
-"""How many values are shown to recognisers of Presidio and of the user."""
+"""Most values that are passed to recognisers of Presidio and of the user."""
 _LONGEST = 2_000
 _NATIONAL = re.compile(
     r"[A-Z]{2} ?\d\d ?\d\d ?\d\d ?[A-D]|\d{7,8}-?[A-Z]|[XYZ]-?\d{7}-?[A-Z]|[A-Z]{6}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]|"
@@ -26,18 +26,27 @@ _NATIONAL = re.compile(
     r"[A-Z9]{5}\d{6}[A-Z0-9]{5}",
     re.IGNORECASE,
 )
-"""Forms of national numbers that check themselves. Presidio takes seconds to load, and is loaded for these alone."""
+"""Forms of national identifiers that have check characters. Presidio takes seconds to load, and is loaded only for
+columns of these."""
 
 
 def profile(columns: Mapping[str, Any], rules: Rules | None = None) -> list[ColumnProfile]:
-    """What each column holds, in their order. Values are Arrow, pandas or any sequence; the answer holds no value."""
+    """Profile the columns of a table.
+
+    Args:
+        columns: Values by header: Arrow arrays, pandas series or any sequence.
+        rules: Words and recognisers to add to Atlas's own.
+
+    Returns:
+        One profile for each column, in their order; it holds counts, never a value.
+    """
     rules = rules or Rules()
-    found = [_look(str(name), values, rules) for name, values in columns.items()]
-    table = beside(found)
-    return [decide(column, table) for column in found]
+    counted = [_count(str(name), values, rules) for name, values in columns.items()]
+    table = beside(counted)
+    return [decide(column, table) for column in counted]
 
 
-def _look(name: str, values: Any, rules: Rules) -> Column:
+def _count(name: str, values: Any, rules: Rules) -> Column:
     counted = tally(values, frozenset(word.casefold() for word in rules.allow))
     sample = counted.sample()
     by_value: Counter[str] = Counter()
@@ -50,8 +59,8 @@ def _look(name: str, values: Any, rules: Rules) -> Column:
             by_row[vote] += counted.counts[value]
     shown = sample[:_COSTLY_SAMPLE]
     custom = _custom(shown, rules)
-    for found in (_national(shown), custom):
-        for kind, count in found.items():
+    for counts in (_national(shown), custom):
+        for kind, count in counts.items():
             by_value[kind] = count * len(sample) // len(shown)
             by_row[kind] = by_value[kind] * rows // len(sample)
     return Column(
@@ -76,19 +85,19 @@ def _denied(values: Iterable[str], deny: frozenset[str]) -> int:
 
 
 def _embedded(values: Iterable[str], cast: Mapping[str, int], looked_at: int) -> int:
-    """How many cells hold an e-mail address among other text. All values are searched, not a sample, for the few."""
+    """How many cells hold an e-mail address within other text. All values are searched, to find the few."""
     if cast.get("EMAIL_ADDRESS", 0) >= 0.5 * looked_at:
         return 0
     return sum(("@" in value or "%40" in value) and embeds(value) for value in values)
 
 
 def _national(shown: list[str]) -> dict[str, int]:
-    """Identity and tax numbers whose check characters hold, where most values have the form of one."""
+    """Count identity and tax numbers with valid check characters, if most values have the form of one."""
     fitting = [value for value in shown if len(value) < 24 and _NATIONAL.fullmatch(value)]
     if len(fitting) < max(2, 0.8 * len(shown)):
         return {}
-    found: Counter[str] = Counter()
-    proving = [gated for gated in presidio_recognizers() if gated.context is None]
+    counts: Counter[str] = Counter()
+    proving = [gated for gated in presidio_recognizers() if not gated.needs_context]
     for value in fitting:
         kinds = {
             gated.kind
@@ -97,15 +106,15 @@ def _national(shown: list[str]) -> dict[str, int]:
             for result in gated.recognizer.analyze(value, gated.recognizer.supported_entities, None)
             if result.end - result.start == len(value) and result.score >= 0.5
         }
-        found.update(kinds)
-    return dict(found)
+        counts.update(kinds)
+    return dict(counts)
 
 
 def _custom(shown: list[str], rules: Rules) -> dict[str, int]:
-    """How often the whole cell is of a kind of the user's own; what is found within a cell counts as embedded."""
-    found: Counter[str] = Counter()
+    """Count cells that are of a custom kind as a whole, by kind; a match within a cell counts as `embedded`."""
+    counts: Counter[str] = Counter()
     for value in shown if rules.recognizers else ():
         results = list(custom_results(value[:_LONGEST], custom_recognizers(rules)))
         whole = {kind for start, end, kind, _ in results if end - start == len(value)}
-        found.update(whole or ({"embedded"} if results else set()))
-    return dict(found)
+        counts.update(whole or ({"embedded"} if results else set()))
+    return dict(counts)

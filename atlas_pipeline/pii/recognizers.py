@@ -1,13 +1,13 @@
-"""Presidio's recognisers: those of its own that Atlas asks, when, and those of a user's YAML.
+"""Presidio's recognisers: which of its predefined ones Atlas uses, and those of a user's YAML.
 
-Belongs here: the choice, what a text must hold before one is asked, and the kinds that their entities are. Does not
+Belongs here: the choice, what a text must hold before a recogniser runs (its gate), and the kind it reports. Does not
 belong here: Atlas's own patterns (`patterns.py`) and names (`names.py`).
 """
 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from atlas_pipeline.pii.rules import Rules
@@ -18,15 +18,27 @@ _CONTEXT_REACH = 48
 
 @dataclass(frozen=True)
 class Gated:
-    """A recogniser that is asked of a text only where `gate` is found in it.
+    """A recogniser of Presidio that runs only on a text in which `gate` is found, and is made when it first does.
 
-    A result without a checked form (`sure`) counts only with one of the recogniser's context words before it.
+    With `needs_context` a result counts only with one of the recogniser's context words in the 48 characters before it.
     """
 
-    recognizer: Any
+    name: str
     kind: str
     gate: re.Pattern[str]
-    context: re.Pattern[str] | None
+    needs_context: bool
+
+    @cached_property
+    def recognizer(self) -> Any:
+        """Presidio's own. Importing it takes most of a second, since Presidio imports spaCy."""
+        from presidio_analyzer import predefined_recognizers
+
+        return getattr(predefined_recognizers, self.name)()
+
+    @cached_property
+    def context(self) -> re.Pattern[str] | None:
+        """The words that a result needs before it, where it needs one."""
+        return word_pattern(self.recognizer.context or ()) if self.needs_context else None
 
 
 _CHOSEN = (
@@ -60,20 +72,14 @@ _CHOSEN = (
     ("TrNationalIdRecognizer", "NATIONAL_ID", r"\b[1-9]\d{10}\b", True),
     ("ZaIdNumberRecognizer", "NATIONAL_ID", r"\b\d{13}\b", True),
 )
-"""Class of Presidio, kind, gate, whether a result needs context: what is all digits does, even with a check digit."""
+"""Presidio's class, kind, gate, and whether a result needs a context word. Numbers of digits alone do, even with a
+check digit: too many other numbers pass it."""
 
 
 @cache
 def presidio_recognizers() -> tuple[Gated, ...]:
-    """Presidio's own recognisers of numbers that people are given, each with its gate."""
-    from presidio_analyzer import predefined_recognizers
-
-    chosen = []
-    for name, kind, gate, needs_context in _CHOSEN:
-        recognizer = getattr(predefined_recognizers, name)()
-        context = word_pattern(recognizer.context or ()) if needs_context else None
-        chosen.append(Gated(recognizer, kind, re.compile(gate), context))
-    return tuple(chosen)
+    """Presidio's recognisers of identifiers issued to people, each with its gate."""
+    return tuple(Gated(name, kind, re.compile(gate), needs_context) for name, kind, gate, needs_context in _CHOSEN)
 
 
 @cache
@@ -89,7 +95,15 @@ def custom_recognizers(rules: Rules) -> tuple[Any, ...]:
 
 
 def gated_results(text: str, recognizers: Sequence[Gated]) -> Iterable[tuple[int, int, str, float]]:
-    """What the recognisers whose gates are in the text find there: start, end, kind, score."""
+    """Run the recognisers whose gate is found in the text.
+
+    Args:
+        text: Clean text; see `normalise.clean`.
+        recognizers: The recognisers with their gates.
+
+    Yields:
+        Start, end, kind and score, 0.5 to 1, of each result.
+    """
     for gated in recognizers:
         if gated.gate.search(text) is None:
             continue
@@ -103,7 +117,16 @@ def gated_results(text: str, recognizers: Sequence[Gated]) -> Iterable[tuple[int
 
 
 def custom_results(text: str, recognizers: Sequence[Any]) -> Iterable[tuple[int, int, str, float]]:
-    """What the user's recognisers find: a pattern's own score counts, and a word of its context nearby adds to it."""
+    """Run the user's recognisers.
+
+    Args:
+        text: Clean text; see `normalise.clean`.
+        recognizers: Presidio's objects, from `custom_recognizers`.
+
+    Yields:
+        Start, end, kind and score of each result that reaches 0.4. A context word within 48 characters adds 0.35 to
+        the pattern's own score.
+    """
     for recognizer in recognizers:
         context = word_pattern(recognizer.context) if recognizer.context else None
         for result in recognizer.analyze(text, recognizer.supported_entities, None):
@@ -120,7 +143,7 @@ _REPORTED = 0.4
 
 
 def word_pattern(words: Iterable[str]) -> re.Pattern[str]:
-    """A pattern of any of the words, whole and without regard to case; of none, a pattern that matches nothing."""
+    """A pattern that matches any of the words as a whole, ignoring case. Without words it matches nothing."""
     return _word_pattern(
         tuple(sorted({word.strip() for word in words if word.strip()}, key=lambda word: (-len(word), word)))
     )

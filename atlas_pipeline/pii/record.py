@@ -1,7 +1,7 @@
-"""`atlas.column_plans`: what was decided for each column of each published table, and on what evidence.
+"""`atlas.column_plans`: the plan of each column of each published table, and its evidence.
 
-Belongs here: every statement on that table. Does not belong here: deciding (`plan.py`). Counts and names of rules are
-kept, never a value.
+Belongs here: every statement on that table. Does not belong here: deciding (`plan.py`). It holds counts and names of
+rules, never a value.
 """
 
 import hashlib
@@ -15,35 +15,44 @@ from atlas_pipeline.pii.plan import ColumnPlan, ColumnProfile
 from atlas_pipeline.pii.rules import Rules
 
 _RECOGNISERS_VERSION = 1
-"""Another number has every column that nobody declared profiled anew."""
+"""Part of `rules_fingerprint`: a new number makes every undeclared column be profiled again."""
 
 
 @dataclass(frozen=True)
 class RecordedPlan:
-    """A plan as it was published, and by which rules it was found."""
+    """A published plan, and the fingerprint of the rules that it was detected with."""
 
     plan: ColumnPlan
     rules: str
 
     def decided_by(self, rules: str) -> bool:
-        """Whether these rules found it, in values and not in their absence, and no person said it."""
+        """Whether the plan was detected from values with these rules, rather than declared or made without values."""
         return not self.plan.declared and self.plan.confidence > 0 and self.rules == rules
 
     @property
     def profile(self) -> ColumnProfile:
-        """What was found then, for planning the column again under another policy."""
+        """The profile behind the plan, for planning the column again under another policy."""
         plan = self.plan
         return ColumnProfile(plan.name, plan.column_class, plan.entity, plan.confidence, plan.evidence)
 
 
 def rules_fingerprint(rules: Rules) -> str:
-    """Tells one set of recognisers from another, files of recognisers by their content."""
+    """Hash all that decides what is detected: words, the content of the recognisers' file, the spaCy model."""
     parts = [_RECOGNISERS_VERSION, sorted(rules.allow), sorted(rules.deny), rules.content.hex(), rules.model]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def recorded_plans(connection: psycopg.Connection, layer: str, name: str) -> dict[str, RecordedPlan]:
-    """The plans of a table as it was last published, by column; empty for one that never was."""
+    """Read the plans of a table as it was last published.
+
+    Args:
+        connection: A connection that may read Atlas's tables.
+        layer: `silver` or `gold`.
+        name: The table's name.
+
+    Returns:
+        Plans by column; empty for a table that was never published.
+    """
     rows = connection.execute(
         "SELECT column_name, class, entity, confidence, evidence, action, key_domain, declared, rules"
         " FROM atlas.column_plans WHERE layer = %s AND name = %s ORDER BY position",
@@ -55,7 +64,15 @@ def recorded_plans(connection: psycopg.Connection, layer: str, name: str) -> dic
 def record_plans(
     connection: psycopg.Connection, layer: str, name: str, plans: Iterable[ColumnPlan], rules: str
 ) -> None:
-    """Write the plans down, in the transaction that publishes the table."""
+    """Replace the recorded plans of a table, in the transaction that publishes it.
+
+    Args:
+        connection: The owner's connection, in that transaction; it is not committed here.
+        layer: `silver` or `gold`.
+        name: The table's name.
+        plans: The plans in the order of the columns.
+        rules: The fingerprint of the rules that they were detected with.
+    """
     connection.execute("DELETE FROM atlas.column_plans WHERE layer = %s AND name = %s", [layer, name])
     with connection.cursor() as cursor:
         cursor.executemany(
@@ -63,19 +80,22 @@ def record_plans(
             " action, key_domain, declared, rules) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
-                    *(layer, name, position, one.name, one.column_class, one.entity, one.confidence),
-                    *(json.dumps(dict(one.evidence)), one.action, one.domain, one.declared, rules),
+                    *(layer, name, position, plan.name, plan.column_class, plan.entity, plan.confidence),
+                    *(json.dumps(dict(plan.evidence)), plan.action, plan.domain, plan.declared, rules),
                 )
-                for position, one in enumerate(plans)
+                for position, plan in enumerate(plans)
             ],
         )
 
 
 def inherited(column: str, sources: Mapping[str, ColumnPlan]) -> ColumnPlan:
-    """The plan of a column that is computed from others, by the names of these: the least protected one counts.
+    """Plan a column that is computed from others: it inherits the plan of the least protected personal source.
 
-    A source that holds no personal data, or of which nothing is known, adds nothing. Where a person declared of each
-    source that it holds none, that goes for the column too.
+    Sources without personal data add nothing. Where every source is declared to hold none, so is the column.
+
+    Args:
+        column: The computed column.
+        sources: Plans of the columns it is computed from, by qualified name.
     """
     trusted = bool(sources) and all(plan.declared and plan.entity is None for plan in sources.values())
     personal = [plan for _, plan in sorted(sources.items()) if plan.personal]

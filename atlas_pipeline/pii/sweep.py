@@ -1,8 +1,8 @@
-"""The sweep: which cells of a text column hold what is certainly personal, fast enough to look at every value.
+"""The sweep: count the cells of a text column that certainly hold personal data, fast enough to check every value.
 
-Belongs here: data whose form alone proves it, found by RE2 over distinct values and then checked. Does not belong
-here: names, addresses and whatever needs context (`text/`), and what a column is (`profile.py`). A finding here stops
-a table, so what has no proof is not reported.
+Belongs here: data that its form alone proves, found by RE2 over distinct values and then validated. Does not belong
+here: names, addresses and whatever needs context (`text/`), and what a column is (`profile.py`). A finding stops the
+publication of a table, so only what is proven is reported.
 """
 
 import re
@@ -23,12 +23,12 @@ _CARD = "CREDIT_CARD"
 _STRONG_SCORE = 0.8
 _FEW = 20
 _HIDDEN = "[\u00a0\u00ad\u0660-\u0669\u06f0-\u06f9\u2000-\u200f\u202f\u2060\u3000\ufe6b\ufeff\uff01-\uff5e]"
-"""What `normalise.clean` turns into something that a check may know."""
+"""Characters that `normalise.clean` may turn into ones that a check matches."""
 
 
 @dataclass(frozen=True)
 class _Check:
-    """`prefilter` is RE2 and finds too much; `pattern` and `holds` decide on what it finds."""
+    """`prefilter` selects candidates in RE2, too many of them; `pattern` and `holds` then decide."""
 
     rule: str
     prefilter: str
@@ -51,7 +51,7 @@ def _host(text: str) -> bool:
 
 
 _CARD_LENGTHS = (14, 15, 16)
-"""Of 13 digits are EAN and ISBN, of more than 16 are counters: with Luhn alone, too many of them would be cards."""
+"""Numbers of 13 digits are EAN and ISBN, longer ones than 16 are counters: one in ten would pass Luhn by chance."""
 _START = r"(?:^|[^\w.@/*-])"
 _CHECKS = (
     _Check(
@@ -113,26 +113,32 @@ _PREFILTER = "|".join(f"(?:{check.prefilter})" for check in _CHECKS) + f"|{_HIDD
 
 
 def sweep(values: pa.Array | pa.ChunkedArray, rules: Rules | None = None) -> dict[str, int]:
-    """How many cells hold certain personal data, by the rule that found it. Missing values are skipped.
+    """Count the cells with proven personal data by the rule that found it; nulls are skipped.
 
-    The rules are named as the kinds that they find: those of the checks here, UNKNOWN for the words that `rules` always
-    reports, and the kinds of its own recognisers where they score 0.8 or more. One that found nothing is not in the
-    answer. One number in ten passes a card's check by chance: where most of the bare numbers in a column do not, none
-    of them counts.
+    One number in ten passes Luhn by chance, so in a column with 20 or more bare numbers of a card's length these count
+    as cards only if more than half of them pass.
+
+    Args:
+        values: Strings, plain or dictionary-encoded.
+        rules: Words and recognisers to add to the checks here. A recogniser's result counts from a score of 0.8.
+
+    Returns:
+        Number of cells by rule. Rules are named as the kind that they find, UNKNOWN for words of `rules.deny`. A rule
+        that found nothing is left out.
     """
-    encoded, found = _found(values, rules or Rules())
-    if not found:
+    encoded, findings = _findings(values, rules or Rules())
+    if not findings:
         return {}
-    times = _times(encoded)
+    rows = _rows_by_index(encoded)
     counts: dict[str, int] = {}
-    for at, names in found.items():
+    for index, names in findings.items():
         for name in names:
-            counts[name] = counts.get(name, 0) + times.get(at, 0)
+            counts[name] = counts.get(name, 0) + rows.get(index, 0)
     return {name: counts[name] for name in sorted(counts) if counts[name]}
 
 
-def _found(values: pa.Array | pa.ChunkedArray, rules: Rules) -> tuple[pa.DictionaryArray, dict[int, list[str]]]:
-    """The values, encoded, and by the place of each distinct one the rules that found something in it."""
+def _findings(values: pa.Array | pa.ChunkedArray, rules: Rules) -> tuple[pa.DictionaryArray, dict[int, list[str]]]:
+    """The values, dictionary-encoded, and by dictionary index the rules that match."""
     if isinstance(values, pa.ChunkedArray):
         values = values.combine_chunks()
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
@@ -141,25 +147,25 @@ def _found(values: pa.Array | pa.ChunkedArray, rules: Rules) -> tuple[pa.Diction
     everything = rules.recognizers is not None
     pattern = _PREFILTER + ("|(?i:" + "|".join(map(re.escape, sorted(rules.deny))) + ")" if rules.deny else "")
     candidates = pc.is_valid(distinct) if everything else pc.match_substring_regex(distinct, pattern)
-    places = pc.indices_nonzero(candidates.fill_null(False))
-    found = {}
-    for at, text in zip(places.to_pylist(), distinct.take(places).to_pylist(), strict=True):
+    indices = pc.indices_nonzero(candidates.fill_null(False))
+    findings = {}
+    for index, text in zip(indices.to_pylist(), distinct.take(indices).to_pylist(), strict=True):
         names = _rules_in(text, finders)
         if names:
-            found[at] = names
-    return encoded, _without_chance(distinct, found)
+            findings[index] = names
+    return encoded, _without_chance_cards(distinct, findings)
 
 
-def _without_chance(distinct: pa.Array, found: dict[int, list[str]]) -> dict[int, list[str]]:
-    """The findings without cards that are numbers among many others of their length."""
-    if not any(_CARD in names for names in found.values()):
-        return found
+def _without_chance_cards(distinct: pa.Array, findings: dict[int, list[str]]) -> dict[int, list[str]]:
+    """Drop card findings where most bare numbers of that length in the column fail the check."""
+    if not any(_CARD in names for names in findings.values()):
+        return findings
     bare = set(pc.indices_nonzero(pc.match_substring_regex(distinct, r"^\s*\d{14,16}(?:\.0)?\s*$")).to_pylist())
-    cards = {at for at in bare if _CARD in found.get(at, [])}
+    cards = {index for index in bare if _CARD in findings.get(index, [])}
     if len(bare) < _FEW or 2 * len(cards) > len(bare):
-        return found
-    kept = {at: [name for name in names if at not in cards or name != _CARD] for at, names in found.items()}
-    return {at: names for at, names in kept.items() if names}
+        return findings
+    kept = {index: [name for name in names if index not in cards or name != _CARD] for index, names in findings.items()}
+    return {index: names for index, names in kept.items() if names}
 
 
 def _rules_in(text: str, finders: list[tuple[str, Callable[[str], bool]]]) -> list[str]:
@@ -197,13 +203,14 @@ def _custom(rules: Rules, allow: frozenset[str]) -> list[tuple[str, Callable[[st
 
         return finds
 
-    return [(one.supported_entities[0], reporting(one)) for one in custom_recognizers(rules)]
+    return [(recognizer.supported_entities[0], reporting(recognizer)) for recognizer in custom_recognizers(rules)]
 
 
-def _times(encoded: pa.DictionaryArray) -> dict[int, int]:
-    counted = pc.value_counts(encoded.indices)
+def _rows_by_index(encoded: pa.DictionaryArray) -> dict[int, int]:
+    """How many rows hold each dictionary index."""
+    counts = pc.value_counts(encoded.indices)
     return {
-        place: times
-        for place, times in zip(counted.field(0).to_pylist(), counted.field(1).to_pylist(), strict=True)
-        if place is not None
+        index: rows
+        for index, rows in zip(counts.field(0).to_pylist(), counts.field(1).to_pylist(), strict=True)
+        if index is not None
     }

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from atlas_pipeline.documents.faults import Place
+from atlas_pipeline.documents.located import Document
 from atlas_pipeline.quality.contract_columns import unknown_columns
 from atlas_pipeline.quality.contract_faults import faults
-from atlas_pipeline.quality.contract_file import ContractError, ContractFile, Place, read_file
+from atlas_pipeline.quality.contract_file import ContractError, read_file
 from atlas_pipeline.quality.outcome import Check, Dimension
 
 __all__ = ["DATASET_LINE", "Contract", "ContractError", "read_contract"]
@@ -69,7 +71,7 @@ def read_contract(
     return Contract(file.text, tuple(found.values()))
 
 
-def _check_dataset(file: ContractFile, table: tuple[str, str] | None) -> None:
+def _check_dataset(file: Document, table: tuple[str, str] | None) -> None:
     dataset = file.data["dataset"]
     parts = dataset.split("/")
     line = DATASET_LINE.search(file.text)
@@ -84,7 +86,7 @@ def _check_dataset(file: ContractFile, table: tuple[str, str] | None) -> None:
         )
 
 
-def _goes_on(file: ContractFile, line: re.Match[str]) -> bool:
+def _goes_on(file: Document, line: re.Match[str]) -> bool:
     """Whether the value of `dataset` goes on in the next line, which replacing one line would leave there."""
     written = line[0].partition(":")[2].strip()
     rest = file.text[line.end() + 1 :].split("\n")

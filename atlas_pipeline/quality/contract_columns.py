@@ -4,11 +4,10 @@ Belongs here: names under `columns`, names in checks, and names in snippets of S
 that can be wrong with a contract (`contract_faults.py`). SQL that cannot be read is left to Postgres.
 """
 
-import difflib
 from collections.abc import Collection, Iterator
 from typing import Any
 
-from atlas_pipeline.quality.contract_file import Place
+from atlas_pipeline.documents.faults import Fault, Place, one_of
 
 _OF_POSTGRES = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
 _KEYWORDS = {"user", "current_role", "system_user", "document"}
@@ -16,17 +15,14 @@ _KEYWORDS = {"user", "current_role", "system_user", "document"}
 _SQL = ("filter", "expression", "column_expression")
 
 
-def unknown_columns(contract: dict[Any, Any], table_columns: Collection[str]) -> Iterator[tuple[str, Place]]:
+def unknown_columns(contract: dict[Any, Any], table_columns: Collection[str]) -> Iterator[Fault]:
     """What to say of each column that the table does not have, and where it is named.
 
     Names that begin with an underscore, such as those of lineage, and the columns of every Postgres table are known.
     """
     for name, place in _named(contract):
         if name not in table_columns and name not in _OF_POSTGRES and not name.startswith("_"):
-            near = [one for one in table_columns if one.lower() == name.lower()]
-            near = near or difflib.get_close_matches(name, table_columns, n=1)
-            hint = f"did you mean {near[0]!r}? " if near else ""
-            yield f"the table has no column {name!r}: {hint}Expected one of {', '.join(table_columns)}", place
+            yield Fault(f"the table has no column {name!r}: {one_of(name, table_columns)}", place)
 
 
 def _named(contract: dict[Any, Any]) -> Iterator[tuple[str, Place]]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from atlas_pipeline.quality.contract_file import Place
+from atlas_pipeline.documents.faults import Fault, Place, one_of, shown, unknown
 from atlas_pipeline.quality.contract_schema import (
     COLUMN,
     TABLE,
@@ -18,13 +18,10 @@ from atlas_pipeline.quality.contract_schema import (
     check_faults,
     column_faults,
     kinds,
-    one_of,
     root_faults,
-    shown,
 )
 from atlas_pipeline.quality.outcome import DIMENSIONS
 
-Fault = tuple[str, Place]
 _MUST_BE = ("greater_than", "greater_than_or_equal", "less_than", "less_than_or_equal", "between", "not_between")
 _COMPARISONS = ("must_be", "must_not_be", *(f"must_be_{one}" for one in _MUST_BE))
 _NO_DEFAULT = {"aggregate", "metric", "freshness"}
@@ -43,31 +40,33 @@ _UNBALANCED = ("unterminated", "unbalanced", "bad escape (end", "nothing to repe
 def faults(contract: Any) -> Iterator[Fault]:
     """What is wrong, and where. What is yielded after the first fault may rely on what was found wrong."""
     if not isinstance(contract, dict) or "dataset" not in contract:
-        yield "expected a Soda contract: `dataset: atlas/atlas/<layer>/<table>`, `columns`, …", ()
+        yield Fault("expected a Soda contract: `dataset: atlas/atlas/<layer>/<table>`, `columns`, …", ())
         return
     yield from root_faults(contract)
     yield from _dimension_faults(contract.get("check_attributes"), ("check_attributes",))
     yield from _checks_faults(contract, {}, "checks", TABLE, ())
     columns = contract.get("columns")
     if columns is None:
-        yield "'columns' is missing: expected a list of `- name: <column>`, `[]` if there is nothing to say of any", ()
+        yield Fault(
+            "'columns' is missing: expected a list of `- name: <column>`, `[]` if there is nothing to say of any", ()
+        )
         return
     if not isinstance(columns, list):
-        yield "`columns`: expected a list of `- name: <column>`", ("columns",)
+        yield Fault("`columns`: expected a list of `- name: <column>`", ("columns",))
         return
     names: set[str] = set()
     for index, column in enumerate(columns):
         place: Place = ("columns", index)
         if not isinstance(column, dict) or column.get("name") in (None, ""):
-            yield "each entry of `columns` needs a `name`", place
+            yield Fault("each entry of `columns` needs a `name`", place)
             continue
         for message, inside in column_faults(column):
-            yield f"columns.{shown(column['name']).strip(chr(39))}: {message}", (*place, *inside)
+            yield Fault(f"columns.{shown(column['name']).strip(chr(39))}: {message}", (*place, *inside))
         name = column["name"]
         if '"' in name:
-            yield f"Soda cannot check a column with a double quote in its name: {name}", (*place, "name")
+            yield Fault(f"Soda cannot check a column with a double quote in its name: {name}", (*place, "name"))
         if name in names:
-            yield f"the column {name!r} is there twice: put its checks together", (*place, "name")
+            yield Fault(f"the column {name!r} is there twice: put its checks together", (*place, "name"))
         names.add(name)
         prefix = f"columns.{name}.checks"
         yield from _type_faults(column, f"columns.{name}", place)
@@ -83,16 +82,16 @@ def _checks_faults(
     if entries is None:
         return
     if not isinstance(entries, list):
-        yield f"{prefix}: expected a list of `- <check type>: …`", place
+        yield Fault(f"{prefix}: expected a list of `- <check type>: …`", place)
         return
     if not entries:
-        yield f"{prefix}: expected at least one check: remove `checks` if there is none", place
+        yield Fault(f"{prefix}: expected at least one check: remove `checks` if there is none", place)
     for index, entry in enumerate(entries):
         inside = (*place, index)
         if isinstance(entry, str):
-            yield f"{prefix}: expected `- <check type>: …`: write a colon behind {shown(entry)}", inside
+            yield Fault(f"{prefix}: expected `- <check type>: …`: write a colon behind {shown(entry)}", inside)
         elif not isinstance(entry, dict) or len(entry) != 1:
-            yield f"{prefix}: expected `- <check type>: …`, one type per entry", inside
+            yield Fault(f"{prefix}: expected `- <check type>: …`, one type per entry", inside)
         else:
             ((kind, body),) = entry.items()
             yield from _check_faults(kind, body, column, prefix, where, (*inside, kind))
@@ -104,37 +103,34 @@ def _check_faults(
     if kind not in kinds(where):
         if kind in kinds(COLUMN) + kinds(TABLE):
             other = "under `checks` of the contract" if where == COLUMN else "under `checks` of a column"
-            yield f"{prefix}: {kind} cannot stand here, but {other}", place
+            yield Fault(f"{prefix}: {kind} cannot stand here, but {other}", place)
         else:
-            yield f"unknown check {kind!r}: {one_of(kind, _known_kinds())}", place
+            yield Fault(unknown("check", kind, _known_kinds()), place)
         return
     said = f"{prefix}.{kind}"
     if body is not None and not isinstance(body, dict):
-        yield f"{said}: found {shown(body)}, expected a mapping, or nothing", place
+        yield Fault(f"{said}: found {shown(body)}, expected a mapping, or nothing", place)
         return
     body = body or {}
     for message, inside in check_faults(where, kind, body):
-        yield f"{said}: {message}", (*place, *inside)
+        yield Fault(f"{said}: {message}", (*place, *inside))
     if "scope" in body:
         message = "a check in a scope is never evaluated, as only Soda's paid extension activates scopes"
-        yield f"{said}: {message}: remove `scope`, and use `filter`", (*place, "scope")
+        yield Fault(f"{said}: {message}: remove `scope`, and use `filter`", (*place, "scope"))
     if where == TABLE and kind in ("missing", "invalid", "aggregate") and not body.get("column_expression"):
-        yield f"{said}: {kind} is about a column: put it under `checks` of a column", place
+        yield Fault(f"{said}: {kind} is about a column: put it under `checks` of a column", place)
     yield from _dimension_faults(body.get("attributes"), (*place, "attributes"), f"{said}: ")
     yield from _threshold_faults(kind, body.get("threshold"), said, place)
     yield from _values_faults(body, said, place)
     if kind == "invalid" and all(one.get(key) is None for one in (body, column) for key in VALIDITY):
-        yield f"{said}: expected what is valid, or not: one of {', '.join(VALIDITY)}", place
+        yield Fault(f"{said}: expected what is valid, or not: one of {', '.join(VALIDITY)}", place)
     if kind == "aggregate" and str(body["function"]).lower().replace("_", "") not in map(str.lower, _FUNCTIONS):
-        yield (
-            f"{said}: unknown function {shown(body['function'])}: {one_of(body['function'], _FUNCTIONS)}",
-            (
-                *place,
-                "function",
-            ),
+        yield Fault(
+            f"{said}: {unknown('function', body['function'], _FUNCTIONS)}",
+            (*place, "function"),
         )
     if kind == "duplicate" and where == TABLE and not body["columns"]:
-        yield f"{said}: `columns`: expected at least one column", (*place, "columns")
+        yield Fault(f"{said}: `columns`: expected at least one column", (*place, "columns"))
     if kind in ("failed_rows", "metric"):
         yield from _query_faults(kind, body, said, place)
 
@@ -147,13 +143,13 @@ def _known_kinds() -> list[str]:
 def _dimension_faults(attributes: Any, place: Place, said: str = "") -> Iterator[Fault]:
     dimension = attributes.get("dimension") if isinstance(attributes, dict) else None
     if dimension is not None and dimension not in DIMENSIONS:
-        yield f"{said}dimension {shown(dimension)}: {one_of(dimension, list(DIMENSIONS))}", (*place, "dimension")
+        yield Fault(f"{said}dimension {shown(dimension)}: {one_of(dimension, DIMENSIONS)}", (*place, "dimension"))
 
 
 def _threshold_faults(kind: str, threshold: Any, said: str, place: Place) -> Iterator[Fault]:
     if not threshold:
         if kind in _NO_DEFAULT:
-            yield f"{said}: 'threshold' is missing: expected a comparison, such as `must_be_less_than: 5`", place
+            yield Fault(f"{said}: 'threshold' is missing: expected a comparison, such as `must_be_less_than: 5`", place)
         return
     place = (*place, "threshold")
     additional = threshold.get("additional")
@@ -162,17 +158,17 @@ def _threshold_faults(kind: str, threshold: Any, said: str, place: Place) -> Ite
         if one is None:
             continue
         if _level(one) not in ("fail", "warn"):
-            yield f"{said}: level is {shown(one['level'])}, expected fail or warn", (*inside, "level")
+            yield Fault(f"{said}: level is {shown(one['level'])}, expected fail or warn", (*inside, "level"))
         used = [key for key in one if key in _COMPARISONS and one[key] is not None]
         if len(used) > 1:
-            yield f"{said}: `{used[0]}` and `{used[1]}`: a threshold has one comparison", (*inside, used[1])
+            yield Fault(f"{said}: `{used[0]}` and `{used[1]}`: a threshold has one comparison", (*inside, used[1]))
         if not used and (additional is not None or kind in _NO_DEFAULT):
-            yield f"{said}: the threshold has no comparison: expected one of {', '.join(_COMPARISONS)}", inside
+            yield Fault(f"{said}: the threshold has no comparison: expected one of {', '.join(_COMPARISONS)}", inside)
         for key in ("must_be_between", "must_be_not_between"):
             if one.get(key) is not None:
                 yield from _range_faults(key, one[key], f"{said}: `{key}`", (*inside, key))
     if len(set(levels)) < len(levels):
-        yield (
+        yield Fault(
             f"{said}: the additional threshold has level {levels[0]} too: expected the other one",
             (
                 *place,
@@ -190,27 +186,31 @@ def _range_faults(key: str, bounds: Mapping[Any, Any], said: str, place: Place) 
     for side in ("greater_than", "less_than"):
         given = [one for one in (side, f"{side}_or_equal") if bounds.get(one) is not None]
         if len(given) != 1:
-            yield f"{said}: expected either `{side}` or `{side}_or_equal`", (*place, *given[1:])
+            yield Fault(f"{said}: expected either `{side}` or `{side}_or_equal`", (*place, *given[1:]))
             return
         sides[side] = bounds[given[0]]
     if key == "must_be_between" and not sides["greater_than"] < sides["less_than"]:
-        yield f"{said}: nothing is greater than {sides['greater_than']} and less than {sides['less_than']}", place
+        yield Fault(
+            f"{said}: nothing is greater than {sides['greater_than']} and less than {sides['less_than']}", place
+        )
     if key == "must_be_not_between" and not sides["greater_than"] > sides["less_than"]:
-        yield f"{said}: expected `greater_than` above `less_than`: what passes is outside of them", place
+        yield Fault(f"{said}: expected `greater_than` above `less_than`: what passes is outside of them", place)
 
 
 def _values_faults(holder: Mapping[Any, Any], said: str, place: Place) -> Iterator[Fault]:
     """What is wrong with the keys that say what is valid, or missing."""
     for key in _FORMATS:
         if holder.get(key) is not None and (problem := _regex_problem(holder[key]["regex"])):
-            yield f"{said}: `{key}`: the regex does not compile: {problem}", (*place, key, "regex")
+            yield Fault(f"{said}: `{key}`: the regex does not compile: {problem}", (*place, key, "regex"))
     for key in _LENGTHS:
         if isinstance(holder.get(key), float):
-            yield f"{said}: `{key}`: found {holder[key]}, expected a whole number", (*place, key)
+            yield Fault(f"{said}: `{key}`: found {holder[key]}, expected a whole number", (*place, key))
     reference = holder.get("valid_reference_data")
     if reference is not None and "/" not in reference["dataset"]:
         said = f"{said}: `valid_reference_data`: `dataset` is {shown(reference['dataset'])}"
-        yield f"{said}, expected <source>/<database>/<schema>/<table>", (*place, "valid_reference_data", "dataset")
+        yield Fault(
+            f"{said}, expected <source>/<database>/<schema>/<table>", (*place, "valid_reference_data", "dataset")
+        )
 
 
 def _regex_problem(regex: str) -> str | None:
@@ -231,16 +231,16 @@ def _type_faults(column: Mapping[Any, Any], said: str, place: Place) -> Iterator
     known = _OTHER_TYPES.union(*_PARAMETERS_OF.values())
     for key, types in _PARAMETERS_OF.items():
         if declared in known and column.get(key) is not None and declared not in types:
-            yield f"{said}: `{key}` says nothing of the type {declared}", (*place, key)
+            yield Fault(f"{said}: `{key}` says nothing of the type {declared}", (*place, key))
 
 
 def _query_faults(kind: str, body: Mapping[Any, Any], said: str, place: Place) -> Iterator[Fault]:
     forms = ("expression", "query", "keys_query") if kind == "failed_rows" else ("expression", "query")
     given = [form for form in forms if (body.get(form) or "").strip()]
     if not given:
-        yield f"{said}: one of {', '.join(forms)} is missing", place
+        yield Fault(f"{said}: one of {', '.join(forms)} is missing", place)
     if kind == "failed_rows" and len(given) > 1:
-        yield f"{said}: `{given[0]}` and `{given[1]}`: expected one of them", (*place, given[1])
+        yield Fault(f"{said}: `{given[0]}` and `{given[1]}`: expected one of them", (*place, given[1]))
     percent = kind == "failed_rows" and (body.get("threshold") or {}).get("metric") == "percent"
     if percent and given != ["expression"] and not (body.get("rows_tested_query") or "").strip():
-        yield f"{said}: a percentage of a query needs `rows_tested_query`, which counts all rows", place
+        yield Fault(f"{said}: a percentage of a query needs `rows_tested_query`, which counts all rows", place)

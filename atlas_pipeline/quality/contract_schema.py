@@ -1,20 +1,19 @@
 """The keys and types that a contract may have: Soda's own JSON schema, amended to what Soda really reads.
 
-Belongs here: the schema, its amendments, and its errors in words. Does not belong here: what no schema can say
-(`contract_faults.py`). The schema is found beside Soda's code without importing it, which takes more than a second.
+Belongs here: the schema and its amendments. Does not belong here: what no schema can say (`contract_faults.py`). The
+schema is found beside Soda's code without importing it, which takes more than a second.
 """
 
 import copy
-import difflib
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
-from datetime import date, time
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from atlas_pipeline.quality.contract_file import Place
+from atlas_pipeline.documents.faults import Fault
+from atlas_pipeline.documents.schemas import schema_faults
 
 TABLE, COLUMN = "table", "column"
 _SCHEMA = "contracts/soda_data_contract_json_schema_1_0_0.json"
@@ -55,16 +54,6 @@ _OF_COLUMNS = {
 _TAKES_MISSING_AND_VALID = {"missing", "invalid", "aggregate", "freshness", "metric", (COLUMN, "duplicate")}
 _NULL_IS_WRONG = {"attributes", "check_attributes", "store_failed_rows", "level", "scope", "scopes", "additional"}
 _NULLS_WITHIN = {"threshold", "additional", "must_be_between", "must_be_not_between"}
-_SHOWN = 40
-_WORDS = {
-    "string": "text",
-    "number": "a number",
-    "integer": "a whole number",
-    "boolean": "true or false",
-    "object": "a mapping",
-    "array": "a list",
-    "null": "nothing",
-}
 
 
 def kinds(where: str) -> list[str]:
@@ -72,38 +61,20 @@ def kinds(where: str) -> list[str]:
     return [kind for place, kind in _bodies() if place == where]
 
 
-def root_faults(contract: Mapping[Any, Any]) -> Iterator[tuple[str, Place]]:
+def root_faults(contract: Mapping[Any, Any]) -> Iterator[Fault]:
     """What the schema says of the contract itself, columns and checks left out."""
     outer = {key: value for key, value in contract.items() if key not in ("columns", "checks")}
     yield from _faults("root", outer)
 
 
-def column_faults(column: Mapping[Any, Any]) -> Iterator[tuple[str, Place]]:
+def column_faults(column: Mapping[Any, Any]) -> Iterator[Fault]:
     """What the schema says of an entry of `columns`, its checks left out."""
     yield from _faults("column", {key: value for key, value in column.items() if key != "checks"})
 
 
-def check_faults(where: str, kind: str, body: Mapping[Any, Any]) -> Iterator[tuple[str, Place]]:
+def check_faults(where: str, kind: str, body: Mapping[Any, Any]) -> Iterator[Fault]:
     """What the schema says of the body of a check of a known type."""
     yield from _faults((where, kind), body)
-
-
-def shown(value: Any) -> str:
-    """A value for a message."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    text = repr(value) if isinstance(value, str) else str(value)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
-
-
-def one_of(word: Any, known: list[str]) -> str:
-    """What was expected instead of a word, the nearest one first."""
-    near = difflib.get_close_matches(str(word), known, n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"Expected one of {', '.join(known)}"
 
 
 def _without_nulls(value: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -115,36 +86,12 @@ def _without_nulls(value: Mapping[Any, Any]) -> dict[Any, Any]:
     }
 
 
-def _faults(part: Any, instance: Mapping[Any, Any]) -> Iterator[tuple[str, Place]]:
+def _faults(part: Any, instance: Mapping[Any, Any]) -> Iterator[Fault]:
     validator, bare = _validators()[part], _without_nulls(instance)
     errors = list(validator.iter_errors(bare))
     if bare != instance:
-        errors += (one for one in validator.iter_errors(instance) if one.validator == "additionalProperties")
-    for error in errors:
-        place: Place = tuple(error.absolute_path)
-        inside = ".".join(map(str, place))
-        prefix = f"`{inside}`: " if place else ""
-        if error.validator == "additionalProperties":
-            known = sorted(error.schema["properties"])
-            for key in (key for key in error.instance if key not in error.schema["properties"]):
-                yield f"{prefix}unknown key {key!r}: {one_of(key, known)}", (*place, key)
-        elif error.validator == "required":
-            missing = [name for name in error.validator_value if name not in error.instance]
-            yield f"{prefix}{', '.join(map(repr, missing))} is missing", place
-        elif error.validator == "type":
-            wanted = error.validator_value
-            types = " or ".join(_WORDS[one] for one in ([wanted] if isinstance(wanted, str) else wanted))
-            quotes = types == "text" and isinstance(error.instance, bool | int | float | date | time)
-            hint = "; put it in quotes" if quotes else ""
-            yield f"{prefix}found {shown(error.instance)}, expected {types}{hint}", place
-        elif error.validator == "enum":
-            yield f"{prefix}found {shown(error.instance)}: {one_of(error.instance, error.validator_value)}", place
-        elif error.validator == "const":
-            yield f"{prefix}found {shown(error.instance)}, expected {error.validator_value!r}", place
-        elif error.validator == "minItems":
-            yield f"{prefix}expected at least one entry", place
-        else:
-            yield f"{prefix}{shown(error.instance)} cannot stand here", place
+        errors += (error for error in validator.iter_errors(instance) if error.validator == "additionalProperties")
+    yield from schema_faults(errors)
 
 
 @cache

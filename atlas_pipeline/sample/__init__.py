@@ -1,6 +1,6 @@
-"""Sample data about made-up people: three feeds with the flaws of real ones, and the truth about them.
+"""Synthetic sample data: three feeds about invented people with the flaws of real feeds, and the ground truth.
 
-`generate` writes it all; what else is in this package is how. Nothing here loads, checks or masks data.
+`generate` is the entry point. Nothing here loads, checks or masks data.
 """
 
 from atlas_pipeline.sample.run import DatasetSummary, SampleSummary, generate

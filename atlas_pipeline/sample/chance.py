@@ -1,7 +1,7 @@
-"""Reproducible draws, the sample's calendar and the schedule of its flaws.
+"""Reproducible random numbers, the sample's clock and the schedule of its flaws.
 
-Here belongs what turns (seed, position) into the same numbers on every machine. Nothing here knows what a
-customer, an order or a ticket is; words and formats live in the modules that use them.
+Belongs here: what turns (seed, position) into the same numbers on every machine. Does not belong here: customers,
+orders and tickets, their words and formats.
 """
 
 from __future__ import annotations
@@ -26,12 +26,18 @@ _UNPACK = Struct("<32H").unpack
 
 
 def moment(year: int, month: int, day: int) -> int:
-    """Midnight (UTC) of a day, in seconds on the sample's own clock, which starts with 2018."""
+    """Midnight (UTC) of a day in seconds since 2018-01-01, the epoch of the sample's clock.
+
+    Args:
+        year: Year, from 2018.
+        month: 1 to 12.
+        day: 1 to 31.
+    """
     return (date(year, month, day) - _FIRST_DAY).days * DAY
 
 
 UNIX_OFFSET = (_FIRST_DAY - date(1970, 1, 1)).days * DAY
-"""Add this to a time of the sample's clock to get seconds since 1970."""
+"""Seconds from 1970 to the epoch of the sample's clock: add it to get Unix time."""
 
 
 def iso(time: int) -> str:
@@ -41,32 +47,43 @@ def iso(time: int) -> str:
 
 
 class Draws:
-    """Random access to draws: the same 32 numbers for the same seed, stream and position, in any order."""
+    """A counter-based generator: the same 32 numbers for the same seed, stream and position, in any order.
+
+    The numbers are the bytes of SHA-512 over the three.
+
+    Args:
+        seed: Seed of the sample.
+        stream: Name of the stream; streams are independent.
+    """
 
     def __init__(self, seed: int, stream: str) -> None:
         self._prefix = f"{seed}/{stream}/"
 
     def at(self, position: int) -> tuple[int, ...]:
-        """32 numbers, each below 65,536."""
+        """The 32 numbers at a position, each from 0 to 65,535."""
         return _UNPACK(sha512(f"{self._prefix}{position}".encode()).digest())
 
 
 class Dice:
-    """A stream of draws for text, where how many are needed is not known beforehand.
+    """A sequential generator, for text, which needs an unknown number of draws.
 
-    Only ``Random.random`` is used underneath: unlike ``choice`` or ``shuffle``, its sequence is promised to stay
-    the same in later Python versions.
+    It uses `Random.random` alone: unlike that of `choice` and `shuffle`, its sequence is guaranteed to stay the same
+    in later versions of Python.
+
+    Args:
+        seed: Seed of the sample.
+        stream: Name of the stream; streams are independent.
     """
 
     def __init__(self, seed: int, stream: str) -> None:
         self._random = random.Random(f"{seed}/{stream}").random  # noqa: S311 - invented data, not a secret
 
     def below(self, limit: int) -> int:
-        """A number from 0 to limit - 1."""
+        """An integer from 0 to limit - 1."""
         return int(self._random() * limit)
 
     def hit(self, percent: int) -> bool:
-        """True in so many of a hundred cases."""
+        """True with a probability of `percent` in a hundred."""
         return self._random() * 100 < percent
 
     def pick(self, choices: Sequence[T]) -> T:
@@ -74,17 +91,30 @@ class Dice:
         return choices[int(self._random() * len(choices))]
 
     def digits(self, count: int) -> str:
-        """So many decimal digits; the first may be a zero."""
+        """A string of `count` decimal digits; the first may be zero."""
         return f"{self.below(10**count):0{count}d}"
 
 
 def amounts(total: int, rates: Mapping[str, int]) -> dict[str, int]:
-    """How often each kind occurs among `total` rows: its rate per 10,000, but at least once."""
+    """How often each kind occurs, at least once.
+
+    Args:
+        total: Number of rows.
+        rates: Occurrences by kind per 10,000 rows.
+    """
     return {kind: max(1, total * rate // 10_000) for kind, rate in rates.items()}
 
 
 def schedule(total: int, rates: Mapping[str, int]) -> Iterator[tuple[int, str]]:
-    """(position, kind) in rising order: each kind spread evenly over the positions 1 … total."""
+    """Spread each kind evenly over the positions 1 to `total`.
+
+    Args:
+        total: Number of rows.
+        rates: Occurrences by kind per 10,000 rows.
+
+    Returns:
+        (position, kind) in ascending order.
+    """
     return heapq.merge(
         *(
             _spread(total, kind, count, phase, len(rates))
@@ -94,7 +124,13 @@ def schedule(total: int, rates: Mapping[str, int]) -> Iterator[tuple[int, str]]:
 
 
 def early(total: int, rates: Mapping[str, int], each: int = 2) -> set[int]:
-    """The first positions of each kind in the schedule, without going through all of it."""
+    """The first positions of each kind in the schedule, without computing all of it.
+
+    Args:
+        total: Number of rows.
+        rates: Occurrences by kind per 10,000 rows.
+        each: Positions of each kind.
+    """
     return {
         position
         for phase, (kind, count) in enumerate(amounts(total, rates).items())
@@ -103,7 +139,7 @@ def early(total: int, rates: Mapping[str, int], each: int = 2) -> set[int]:
 
 
 def sparse(total: int) -> set[int]:
-    """The first, the last and a few positions between."""
+    """The first, the last and about eight positions between."""
     return {total, *range(1, total + 1, max(1, total // 8))}
 
 

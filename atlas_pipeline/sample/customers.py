@@ -1,6 +1,7 @@
-"""The customers feed: a full delivery and a later one with changes, as CSV, with the flaws such feeds have.
+"""The customers feed in CSV: a full delivery and a later one with changes, with the flaws of real feeds.
 
-Who the people are is decided in people.py; what a correct load must make of the feed is kept in truth.py.
+Belongs here: what a customer's record looks like, and its flaws. Does not belong here: the people (`people.py`), and
+the expected result of a load (`truth.py`).
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ IN_PLACE = {
     "combining_marks": 30,
     "full_width": 30,
 }
-"""Flaws of a base record itself, per 10,000 customers."""
+"""Flaws of a record in the base file, per 10,000 customers."""
 EXTRA = {
     "exact_duplicate": 50,
     "newer_in_same_file": 50,
@@ -55,7 +56,7 @@ EXTRA = {
     "too_few_fields": 2,
     "too_many_fields": 2,
 }
-"""Further lines in the base file, per 10,000 customers."""
+"""Additional lines in the base file, per 10,000 customers."""
 LATER_LINES = {"update": 200, "late_update": 30, "equal_time": 10, "redelivered": 20, "new_customer": 100}
 """Lines of the later file, per 10,000 customers."""
 
@@ -65,7 +66,15 @@ _LAST = moment(2023, 12, 10)
 
 
 def fields(person: Person, number: int) -> tuple[list[str], int, int]:
-    """A customer's record in the base file, with its times of creation and last change."""
+    """A customer's record in the base file.
+
+    Args:
+        person: The customer.
+        number: Position of the customer, from 1.
+
+    Returns:
+        The fields in the order of `COLUMNS`, and the times of creation and last change on the sample's clock.
+    """
     draw = person.draws
     created = _FIRST + (draw[24] << 16 | draw[25]) % (_LAST - 30 * DAY - _FIRST)
     updated = created + DAY + (draw[26] << 16 | draw[27]) % (_LAST - created - DAY)
@@ -93,7 +102,7 @@ def fields(person: Person, number: int) -> tuple[list[str], int, int]:
 
 
 def _flaw(record: list[str], kind: str, turn: int) -> None:
-    """Give a record one of the flaws of `IN_PLACE`."""
+    """Apply one of the flaws of `IN_PLACE` to a record."""
     if kind == "missing_value":
         record[_OPTIONAL[turn % len(_OPTIONAL)]] = ""
     elif kind == "spaces_around":
@@ -112,7 +121,12 @@ def _flaw(record: list[str], kind: str, turn: int) -> None:
 
 
 class Customers:
-    """Writes both deliveries and keeps the truth about them."""
+    """Writes both deliveries, and keeps their ground truth.
+
+    Args:
+        rows: Number of customers in the base file.
+        people: The people of the sample.
+    """
 
     def __init__(self, rows: int, people: People) -> None:
         self._rows = rows
@@ -122,14 +136,19 @@ class Customers:
         self.truth = Truth("customers", "customer_id", "updated_at", "segment", rows + new, frozenset(watched))
 
     def write(self, staging: Staging, progress: Callable[[int], None]) -> None:
-        """Write both files; `progress` hears the number of the customer reached."""
+        """Write both files.
+
+        Args:
+            staging: Where they are staged.
+            progress: Called now and then with the number of customers written.
+        """
         with TextFile(staging.path(BASE)) as file:
             self._base(file, progress)
         with TextFile(staging.path(LATER)) as file:
             self._later(file)
 
     def report(self) -> dict[str, object]:
-        """The truth about the dataset."""
+        """The ground truth of the dataset, as in labels/expected.json."""
         return self.truth.report((number, FIRST_CUSTOMER - 1 + number) for number in sorted(self.truth.watched))
 
     def _base(self, file: TextFile, progress: Callable[[int], None]) -> None:
@@ -137,17 +156,17 @@ class Customers:
         truth.begin(BASE)
         file.write(csv_line(COLUMNS))
         events = schedule(self._rows, _BASE_EVENTS)
-        at, kind = next(events)
+        position, kind = next(events)
         for number in range(1, self._rows + 1):
             record, created, updated = fields(self._people.person(number), number)
             extras = []
-            while at == number:
+            while position == number:
                 if kind in IN_PLACE:
                     _flaw(record, kind, truth.dirt[kind])
                 else:
                     extras.append(kind)
                 truth.dirt[kind] += 1
-                at, kind = next(events, (0, ""))
+                position, kind = next(events, (0, ""))
             file.write(csv_line(record))
             truth.accept(number, updated, record[_SEGMENT])
             for extra in extras:
@@ -157,7 +176,7 @@ class Customers:
         truth.end()
 
     def _extra(self, file: TextFile, kind: str, number: int, record: list[str], created: int, updated: int) -> None:
-        """Write a further line after the record of `number`."""
+        """Write an additional line after the record of `number`."""
         truth = self.truth
         if kind == "too_few_fields":
             file.write(csv_line(record[:4]))

@@ -1,6 +1,6 @@
-"""Writing the sample's files: staged under a temporary name, compressed to the same bytes everywhere, then shown.
+"""Write the sample's files: stage them under temporary names, compress them reproducibly, then publish them together.
 
-What stands in the files belongs in customers.py, orders.py and tickets.py.
+Belongs here: files and lines. Does not belong here: their content (`customers.py`, `orders.py`, `tickets.py`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import pyarrow as pa  # type: ignore[import-untyped, unused-ignore]
 
 
 class Staging:
-    """Files on their way: each is written as ``.<name>.<process>.part`` in its folder, and all are shown together.
+    """Staged files: each is written as `.<name>.<process id>.part` in its folder, and `publish` renames them all.
 
-    Used as a context manager; leaving it without `publish` (an error, Ctrl-C) removes what was staged.
+    A context manager; leaving it without `publish` (an error, Ctrl-C) removes what was staged.
     """
 
     def __init__(self, out: Path) -> None:
@@ -33,7 +33,7 @@ class Staging:
             part.unlink(missing_ok=True)
 
     def path(self, name: str) -> Path:
-        """Where to write the file that will be called `name` (relative to the sample's folder)."""
+        """The temporary path of the file `name`, which is relative to the sample's folder."""
         final = self._out / name
         final.parent.mkdir(parents=True, exist_ok=True)
         part = final.with_name(f".{final.name}.{os.getpid()}.part")
@@ -41,11 +41,14 @@ class Staging:
         return part
 
     def sizes(self) -> dict[str, int]:
-        """The bytes of every staged file."""
+        """The size of every staged file in bytes."""
         return {name: part.stat().st_size for name, part in self._parts.items()}
 
     def publish(self) -> None:
-        """Give every staged file its final name, in the order in which they were staged; never over another."""
+        """Rename every staged file to its final name, in the order of staging.
+
+        Raises FileExistsError, before any is renamed, when a file of that name exists.
+        """
         for name in self._parts:
             if (self._out / name).exists():
                 raise FileExistsError(f"{self._out / name} appeared while the sample was being written; it was kept.")
@@ -54,11 +57,14 @@ class Staging:
 
 
 class TextFile:
-    """UTF-8 lines, written in blocks; with `gzip`, compressed.
+    """A text file in UTF-8, written in blocks of lines.
 
-    Python's own gzip module gives other bytes with another zlib, and systems differ in which they have. pyarrow
-    brings its own, so every block becomes one gzip member compressed by pyarrow (members in a row are a gzip file);
-    the header holds neither time, name nor operating system.
+    The output of Python's gzip module depends on the system's zlib. pyarrow bundles its own, so each block is one gzip
+    member (RFC 1952) compressed by pyarrow, with a header without time, name and operating system.
+
+    Args:
+        path: Where to write.
+        gzip: Whether to compress.
     """
 
     def __init__(self, path: Path, gzip: bool = False) -> None:
@@ -77,7 +83,7 @@ class TextFile:
         self._file.close()
 
     def write(self, line: str) -> None:
-        """Add a line; its line end is part of it."""
+        """Add a line with its line end."""
         self._lines.append(line)
         if len(self._lines) >= 8192:
             self._flush()
@@ -94,7 +100,7 @@ class TextFile:
 
 
 def csv_line(fields: Iterable[str]) -> str:
-    """One CSV line: quoted only where needed, so that no version of a CSV module decides."""
+    """One CSV line, with its line end; fields are quoted only where they must be (RFC 4180, but LF at the end)."""
     return (
         ",".join(
             '"' + field.replace('"', '""') + '"' if "," in field or '"' in field or "\n" in field else field

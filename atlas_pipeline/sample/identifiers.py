@@ -1,8 +1,8 @@
-"""Made-up numbers that look and check like real ones: cards, IBANs, telephone numbers, IP addresses.
+"""Invented identifiers with valid form and check digits: cards, IBANs, telephone numbers, IP addresses.
 
-All come from ranges nobody owns: published test cards, bank codes that are not issued, telephone numbers that
-regulators keep for fiction (numbering plans without such a range are not used), documentation and benchmark
-networks. Names and addresses belong in people.py, sentences around the numbers in sentences*.py.
+All come from ranges that belong to nobody: published test cards, bank codes that are not issued, telephone numbers
+reserved for fiction (numbering plans without such a range are not used), documentation and benchmark networks. Does
+not belong here: names and addresses (`people.py`), sentences around the identifiers (`sentences*.py`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from atlas_pipeline.sample.chance import Dice
 
 
 def luhn_sum(digits: str, doubled_first: bool) -> int:
-    """Luhn's weighted sum of the digits; `doubled_first` says whether the first one counts double."""
+    """The weighted sum of the Luhn check (ISO/IEC 7812-1, annex B).
+
+    Args:
+        digits: Decimal digits.
+        doubled_first: Whether the first digit counts double.
+    """
     total = 0
     double = doubled_first
     for digit in digits:
@@ -23,7 +28,7 @@ def luhn_sum(digits: str, doubled_first: bool) -> int:
     return total
 
 
-# Prefixes of the card schemes' and payment providers' published test numbers; after each, how long the number is.
+# Prefixes of the test numbers that card schemes and payment providers publish, and the length of each number.
 _CARDS = (
     ("42424242", 16),
     ("41111111", 16),
@@ -44,7 +49,13 @@ _SUM_REST = {width: tuple(luhn_sum(f"{n:0{width}d}", width % 2 == 1) for n in ra
 
 
 def card(draw_a: int, draw_b: int, draw_c: int) -> str:
-    """A card number without separators whose Luhn check digit is right. Each draw is below 65,536."""
+    """A card number without separators, with a valid Luhn check digit.
+
+    Args:
+        draw_a: A number from 0 to 65,535; selects the prefix.
+        draw_b: Another; the three digits after the prefix.
+        draw_c: Another; the rest before the check digit.
+    """
     which = draw_a % len(_CARDS)
     prefix, length = _CARDS[which]
     three = draw_b % 1000
@@ -55,20 +66,25 @@ def card(draw_a: int, draw_b: int, draw_c: int) -> str:
 
 
 def grouped(number: str, separator: str) -> str:
-    """A card number or IBAN in groups, as printed on the card or paper."""
+    """A card number or IBAN in groups: 4-6-5 or 4-6-4 for American Express and Diners Club, fours for the rest.
+
+    Args:
+        number: The number without separators.
+        separator: What to put between groups.
+    """
     if len(number) in (14, 15) and number[0] == "3":
         return separator.join((number[:4], number[4:10], number[10:]))
     return separator.join(number[start : start + 4] for start in range(0, len(number), 4))
 
 
 def not_a_card(dice: Dice) -> str:
-    """Sixteen digits that begin like a card number and fail the Luhn check: a customer or voucher number."""
+    """Sixteen digits that start like a card number and fail the Luhn check: a customer or voucher number."""
     head = dice.pick(("4", "5", "6")) + dice.digits(14)
     wrong = (1 + dice.below(9) - luhn_sum(head, True)) % 10
     return f"{head}{wrong}"
 
 
-# Country, the part of the account number that names the bank (codes no bank has), how many digits follow.
+# Country, the bank's part of the account number (codes that are not issued), and the number of digits that follow.
 _BANKS = (
     ("DE", "99900000", 10),
     ("FR", "9999900000", 13),
@@ -81,7 +97,7 @@ _BANKS = (
 
 
 def iban(dice: Dice) -> str:
-    """An IBAN with right check digits, without spaces or in groups of four."""
+    """An IBAN with valid check digits (ISO 13616; ISO/IEC 7064, MOD 97-10), without spaces or in groups of four."""
     country, bank, digits = dice.pick(_BANKS)
     account = bank + dice.digits(digits)
     number = int("".join(str(int(char, 36)) for char in f"{account}{country}00"))
@@ -89,8 +105,8 @@ def iban(dice: Dice) -> str:
     return grouped(whole, " ") if dice.hit(60) else whole
 
 
-# Telephone numbers for fiction: NANPA 555-0100 to 555-0199, Ofcom's, ARCEP's and the Bundesnetzagentur's ranges.
-# "#" stands for a free digit; the same number is written in the different ways people write it.
+# Telephone numbers reserved for fiction: NANPA 555-0100 to 555-0199, Ofcom's, ARCEP's and the Bundesnetzagentur's
+# ranges, in the formats that people use. "#" stands for any digit.
 _PHONES = {
     "US": (
         "(212) 555-01##",
@@ -135,7 +151,7 @@ _PHONES = {
         "+49 176 040690##",
     ),
 }
-# Where no range is kept for fiction, people have a foreign number, written internationally.
+# For countries without such a range: numbers of other countries, in international format.
 _ABROAD = (
     "+44 20 7946 0###",
     "+33 1 99 00 ## ##",
@@ -148,7 +164,13 @@ _ABROAD = (
 
 
 def phone(country: str, draw_a: int, draw_b: int) -> str:
-    """A telephone number of the country (or a foreign one), in one of many written formats."""
+    """A telephone number in one of many formats.
+
+    Args:
+        country: ISO 3166 code. Countries without a range for fiction get a foreign number.
+        draw_a: A number from 0 to 65,535; selects the format.
+        draw_b: Another; fills the digits.
+    """
     patterns = _PHONES.get(country, _ABROAD)
     digits = f"{draw_b % 10_000:04d}"
     used = 0
@@ -162,7 +184,12 @@ def phone(country: str, draw_a: int, draw_b: int) -> str:
 
 
 def ip_address(draw_a: int, draw_b: int) -> str:
-    """An IPv4 address of the benchmark or documentation networks, or one in sixteen times an IPv6 address."""
+    """An address of the benchmark or documentation networks (RFC 2544, RFC 5737), one in sixteen IPv6 (RFC 3849).
+
+    Args:
+        draw_a: A number from 0 to 65,535; selects the network.
+        draw_b: Another; selects the host.
+    """
     kind = draw_a & 15
     if kind == 0:
         return f"2001:db8:{draw_a >> 4:x}::{draw_b:x}"

@@ -1,6 +1,6 @@
-"""What each column of the sample truly holds, for judging how well personal data is found.
+"""Labels of the sample's columns: the kind of personal data in each, for measuring detection.
 
-The labels of single pieces in free text are written by tickets.py.
+Does not belong here: labels of spans in free text, which `tickets.py` writes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KINDS = {
     "orders": {"payment_card": "CREDIT_CARD", "ip_address": "IP_ADDRESS"},
     "support_tickets": {"agent": "PERSON"},
 }
-"""A country alone names nobody, so country and shipping_country are none of these."""
+"""A country alone does not identify anybody, so country and shipping_country are not labelled."""
 _COLUMNS = {"customers": customers.COLUMNS, "orders": orders.COLUMNS, "support_tickets": tickets.COLUMNS}
 _FREE_TEXT = {"support_tickets": ("subject", "body")}
 

@@ -1,7 +1,7 @@
-"""The orders feed: two monthly files of compressed JSON lines, with late changes, duplicates and broken records.
+"""The orders feed: two monthly files of compressed JSON Lines, with late changes, duplicates and broken records.
 
-This is the widest feed, so a line is put together as text instead of through a JSON encoder; every value in it is
-either a number or made of letters that need no escape. What a correct load must make of it is kept in truth.py.
+This is the largest feed, so a line is formatted as text rather than by a JSON encoder; every value is a number or has
+no character that needs an escape. Does not belong here: the expected result of a load (`truth.py`).
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ EVENTS = {
     "missing_value": 50,
     "spaces_around": 20,
 }
-"""Further lines, and (the last two) flaws of a record itself, per 10,000 orders of one file."""
+"""Additional lines, and (the last two) flaws of a record, per 10,000 orders of one file."""
 FEBRUARY_LINES = {"update": 200, "late_update": 30, "equal_time": 10}
-"""Lines in February's file about orders of January, per 10,000 orders of January."""
+"""Lines in February's file that change orders of January, per 10,000 orders of January."""
 _STRANGER_EVERY, _STRANGER = 997, 23
-"""Of so many orders, which one refers to a customer that does not exist."""
+"""One order in 997, the 23rd, refers to a customer that does not exist."""
 
 _STATUS = ("delivered",) * 9 + ("shipped",) * 3 + ("paid", "cancelled", "returned", "refunded")
 _STATUS_AFTER = {
@@ -68,7 +68,13 @@ _JANUARY_STARTS, _FEBRUARY_STARTS, _MARCH_STARTS = moment(2024, 1, 1), moment(20
 
 
 class Orders:
-    """Writes both files and keeps the truth about them."""
+    """Writes both files, and keeps their ground truth.
+
+    Args:
+        rows: Number of customers; there are five orders for each.
+        seed: Seed of the sample.
+        people: The people of the sample.
+    """
 
     def __init__(self, rows: int, seed: int, people: People) -> None:
         self._customers = rows
@@ -80,7 +86,12 @@ class Orders:
         self.truth = Truth("orders", "order_id", "updated_at", "status", self._total, frozenset(watched))
 
     def write(self, staging: Staging, progress: Callable[[int], None]) -> None:
-        """Write both files; `progress` hears the number of the order reached."""
+        """Write both files.
+
+        Args:
+            staging: Where they are staged.
+            progress: Called now and then with the number of orders written.
+        """
         self.truth.dirt["unknown_customer"] = len(range(_STRANGER, self._total + 1, _STRANGER_EVERY))
         with TextFile(staging.path(JANUARY), gzip=True) as file:
             self._month(file, JANUARY, 0, self._january, progress)
@@ -88,19 +99,19 @@ class Orders:
             self._month(file, FEBRUARY, self._january, self._total - self._january, progress)
 
     def report(self) -> dict[str, object]:
-        """The truth about the dataset."""
+        """The ground truth of the dataset, as in labels/expected.json."""
         report = self.truth.report((number, order_id(number)) for number in sorted(self.truth.watched))
         report["published_with_unknown_customer"] = self.truth.dirt["unknown_customer"]
         return report
 
     def _month(self, file: TextFile, name: str, before: int, count: int, progress: Callable[[int], None]) -> None:
-        """One month's orders, which are those numbered before + 1 … before + count."""
+        """Write one month's orders, those numbered before + 1 to before + count."""
         truth = self.truth
         truth.begin(name)
         start, end = (_FEBRUARY_STARTS, _MARCH_STARTS) if name == FEBRUARY else (_JANUARY_STARTS, _FEBRUARY_STARTS)
         step = end - start
         events = schedule(count, EVENTS)
-        at, kind = next(events)
+        event_at, kind = next(events)
         changes = schedule(self._january, FEBRUARY_LINES) if name == FEBRUARY else iter(())
         change_at, change = next(changes, (0, ""))
         write, accept, line = file.write, truth.accept, self._line
@@ -108,14 +119,14 @@ class Orders:
             number = before + position
             ordered = start + (position - 1) * step // count
             text, updated, status = line(number, ordered)
-            if at != position:
+            if event_at != position:
                 write(text)
                 accept(number, updated, status)
             else:
                 kinds = []
-                while at == position:
+                while event_at == position:
                     kinds.append(kind)
-                    at, kind = next(events, (0, ""))
+                    event_at, kind = next(events, (0, ""))
                 self._flawed(file, kinds, number, ordered)
             while change_at == position:
                 self._change(file, change, change_at)
@@ -135,7 +146,7 @@ class Orders:
         amount: str = "",
         flaws: tuple[str, ...] = (),
     ) -> tuple[str, int, str]:
-        """The JSON line of an order with its time of change and status."""
+        """The JSON line of an order, its time of change and its status."""
         draw = self._at(number)
         customer = (draw[0] << 16 | draw[1]) % self._customers + 1
         country = self._locale(customer).country
@@ -176,7 +187,7 @@ class Orders:
         )
 
     def _flawed(self, file: TextFile, kinds: list[str], number: int, ordered: int) -> None:
-        """Write an order that has flaws, or lines about it that have some."""
+        """Write an order with flaws, and additional lines about it."""
         truth = self.truth
         flaws = tuple(kind for kind in kinds if kind in ("missing_value", "spaces_around"))
         text, updated, status = self._line(number, ordered, flaws=flaws)
@@ -200,7 +211,7 @@ class Orders:
                 truth.reject("missing_key" if kind in ("blank_key", "null_key") else "wrong_type")
 
     def _rejected(self, kind: str, number: int, ordered: int, updated: int) -> str:
-        """A line that parses and must not be published."""
+        """A line that parses and must be rejected."""
         if kind == "blank_key":
             return self._line(number, ordered, key='""')[0]
         if kind == "null_key":
@@ -209,7 +220,7 @@ class Orders:
         return self._line(number, ordered, updated=updated + DAY, key=key, amount='"twelve"')[0]
 
     def _change(self, file: TextFile, kind: str, number: int) -> None:
-        """A line in February's file about an order of January."""
+        """Write a line to February's file that changes an order of January."""
         truth = self.truth
         ordered = _JANUARY_STARTS + (number - 1) * (_FEBRUARY_STARTS - _JANUARY_STARTS) // self._january
         time = {
@@ -224,5 +235,5 @@ class Orders:
 
 
 def order_id(number: int) -> str:
-    """An order's key as it stands in the file."""
+    """An order's key in the file."""
     return f"ORD-{number:09d}"

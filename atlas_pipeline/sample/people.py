@@ -1,7 +1,7 @@
-"""Made-up people: who stands behind a customer number, with name, address and ways to reach them.
+"""Invented people: name, address, e-mail and telephone of each customer number.
 
-A person is a pure function of the seed and a number, so every file can speak of the same person without keeping
-anyone in memory. What a customer *record* looks like belongs in customers.py.
+A person is a pure function of seed and number, so that every file can refer to the same person without a table in
+memory. Does not belong here: what a customer's record looks like (`customers.py`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from atlas_pipeline.sample.identifiers import phone
 from atlas_pipeline.sample.words import LATIN, LOCALES, Locale
 
 FIRST_CUSTOMER = 1_000_001
-"""The customer number of the first person; the others count up from there."""
+"""The customer number of the first person; the others follow."""
 
 _LETTERS = "ABCDEFGHJKLNPRSTUWXY"
 _BIRTHDAYS = tuple(date(1936, 1, 1) + timedelta(days=n) for n in range(70 * 365))
@@ -33,7 +33,7 @@ _HANDLES = ("sunny", "blue.bird", "mtb", "the_reader", "chefkoch", "papillon", "
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """One made-up person."""
+    """One invented person."""
 
     locale: Locale
     given: str
@@ -46,15 +46,15 @@ class Person:
     town: str
     postcode: str
     draws: tuple[int, ...]
-    """The numbers the person was made from; the last eight are free for records about them."""
+    """The random numbers behind the person; the last eight are free for records about them."""
 
     def address(self, way: int) -> str:
-        """The whole postal address on one line, written in one of the ways usual in the country."""
+        """The postal address on one line, in a format of the country that `way` selects."""
         patterns = self.locale.address
         return patterns[way % len(patterns)].format(line=self.street, town=self.town, postcode=self.postcode)
 
     def birthday(self, way: int) -> str:
-        """The date of birth, written in one of the ways usual in the country."""
+        """The date of birth, in a format of the country that `way` selects."""
         pattern = self.locale.born[way % len(self.locale.born)]
         return (
             pattern.replace("%Y", f"{self.born.year:04d}")
@@ -66,18 +66,23 @@ class Person:
 
 
 class People:
-    """All people of one sample; `stream` keeps customers apart from the strangers they mention."""
+    """The people of one sample.
+
+    Args:
+        seed: Seed of the sample.
+        stream: Name of the stream; customers and the strangers that tickets mention have different ones.
+    """
 
     def __init__(self, seed: int, stream: str = "people") -> None:
         self._at = Draws(seed, stream).at
         self._spin = seed * 7919 & 0xFFFF
 
     def locale(self, number: int) -> Locale:
-        """Where a person lives; cheap, since every order asks."""
+        """The locale of a person, without computing the rest; every order needs it."""
         return LOCALES[(number * 40_503 + self._spin & 0xFFFF) >> 12]
 
     def person(self, number: int) -> Person:
-        """The person with this number; always the same one."""
+        """The person with this number, always the same."""
         draw = self._at(number)
         locale = self.locale(number)
         given = locale.given[draw[0] % len(locale.given)]
@@ -104,7 +109,7 @@ class People:
 
 
 def _native(name: str) -> bool:
-    """Whether a name is written in another script than the Latin one."""
+    """Whether a name starts with a letter of a script other than Latin."""
     return name[0] > "\u0250"
 
 

@@ -1,6 +1,6 @@
-"""Writing a whole sample: all files, their labels and the manifest that says what they were made from.
+"""`generate`: write a sample, that is all files, their labels, and a manifest with the parameters.
 
-The content of the files belongs in the modules of the datasets.
+Does not belong here: the content of the files (the modules of the datasets).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from atlas_pipeline.sample.people import People
 from atlas_pipeline.sample.tickets import Tickets
 
 MINIMUM_ROWS = 20
-"""With fewer customers not every flaw would find its place."""
+"""Fewest customers with which every kind of flaw occurs."""
 FORMAT = 1
-"""Goes up when the same rows and seed give other files."""
+"""Version of the generator: increased when the same rows and seed give different files."""
 COLUMNS_FILE, EXPECTED_FILE, MANIFEST = "labels/columns.json", "labels/expected.json", "labels/manifest.json"
 
 _FILES = {
@@ -34,7 +34,7 @@ _LABELS = (tickets.SPANS, COLUMNS_FILE, EXPECTED_FILE)
 
 @dataclass(frozen=True)
 class DatasetSummary:
-    """The files of one dataset (relative to the sample's folder), the parsable records in them and their bytes."""
+    """The files of one dataset, relative to the sample's folder, with their number of parsable records and of bytes."""
 
     files: tuple[str, ...]
     rows: int
@@ -43,22 +43,12 @@ class DatasetSummary:
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """What was written and from which parameters."""
+    """What was written, and with which parameters."""
 
     out: Path
     rows: int
     seed: int
     datasets: dict[str, DatasetSummary]
-
-    @property
-    def total_rows(self) -> int:
-        """The records of all datasets."""
-        return sum(dataset.rows for dataset in self.datasets.values())
-
-    @property
-    def total_bytes(self) -> int:
-        """The bytes of all datasets, without the labels."""
-        return sum(dataset.bytes for dataset in self.datasets.values())
 
 
 def generate(
@@ -67,16 +57,26 @@ def generate(
     seed: int = 7,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> SampleSummary:
-    """Write a sample of `rows` customers, 5 × `rows` orders and `rows` / 2 support tickets below `out`.
+    """Write a sample of `rows` customers, 5 × `rows` orders and `rows` / 2 support tickets.
 
-    The same rows and seed give the same bytes. A folder that already holds this sample is left as it is; one that
-    holds another is never overwritten. `progress` is called now and then with a dataset, how many of its customers,
-    orders or tickets are done and how many there will be.
+    The same rows and seed give the same bytes. A folder that already holds this sample is left unchanged, and one that
+    holds another is never overwritten.
 
-    Raises FileExistsError when `out` holds other sample files, ValueError when `rows` is too small.
+    Args:
+        out: Folder to write to.
+        rows: Number of customers, at least 20.
+        seed: Seed of all random numbers.
+        progress: Called now and then with a dataset's name, its rows written so far and its total.
+
+    Returns:
+        What was written, or what the folder already holds.
+
+    Raises:
+        FileExistsError: The folder holds another sample, or files without a manifest.
+        ValueError: `rows` is below 20.
     """
     if rows < MINIMUM_ROWS:
-        raise ValueError(f"A sample needs at least {MINIMUM_ROWS} rows to hold every kind of flaw, not {rows}.")
+        raise ValueError(f"rows is {rows}, expected at least {MINIMUM_ROWS}, so that every kind of flaw occurs")
     out = Path(out)
     present = _present(out, rows, seed)
     if present is not None:
@@ -90,7 +90,7 @@ def generate(
     with Staging(out) as staging:
         reports = {}
         for dataset, (writer, total) in writers.items():
-            report = _teller(progress, dataset, total)
+            report = _reporter(progress, dataset, total)
             report(0)
             writer.write(staging, report)
             report(total)
@@ -114,12 +114,12 @@ def generate(
     return SampleSummary(out, rows, seed, datasets)
 
 
-def _teller(progress: Callable[[str, int, int], None] | None, dataset: str, total: int) -> Callable[[int], None]:
-    def tell(done: int) -> None:
+def _reporter(progress: Callable[[str, int, int], None] | None, dataset: str, total: int) -> Callable[[int], None]:
+    def report(done: int) -> None:
         if progress is not None:
             progress(dataset, done, total)
 
-    return tell
+    return report
 
 
 def _write_json(path: Path, content: object) -> None:
@@ -127,24 +127,24 @@ def _write_json(path: Path, content: object) -> None:
 
 
 def _present(out: Path, rows: int, seed: int) -> SampleSummary | None:
-    """The summary of this very sample if `out` holds it, None if it holds no sample file at all."""
+    """The summary of this sample if `out` holds it, None if `out` holds no sample file. Raises FileExistsError."""
     advice = "Nothing was overwritten: use another folder (--out, ATLAS_LANDING), or remove that one first."
     try:
         manifest = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        found = [name for names in (*_FILES.values(), _LABELS) for name in names if (out / name).exists()]
-        if found:
+        existing = [name for names in (*_FILES.values(), _LABELS) for name in names if (out / name).exists()]
+        if existing:
             raise FileExistsError(
-                f"{out / found[0]} is already there, without a {MANIFEST} that says what it was made from. {advice}"
+                f"{out / existing[0]} exists without a {MANIFEST} that names its parameters. {advice}"
             ) from None
         return None
     except ValueError as error:
         raise FileExistsError(f"{out / MANIFEST} cannot be read ({error}). {advice}") from error
-    made_from = tuple(manifest.get(name) for name in ("rows", "seed", "format"))
-    if made_from != (rows, seed, FORMAT):
+    parameters = tuple(manifest.get(name) for name in ("rows", "seed", "format"))
+    if parameters != (rows, seed, FORMAT):
         raise FileExistsError(
-            f"{out} holds a sample made with rows={made_from[0]}, seed={made_from[1]} (format {made_from[2]}), and "
-            f"rows={rows}, seed={seed} (format {FORMAT}) was asked for. {advice}"
+            f"{out} holds a sample with rows={parameters[0]}, seed={parameters[1]} (format {parameters[2]}), expected "
+            f"rows={rows}, seed={seed} (format {FORMAT}). {advice}"
         )
     for name, size in manifest["bytes"].items():
         if not (out / name).is_file() or (out / name).stat().st_size != size:

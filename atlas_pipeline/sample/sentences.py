@@ -1,8 +1,8 @@
 """English sentences of support tickets, with and without personal data.
 
-Only data. A slot in braces is filled by tickets.py: name, given, family, other, email, other_email, phone, address,
-town, born, card, iban, ip and agent are personal data; order, product, version, year, price, tracking, date, voucher,
-sku, code, clock and count are not, however much they look like it. Other languages are in sentences_abroad.py.
+Data alone. `text.py` fills the slots in braces: name, given, family, other, email, other_email, phone, address, town,
+born, card, iban, ip and agent are personal data; order, product, version, year, price, tracking, date, voucher, sku,
+code, clock and count are not, though some look like it. Other languages are in `sentences_abroad.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Sentences of support tickets in other languages than English, by language; the slots are those of sentences.py.
+"""Sentences of support tickets in languages other than English, by language. Slots are as in `sentences.py`.
 
-Only data.
+Data alone.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ ABROAD: dict[str, tuple[str, ...]] = {
         "商品{sku}がまだ届きません。",
     ),
 }
-"""Whoever lives in an English-speaking country writes English."""
+"""Tickets from English-speaking countries are in English."""
 
 FAREWELLS = {
     "de": "Mit freundlichen Grüßen {name}",
@@ -86,11 +86,11 @@ FAREWELLS = {
     "pl": "Pozdrawiam, {name}",
     "ja": "{name}より",
 }
-"""How a text in these languages ends."""
+"""Sign-offs by language."""
 
 RIGHT_TO_LEFT = (
     "שלום, אפשר לכתוב אליי ל {email}?",
     "مرحبا، رقم هاتفي {phone} شكرا",
     "ההזמנה {order} לא הגיעה.",
 )
-"""For the tickets that mix writing directions."""
+"""Sentences in right-to-left scripts, for tickets that mix writing directions."""

@@ -1,6 +1,7 @@
-"""Composing the free text of a ticket and noting where the personal data in it stands.
+"""Compose the free text of a ticket, and record the spans of personal data in it.
 
-The sentences are in sentences.py and sentences_abroad.py; which ticket gets which text is decided in tickets.py.
+Does not belong here: the sentences (`sentences.py`, `sentences_abroad.py`), and which ticket gets which text
+(`tickets.py`).
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ KINDS = {
     "iban": "IBAN_CODE",
     "ip": "IP_ADDRESS",
 }
-"""The slots that are personal data, with their kind as Presidio calls it; every other slot is not personal data."""
+"""The slots that are personal data, with Presidio's entity name. Every other slot is not personal."""
 
 _MONTHS = ("January", "February", "March", "May", "June", "July", "August", "October", "November")
 _LANGUAGES = tuple(ABROAD)
@@ -48,7 +49,12 @@ class Text:
     spans: list[tuple[int, int, str]] = field(default_factory=list)
 
     def add(self, piece: str, kind: str | None = None) -> None:
-        """Append a piece; with a kind, it is personal data."""
+        """Append a piece.
+
+        Args:
+            piece: The text.
+            kind: Its kind of personal data; None if it is not personal.
+        """
         if kind is not None:
             self.spans.append((len(self.text), len(self.text) + len(piece), kind))
         self.text += piece
@@ -60,7 +66,7 @@ def _parts(template: str) -> tuple[tuple[str, str | None], ...]:
 
 
 class Composer:
-    """Writes the subject and body of one ticket after the other."""
+    """Composes tickets, one after the other from one sequence of draws."""
 
     def __init__(self, dice: Dice) -> None:
         self._dice = dice
@@ -83,7 +89,13 @@ class Composer:
         }
 
     def ticket(self, person: Person, other: Person, agent: str) -> tuple[Text, Text]:
-        """The subject and the body of a ticket of a person who may mention another."""
+        """Compose the subject and body of a ticket.
+
+        Args:
+            person: Who writes it.
+            other: Somebody whom the text may mention.
+            agent: Full name of the agent who answers it.
+        """
         dice = self._dice
         known = {
             "name": person.name,
@@ -110,7 +122,12 @@ class Composer:
         return subject, body
 
     def foreign_line(self, body: Text, person: Person) -> None:
-        """Append a sentence written from right to left."""
+        """Append a sentence in a right-to-left script.
+
+        Args:
+            body: The text to extend.
+            person: Whose e-mail address and telephone number it contains.
+        """
         body.add("\n")
         self._fill(body, self._dice.pick(RIGHT_TO_LEFT), {"email": person.email, "phone": person.phone}, 99)
 
@@ -142,7 +159,7 @@ class Composer:
         return _distinct(chosen)
 
     def _fill(self, text: Text, template: str, known: dict[str, str], manner: int) -> None:
-        """Append a sentence. The manner: below 12 all in small letters, below 26 with typing errors, 26 in capitals."""
+        """Append a sentence. `manner` below 12: lower case; below 26: with typing errors; 26: upper case."""
         for literal, slot in _parts(template):
             if literal:
                 if manner < 12:
@@ -164,7 +181,7 @@ class Composer:
             text.add(value, kind)
 
     def _mistyped(self, literal: str) -> str:
-        """Two letters swapped or one left out, in some of the longer pieces."""
+        """The literal with two letters swapped or one left out, in some of the longer ones."""
         if len(literal) < 8 or self._dice.hit(40):
             return literal
         at = 1 + self._dice.below(len(literal) - 3)

@@ -1,6 +1,6 @@
-"""The support tickets feed: one Parquet file whose subject and body are free text, and the labels of that text.
+"""The support tickets feed: one Parquet file with free text in subject and body, and the labels of that text.
 
-How a text is put together belongs in text.py; what a correct load must make of the feed is kept in truth.py.
+Does not belong here: how a text is composed (`text.py`), and the expected result of a load (`truth.py`).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ EVENTS = {
     "older_in_same_file": 20,
     "missing_key": 10,
 }
-"""Flaws of a ticket's text (the first six) and further rows about a ticket, per 10,000 tickets."""
+"""Flaws of a ticket's text (the first six) and additional rows about a ticket, per 10,000 tickets."""
 
 _SCHEMA = pa.schema(
     [
@@ -73,7 +73,13 @@ def _microseconds(time: int) -> int:
 
 
 class Tickets:
-    """Writes the file and its labels, and keeps the truth about it."""
+    """Writes the file and its labels, and keeps its ground truth.
+
+    Args:
+        rows: Number of customers; there is one ticket for two of them.
+        seed: Seed of the sample.
+        people: The people of the sample.
+    """
 
     def __init__(self, rows: int, seed: int, people: People) -> None:
         self._customers = rows
@@ -87,19 +93,24 @@ class Tickets:
         self._columns: list[list[object]] = [[] for _ in COLUMNS]
 
     def write(self, staging: Staging, progress: Callable[[int], None]) -> None:
-        """Write the file and its labels; `progress` hears the number of the ticket reached."""
+        """Write the file and its labels.
+
+        Args:
+            staging: Where they are staged.
+            progress: Called now and then with the number of tickets written.
+        """
         self.truth.begin(FILE)
         with (
             TextFile(staging.path(SPANS)) as spans,
             pq.ParquetWriter(staging.path(FILE), _SCHEMA, compression="zstd") as parquet,
         ):
             events = schedule(self._total, EVENTS)
-            at, kind = next(events)
+            position, kind = next(events)
             for number in range(1, self._total + 1):
                 kinds = []
-                while at == number:
+                while position == number:
                     kinds.append(kind)
-                    at, kind = next(events, (0, ""))
+                    position, kind = next(events, (0, ""))
                 self._ticket(number, kinds, spans)
                 if len(self._columns[0]) >= _BATCH:
                     self._flush(parquet)
@@ -108,7 +119,7 @@ class Tickets:
         self.truth.end()
 
     def report(self) -> dict[str, object]:
-        """The truth about the dataset."""
+        """The ground truth of the dataset, as in labels/expected.json."""
         return self.truth.report((number, FIRST_TICKET - 1 + number) for number in sorted(self.truth.watched))
 
     def _ticket(self, number: int, kinds: list[str], spans: TextFile) -> None:
@@ -185,5 +196,5 @@ class Tickets:
 
 
 def _prefixed(piece: str, text: Text) -> Text:
-    """The text with a piece before it, its spans moved along."""
+    """The text with a piece before it, and its spans shifted."""
     return Text(piece + text.text, [(start + len(piece), end + len(piece), kind) for start, end, kind in text.spans])

@@ -1,8 +1,8 @@
-"""What a correct load of one dataset must give: the counts and winners, kept while the files are being written.
+"""The ground truth of one dataset: the counts and winning records of a correct load, kept while the files are written.
 
-The rules: every parsable record arrives; a record without a key or with a value that does not fit its type is
-rejected whole; of the others one per key stays, the one with the greatest order value, and on a tie the one loaded
-last. Nothing here writes files or makes records up.
+The rules: every parsable record is loaded; a record without a key, or with a value that does not fit its type, is
+rejected as a whole; of the others the one with the greatest order value wins for each key, and on a tie the one loaded
+last. Does not belong here: writing files, and generating records.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from atlas_pipeline.sample.chance import iso
 
 @dataclass
 class FileCount:
-    """What stands in one file."""
+    """The counts of one file."""
 
     path: str
     rows: int = 0
@@ -27,17 +27,17 @@ class FileCount:
 
 @dataclass
 class Truth:
-    """The truth about one dataset, four bytes per key."""
+    """The ground truth of one dataset, in four bytes per key."""
 
     dataset: str
     key: str
     order_by: str
     value: str
-    """The column whose winning value is noted for a few keys."""
+    """The column whose winning value is recorded for the watched keys."""
     capacity: int
-    """Keys are numbered 1 … capacity."""
+    """The number of keys; they are numbered from 1."""
     watched: frozenset[int]
-    """The keys whose winner is noted."""
+    """The keys whose winning record is recorded."""
     files: list[FileCount] = field(default_factory=list)
     dirt: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
@@ -49,11 +49,17 @@ class Truth:
         self._winners: dict[int, tuple[int, str | None]] = {}
 
     def begin(self, path: str) -> None:
-        """From now on records go to this file."""
+        """Start a file: records that follow belong to it."""
         self.files.append(FileCount(path))
 
     def accept(self, number: int, time: int, value: str | None) -> None:
-        """A sound record of key `number` was written."""
+        """Record that a valid record was written.
+
+        Args:
+            number: The number of its key.
+            time: Its order value on the sample's clock.
+            value: Its value in the column `self.value`.
+        """
         self.accepted += 1
         before = self.times[number]
         if not before:
@@ -64,15 +70,15 @@ class Truth:
                 self._winners[number] = (time, value)
 
     def reject(self, rule: str) -> None:
-        """A parsable record that breaks this rule was written."""
+        """Record that a parsable record which violates this rule was written."""
         self.rejected[rule] += 1
 
     def broken(self) -> None:
-        """A line that is no record was written."""
+        """Record that a line which cannot be parsed was written."""
         self.files[-1].broken_lines += 1
 
     def end(self) -> None:
-        """The current file is complete: what was accepted or rejected since the last one stands in it."""
+        """Finish the file: it holds the records accepted and rejected since the previous one."""
         self.files[-1].rows = self.rows - sum(file.rows for file in self.files[:-1])
 
     @property
@@ -81,7 +87,7 @@ class Truth:
         return self.accepted + self.rejected.total()
 
     def report(self, keys: Iterable[tuple[int, object]]) -> dict[str, Any]:
-        """Everything as plain values; `keys` gives the watched numbers with the key as it stands in the files."""
+        """The ground truth as plain values; `keys` gives each watched number with its key in the files."""
         return {
             "key": self.key,
             "order_by": self.order_by,

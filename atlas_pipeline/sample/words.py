@@ -1,6 +1,6 @@
-"""Word lists per country: given names, family names, streets, towns, and how an address is written there.
+"""Word lists by country: given names, family names, streets, towns, and formats of addresses.
 
-Only data. The names are common ones, combined at random by people.py, so no real person is meant by any of them.
+Data alone. The names are common ones, combined at random by `people.py`; none refers to a real person.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Locale:
-    """What people of one country are called and where they live."""
+    """Names, addresses and formats of one country."""
 
     country: str
     language: str
@@ -21,9 +21,9 @@ class Locale:
     """(town, postcode); "#" in a postcode stands for a digit, "@" for a letter."""
     street_line: str
     address: tuple[str, ...]
-    """Ways of writing the whole address on one line."""
+    """Formats of the whole address on one line."""
     born: tuple[str, ...]
-    """strftime-like ways of writing a date of birth: %Y %m %d %e (no zero) %B (month's name)."""
+    """Formats of a date of birth in the style of strftime: %Y %m %d %e (without zero) %B (name of the month)."""
     months: str
     family_first: bool = False
 
@@ -245,19 +245,19 @@ JP = Locale(
 LOCALES = (US, GB, DE, FR, US, ES, IT, NL, GB, PL, IN, JP, US, DE, FR, GB)
 
 CURRENCY = {"US": "USD", "GB": "GBP", "PL": "PLN", "IN": "INR", "JP": "JPY"}
-"""Every other country of the sample pays in EUR."""
+"""Currency by country; every other country of the sample has EUR."""
 
 _MARKED = "äöüßáàâãåçéèêëíìîïñóòôõúùûýłąęśżźćńşığÄÖÜÁÀÉÈÍÓÑÇÎÉŁŚŻŌō"
 _PLAIN = "aousaaaaaceeeeiiiinoooouuuylaeszzcnsigAOUAAEEIONCIELSZOo"
 LATIN = str.maketrans(_MARKED, _PLAIN)
-"""Letters with marks to plain ones, for e-mail addresses."""
+"""Letters with diacritics to ASCII, for e-mail addresses."""
 
 AGENTS = (
     "Ben Carter", "Yasmin Haddad", "Tom Lindqvist", "Chiara Moretti", "Sven Albrecht", "Grace Adeyemi", "Luis Ortega",
     "Hannah Whitmore", "Pawel Sikora", "Neha Kulkarni", "Élodie Marchand", "Kenta Mori", "Rachel Stein", "Omar Farouk",
     "Jana Novotná", "Mark de Boer",
 )  # fmt: skip
-"""The people who answer the tickets."""
+"""The agents who answer the tickets."""
 
 RIGHT_TO_LEFT = ("שרה לוי", "دانيال حداد", "יוסף כהן", "ليلى منصور")
 SEGMENTS = ("consumer", "consumer", "consumer", "small_business", "enterprise", "vip", "consumer", "small_business")
@@ -267,4 +267,4 @@ PRODUCTS = (
     "Paris bistro table", "TrailMax 40L backpack", "Victoria sponge tin", "Austin work boots", "Luna 3 headphones",
     "Cambridge satchel", "Ruby phone case", "Kobe chef's knife", "UltraCharge 65W adapter", "Hugo bean bag",
 )  # fmt: skip
-"""Names of goods, several of which look like names of people or towns and are neither."""
+"""Names of products; some look like names of people or towns."""

@@ -19,6 +19,17 @@ from collections.abc import Mapping, Sequence
 
 from sqlglot import exp
 
+from atlas_pipeline.sql.names import (
+    bare_name,
+    column_sources,
+    composite,
+    field_sources,
+    find,
+    function_name,
+    output_name,
+    qualified_by,
+    refuse_unknown,
+)
 from atlas_pipeline.sql.scope import (
     FUNCTION_COLUMNS,
     NOTHING,
@@ -26,8 +37,10 @@ from atlas_pipeline.sql.scope import (
     Column,
     Columns,
     Namespace,
+    Origin,
     Relation,
     Scope,
+    Sources,
     Unresolved,
     add,
     alias_columns,
@@ -42,14 +55,31 @@ from atlas_pipeline.sql.scope import (
     single,
     union,
 )
-from atlas_pipeline.sql.values import Values
 
 
-class Resolver(Values):
-    """Resolves the columns of one statement."""
+class Resolver:
+    """Resolves the columns of one statement.
+
+    ``catalog`` gives the columns of (schema, table); a table that is missing from it, or empty, may have any
+    column. With ``names_only`` no expression is looked up (all sources are empty) and a ``*`` over such a table
+    makes the result incomplete instead of raising.
+    """
+
+    def __init__(self, sql: str, catalog: Mapping[tuple[str, str], Sequence[str]], *, names_only: bool = False) -> None:
+        self.sql = sql
+        self.catalog = catalog
+        self.names_only = names_only
 
     def query(self, node: exp.Expr, ctes: Mapping[str, Columns], outer: Scope | None) -> Columns:
-        """The output columns of a SELECT, VALUES, set operation or a parenthesised one. Raises ``Unresolved``."""
+        """The output columns of a SELECT, VALUES, set operation or a parenthesised one.
+
+        Args:
+            node: its syntax tree.
+            ctes: output columns of the WITH queries that it can see.
+            outer: where a name is looked up that it does not have itself; None outside a subquery.
+
+        Raises ``Unresolved``.
+        """
         ctes = self._with(node, ctes, outer)
         if isinstance(node, exp.Subquery):
             return self.query(node.this, ctes, outer)
@@ -61,6 +91,30 @@ class Resolver(Values):
             return self._values(node, Scope(Namespace(), outer, ctes))
         raise Unresolved(line_of(node), "expected a SELECT here.")
 
+    def value(self, node: exp.Expr, scope: Scope, outputs: set[str] | None = None) -> Sources:
+        """The sources of an expression; names in ``outputs`` are output columns and add nothing."""
+        if self.names_only:
+            return NOTHING
+        found: set[Origin] = set()
+        named = dict(scope.windows)
+        stack: list[exp.Expr] = [node]
+        while stack:
+            part = stack.pop()
+            if isinstance(part, exp.Column):
+                if not (outputs and not part.table and fold(part.this) in outputs):
+                    found |= column_sources(part, scope)
+            elif isinstance(part, exp.Exists) and isinstance(part.this, exp.Query):
+                self.query(part.this, scope.ctes, scope)
+            elif isinstance(part, (exp.Query, exp.Values)):
+                found |= union(self.query(part, scope.ctes, scope).items)
+            elif isinstance(part, exp.Dot) and (relation := composite(part, scope)):
+                found |= field_sources(relation, fold(part.expression), part)
+            else:
+                if isinstance(part, exp.Window) and (window := named.pop(fold(part.args.get("alias")), None)):
+                    stack.append(window)
+                stack.extend(part.iter_expressions())
+        return frozenset(found)
+
     # -- queries
 
     def _with(self, node: exp.Expr, ctes: Mapping[str, Columns], outer: Scope | None) -> Mapping[str, Columns]:
@@ -68,12 +122,12 @@ class Resolver(Values):
         if not isinstance(with_, exp.With):
             return ctes
         visible = dict(ctes)
-        seen: set[str] = set()
+        defined: set[str] = set()
         for cte in with_.expressions:
             name = alias_name(cte)
-            if name in seen:
+            if name in defined:
                 raise Unresolved(line_of(cte), f'two WITH queries are named "{name}". Rename one.')
-            seen.add(name)
+            defined.add(name)
             names, body = alias_columns(cte), cte.this
             if with_.recursive and isinstance(body, exp.SetOperation):
                 columns = rename(self.query(body.this, self._with(body, visible, outer), outer), names)
@@ -84,16 +138,8 @@ class Resolver(Values):
                 columns = rename(self.query(body, visible, outer), names)
             visible[name] = columns
         if isinstance(search := with_.args.get("search"), exp.Expr):  # belongs to the last one
-            visible[name] = self._search_columns(search, visible[name])
+            visible[name] = _search_columns(search, visible[name])
         return visible
-
-    def _search_columns(self, search: exp.Expr, columns: Columns) -> Columns:
-        """Adds the columns of ``SEARCH ... SET x`` and ``CYCLE ... SET x USING y``."""
-        by = {fold(identifier) for identifier in search.find_all(exp.Identifier)}
-        sources = union(column for column in columns.items if column.name in by)
-        added = [search.args.get("expression"), search.args.get("using")]
-        extra = [Column(fold(part), sources) for part in added if isinstance(part, exp.Identifier)]
-        return Columns((*columns.items, *extra), columns.complete)
 
     def _values(self, node: exp.Values, scope: Scope) -> Columns:
         rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
@@ -130,7 +176,9 @@ class Resolver(Values):
         for projection in node.expressions:
             star = self._star(projection, scope)
             if star is None:
-                items.append(Column(self._name(projection), self.value(projection, scope), line_of(projection)))
+                items.append(
+                    Column(output_name(projection, self.sql), self.value(projection, scope), line_of(projection))
+                )
             else:
                 items.extend(Column(column.name, column.sources, line_of(projection)) for column in star.items)
                 complete = complete and star.complete
@@ -155,18 +203,18 @@ class Resolver(Values):
                 raise Unresolved(line_of(node), "SELECT * without FROM. Name the columns.")
             relations, columns = scope.names.relations, Columns(scope.names.columns, not scope.names.open)
         elif isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
-            relation = self._relation(node, scope)
+            relation = qualified_by(node, scope)
             relations, columns = (relation,), relation.columns
         elif isinstance(node, exp.Dot) and isinstance(node.expression, exp.Star):
             row = row_of(node)
-            found = self._find(row, scope) if row else []
+            found = find(row, scope) if row else []
             if len(found) != 1:
                 raise Unresolved(line_of(node), f"cannot tell the columns of {node.sql('postgres')}. List them.")
             relations, columns = (found[0],), found[0].columns
         else:
             return None
         if not columns.complete and not self.names_only:
-            self._not_known(node, [relation for relation in relations if not relation.columns.complete])
+            refuse_unknown(node, [relation for relation in relations if not relation.columns.complete])
         return columns
 
     # -- FROM
@@ -179,7 +227,7 @@ class Resolver(Values):
             if alias := alias_name(node):
                 unknown = names.open
                 if len(unknown) > 1 and not self.names_only:
-                    self._not_known(node, unknown)
+                    refuse_unknown(node, unknown)
                 columns = rename(Columns(names.columns, not unknown), alias_columns(node))
                 origin, fallback = (unknown[0].origin, unknown[0].fallback) if unknown else (None, NOTHING)
                 names = single(Relation(alias, columns, origin, True, fallback))
@@ -223,7 +271,7 @@ class Resolver(Values):
         elif call is node:  # ROWS FROM (f(...), g(...))
             function, arguments = "", [table.this or table for table in node.args.get("rows_from") or []]
         else:
-            function, arguments = self._function_name(call), [call]
+            function, arguments = function_name(call, self.sql), [call]
         sources = NOTHING.union(*(self.value(argument, beside) for argument in arguments))
         names = [fold(part.this) for part in call.find_all(exp.ColumnDef, exp.JSONColumnDef) if part.this]
         if function == "unnest":
@@ -249,34 +297,45 @@ class Resolver(Values):
             visible = beside(beside(left, done), current)
             right = self._item(join.this, visible, outer, ctes)
             if any(join.args.get(key) for key in ("method", "side", "kind", "on", "using")):
-                current = self._join(current, right, join)
+                current = _join(current, right, join, names_only=self.names_only)
                 if isinstance(on := join.args.get("on"), exp.Expr):
                     self.value(on, Scope(current, outer, ctes))
             else:
                 done, current = add(done, current, join), right
         return add(done, current, node)
 
-    def _join(self, left: Namespace, right: Namespace, join: exp.Join) -> Namespace:
-        both = add(left, right, join)
-        using = [fold(identifier) for identifier in join.args.get("using") or []]
-        at = (join.args.get("using") or [join])[0]
-        if join.method == "NATURAL":
-            if both.open and not self.names_only:
-                self._natural_not_known(join, both.open)
-            using = list(dict.fromkeys(c.name for c in left.columns if right.named(c.name)))
-        merged = []
-        for name in using:
-            a, b = (self._unqualified(name, side, at) for side in (left, right))
-            if a is None or b is None:
-                side = left if a is None else right
-                hint = did_you_mean(name, (column.name for column in side.columns))
-                raise Unresolved(line_of(at), f'USING ({name}): no column "{name}" in {labels(side)}.{hint}')
-            sources = {"RIGHT": b, "FULL": a | b}.get(join.side, a)
-            merged.append(Column(name, sources))
-        rest = [column for column in both.columns if column.name not in using]
-        return Namespace(both.relations, (*merged, *rest))
 
-    def _natural_not_known(self, join: exp.Join, relations: Sequence[Relation]) -> None:
-        names = ", ".join(relation.label for relation in relations)
-        text = f"NATURAL JOIN needs the columns of {names}, which are not known yet. Write JOIN ... USING (...)."
-        raise Unresolved(line_of(join), text)
+def _search_columns(search: exp.Expr, columns: Columns) -> Columns:
+    """Adds the columns of ``SEARCH ... SET x`` and ``CYCLE ... SET x USING y``."""
+    by = {fold(identifier) for identifier in search.find_all(exp.Identifier)}
+    sources = union(column for column in columns.items if column.name in by)
+    added = [search.args.get("expression"), search.args.get("using")]
+    extra = [Column(fold(part), sources) for part in added if isinstance(part, exp.Identifier)]
+    return Columns((*columns.items, *extra), columns.complete)
+
+
+def _join(left: Namespace, right: Namespace, join: exp.Join, *, names_only: bool) -> Namespace:
+    both = add(left, right, join)
+    using = [fold(identifier) for identifier in join.args.get("using") or []]
+    at = (join.args.get("using") or [join])[0]
+    if join.method == "NATURAL":
+        if both.open and not names_only:
+            _refuse_natural(join, both.open)
+        using = list(dict.fromkeys(c.name for c in left.columns if right.named(c.name)))
+    merged = []
+    for name in using:
+        a, b = (bare_name(name, side, at, names_only=names_only) for side in (left, right))
+        if a is None or b is None:
+            side = left if a is None else right
+            hint = did_you_mean(name, (column.name for column in side.columns))
+            raise Unresolved(line_of(at), f'USING ({name}): no column "{name}" in {labels(side)}.{hint}')
+        sources = {"RIGHT": b, "FULL": a | b}.get(join.side, a)
+        merged.append(Column(name, sources))
+    rest = [column for column in both.columns if column.name not in using]
+    return Namespace(both.relations, (*merged, *rest))
+
+
+def _refuse_natural(join: exp.Join, relations: Sequence[Relation]) -> None:
+    names = ", ".join(relation.label for relation in relations)
+    text = f"NATURAL JOIN needs the columns of {names}, which are not known yet. Write JOIN ... USING (...)."
+    raise Unresolved(line_of(join), text)

@@ -4,7 +4,7 @@ Belongs here: the rules a model must keep, the tables it names, the order of mod
 columns, and errors that point at a line of the file. Does not belong here: Dagster objects, ``defs.yaml``,
 running SQL, and the look-up of names inside a query (see ``sql_columns``).
 
-The rules catch mistakes, they are no sandbox: the role that runs a model must itself be limited to reading
+The rules catch mistakes, they are not a sandbox: the role that runs a model must itself be limited to reading
 silver and gold. sqlglot also accepts some SQL that Postgres rejects; Postgres has the last word.
 
 sqlglot takes a few hundred milliseconds to import, so it is imported inside the functions that need it.
@@ -88,7 +88,7 @@ class Model:
 
     ``statement`` is ``sql`` without what follows the SELECT (semicolon, comments): fit to be wrapped, lines kept.
     ``tables`` are distinct, in order of appearance. ``columns`` are the output columns in order, as far as the
-    SQL alone tells; ``columns_complete`` is False when a ``*`` over a table leaves some out.
+    SQL alone tells: a ``*`` over a table leaves some out.
     """
 
     path: Path
@@ -96,7 +96,6 @@ class Model:
     statement: str
     tables: tuple[TableRef, ...]
     columns: tuple[str, ...]
-    columns_complete: bool
     tree: exp.Query = field(repr=False, compare=False)
 
 
@@ -129,7 +128,7 @@ def read_model(sql: str, path: Path | str) -> Model:
     columns = _resolve(path, sql, tree, {}, names_only=True)
     names = tuple(column.name for column in columns.items)
     statement = sql[: tokens[-1].end + 1]
-    return Model(path, sql, statement, tables, names, columns.complete, tree)
+    return Model(path, sql, statement, tables, names, tree)
 
 
 def order_models(models: Mapping[str, Model]) -> list[str]:
@@ -207,15 +206,15 @@ def _resolve(
         raise ModelError(path, error.line, error.message) from None
     except RecursionError:
         raise ModelError(path, 1, TOO_DEEP) from None
-    seen: set[str] = set()
+    names: set[str] = set()
     for position, column in enumerate(columns.items, 1):
         if column.name == UNNAMED:
             text = f"output column {position} has no name. Write AS <name> after it where it is computed."
             raise ModelError(path, column.line, text)
-        if column.name in seen:
+        if column.name in names:
             text = f'two output columns are named "{column.name}". Rename one with AS, or list the columns.'
             raise ModelError(path, column.line, text)
-        seen.add(column.name)
+        names.add(column.name)
     return columns
 
 

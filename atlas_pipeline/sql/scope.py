@@ -1,7 +1,7 @@
 """What a name can mean inside one Postgres SELECT: relations, scopes, and how identifiers are folded.
 
-Belongs here: the vocabulary of name resolution. Does not belong here: the resolution itself (``sql_values`` for
-expressions, ``sql_columns`` for queries).
+Belongs here: the vocabulary of name resolution. Does not belong here: the resolution itself (``names.py`` for
+names in an expression, ``columns.py`` for queries).
 """
 
 from __future__ import annotations

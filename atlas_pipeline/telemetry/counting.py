@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from atlas_pipeline import labels
 from atlas_pipeline.telemetry.families import families
 from atlas_pipeline.telemetry.sample import Piece
 from atlas_pipeline.telemetry.series import OTHER, Key, Series
@@ -34,9 +35,7 @@ EventKind = Literal[
 OPEN_RUNS = 2000
 OPEN_ASSETS = 20_000
 """How many runs that have not ended, and assets of their steps, are remembered; the oldest runs are forgotten first."""
-LEAK_CHECK = "leak_check"
 NO_DIMENSION = "none"
-BACKUPS = "backups"
 _ENDS: Mapping[EventKind, str] = {"run_succeeded": "success", "run_failed": "failure", "run_canceled": "canceled"}
 _STEP_ENDS: Mapping[EventKind, str] = {
     "step_succeeded": "success",
@@ -232,7 +231,7 @@ class _Counter:
     def _failed(self, asset: str, made: bool) -> None:
         self.add("atlas_asset_failures_total", (asset,))
         group, _, database = asset.partition("/")
-        if group == BACKUPS and not made:
+        if group == labels.BACKUPS and not made:
             self.add("atlas_backup_runs_total", (database, "failure"))
 
     def _materialized(self, event: Event) -> None:
@@ -243,7 +242,7 @@ class _Counter:
         for kind, columns in event.personal.items():
             self.add("atlas_pii_detections_total", (event.asset, kind), columns)
         group, _, database = event.asset.partition("/")
-        if group == BACKUPS:
+        if group == labels.BACKUPS:
             self.add("atlas_backup_runs_total", (database, "success"))
         run = self._runs.get(event.run)
         if run is not None and (event.step, event.asset) not in run.made:
@@ -252,7 +251,7 @@ class _Counter:
     def _checked(self, asset: str, check: Check) -> None:
         status = "passed" if check.passed else "failed"
         self.add("atlas_quality_checks_total", (asset, check.dimension, check.severity, status))
-        if check.name == LEAK_CHECK:
+        if check.name == labels.LEAK_CHECK:
             self.add("atlas_pii_leaks_total", (asset,), float(not check.passed))
 
     def _remember(self, name: str, run: Run) -> None:

@@ -92,12 +92,12 @@ def version_of(connection: psycopg.Connection) -> int | None:
 
 def _ensure_roles(connection: psycopg.Connection) -> bool:
     roles = (OWNER, ANALYST, BACKUP, MONITOR)
-    found = {
+    present = {
         name for (name,) in connection.execute("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(roles)])
     }
     try:
         with connection.transaction():
-            for role in sorted(set(roles) - found):
+            for role in sorted(set(roles) - present):
                 connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(role)))
                 if role in (BACKUP, MONITOR):
                     group = "pg_read_all_data" if role == BACKUP else "pg_monitor"

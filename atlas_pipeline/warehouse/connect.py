@@ -49,10 +49,16 @@ class Connection(psycopg.Connection):
 
 
 def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection:
-    """A connection to `url`, retried with back-off for up to 15 s while the server is away.
+    """Connect to a database, retrying with back-off for up to 15 s while the server is away.
 
     Sessions work in UTC with ISO dates, and a server notices within 5 s when its client was killed.
-    Raises WarehouseError naming host and database when it stays away or is older than Postgres 14.
+
+    Args:
+        url: of the database, as libpq reads it.
+        autocommit: each statement is a transaction of its own.
+
+    Raises:
+        WarehouseError: the server stays away, or is older than Postgres 14; the message names host and database.
     """
     _check(url)
     try:

@@ -1,6 +1,7 @@
 """Building `gold.<model>`: one SELECT over silver and gold, published whole or not at all.
 
-Belongs here: running a model. Does not belong here: reading it (`sql/`).
+Belongs here: running a model into staging, and publishing it. Does not belong here: reading it (`sql/`), and what is
+audited in between (`orchestration/tables/gold.py`).
 """
 
 import hashlib
@@ -10,74 +11,87 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from atlas_pipeline.warehouse import publish
+from atlas_pipeline.warehouse import publish as publishing
 from atlas_pipeline.warehouse.publish import STAGING
 
 
 class ModelFailed(Exception):
-    """Postgres refused the model, or its table failed the contract; the published table is as it was."""
+    """Postgres refused the model; the published table is as it was."""
 
 
-@dataclass
-class GoldResult:
-    """Rows published, and rows that the table had before."""
+@dataclass(frozen=True)
+class GoldBuild:
+    """What a build works with.
 
-    published: int
+    Attributes:
+        connection: writes the table; the caller holds the table's lock on it.
+        name: of the model.
+        statement: a SELECT.
+        run_id: recorded with the publication.
+        key: columns of the primary key, none when empty.
+        progress: told what is being done.
+    """
+
+    connection: psycopg.Connection
+    name: str
+    statement: str
+    run_id: str
+    key: Sequence[str] = ()
+    progress: Callable[[str], None] = lambda message: None
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The finished table `schema`.`table` and its rows; `before` are those of the published one, null without one."""
+
+    schema: str
+    table: str
+    rows: int
     before: int | None
 
 
-def build(
-    connection: psycopg.Connection,
-    name: str,
-    model_sql: str,
-    *,
-    batch: str,
-    verify: Callable[[str, str], bool],
-    key: Sequence[str] = (),
-    record: Callable[[], None] = lambda: None,
-    lock_seconds: int = 600,
-    progress: Callable[[str], None] = lambda message: None,
-) -> GoldResult:
-    """Run the model into staging, and publish it when `verify(schema, table)` agrees.
+def stage(build: GoldBuild) -> Staged:
+    """Run the model into staging.
 
-    `record` is called in the publishing transaction.
-
-    Raises ModelFailed, publish.PublishError, publish.TableBusy, psycopg.OperationalError.
+    Raises ModelFailed when Postgres refuses it, psycopg.OperationalError.
     """
-    table = publish.staging_name("gold", name)
-    definition = hashlib.sha256(model_sql.encode()).hexdigest()
-    with publish.table_lock(connection, "gold", name, lock_seconds):
-        before = publish.published(connection, "gold", name)
-        publish.drop_staging(connection, table)
-        progress(f"{name}: running the model")
-        target = sql.Identifier(STAGING, table)
-        body = sql.SQL(model_sql.strip().rstrip(";"))
-        try:
-            connection.execute("SET LOCAL work_mem = '128MB'")
-            connection.execute(sql.SQL("CREATE TABLE {} AS (\n{}\n)").format(target, body))
-            publish.add_key(connection, table, key)
-        except psycopg.ProgrammingError as error:
-            connection.rollback()
-            raise ModelFailed(f"gold.{name}: {error.diag.message_primary or type(error).__name__}") from None
-        except (psycopg.DataError, psycopg.IntegrityError) as error:
-            # The server's own message quotes the value that it stumbled over, which may be personal.
-            connection.rollback()
-            raise ModelFailed(f"gold.{name}: Postgres refused a value ({type(error).__name__})") from None
-        connection.execute(sql.SQL("ANALYZE {}").format(target))
-        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(target)).fetchone()
-        rows = int(row[0]) if row else 0
-        connection.commit()
-        progress(f"{name}: checking")
-        if not verify(STAGING, table):
-            raise ModelFailed(
-                f"gold.{name} was not published: the new table fails its contract, the published one is as it was. "
-                f"Look at {STAGING}.{table}"
-            )
-        with connection.transaction():
-            publish.swap(connection, "gold", name)
-            publish.record(connection, "gold", name, definition, batch, rows)
-            record()
-    return GoldResult(published=rows, before=before.rows if before else None)
+    connection, name = build.connection, build.name
+    table = publishing.staging_name("gold", name)
+    before = publishing.published(connection, "gold", name)
+    publishing.drop_staging(connection, table)
+    build.progress(f"{name}: running the model")
+    target = sql.Identifier(STAGING, table)
+    body = sql.SQL(build.statement.strip().rstrip(";"))
+    try:
+        connection.execute("SET LOCAL work_mem = '128MB'")
+        connection.execute(sql.SQL("CREATE TABLE {} AS (\n{}\n)").format(target, body))
+        publishing.add_key(connection, table, build.key)
+    except psycopg.ProgrammingError as error:
+        connection.rollback()
+        raise ModelFailed(f"gold.{name}: {error.diag.message_primary or type(error).__name__}") from None
+    except (psycopg.DataError, psycopg.IntegrityError) as error:
+        # The server's own message quotes the value that it stumbled over, which may be personal.
+        connection.rollback()
+        raise ModelFailed(f"gold.{name}: Postgres refused a value ({type(error).__name__})") from None
+    connection.execute(sql.SQL("ANALYZE {}").format(target))
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(target)).fetchone()
+    connection.commit()
+    build.progress(f"{name}: checking")
+    return Staged(STAGING, table, int(row[0]) if row else 0, before.rows if before else None)
+
+
+def publish(build: GoldBuild, staged: Staged) -> None:
+    """Put the staged table in the place of the published one. To be called inside the publishing transaction.
+
+    Args:
+        build: what to work with.
+        staged: its table.
+
+    Raises publish.PublishError.
+    """
+    definition = hashlib.sha256(build.statement.encode()).hexdigest()
+    publishing.swap(build.connection, "gold", build.name)
+    publishing.record(build.connection, "gold", build.name, definition, build.run_id, staged.rows)
 
 
 def column_types(connection: psycopg.Connection, name: str) -> dict[str, str]:

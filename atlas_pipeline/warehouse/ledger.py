@@ -33,13 +33,25 @@ def known_files(connection: psycopg.Connection, dataset: str) -> dict[str, Known
 
 
 def begin(
-    connection: psycopg.Connection, dataset: str, partition: str | None, uri: str, version: str, batch: str
+    connection: psycopg.Connection, dataset: str, partition: str | None, uri: str, version: str, run_id: str
 ) -> int:
-    """Enter a file that is about to be loaded, in the transaction that loads it. Returns its id."""
+    """Enter a file that is about to be loaded.
+
+    Args:
+        connection: in the transaction that loads it.
+        dataset: that it belongs to.
+        partition: its partition, null for a dataset without.
+        uri: where it is.
+        version: size and change time, or ETag.
+        run_id: of the run that loads it.
+
+    Returns:
+        Its id.
+    """
     row = connection.execute(
         "INSERT INTO atlas.files (dataset, partition, uri, version, status, batch)"
         " VALUES (%s, %s, %s, %s, 'loaded', %s) RETURNING file_id",
-        [dataset, partition, uri, version, batch],
+        [dataset, partition, uri, version, run_id],
     ).fetchone()
     assert row is not None
     return int(row[0])
@@ -56,7 +68,17 @@ def finish(
 ) -> None:
     """Complete the entry, in the same transaction.
 
-    Raises psycopg.errors.UniqueViolation when that content is loaded already.
+    Args:
+        connection: in that transaction.
+        file_id: as `begin` returned it.
+        sha256: of the file's bytes, in hex.
+        size: of the file in bytes.
+        rows: records loaded into bronze.
+        rejected: lines that are not records.
+        columns: that its records have.
+
+    Raises:
+        psycopg.errors.UniqueViolation: that content is loaded already.
     """
     connection.execute(
         "UPDATE atlas.files SET sha256 = %s, bytes = %s, rows = %s, rejected = %s, columns = %s,"
@@ -71,16 +93,28 @@ def note(
     partition: str | None,
     uri: str,
     version: str,
-    batch: str,
+    run_id: str,
     status: str,
     rule: str | None,
     reason: str | None,
 ) -> None:
-    """Enter a file that was not loaded: `duplicate` or `refused`, with the reason."""
+    """Enter a file that was not loaded.
+
+    Args:
+        connection: to the warehouse.
+        dataset: that it belongs to.
+        partition: its partition, null for a dataset without.
+        uri: where it is.
+        version: size and change time, or ETag.
+        run_id: of the run that looked at it.
+        status: `duplicate` or `refused`.
+        rule: why it was refused, as a stable name.
+        reason: the same for people.
+    """
     connection.execute(
         "INSERT INTO atlas.files (dataset, partition, uri, version, batch, status, rule, reason)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-        [dataset, partition, uri, version, batch, status, rule, reason],
+        [dataset, partition, uri, version, run_id, status, rule, reason],
     )
 
 
@@ -98,7 +132,14 @@ class LoadedFile:
 def loaded_files(
     connection: psycopg.Connection, dataset: str, *, pending: bool, partitions: Collection[str] | None = None
 ) -> list[LoadedFile]:
-    """The files in bronze in the order they were loaded; only those not yet in silver when `pending`."""
+    """The files in bronze, in the order they were loaded.
+
+    Args:
+        connection: to the warehouse.
+        dataset: that they belong to.
+        pending: only those that are not in silver yet.
+        partitions: only those of these partitions; null for all.
+    """
     rows = connection.execute(
         "SELECT file_id, uri, columns, rows, rejected FROM atlas.files WHERE dataset = %s AND status = 'loaded'"
         " AND (NOT %s OR silver_at IS NULL) AND (%s::text[] IS NULL OR partition = ANY(%s)) ORDER BY file_id",

@@ -47,7 +47,14 @@ def staging_name(layer: str, name: str, part: str = "") -> str:
 def table_lock(connection: psycopg.Connection, layer: str, name: str, wait_seconds: int) -> Iterator[None]:
     """Hold the right to write `layer`.`name`; it goes with the connection if the process is killed.
 
-    Raises TableBusy after `wait_seconds`.
+    Args:
+        connection: that holds it; without an open transaction.
+        layer: bronze, silver or gold.
+        name: of the table.
+        wait_seconds: how long to wait for another run.
+
+    Raises:
+        TableBusy: another run has held it for all that time.
     """
     take = "SELECT pg_advisory_lock(hashtextextended(%s, 0))"
     connection.execute(sql.SQL("SET lock_timeout = {}").format(sql.Literal(f"{wait_seconds}s")))
@@ -81,7 +88,13 @@ def published(connection: psycopg.Connection, layer: str, name: str) -> Publicat
 
 
 def add_key(connection: psycopg.Connection, table: str, key: Sequence[str]) -> None:
-    """Give the staging table a primary key, whose name will not clash when the tables are swapped."""
+    """Give a staging table a primary key, whose name will not clash when the tables are swapped.
+
+    Args:
+        connection: in the transaction that stages the table.
+        table: its name in staging.
+        key: its columns; none for a table without a key.
+    """
     if not key:
         return
     statement = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY ({})").format(
@@ -93,10 +106,16 @@ def add_key(connection: psycopg.Connection, table: str, key: Sequence[str]) -> N
 
 
 def describe(connection: psycopg.Connection, table: str, columns: Mapping[str, str]) -> None:
-    """Put descriptions on the columns of the staging table, where a database client shows them."""
+    """Put descriptions on the columns of a staging table, where a database client shows them.
+
+    Args:
+        connection: in the transaction that stages the table.
+        table: its name in staging.
+        columns: descriptions by column.
+    """
     for column, text in columns.items():
-        place = sql.Identifier(STAGING, table, column)
-        connection.execute(sql.SQL("COMMENT ON COLUMN {} IS {}").format(place, sql.Literal(text)))
+        name = sql.Identifier(STAGING, table, column)
+        connection.execute(sql.SQL("COMMENT ON COLUMN {} IS {}").format(name, sql.Literal(text)))
 
 
 @retry(
@@ -116,7 +135,15 @@ def swap(connection: psycopg.Connection, layer: str, name: str) -> None:
 
     Readers see the old table until that transaction commits, and the new one after. A reader in the middle of a long
     query is waited for in short turns, so that others are not queued up behind the wait.
-    Raises PublishError when something else in the database depends on the old table.
+
+    Args:
+        connection: in that transaction.
+        layer: silver or gold.
+        name: of the table.
+
+    Raises:
+        PublishError: something else in the database depends on the old table, is in its place, or has held it for the
+            whole wait.
     """
     staged = staging_name(layer, name)
     try:
@@ -150,27 +177,38 @@ def record(
     layer: str,
     name: str,
     definition: str,
-    batch: str,
+    run_id: str,
     rows: int,
     quarantined: int = 0,
     duplicates: int = 0,
 ) -> None:
-    """Write down the publication. To be called inside the publishing transaction."""
+    """Record the publication. To be called inside the publishing transaction.
+
+    Args:
+        connection: in that transaction.
+        layer: silver or gold.
+        name: of the table.
+        definition: fingerprint of all that decides what the table holds.
+        run_id: of the run that publishes it.
+        rows: that the table has.
+        quarantined: rows in quarantine.
+        duplicates: rows that gave way to a later one of their key.
+    """
     connection.execute(
         "INSERT INTO atlas.publications (layer, name, rows, quarantined, duplicates, definition, batch)"
         " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (layer, name) DO UPDATE SET rows = excluded.rows,"
         " quarantined = excluded.quarantined, duplicates = excluded.duplicates, definition = excluded.definition,"
         " batch = excluded.batch, published_at = clock_timestamp()",
-        [layer, name, rows, quarantined, duplicates, definition, batch],
+        [layer, name, rows, quarantined, duplicates, definition, run_id],
     )
 
 
 def drop_staging(connection: psycopg.Connection, *names: str) -> None:
     """Remove tables and views from staging, in this order, if they are there."""
     for name in names:
-        place = sql.Identifier(STAGING, name)
+        table = sql.Identifier(STAGING, name)
         kind = "SELECT relkind = 'v' FROM pg_class WHERE oid = to_regclass(%s)"
-        row = connection.execute(kind, [place.as_string(connection)]).fetchone()
+        row = connection.execute(kind, [table.as_string(connection)]).fetchone()
         if row:
             drop = "DROP VIEW {}" if row[0] else "DROP TABLE {}"
-            connection.execute(sql.SQL(drop).format(place))
+            connection.execute(sql.SQL(drop).format(table))

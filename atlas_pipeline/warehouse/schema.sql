@@ -91,7 +91,7 @@ CREATE TABLE IF NOT EXISTS atlas.quality_scores (
     PRIMARY KEY (layer, name, measured_at, run, dimension)
 );
 CREATE INDEX IF NOT EXISTS quality_scores_newest ON atlas.quality_scores (layer, name, measured_at DESC, run)
-    WHERE dimension = 'overall';
+WHERE dimension = 'overall';
 
 -- What came of each check each time: counts and words of the contract, no values of rows.
 CREATE TABLE IF NOT EXISTS atlas.check_outcomes (
@@ -160,7 +160,7 @@ CREATE TABLE IF NOT EXISTS atlas.alert_messages (
     UNIQUE (channel, dedupe)
 );
 CREATE INDEX IF NOT EXISTS alert_messages_waiting ON atlas.alert_messages (channel, id)
-    WHERE delivered_at IS NULL AND given_up_at IS NULL;
+WHERE delivered_at IS NULL AND given_up_at IS NULL;
 CREATE INDEX IF NOT EXISTS alert_messages_over ON atlas.alert_messages (coalesce(delivered_at, given_up_at));
 
 -- Messages that were deleted from the outbox long after they were done with, so that their number never falls.

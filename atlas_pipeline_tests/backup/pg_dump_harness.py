@@ -71,7 +71,8 @@ def databases(server: EmbeddedPostgres) -> Iterator[Callable[[], str]]:
     def make() -> str:
         made.append(f"t{uuid.uuid4().hex[:12]}")
         with closing(connect(server.url(SUPERUSER, SUPERUSER), autocommit=True)) as connection:
-            connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(made[-1])))
+            statement = sql.SQL("CREATE DATABASE {} TEMPLATE template0 STRATEGY file_copy")
+            connection.execute(statement.format(sql.Identifier(made[-1])))
         return server.url(made[-1], SUPERUSER)
 
     try:

@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,9 @@ from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.bootstrap import VERSION
 from atlas_pipeline.warehouse.connect import connect
+from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
 from atlas_pipeline.warehouse.location import dagster_url
+from atlas_pipeline_tests import databases
 
 pytestmark = pytest.mark.slow
 
@@ -33,6 +35,13 @@ OLD_REVISION = "46b412388816"
 def _home_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """The command says to Dagster in its process where its home is."""
     monkeypatch.setenv("DAGSTER_HOME", "")
+
+
+@pytest.fixture
+def dagster_database_url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """Connection URL of an empty database of the test's own for Dagster."""
+    with databases.lent(postgres, "template1") as url:
+        yield url
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

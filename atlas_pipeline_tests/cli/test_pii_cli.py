@@ -293,12 +293,12 @@ def test_a_policy_decides(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "says"),
     [
-        ({"action": {}}, "did you mean actions"),
-        ({"actions": {"EMAIL_ADRESS": "mask"}}, "did you mean EMAIL_ADDRESS"),
-        ({"actions": {"EMAIL_ADDRESS": "maks"}}, "did you mean mask"),
+        ({"action": {}}, "did you mean 'actions'"),
+        ({"actions": {"EMAIL_ADRESS": "mask"}}, "did you mean 'EMAIL_ADDRESS'"),
+        ({"actions": {"EMAIL_ADDRESS": "maks"}}, "did you mean 'mask'"),
         ({"actions": ["mask"]}, "expected a mapping"),
         ({"columns": {"a": {"kind": "PERSON"}}}, "expected one of action, domain, pii"),
-        ({"columns": {"a": {"pii": "PERSONN"}}}, "did you mean PERSON"),
+        ({"columns": {"a": {"pii": "PERSONN"}}}, "did you mean 'PERSON'"),
         ({"columns": {"a": {"domain": 7}}}, "domain: expected text"),
         ({"allow": "Acme"}, "expected a list of words"),
         ({"recognizers": "nowhere.yaml"}, "no such file"),
@@ -313,7 +313,13 @@ def test_a_policy_file_that_is_no_yaml_is_one_message(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("actions: {a: [\n")
     done = pii("scan", file_of(tmp_path, "p.csv"), "--policy", policy, expect=1)
-    assert "this is no YAML" in done.stderr
+    assert f"{policy}:2: not valid YAML: " in done.stderr
+    policy.write_text("actions:\n  EMAIL_ADDRESS: maks\n")
+    with pytest.raises(PolicyError, match=f"^{policy}:2: actions: EMAIL_ADDRESS: unknown action 'maks': did you mean"):
+        read_policy(policy)
+    policy.write_text("columns: {}\ncolums: {}\n")
+    with pytest.raises(PolicyError, match=f"^{policy}:2: the policy: unknown key 'colums': did you mean 'columns'"):
+        read_policy(policy)
     policy.write_text("")
     assert read_policy(policy).actions == {}
 

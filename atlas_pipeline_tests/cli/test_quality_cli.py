@@ -105,7 +105,7 @@ def test_the_whole_warehouse(measured: psycopg.Connection) -> None:
     assert "      it is old; measured 31.25, expected value < 24\n" in done.stdout
     said = done.stdout
     assert said.index("error, failed") < said.index("warn, warned: silver.customers"), "the gravest first"
-    assert "reading what was measured" in done.stderr
+    assert "reading quality scores" in done.stderr
 
 
 def test_one_table_by_either_name(measured: psycopg.Connection) -> None:
@@ -169,7 +169,7 @@ def test_a_table_that_there_is_not(measured: psycopg.Connection) -> None:
     for arguments in (["nope"], ["nope", "--json"], ["silver.totals", "--history", "3"]):
         done = quality(*arguments, expect=2)
         assert done.stdout == ""
-        assert f"atlas: of {arguments[0]} nothing was measured" in done.stderr
+        assert f"atlas: {arguments[0]} has no measurements: expected one of" in done.stderr
         assert "silver.customers, silver.orders, gold.totals" in done.stderr
 
 

@@ -82,12 +82,12 @@ def test_certificates_that_cannot_be_used_are_named(made: Gateway) -> None:
     shutil.move(tls / "server.key", tls / "other.key")
     assert f"{tls}/server.key is missing" in made.refusal()
     (tls / "server.key").write_text("no key")
-    assert f"{tls}/server.key is no private key" in made.refusal()
+    assert f"{tls}/server.key is not a private key" in made.refusal()
     certificate(tls, "b.example.org")
     shutil.move(tls / "other.key", tls / "server.key")
     assert f"{tls}/server.key does not belong to the certificate" in made.refusal()
     (tls / "server.crt").write_text("-----BEGIN CERTIFICATE-----\n")
-    assert f"{tls}/server.crt is no certificate" in made.refusal()
+    assert f"{tls}/server.crt is not a certificate" in made.refusal()
 
 
 @pytest.mark.parametrize(

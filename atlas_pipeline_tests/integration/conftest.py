@@ -8,11 +8,15 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from atlas_pipeline.ingest import bronze, silver
+from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
+from atlas_pipeline.ingest.silver import SilverBuild, SilverResult, Verify, build_silver
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.keys import load_keys
+from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.settings import Settings
+from atlas_pipeline.warehouse.gold import GoldBuild
+from atlas_pipeline_tests.builds import build_gold, holds
 
 
 class Feed:
@@ -32,14 +36,20 @@ class Feed:
 
     def load(self, **options: Any) -> bronze.BronzeResult:
         files = self.dataset.source.list(self.settings)
-        options = {"batch": "test", "delimiter": self.dataset.delimiter} | options
+        options = {"run_id": "test", "delimiter": self.dataset.delimiter} | options
         return bronze.load(self.connection, self.dataset.name, files, **options)
 
-    def build(self, dataset: Dataset | None = None, **options: Any) -> silver.SilverResult:
-        options = {"batch": "test", "keys": load_keys(self.settings), "verify": lambda schema, table: True} | options
-        return silver.build(self.connection, self.url, dataset or self.dataset, **options)
+    def build(
+        self, dataset: Dataset | None = None, verify: Verify[Outcome] = holds, **options: Any
+    ) -> SilverResult[Outcome]:
+        options = {"run_id": "test", "keys": load_keys(self.settings)} | options
+        return build_silver(SilverBuild(self.connection, self.url, dataset or self.dataset, **options), verify)
 
-    def run(self) -> silver.SilverResult:
+    def model(self, name: str, statement: str) -> None:
+        """Build a gold table and publish it."""
+        build_gold(GoldBuild(self.connection, name, statement, "test"))
+
+    def run(self) -> SilverResult[Outcome]:
         """Load and build."""
         self.load()
         return self.build()

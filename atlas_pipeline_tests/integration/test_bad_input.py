@@ -54,7 +54,7 @@ def test_a_bad_row_is_in_quarantine_with_rule_file_and_line(make_feed: Any, kind
     feed.land("feed.csv", GOOD.encode() + raw + b"\n3,Cy,2001-02-03,3\n")
     result = feed.run()
     assert feed.rows(columns=["id", "name"]) == [(1, "Ann"), (3, "Cy")]
-    assert result.quarantined == 1
+    assert result.published.quarantined == 1
     ((found_rule, found_stage, file, line, found_columns, reason),) = feed.quarantine(
         "rule, stage, file, line, columns, reason"
     )
@@ -69,7 +69,7 @@ def test_a_bad_row_is_in_quarantine_with_rule_file_and_line(make_feed: Any, kind
         ((text,),) = feed.query("SELECT concat_ws(',', id, name, born, price) FROM bronze.things WHERE _atlas_line = 3")
         assert SECRET in text
         assert feed.query("SELECT count(*) FROM atlas.rejected_lines") == [(0,)]
-        assert result.rejected == {rule: 1}
+        assert result.staged.typed.rejected == {rule: 1}
 
 
 def test_a_key_too_long_for_an_index_is_one_bad_row_not_a_failed_build(make_feed: Any) -> None:
@@ -237,7 +237,7 @@ def test_a_file_that_cannot_be_read_now_is_tried_again(make_feed: Any, name: str
 
     from atlas_pipeline.ingest import bronze
 
-    result = bronze.load(feed.connection, "things", [replace(file, open=Failing)], batch="test")
+    result = bronze.load(feed.connection, "things", [replace(file, open=Failing)], run_id="test")
     assert [(one.status, one.reason) for one in result.files] == [("unavailable", "cannot be read: Input/output error")]
     assert feed.query("SELECT (SELECT count(*) FROM bronze.things), (SELECT count(*) FROM atlas.files)") == [(0, 0)]
     assert [one.status for one in feed.load().files] == ["loaded"]
@@ -305,7 +305,7 @@ def test_a_retyped_column_stops_at_silver_and_bronze_keeps_it(make_feed: Any) ->
     published = feed.rows()
     feed.land("2.csv", "id,day\n" + "".join(f"{n},Tuesday {SECRET}\n" for n in range(20, 40)))
     feed.load()
-    with pytest.raises(SchemaDrift, match=r"2\.csv: 20 of 20 values of 'day' are no date") as caught:
+    with pytest.raises(SchemaDrift, match=r"2\.csv: 20 of 20 values of 'day' are not of type date") as caught:
         feed.build()
     assert SECRET not in str(caught.value)
     assert feed.rows() == published

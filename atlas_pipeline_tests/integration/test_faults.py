@@ -12,19 +12,21 @@ import dagster as dg
 import psycopg
 import pytest
 
-from atlas_pipeline.ingest import bronze, silver
+from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
+from atlas_pipeline.ingest.silver import Published, SilverBuild, SilverResult, Verify, build_silver
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.keys import load_keys
+from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse import connect as connect_module
-from atlas_pipeline.warehouse import gold
 from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
 from atlas_pipeline.warehouse.connect import OWNER, WAREHOUSE, WarehouseError, connect
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
 from atlas_pipeline.warehouse.publish import PublishError
+from atlas_pipeline_tests.builds import holds
 from atlas_pipeline_tests.servers import own_postgres
 
 PASSWORD = "Geheimnis"
@@ -48,7 +50,7 @@ def test_readers_see_the_old_or_the_new_table_and_never_an_error(make_feed: Any)
         feed.land("a.csv", "id,value\n" + "".join(f"{n},{value}\n" for n in range(500)))
         feed.run()
         model = "SELECT value, count(*) AS n FROM silver.things GROUP BY value"
-        gold.build(feed.connection, "totals", model, batch="test", verify=lambda *_: True)
+        feed.model("totals", model)
 
     deliver(0)
     stop = threading.Event()
@@ -105,7 +107,7 @@ def test_a_long_reader_is_waited_for_and_others_read_meanwhile(make_feed: Any) -
         assert not building.done()
         long_reader.rollback()
         result = building.result(60)
-    assert (result.changed, result.published) == (True, 2)
+    assert result.published == Published(2, 0, changed=True)
     assert feed.rows() == [(1,), (2,)]
 
 
@@ -130,7 +132,7 @@ def test_a_reader_that_never_ends_fails_the_publication_and_the_table_stays(
             feed.build()
     assert feed.rows() == [(1,)]
     assert len(feed.quarantine()) == 1
-    assert feed.build().published == 2
+    assert feed.build().published.rows == 2
     assert len(feed.quarantine()) == 2
 
 
@@ -141,7 +143,7 @@ def test_a_view_on_a_table_stops_its_publication_and_the_table_stays(make_feed: 
     def publish_all() -> None:
         feed.run()
         model = "SELECT count(*) AS id FROM silver.things"
-        gold.build(feed.connection, "totals", model, batch="test", verify=lambda *_: True)
+        feed.model("totals", model)
 
     feed.land("a.csv", "id\n1\n")
     publish_all()
@@ -174,7 +176,7 @@ def test_new_rows_are_published_beside_readers_and_under_views(make_feed: Any) -
     with psycopg.connect(feed.url) as reader:
         reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         assert reader.execute("SELECT count(*) FROM silver.things").fetchone() == (2,)
-        assert feed.run().published == 3
+        assert feed.run().published.rows == 3
         assert reader.execute("SELECT id, name FROM silver.things ORDER BY id").fetchall() == [(1, "old"), (2, "old")]
     assert feed.query("SELECT id, name FROM public.looks ORDER BY id") == [(1, "old"), (2, "new"), (3, "new")]
 
@@ -231,12 +233,11 @@ def test_postgres_stops_in_the_middle_and_the_next_run_completes(own_server: Emb
 
     def load(**options: Any) -> None:
         with connect(url) as connection:
-            bronze.load(connection, "things", files, batch="test", **options)
+            bronze.load(connection, "things", files, run_id="test", **options)
 
-    def build(**options: Any) -> silver.SilverResult:
+    def build(verify: Verify[Outcome] = holds, **options: Any) -> SilverResult[Outcome]:
         with connect(url) as connection:
-            options = {"verify": lambda *_: True} | options
-            return silver.build(connection, url, dataset, batch="test", keys=load_keys(settings), **options)
+            return build_silver(SilverBuild(connection, url, dataset, "test", load_keys(settings), **options), verify)
 
     with pytest.raises(WarehouseError, match=f"lost Postgres at {where}"):
         load(progress=stop_at("file 2"))
@@ -248,9 +249,9 @@ def test_postgres_stops_in_the_middle_and_the_next_run_completes(own_server: Emb
         build(progress=stop_at("merging"))
     server.start()
     with pytest.raises(WarehouseError, match=f"lost Postgres at {where}"):
-        build(verify=lambda *_: server.release() is None)
+        build(verify=lambda *_: server.release() or [])
     server.start()
-    assert build().published == 3000
+    assert build().published == Published(3000, 0, changed=True)
     with connect(url) as connection:
         assert connection.execute("SELECT count(*), max(id) FROM silver.things").fetchone() == (3000, 2999)
 
@@ -331,8 +332,8 @@ def test_a_full_disk_leaves_the_tables_as_they_were_and_the_next_run_completes(
 
     def run() -> None:
         with connect(url) as connection:
-            bronze.load(connection, "things", dataset.source.list(home), batch="test")
-            silver.build(connection, url, dataset, batch="test", keys=load_keys(home), verify=lambda *_: True)
+            bronze.load(connection, "things", dataset.source.list(home), run_id="test")
+            build_silver(SilverBuild(connection, url, dataset, "test", load_keys(home)), holds)
 
     def counts() -> tuple:
         statement = (
@@ -372,6 +373,6 @@ def test_a_file_that_vanished_after_it_was_listed_stops_nothing(make_feed: Any) 
     feed.land("b.csv", "id\n2\n")
     files = feed.dataset.source.list(feed.settings)
     gone.unlink()
-    result = bronze.load(feed.connection, "things", files, batch="test")
+    result = bronze.load(feed.connection, "things", files, run_id="test")
     assert [file.status for file in result.files] == ["unavailable", "loaded"]
     assert feed.ledger("uri, status") == [("b.csv", "loaded")]

@@ -18,16 +18,20 @@ import psutil
 import psycopg
 import pytest
 
-from atlas_pipeline.ingest import bronze, silver
+from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
+from atlas_pipeline.ingest.silver import SilverBuild, build_silver
 from atlas_pipeline.ingest.sources import SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.keys import load_keys
+from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.settings import Settings
 from atlas_pipeline.warehouse import gold
 from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
 from atlas_pipeline.warehouse.connect import OWNER, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+from atlas_pipeline.warehouse.publish import table_lock
+from atlas_pipeline_tests.builds import build_gold
 from atlas_pipeline_tests.servers import own_postgres
 
 pytestmark = pytest.mark.slow
@@ -71,20 +75,25 @@ def work(url: str, home: Path, model: str = MODEL, reached: Reached = lambda pha
             if phase in message:
                 reached(phase)
 
-    def at(phase: str) -> Callable[[str, str], bool]:
-        return lambda schema, table: reached(phase) is None
+    def verify(*_: object) -> list[Outcome]:
+        reached("silver's staging is full")
+        return []
 
     columns = (Column("id", "integer"), Column("value"), Column("note", optional=True))
     dataset = Dataset("things", FileSource("*.csv"), columns, key=("id",))
     with connect(url) as connection:
         files = dataset.source.list(Settings(home=home))
         files = [replace(f, open=partial(Stalling, f, reached)) if f.name == "2.csv" else f for f in files]
-        bronze.load(connection, "things", files, batch="b")
+        bronze.load(connection, "things", files, run_id="b")
         reached("between bronze and silver")
-        verify = at("silver's staging is full")
         keys = load_keys(Settings(home=home))
-        silver.build(connection, url, dataset, batch="b", keys=keys, verify=verify, progress=progress)
-        gold.build(connection, "totals", model, batch="b", verify=at("gold's staging is full"), key=["value"])
+        build_silver(SilverBuild(connection, url, dataset, "b", keys, progress=progress), verify)
+        build = gold.GoldBuild(connection, "totals", model, "b", key=["value"])
+        with table_lock(connection, "gold", "totals", 600):
+            staged = gold.stage(build)
+            reached("gold's staging is full")
+            with connection.transaction():
+                gold.publish(build, staged)
 
 
 def stop_at(wanted: str) -> Reached:
@@ -365,16 +374,15 @@ def test_gold_after_a_failed_run_is_the_old_table(warehouse_url: str, tmp_path: 
     first_run(warehouse_url, tmp_path)
     with connect(warehouse_url) as connection:
         with pytest.raises(gold.ModelFailed, match=r'gold\.totals: column "nothing" does not exist'):
-            gold.build(connection, "totals", "SELECT nothing FROM silver.things", batch="b", verify=lambda *_: True)
-        with pytest.raises(gold.ModelFailed, match="fails its contract"):
-            gold.build(connection, "totals", "SELECT 1 AS n", batch="b", verify=lambda *_: False)
+            build_gold(gold.GoldBuild(connection, "totals", "SELECT nothing FROM silver.things", "b"))
+        assert gold.stage(gold.GoldBuild(connection, "totals", "SELECT 1 AS n", "b")).rows == 1, "and not published"
         bad = "SELECT note::int AS n FROM silver.things"
         with pytest.raises(gold.ModelFailed, match="refused a value") as caught:
-            gold.build(connection, "totals", bad, batch="b", verify=lambda *_: True)
+            build_gold(gold.GoldBuild(connection, "totals", bad, "b"))
         assert NOTE not in str(caught.value)
         check_gold(warehouse_url, 1)
         percent = "SELECT value, '100% {} {x} %s; --' AS \"a %s {} ; col\" FROM silver.things LIMIT 1 -- end; "
-        gold.build(connection, "totals", percent, batch="b", verify=lambda *_: True)
+        build_gold(gold.GoldBuild(connection, "totals", percent, "b"))
         assert connection.execute("SELECT * FROM gold.totals").fetchall() == [("v0", "100% {} {x} %s; --")]
 
 

@@ -4,6 +4,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -35,15 +36,20 @@ def land(home: Path, name: str, rows: range, age: float = 3600.0) -> Path:
     return path
 
 
+@cache
+def definitions() -> dg.Definitions:
+    """Those of the project, which no test here changes."""
+    return defs()
+
+
 def look(instance: dg.DagsterInstance) -> dg.SensorResult | dg.SkipReason:
-    sensor = defs().resolve_sensor_def("landing")
+    sensor = definitions().resolve_sensor_def("landing")
     with dg.build_sensor_context(instance=instance, resources={"warehouse": WarehouseResource()}) as context:
         return sensor(context)  # type: ignore[return-value]
 
 
 def load_customers(instance: dg.DagsterInstance) -> None:
-    definitions = defs()
-    job = definitions.resolve_implicit_global_asset_job_def()
+    job = definitions().resolve_implicit_global_asset_job_def()
     keys = [dg.AssetKey(["bronze", "customers"]), dg.AssetKey(["silver", "customers"])]
     assert job.execute_in_process(instance=instance, asset_selection=keys).success
 

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 
+from atlas_pipeline_tests.builds import fails
+
 COLUMNS = {"id": "integer", "value": "text", "at": "timestamp"}
 HEADER = "id,value,at\n"
 
 
 def counts(result: Any) -> tuple[int, int, int, int, int]:
-    rows = result.rows
+    rows = result.audited.rows
     return rows.bronze, rows.silver, rows.quarantined, rows.duplicates, rows.unaccounted
 
 
@@ -31,7 +33,7 @@ def test_lines_that_are_no_records_are_no_rows(make_feed: Any, key: tuple[str, .
     feed = make_feed(COLUMNS, key=key)
     feed.land("a.csv", HEADER + "1,x,2024-01-01\n2\n3,y,2024-01-01\n")
     result = feed.run()
-    assert (result.quarantined, counts(result)) == (1, (2, 2, 0, 0, 0))
+    assert (result.published.quarantined, counts(result)) == (1, (2, 2, 0, 0, 0))
 
 
 def test_rows_that_vanish_from_silver_are_noticed(make_feed: Any) -> None:
@@ -46,15 +48,13 @@ def test_rows_that_vanish_from_silver_are_noticed(make_feed: Any) -> None:
 
 
 def test_rows_of_a_failed_audit_are_counted_when_it_passes(make_feed: Any) -> None:
-    from atlas_pipeline.ingest.silver import AuditFailed
-
     feed = make_feed(COLUMNS, key=("id",))
     feed.land("a.csv", HEADER + "1,x,2024-01-01\n1,y,2024-01-01\n")
     feed.load()
     for _ in range(2):
-        with pytest.raises(AuditFailed) as failure:
-            feed.build(verify=lambda schema, table: False)
-        assert counts(failure.value.result) == (2, 1, 0, 1, 0)
+        refused = feed.build(verify=fails)
+        assert refused.published is None
+        assert counts(refused) == (2, 1, 0, 1, 0)
     assert counts(feed.build()) == (2, 1, 0, 1, 0)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from atlas_pipeline.warehouse import gold
 from atlas_pipeline.warehouse.bootstrap import ANALYST, BACKUP, MONITOR, prepare_warehouse
 from atlas_pipeline.warehouse.connect import OWNER, WAREHOUSE, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
+from atlas_pipeline.warehouse.gold import GoldBuild
+from atlas_pipeline_tests.builds import build_gold, fails
 
 TABLES = {
     "silver": "silver.things",
@@ -45,14 +46,13 @@ def filled(make_feed: Any) -> Any:
     publish_gold(feed)
     feed.land("b.csv", "id,name\n2,Bob\n")
     feed.load()
-    with pytest.raises(Exception, match="was not published"):
-        feed.build(verify=lambda schema, table: False)
+    assert feed.build(verify=fails).published is None
     return feed
 
 
 def publish_gold(feed: Any) -> None:
     model = "SELECT count(*) AS things FROM silver.things"
-    gold.build(feed.connection, "totals", model, batch="test", verify=lambda schema, table: True)
+    feed.model("totals", model)
 
 
 def as_role(url: str, role: str) -> psycopg.Connection:
@@ -197,7 +197,7 @@ def test_a_role_that_may_not_create_roles_gets_a_warning_and_working_tables(post
         with connect(postgres.url("own", "own_owner")) as connection:
             (warning,) = prepare_warehouse(connection)
             assert "may not create roles" in warning
-            gold.build(connection, "one", "SELECT 1 AS n", batch="test", verify=lambda *_: True)
+            build_gold(GoldBuild(connection, "one", "SELECT 1 AS n", "test"))
             assert connection.execute("SELECT n FROM gold.one").fetchone() == (1,)
     finally:
         with connect(postgres.url(SUPERUSER, SUPERUSER), autocommit=True) as connection:

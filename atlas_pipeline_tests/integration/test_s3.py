@@ -246,7 +246,7 @@ def test_an_object_that_is_gone_when_it_is_read(bucket: Bucket, make_feed: Any) 
     files = feed.dataset.source.list(feed.settings)
     bucket.delete("in/a.csv")
     bucket.put("in/c.csv", "id,name\n5,Eve\n")
-    result = bronze.load(feed.connection, "things", files, batch="test")
+    result = bronze.load(feed.connection, "things", files, run_id="test")
     assert [(file.uri, file.status, file.reason) for file in result.refused] == [
         (
             bucket.url("in/a.csv"),
@@ -277,7 +277,7 @@ def test_a_connection_that_breaks_is_read_on_by_another(bucket: Bucket, proxy: P
     feed = make_feed({"id": "integer", "name": "text"}, source=bucket.url("in/*"))
     files = feed.dataset.source.list(feed.settings)
     proxy.cut_after = 2_500_000
-    result = bronze.load(feed.connection, "things", files, batch="test")
+    result = bronze.load(feed.connection, "things", files, run_id="test")
     assert [(file.status, file.rows) for file in result.files] == [("loaded", big)]
     assert proxy.cuts >= 3
     counts = feed.query("SELECT count(*), count(DISTINCT id), min(id::int), max(id::int) FROM bronze.things")
@@ -295,7 +295,7 @@ def test_a_connection_that_stays_broken_loads_nothing_and_the_next_run_all(
     feed = make_feed({"id": "integer", "name": "text"}, source=bucket.url("in/*"))
     files = feed.dataset.source.list(feed.settings)
     proxy.cut_after = cut_after
-    (refused,) = bronze.load(feed.connection, "things", files, batch="test").refused
+    (refused,) = bronze.load(feed.connection, "things", files, run_id="test").refused
     assert refused.status == "unavailable"
     assert message in str(refused.reason)
     assert feed.query("SELECT count(*) FROM bronze.things") == [(0,)]

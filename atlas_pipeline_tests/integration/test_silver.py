@@ -16,16 +16,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from atlas_pipeline.ingest import bronze, silver
+from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
-from atlas_pipeline.ingest.silver import AuditFailed
+from atlas_pipeline.ingest.silver import Published, SilverBuild, build_silver
 from atlas_pipeline.ingest.sources import SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.postgres import TableSource
 from atlas_pipeline.pii.keys import load_keys
+from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.settings import Settings
 from atlas_pipeline.warehouse import publish
 from atlas_pipeline.warehouse.publish import TableBusy
+from atlas_pipeline_tests.builds import fails, holds
 
 COLUMNS = {"id": "integer", "value": "text", "at": "timestamp"}
 HEADER = "id,value,at\n"
@@ -43,17 +45,11 @@ def test_the_same_files_again_change_nothing(make_feed: Any) -> None:
     feed.land("a.csv", HEADER + "1,x,2024-01-01\nbad,y,2024-01-01\n2\n")
     first = feed.run()
     state = feed.rows(), feed.quarantine(), feed.ledger("file_id, uri, status, silver_at"), publication(feed)
-    assert first.changed
+    assert first.published.changed
     again = feed.load()
     assert (again.files, again.known, again.total_rows) == ([], 1, 2)
     result = feed.build()
-    assert (result.changed, result.rebuilt, result.read, result.published, result.quarantined) == (
-        False,
-        False,
-        0,
-        1,
-        2,
-    )
+    assert (result.rebuilt, result.staged.typed.read, result.published) == (False, 0, Published(1, 2, changed=False))
     assert state == (
         feed.rows(),
         feed.quarantine(),
@@ -74,7 +70,7 @@ def test_a_touched_file_and_a_copy_of_other_name_are_no_new_rows(make_feed: Any)
     shutil.copy(path, feed.land("copy of a.csv", ""))
     shutil.copy(path, feed.land("other folder/a.csv", ""))
     assert statuses(feed.load()) == ["duplicate"] * 3
-    assert not feed.build().changed
+    assert not feed.build().published.changed
     assert len(feed.rows()) == 2, "no key: both rows of the file are kept, once"
     assert feed.load().known == 3
 
@@ -114,7 +110,7 @@ def test_a_file_that_grows_while_it_is_read_is_not_loaded_by_half(make_feed: Any
     listed = feed.dataset.source.list(feed.settings)
     with path.open("a") as file:
         file.write("2,y,\n")
-    result = bronze.load(feed.connection, "things", listed, batch="test")
+    result = bronze.load(feed.connection, "things", listed, run_id="test")
     assert [(one.status, one.rows) for one in result.files] == [("unavailable", 0)]
     assert statuses(feed.load()) == ["loaded"]
     assert len(feed.rows("bronze")) == 2
@@ -251,8 +247,8 @@ def test_builds_bit_by_bit_end_with_the_same_tables_as_one_build(
             feed.load()
             if build_now:
                 # One partition at a time: the other one's files come into silver later than they were loaded.
-                assert feed.build(partitions=[partition]).rows.unaccounted == 0
-        assert feed.build().rows.unaccounted == 0
+                assert feed.build(partitions=[partition]).audited.rows.unaccounted == 0
+        assert feed.build().audited.rows.unaccounted == 0
         in_steps = feed.rows(), feed.quarantine("file, line, stage, rule, columns, reason")
         definition = replace(feed.dataset, columns=(*columns, Column("other", optional=True)))
         assert feed.build(definition).rebuilt
@@ -297,12 +293,12 @@ def test_another_type_action_or_key_rebuilds_from_all_of_bronze(make_feed: Any) 
 
     masked = replace(typed, columns=(Column("id", "integer"), Column("value", pii="PERSON", action="mask")))
     result = feed.build(masked)
-    assert (result.rebuilt, result.read, result.published, result.quarantined) == (True, 4, 1, 3)
+    assert (result.rebuilt, result.staged.typed.read, result.published) == (True, 4, Published(1, 3, changed=True))
     assert feed.rows() == [(1, "****4321")]
     assert len(feed.quarantine()) == 3
 
     keyless = replace(masked, key=())
-    assert feed.build(keyless).published == 2
+    assert feed.build(keyless).published.rows == 2
     assert feed.rows() == [(1, "****4321"), (1, "****5678")]
 
     untyped = replace(masked, columns=(Column("id"), Column("value")))
@@ -319,7 +315,7 @@ def test_another_hash_key_rebuilds_and_a_description_does_not(make_feed: Any) ->
     described = replace(
         feed.dataset, columns=(replace(feed.dataset.columns[0], description="text"), feed.dataset.columns[1])
     )
-    assert not feed.build(described).changed
+    assert not feed.build(described).published.changed
     other = load_keys(Settings(home=feed.settings.home, pii_hash_key=SecretStr("other")))
     assert feed.build(keys=other).rebuilt
     assert feed.rows() != before
@@ -336,7 +332,7 @@ def test_another_declaration_of_an_empty_table_changes_the_table(make_feed: Any)
 
 def test_silver_before_bronze_is_an_empty_table(make_feed: Any) -> None:
     feed = make_feed({"id": "integer"}, key=("id",))
-    assert feed.build().published == 0
+    assert feed.build().published.rows == 0
     feed.land("a.csv", "id\n1\n")
     feed.run()
     assert feed.rows() == [(1,)]
@@ -354,22 +350,23 @@ def test_a_failed_contract_leaves_the_published_table_and_the_staging_table(make
     feed.load()
     asked = []
 
-    def verify(schema: str, table: str) -> bool:
+    def verify(dataset: Dataset, schema: str, table: str) -> list[Outcome]:
         asked.append((schema, table))
         with psycopg.connect(feed.url) as auditor:
             statement = psycopg.sql.SQL("SELECT count(*) FROM {}").format(psycopg.sql.Identifier(schema, table))
             asked.append(auditor.execute(statement).fetchone())
-        return False
+        return fails(dataset, schema, table)
 
     for _ in range(2):
         asked.clear()
-        with pytest.raises(AuditFailed, match="was not published"):
-            feed.build(verify=verify)
+        refused = feed.build(verify=verify)
+        assert refused.published is None
+        assert "was not published" in refused.audited.refusal
         assert asked == [("staging", "silver__things"), (2,)], "the audit sees the finished table"
         assert before == (feed.rows(), feed.quarantine(), publication(feed))
         assert feed.query("SELECT count(*) FROM staging.silver__things") == [(2,)]
     result = feed.build()
-    assert (result.published, result.quarantined) == (2, 1)
+    assert result.published == Published(2, 1, changed=True)
     assert feed.rows(columns=["id"]) == [(1,), (2,)]
     assert feed.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'staging'") == [(0,)]
 
@@ -378,8 +375,15 @@ def test_the_contract_is_verified_on_the_published_table_when_nothing_is_new(mak
     feed = make_feed(COLUMNS, key=("id",))
     feed.land("a.csv", HEADER + "1,x,\n")
     feed.run()
-    with pytest.raises(AuditFailed, match=r"silver\.things fails its contract"):
-        feed.build(verify=lambda schema, table: (schema, table) != ("silver", "things"))
+    asked = []
+
+    def verify(dataset: Dataset, schema: str, table: str) -> list[Outcome]:
+        asked.append((schema, table))
+        return fails(dataset, schema, table)
+
+    refused = feed.build(verify=verify)
+    assert asked == [("silver", "things")]
+    assert (refused.published, refused.audited.refusal) == (None, "silver.things fails its contract")
     assert feed.rows(columns=["id"]) == [(1,)]
 
 
@@ -388,7 +392,7 @@ def test_an_audit_that_itself_fails_publishes_nothing_and_frees_the_table(make_f
     feed.land("a.csv", HEADER + "1,x,\n")
     feed.load()
 
-    def verify(schema: str, table: str) -> bool:
+    def verify(dataset: Dataset, schema: str, table: str) -> list[Outcome]:
         raise RuntimeError("no answer")
 
     with pytest.raises(RuntimeError):
@@ -396,7 +400,7 @@ def test_an_audit_that_itself_fails_publishes_nothing_and_frees_the_table(make_f
     assert feed.query("SELECT to_regclass('silver.things')") == [(None,)]
     with psycopg.connect(feed.url) as other:
         keys = load_keys(feed.settings)
-        silver.build(other, feed.url, feed.dataset, batch="test", keys=keys, verify=lambda *_: True, lock_seconds=1)
+        build_silver(SilverBuild(other, feed.url, feed.dataset, "test", keys, lock_seconds=1), holds)
     assert feed.rows(columns=["id"]) == [(1,)]
 
 
@@ -417,7 +421,7 @@ def test_a_table_that_is_being_written_is_waited_for_and_then_named(make_feed: A
         pytest.raises(TableBusy, match=r"silver\.things"),
     ):
         feed.build(lock_seconds=1)
-    assert feed.build(lock_seconds=1).published == 1
+    assert feed.build(lock_seconds=1).published.rows == 1
 
 
 def test_a_source_that_lists_the_same_uri_anew_each_time_loads_once(make_feed: Any) -> None:
@@ -425,7 +429,7 @@ def test_a_source_that_lists_the_same_uri_anew_each_time_loads_once(make_feed: A
     path = feed.land("a.csv", "id\n1\n")
     for version in ("1", "2", "3"):
         file = SourceFile("x://a", "a.csv", version, 0, 0.0, lambda: path.open("rb"))
-        bronze.load(feed.connection, "things", [file], batch="test")
+        bronze.load(feed.connection, "things", [file], run_id="test")
     assert feed.ledger("status, version") == [("loaded", "1"), ("duplicate", "2"), ("duplicate", "3")]
     assert feed.query("SELECT count(*) FROM bronze.things") == [(1,)]
 

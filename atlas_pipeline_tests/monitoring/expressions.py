@@ -6,7 +6,7 @@ Does not belong here: starting one (`stack.py`).
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -134,12 +134,15 @@ class Expression:
     text: str
 
 
-def rules() -> Iterator[tuple[str, dict[str, Any]]]:
+@cache
+def rules() -> Sequence[tuple[str, dict[str, Any]]]:
     """Every rule, recording ones too, with its place."""
-    for path in RULE_FILES:
-        for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
-            for rule in group["rules"]:
-                yield f"{path.name}: {rule.get('alert') or rule['record']}", rule
+    return [
+        (f"{path.name}: {rule.get('alert') or rule['record']}", rule)
+        for path in RULE_FILES
+        for group in yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)["groups"]
+        for rule in group["rules"]
+    ]
 
 
 def alerts() -> dict[str, dict[str, Any]]:
@@ -147,12 +150,15 @@ def alerts() -> dict[str, dict[str, Any]]:
     return {rule["alert"]: rule for _, rule in rules() if "alert" in rule}
 
 
-def panels() -> Iterator[tuple[str, dict[str, Any]]]:
+@cache
+def panels() -> Sequence[tuple[str, dict[str, Any]]]:
     """Every panel of every dashboard that shows something, with its place."""
-    for path in DASHBOARDS:
-        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]:
-            if panel["type"] != "row":
-                yield f"{path.name}: {panel['title']}", panel
+    return [
+        (f"{path.name}: {panel['title']}", panel)
+        for path in DASHBOARDS
+        for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]
+        if panel["type"] != "row"
+    ]
 
 
 def dashboard_expressions() -> Iterator[Expression]:

@@ -370,14 +370,15 @@ def test_model() -> None:
     )
     assert found.tables == (TableRef("silver", "orders", 3), TableRef("gold", "daily", 4))
     assert found.columns == ("id",)
-    assert not found.columns_complete
     assert found.statement.endswith("Silver.Orders x")
     assert found.statement.startswith("-- sales\n")
     assert model("with a as (select id, 1 as b from silver.orders) select * from a").columns == ("id", "b")
 
 
 def test_modulo_and_slices_are_not_parameters() -> None:
-    assert model("select a % s as x, a[b:c] as y, a[:2] as z, '%s :x $1' as t from silver.orders").columns_complete
+    assert model("select a % s as x, a[b:c] as y, a[:2] as z, '%s :x $1' as t from silver.orders").columns == tuple(
+        "xyzt"
+    )
 
 
 def test_tables_in_subqueries_and_order_of_appearance() -> None:

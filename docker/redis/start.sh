@@ -1,11 +1,11 @@
 #!/bin/sh
-# Starts Redis in the foreground: a password from its secret, every write on disk within a second. The configuration goes in
-# through standard input, so the password is on no command line and in no file but its own.
+# Starts Redis in the foreground, with the password from its secret, and every write synced to disk within a second. The
+# configuration is passed on standard input, so that the password is on no command line and in no other file.
 set -eu
 
 secret=${REDIS_PASSWORD_FILE:-/run/secrets/redis_password}
 if [ ! -s "$secret" ]; then
-    echo "start.sh: the secret $secret is missing or empty: \`make docker-up\` makes it" >&2
+    echo "start.sh: the secret $secret is missing or empty: \`make docker-up\` generates it" >&2
     exit 1
 fi
 password=$(sed 's/[\"]/\\&/g' "$secret")
@@ -14,7 +14,7 @@ case $password in
 "*) echo "start.sh: the secret $secret has more than one line" >&2; exit 1 ;;
 esac
 
-# What waits to be worked on is not dropped when memory ends: the writer gets an error.
+# Nothing is evicted when memory is full: writes fail instead.
 exec redis-server - <<CONFIGURATION
 requirepass "$password"
 protected-mode yes

@@ -40,7 +40,7 @@ def silence(
         str, typer.Argument(help="Assets, as Dagster selects them, or a pattern of subjects such as 'job backup_*'.")
     ],
     why: Annotated[str, typer.Option(help="Shown beside each alert that it silences.")],
-    lasting: Annotated[str, typer.Option("--for", help="How long: 30m, 2h, 1d.")] = "2h",
+    lasting: Annotated[str, typer.Option("--for", help="How long, such as 30m, 2h or 1 day; up to 365 days.")] = "2h",
     json: Json = False,
 ) -> None:
     """Tell nobody of what matches, for a while. It is still listed, and told when it lasts longer."""

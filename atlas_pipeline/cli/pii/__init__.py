@@ -1,6 +1,6 @@
 """`atlas pii`: personal data in files and texts, outside the pipeline.
 
-Belongs here: arguments. Does not belong here: what the commands do (`the other modules`, loaded when used).
+Belongs here: arguments. Does not belong here: what the commands do (the other modules, imported when one runs).
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ app = typer.Typer(name="pii", help="Find, mask and reveal personal data in files
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 PolicyFile = Annotated[
     Path | None,
-    typer.Option("--policy", help="YAML with actions by kind, columns, allow, deny and recognizers."),
+    typer.Option("--policy", help="Policy in YAML, with the keys actions, columns, allow, deny and recognizers."),
 ]
 
 
@@ -21,10 +21,15 @@ PolicyFile = Annotated[
 def scan(
     files: Annotated[list[Path], typer.Argument(help="CSV, TSV, JSON Lines or Parquet, also .gz and .zst.")],
     policy: PolicyFile = None,
-    rows: Annotated[int, typer.Option(min=1, help="Rows, spread over the file, that are looked at closely.")] = 10_000,
+    rows: Annotated[
+        int, typer.Option(min=1, help="Sample size for the profile: rows from all over the file.")
+    ] = 10_000,
     json: Json = False,
 ) -> None:
-    """Say of each column whether it holds personal data, of which kind, and what would be done with it."""
+    """Report for each column its kind of personal data, if any, and the action planned for it.
+
+    A column that seems clean in the sample is checked in every row for data whose form proves it.
+    """
     from atlas_pipeline.cli.pii.scan import run
 
     raise typer.Exit(run(files, policy, rows, json))
@@ -33,12 +38,14 @@ def scan(
 @app.command(epilog="Example: atlas pii mask customers.csv -o masked.parquet")
 def mask(
     file: Annotated[Path, typer.Argument(help="CSV, TSV, JSON Lines or Parquet, also .gz and .zst.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="The copy, in the format of its name.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The copy to write; its name's ending sets the format.")],
     policy: PolicyFile = None,
-    rows: Annotated[int, typer.Option(min=1, help="Rows, spread over the file, that are looked at closely.")] = 10_000,
+    rows: Annotated[
+        int, typer.Option(min=1, help="Sample size for the profile: rows from all over the file.")
+    ] = 10_000,
     json: Json = False,
 ) -> None:
-    """Write a copy of a file with its personal data masked."""
+    """Write a copy of a file with the planned action applied to each column; `atlas pii scan` shows the plan."""
     from atlas_pipeline.cli.pii.mask import run
 
     raise typer.Exit(run(file, out, policy, rows, json))
@@ -46,9 +53,9 @@ def mask(
 
 @app.command(epilog="""Example: echo '"Call Ann on +1 415 555 2671"' | atlas pii spans""")
 def spans(policy: PolicyFile = None) -> None:
-    """Read texts as JSON, one a line, and print where personal data is in each.
+    """Read texts from standard input, one JSON document a line, and print the spans of personal data in each.
 
-    A line is a JSON string, or an object with "text"; its "id" is repeated in the answer.
+    A line is a JSON string, or an object with "text"; its "id" is copied to the output line.
     """
     from atlas_pipeline.cli.pii.spans import run
 
@@ -57,12 +64,12 @@ def spans(policy: PolicyFile = None) -> None:
 
 @app.command(epilog="Example: atlas pii reveal 'enc:1f00a2b7:EMAIL_ADDRESS:…' --reason 'ticket 4711'")
 def reveal(
-    reason: Annotated[str, typer.Option(help="Why; it goes into the audit log.")],
+    reason: Annotated[str, typer.Option(help="Why the values are needed, for the audit log.")],
     tokens: Annotated[
         list[str] | None, typer.Argument(help="Tokens of the encrypt action. Default: one a line from standard input.")
     ] = None,
 ) -> None:
-    """Print the values behind encrypted tokens, after writing to the audit log that it was done."""
+    """Decrypt tokens and print their values, after an entry in the audit log under ATLAS_HOME."""
     from atlas_pipeline.cli.pii.reveal import run
 
     raise typer.Exit(run(tokens or [], reason))

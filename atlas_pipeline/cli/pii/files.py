@@ -1,7 +1,7 @@
-"""What `atlas pii scan` and `mask` know of a file before they do anything: its rows, and the plan of each column.
+"""Survey a file for `atlas pii scan` and `mask`: count its rows, and plan each column.
 
-Belongs here: two passes over a file, a sample for the profile and then a sweep of what seemed clean. Does not belong
-here: how columns are judged (`atlas_pipeline.pii`), output.
+Belongs here: two passes over a file, a sample for the profile and then a sweep of the columns that seem clean. Does
+not belong here: how columns are classified (`atlas_pipeline.pii`), output.
 """
 
 from collections.abc import Callable, Iterator
@@ -28,8 +28,8 @@ Show = Callable[[str], None]
 
 
 @dataclass
-class Seen:
-    """What two passes over a file found: how many rows, which cannot be read, and what is planned for each column."""
+class Survey:
+    """The result of both passes over a file: its rows, the lines that cannot be read by rule, the columns' plans."""
 
     rows: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
@@ -42,35 +42,47 @@ def batches(path: Path) -> Iterator[Batch]:
         yield from read(stream, path.name)
 
 
-def look_at(path: Path, policy: Policy, rows: int, show: Show) -> Seen:
-    """Profile a sample of `rows` rows, sweep every row of the columns that seem clean, and plan all columns."""
+def survey(path: Path, policy: Policy, rows: int, show: Show) -> Survey:
+    """Profile a sample of a file, sweep every row of the columns that seem clean, and plan all columns.
+
+    Args:
+        path: The file, in a format that the pipeline reads.
+        policy: The policy to plan by.
+        rows: Most rows of the sample, spread evenly over the file.
+        show: Called with each message of progress.
+
+    Raises:
+        FileRefused: The file's format or content cannot be read.
+        OSError: The file cannot be opened or read.
+        ModelMissing: A recogniser needs the spaCy model, which is not installed.
+    """
     from atlas_pipeline.pii.profile import profile
 
-    seen, sample = Seen(), _Sample(rows)
+    surveyed, sample = Survey(), _Sample(rows)
     names: dict[str, None] = {}
     for batch in batches(path):
         names.update(dict.fromkeys(batch.columns))
         sample.add(batch.rows)
-        seen.rows += batch.rows.num_rows
+        surveyed.rows += batch.rows.num_rows
         for reject in batch.rejects:
-            seen.rejected[reject.rule] = seen.rejected.get(reject.rule, 0) + 1
-        show(f"{path.name}: read {seen.rows:,} rows")
+            surveyed.rejected[reject.rule] = surveyed.rejected.get(reject.rule, 0) + 1
+        show(f"{path.name}: read {surveyed.rows:,} rows")
     show(f"{path.name}: profiling {len(names)} columns")
     profiles = profile(sample.columns(list(names)), policy.rules)
-    clean = [one.name for one in plan_all(profiles, policy) if one.column_class == "clean" and not one.declared]
+    clean = [plan.name for plan in plan_all(profiles, policy) if plan.column_class == "clean" and not plan.declared]
     swept = _sweep(path, clean, policy, show)
-    seen.plans = plan_all([one.with_swept(swept.get(one.name, {})) for one in profiles], policy)
-    return seen
+    surveyed.plans = plan_all([column.with_swept(swept.get(column.name, {})) for column in profiles], policy)
+    return surveyed
 
 
 def policy_of(path: Path | None) -> Policy:
-    """The policy in a file, or an empty one, as this installation's settings have it. Raises PolicyError."""
+    """The policy in a file, or an empty one, with the spaCy model of the settings. Raises PolicyError."""
     return chosen_policy(path, load_settings().spacy_model)
 
 
 @contextmanager
 def failures(name: str = "atlas pii") -> Iterator[None]:
-    """What a user can mend is a message and exit code 1, without a traceback."""
+    """Report errors that a user can fix as a message that starts with `name`, and exit code 1, without a traceback."""
     try:
         yield
     except FileRefused as error:
@@ -90,38 +102,38 @@ def _say(message: str) -> None:
 
 
 def _sweep(path: Path, columns: list[str], policy: Policy, show: Show) -> dict[str, dict[str, int]]:
-    """Certain personal data by column and rule, in all rows."""
+    """Count the cells with proven personal data in all rows, by column and rule."""
     from atlas_pipeline.pii.sweep import sweep
 
-    found: dict[str, dict[str, int]] = {name: {} for name in columns}
+    cells: dict[str, dict[str, int]] = {name: {} for name in columns}
     rows = 0
     for batch in batches(path) if columns else ():
         for name in {*columns} & {*batch.columns}:
             for rule, count in sweep(batch.rows[name], policy.rules).items():
-                found[name][rule] = found[name].get(rule, 0) + count
+                cells[name][rule] = cells[name].get(rule, 0) + count
         rows += batch.rows.num_rows
         show(f"{path.name}: swept {rows:,} rows")
-    return found
+    return cells
 
 
 class _Sample:
-    """Rows spread over a file of any length, the same for the same file, in bounded memory.
+    """A uniform sample of rows of a file of any length, the same for the same file, in bounded memory.
 
-    A row's number is scattered over 64 bits, and rows below a limit are in the sample; when there are too many, the
-    limit is halved.
+    Each row number is hashed to a number between 0 and 1, and the rows below a limit are in the sample; when it grows
+    too large, the limit is halved.
     """
 
     def __init__(self, rows: int):
         self._most = rows
         self._limit = 1.0
-        self._seen = 0
+        self._rows_read = 0
         self._pieces: list[tuple[pa.Table, np.ndarray]] = []
 
     def add(self, table: pa.Table) -> None:
-        """Look at the next rows of the file."""
-        places = _scattered(np.arange(self._seen, self._seen + table.num_rows, dtype=np.uint64))
-        self._seen += table.num_rows
-        self._keep(table, places)
+        """Add the next rows of the file to the sample, as far as they are in it."""
+        hashes = _hashed(np.arange(self._rows_read, self._rows_read + table.num_rows, dtype=np.uint64))
+        self._rows_read += table.num_rows
+        self._keep(table, hashes)
         while self._rows() > 2 * self._most or (self._rows() > 1 and self._bytes() > _SAMPLE_BYTES):
             self._limit /= 2
             pieces, self._pieces = self._pieces, []
@@ -129,20 +141,20 @@ class _Sample:
                 self._keep(*piece)
 
     def columns(self, names: list[str]) -> dict[str, pa.Array]:
-        """The sample by column, at most as many rows as wanted."""
+        """The sample by column, in the order of the file; a column is null where a block of rows does not have it."""
         if not self._pieces:
             return {name: pa.nulls(0, pa.string()) for name in names}
-        places = np.concatenate([piece[1] for piece in self._pieces])
+        hashes = np.concatenate([piece[1] for piece in self._pieces])
         table = pa.concat_tables([piece[0] for piece in self._pieces], promote_options="default")
-        chosen = pa.array(np.sort(np.argsort(places, kind="stable")[: self._most]), pa.int64())
+        chosen = pa.array(np.sort(np.argsort(hashes, kind="stable")[: self._most]), pa.int64())
         table = table.take(chosen)
         empty = pa.nulls(table.num_rows, pa.string())
         return {name: table[name].combine_chunks() if name in table.column_names else empty for name in names}
 
-    def _keep(self, table: pa.Table, places: np.ndarray) -> None:
-        inside = places < self._limit
+    def _keep(self, table: pa.Table, hashes: np.ndarray) -> None:
+        inside = hashes < self._limit
         if inside.any():
-            self._pieces.append((table.filter(pa.array(inside)), places[inside]))
+            self._pieces.append((table.filter(pa.array(inside)), hashes[inside]))
 
     def _rows(self) -> int:
         return sum(piece[0].num_rows for piece in self._pieces)
@@ -153,8 +165,8 @@ class _Sample:
         )
 
 
-def _scattered(numbers: np.ndarray) -> np.ndarray:
-    """Each number's place between 0 and 1, by SplitMix64."""
+def _hashed(numbers: np.ndarray) -> np.ndarray:
+    """Hash each number to one between 0 and 1, by SplitMix64 (Steele, Lea and Flood, OOPSLA 2014)."""
     with np.errstate(over="ignore"):
         mixed = (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -1,4 +1,4 @@
-"""`atlas pii mask`: a copy of a file with its personal data masked, block by block."""
+"""`atlas pii mask`: copy a file block by block with the planned action applied to each column."""
 
 import errno
 import json as jsonlib
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import typer
 
 from atlas_pipeline.cli.output import ERR, print_json, print_table, progress
-from atlas_pipeline.cli.pii.files import Seen, Show, batches, failures, look_at, policy_of
+from atlas_pipeline.cli.pii.files import Show, Survey, batches, failures, policy_of, survey
 from atlas_pipeline.cli.pii.originals import JsonObjects, ParquetRows
 from atlas_pipeline.cli.pii.write import Block, written
 from atlas_pipeline.ingest.batch import Batch
@@ -25,31 +25,44 @@ from atlas_pipeline.settings import load_settings
 
 
 def run(file: Path, out: Path, policy_file: Path | None, rows: int, json: bool) -> int:
-    """Write the copy and say what was done. Returns 1, with nothing written, when it cannot be."""
+    """Write the copy, and print the action and the number of changed values of each column.
+
+    Args:
+        file: The file to copy.
+        out: The copy; its name's ending sets format and compression. It appears whole or not at all.
+        policy_file: The policy; None for an empty one.
+        rows: Sample size for the profile.
+        json: Print one JSON document instead of text.
+
+    Returns:
+        The exit code, 0; failures end the command with 1 and write nothing.
+    """
     with failures(), progress("reading") as show:
         _check(file, out)
         policy = policy_of(policy_file)
-        seen = look_at(file, policy, rows, show)
-        changed = _Masking(seen, load_keys(load_settings()), policy.rules).copy(file, out, show)
-    if seen.rejected:
-        found = ", ".join(f"{count:,} {rule}" for rule, count in sorted(seen.rejected.items()))
-        ERR.print(f"atlas pii mask: left out {sum(seen.rejected.values()):,} lines: {found}", markup=False)
+        surveyed = survey(file, policy, rows, show)
+        changed = _Masking(surveyed, load_keys(load_settings()), policy.rules).copy(file, out, show)
+    rejected = sum(surveyed.rejected.values())
+    if rejected:
+        by_rule = ", ".join(f"{count:,} {rule}" for rule, count in sorted(surveyed.rejected.items()))
+        ERR.print(f"atlas pii mask: left out {rejected:,} lines: {by_rule}", markup=False)
     columns = [
         {"name": plan.name, "class": plan.column_class, "entity": plan.entity, "action": plan.action}
         | {"masked": changed.get(plan.name, 0)}
-        for plan in seen.plans
+        for plan in surveyed.plans
     ]
     if json:
-        rejected = sum(seen.rejected.values())
-        print_json({"file": str(file), "out": str(out), "rows": seen.rows, "rejected": rejected, "columns": columns})
+        document = {"file": str(file), "out": str(out), "rows": surveyed.rows, "rejected": rejected}
+        print_json({**document, "columns": columns})
         return 0
     headings = {"column": "left", "class": "left", "kind": "left", "action": "left", "masked": "right"}
-    print_table(f"{out}, {seen.rows:,} rows", headings, [[value or "" for value in one.values()] for one in columns])
+    lines = [[value or "" for value in column.values()] for column in columns]
+    print_table(f"{out}, {surveyed.rows:,} rows", headings, lines)
     return 0
 
 
 def _check(file: Path, out: Path) -> None:
-    """Raises FileRefused for a format there is not, OSError; ends the command when `out` is the file itself."""
+    """Raise FileRefused for an unknown format, OSError; end the command when `out` is the file itself."""
     detect(out.name)
     file.stat()
     if not out.parent.is_dir():
@@ -57,19 +70,19 @@ def _check(file: Path, out: Path) -> None:
     if out.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder", str(out))
     if out.exists() and out.samefile(file):
-        ERR.print("atlas pii mask: the copy would replace the file itself: give --out another name", markup=False)
+        ERR.print("atlas pii mask: --out is the input file itself: give the copy another name", markup=False)
         raise typer.Exit(1)
 
 
 class _Masking:
-    def __init__(self, seen: Seen, keys: Keys, rules: Rules):
-        self._plans = [plan for plan in seen.plans if plan.action != "drop"]
+    def __init__(self, surveyed: Survey, keys: Keys, rules: Rules):
+        self._plans = [plan for plan in surveyed.plans if plan.action != "drop"]
         self._treated = {plan.name: plan for plan in self._plans if plan.action != "keep"}
         self._keys, self._rules = keys, rules
-        self._changed = {plan.name: seen.rows for plan in seen.plans if plan.action == "drop"}
+        self._changed = {plan.name: surveyed.rows for plan in surveyed.plans if plan.action == "drop"}
 
     def copy(self, file: Path, out: Path, show: Show) -> Mapping[str, int]:
-        """Write the copy; the number of values that are not as they were, by column."""
+        """Write the copy, and return the number of changed values by column."""
         rows = 0
         with ExitStack() as stack:
             originals = _originals(file, stack)
@@ -136,7 +149,7 @@ def _originals(file: Path, stack: ExitStack) -> JsonObjects | ParquetRows | None
 
 
 def _like(value: Any, masked: str | None) -> Any:
-    """Masked text, as JSON where the value was a list or an object and the text still is one."""
+    """The masked text, parsed where the value was a list or an object and the text is still valid JSON."""
     if masked is not None and isinstance(value, list | dict):
         try:
             return jsonlib.loads(masked)

@@ -1,7 +1,7 @@
-"""Rows as their file has them, types and all, beside the text that the readers make of them.
+"""Rows with their original types, since the readers return text: columns that are not masked are copied unchanged.
 
-Belongs here: JSON objects and Parquet tables by the position of their rows, so that what is not masked stays as it was.
-Does not belong here: which rows can be read (`atlas_pipeline.ingest.readers`).
+Belongs here: JSON objects and Parquet rows by position in the file. Does not belong here: which rows can be read
+(`atlas_pipeline.ingest.readers`).
 """
 
 import json
@@ -22,22 +22,23 @@ _CHUNK = 1 << 20
 
 
 class JsonObjects:
-    """The objects of a JSON Lines file, asked for by line in rising order."""
+    """The objects of a JSON Lines file, taken by line number in ascending order.
+
+    Args:
+        stream: The open file.
+        compression: How it is compressed.
+    """
 
     def __init__(self, stream: BinaryIO, compression: Compression):
         self._lines = enumerate(_lines(as_utf8(decompressed(stream, compression), "JSON Lines")), start=1)
 
     def take(self, lines: pa.Int64Array) -> list[dict[str, Any]]:
-        """The objects on these lines."""
-        wanted = lines.to_pylist()
-        found = []
-        for number in wanted:
-            found.append(next(json.loads(line) for at, line in self._lines if at == number))
-        return found
+        """The objects on these lines, the first line being 1; each call goes on after the last line taken."""
+        return [next(json.loads(line) for at, line in self._lines if at == number) for number in lines.to_pylist()]
 
 
 class ParquetRows:
-    """The rows of a Parquet file, asked for by position in rising order."""
+    """The rows of a Parquet file, taken by position in ascending order."""
 
     def __init__(self, path: Path):
         self._file = pq.ParquetFile(path, pre_buffer=False)
@@ -47,7 +48,7 @@ class ParquetRows:
         self._first = 1
 
     def take(self, lines: pa.Int64Array) -> pa.Table:
-        """The rows at these positions, the first being 1."""
+        """The rows at these positions, the first row being 1."""
         if not len(lines):
             return self.schema.empty_table()
         begin, end = lines[0].as_py(), lines[-1].as_py()

@@ -1,6 +1,6 @@
-"""`atlas pii reveal`: the values behind encrypted tokens, and the audit log of who asked.
+"""`atlas pii reveal`: decrypt tokens, and keep an audit log of who asked for them.
 
-Belongs here: the order of things: decrypt, write the log to disk, print. Does not belong here: decryption itself
+Belongs here: the order of steps: decrypt, write the log to disk, print. Does not belong here: decryption itself
 (`atlas_pipeline/pii/actions/tokens.py`).
 """
 
@@ -20,13 +20,21 @@ from atlas_pipeline.settings import SettingsError, load_settings
 
 
 def run(tokens: list[str], reason: str) -> int:
-    """Print the value of each token, in their order. Returns 1, and prints none, when any of it fails."""
+    """Print the value of each token, in their order.
+
+    Args:
+        tokens: The tokens; none to read one a line from standard input.
+        reason: Why the values are needed, for the audit log.
+
+    Returns:
+        The exit code: 1, with no value printed, when a token cannot be decrypted or the log cannot be written.
+    """
     tokens = tokens or [line for line in sys.stdin.read().splitlines() if line.strip()]
     try:
         if not tokens:
-            raise ValueError("no tokens: expected them as arguments, or one a line on standard input")
+            raise ValueError("no tokens: expected some as arguments, or one a line on standard input")
         if not reason.strip():
-            raise ValueError("--reason is blank: expected why the values are needed")
+            raise ValueError("--reason is blank: say why the values are needed")
         settings = load_settings()
         keys = load_keys(settings)
         values = [reveal(token, keys) for token in tokens]
@@ -45,7 +53,7 @@ def run(tokens: list[str], reason: str) -> int:
 
 
 def _audit(path: Path, tokens: list[str], reason: str) -> None:
-    """Add a line to the log, on disk when this returns. Raises OSError."""
+    """Append an entry to the log and sync it to disk. It holds key ids and domains, never a value. Raises OSError."""
     sources = [token_source(token) for token in tokens]
     entry = {
         "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -69,7 +77,7 @@ def _audit(path: Path, tokens: list[str], reason: str) -> None:
 
 
 def _user() -> str:
-    """The name of the account, not what the environment says it is."""
+    """The name of the process's account by its user id, since environment variables can be set to anything."""
     try:
         return pwd.getpwuid(os.getuid()).pw_name
     except KeyError:

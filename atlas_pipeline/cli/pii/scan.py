@@ -1,28 +1,41 @@
-"""`atlas pii scan`: what is personal in files."""
+"""`atlas pii scan`: report the personal data in files, and the plan of each column."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import typer
 
 from atlas_pipeline.cli.output import print_json, print_table, progress
-from atlas_pipeline.cli.pii.files import Seen, failures, look_at, policy_of
+from atlas_pipeline.cli.pii.files import Survey, failures, policy_of, survey
 
 _TOTALS = ("rows", "missing", "distinct")
 _SHOWN = 3
 
 
 def run(files: list[Path], policy_file: Path | None, rows: int, json: bool) -> int:
-    """Print what is personal in each file. Returns 1 when a file cannot be read; the others are printed."""
+    """Print the plan of each column of each file.
+
+    Args:
+        files: The files.
+        policy_file: The policy; None for an empty one.
+        rows: Sample size for the profile of a file.
+        json: Print one JSON document instead of text.
+
+    Returns:
+        The exit code: 1 when a file cannot be read. The others are still printed.
+    """
     documents = []
     code = 0
+    _defer_pandas()
     with failures():
         policy = policy_of(policy_file)
     with progress("reading") as show:
         for path in files:
             try:
                 with failures(f"atlas pii scan: {path}"):
-                    documents.append(_document(path, look_at(path, policy, rows, show)))
+                    documents.append(_document(path, survey(path, policy, rows, show)))
             except typer.Exit as stopped:
                 code = stopped.exit_code
     if json:
@@ -34,18 +47,35 @@ def run(files: list[Path], policy_file: Path | None, rows: int, json: bool) -> i
     headings = {"column": "left", "class": "left", "kind": "left", "confidence": "right", "action": "left"}
     for document in documents:
         lines = [
-            [one["name"], one["class"], one["entity"] or "", f"{one['confidence']:.2f}", one["action"], _counts(one)]
-            for one in document["columns"]
+            [
+                *(column["name"], column["class"], column["entity"] or "", f"{column['confidence']:.2f}"),
+                *(column["action"], _counts(column)),
+            ]
+            for column in document["columns"]
         ]
         print_table(f"{document['file']}, {document['rows']:,} rows", headings | {"evidence": "left"}, lines)
     return code
 
 
-def _document(path: Path, seen: Seen) -> dict[str, Any]:
+def _defer_pandas() -> None:
+    """Keep pyarrow from importing pandas, a third of a short scan's time, until something is converted to pandas.
+
+    pyarrow tries the import when it first makes a scalar or an array; after a failure it tries again only where it needs
+    pandas itself.
+    """
+    if "pandas" not in sys.modules:
+        sys.modules["pandas"] = None  # type: ignore[assignment]  # fails the import
+        try:
+            pa.scalar(None)
+        finally:
+            del sys.modules["pandas"]
+
+
+def _document(path: Path, surveyed: Survey) -> dict[str, Any]:
     return {
         "file": str(path),
-        "rows": seen.rows,
-        "rejected": sum(seen.rejected.values()),
+        "rows": surveyed.rows,
+        "rejected": sum(surveyed.rejected.values()),
         "columns": [
             {
                 "name": plan.name,
@@ -55,17 +85,17 @@ def _document(path: Path, seen: Seen) -> dict[str, Any]:
                 "evidence": dict(plan.evidence),
                 "action": plan.action,
             }
-            for plan in seen.plans
+            for plan in surveyed.plans
         ],
     }
 
 
 def _counts(column: dict[str, Any]) -> str:
-    """The evidence that weighs most; all of it is in the JSON document. A clean column has its number of values."""
+    """The three most important counts of the evidence; a clean column has its number of distinct values instead."""
     evidence = column["evidence"]
     if column["class"] == "clean":
         return f"distinct {evidence.get('distinct', 0):,}"
-    found = {name: count for name, count in evidence.items() if name not in _TOTALS}
-    first = {column["entity"], "header", "embedded", *(name for name in found if name.startswith("swept_"))}
-    shown = sorted(found.items(), key=lambda item: (item[0] not in first, -item[1]))[:_SHOWN]
+    counts = {name: count for name, count in evidence.items() if name not in _TOTALS}
+    first = {column["entity"], "header", "embedded", *(name for name in counts if name.startswith("swept_"))}
+    shown = sorted(counts.items(), key=lambda item: (item[0] not in first, -item[1]))[:_SHOWN]
     return ", ".join(f"{name} {count:,}" for name, count in shown)

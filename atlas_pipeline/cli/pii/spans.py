@@ -1,4 +1,4 @@
-"""`atlas pii spans`: where personal data is in texts, as a filter from JSON lines to JSON lines."""
+"""`atlas pii spans`: a filter that reads texts as JSON Lines and writes their spans of personal data as JSON Lines."""
 
 import json
 import re
@@ -27,7 +27,7 @@ class _BadLine(Exception):
 
 
 def run(policy_file: Path | None) -> int:
-    """Answer each line of standard input. Returns 1 when a line was no text; the others are answered."""
+    """Answer each line of standard input. Returns the exit code: 1 when a line holds no text; others are answered."""
     from atlas_pipeline.pii.text.scanner import scanner
 
     try:
@@ -39,43 +39,44 @@ def run(policy_file: Path | None) -> int:
 
 
 def _answer(reader: "TextScanner") -> bool:
-    """Answer the lines; whether one of them was no text."""
+    """Answer the lines, and return whether one of them holds no text."""
     bad = False
     for batch in _batches():
-        asked = []
+        requests = []
         for number, line in batch:
             try:
-                asked.append(_asked(line))
+                requests.append(_parsed(line))
             except _BadLine as error:
                 bad = True
                 typer.echo(f"atlas pii spans: line {number}: {error}", err=True)
-        for (_, rest), found in zip(asked, reader.spans([text for text, _ in asked]), strict=True):
-            spans = [
-                {"start": one.start, "end": one.end, "entity": one.entity, "score": round(float(one.score), 4)}
-                for one in found
+        for (_, copied), spans in zip(requests, reader.spans([text for text, _ in requests]), strict=True):
+            listed = [
+                {"start": span.start, "end": span.end, "entity": span.entity, "score": round(float(span.score), 4)}
+                for span in spans
             ]
-            sys.stdout.write(json.dumps({**rest, "spans": spans}) + "\n")
+            sys.stdout.write(json.dumps({**copied, "spans": listed}) + "\n")
         sys.stdout.flush()
     return bad
 
 
-def _asked(line: bytes) -> tuple[str, dict[str, Any]]:
-    """The text of a line, and what is repeated in its answer."""
+def _parsed(line: bytes) -> tuple[str, dict[str, Any]]:
+    """The text of a line, and what is copied to its answer."""
     try:
         document = json.loads(line)
     except (ValueError, RecursionError):
-        raise _BadLine("is no JSON: expected a JSON string, or an object with text") from None
-    text, rest = document, {}
+        raise _BadLine('is not JSON: expected a JSON string, or an object with "text"') from None
+    text, copied = document, {}
     if isinstance(document, dict):
         text = document.get("text")
-        rest = {"id": document["id"]} if "id" in document else {}
+        copied = {"id": document["id"]} if "id" in document else {}
     if not isinstance(text, str):
         raise _BadLine('holds no text: expected a JSON string, or an object with "text"')
-    return _LONE_SURROGATE.sub("\ufffd", text), rest
+    return _LONE_SURROGATE.sub("\ufffd", text), copied
 
 
 def _batches() -> Iterator[list[tuple[int, bytes]]]:
-    """Lines with their numbers, up to 256 at a time and never waiting for more when some have come; blank ones not."""
+    """Lines with their numbers, without blank ones: at most 256 at a time, and without waiting for more input while
+    some are ready."""
     stream = cast(BufferedReader, sys.stdin.buffer)
     lines: list[tuple[int, bytes]] = []
     number, rest = 0, b""

@@ -25,7 +25,7 @@ from atlas_pipeline.ingest.readers import Compression, Format
 
 @dataclass(frozen=True)
 class Block:
-    """Some rows after masking: as text, and as what they were read from has them, where that has types."""
+    """Some rows after masking: as text, and with their original types where the input has types."""
 
     text: pa.Table
     typed: pa.Table | None = None
@@ -33,18 +33,28 @@ class Block:
 
 
 class Writer(Protocol):
-    """Takes a file's blocks one after the other."""
+    """Writes a file block by block."""
 
     def write(self, block: Block) -> None:
-        """Write the rows of a block, whose columns are the same each time."""
+        """Write the rows of a block. Every block has the same columns."""
 
     def close(self) -> None:
-        """Write what ends the file."""
+        """Finish the file, such as with a Parquet footer."""
 
 
 @contextmanager
 def written(out: Path, format: Format, compression: Compression, schema: pa.Schema) -> Iterator[Writer]:
-    """A writer of what becomes `out` when the block ends well; otherwise nothing of it stays. Raises OSError."""
+    """Write a file atomically: it is renamed to `out` when the `with` block succeeds, and removed otherwise.
+
+    Args:
+        out: The file; an existing one is replaced.
+        format: Its format.
+        compression: Its compression.
+        schema: Names and types of its columns.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
     draft = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         with draft.open("wb") as file:
@@ -70,7 +80,7 @@ def _compressed(file: BinaryIO, compression: Compression) -> AbstractContextMana
 
 
 class _Delimited:
-    """CSV: what is missing is empty, empty text is `""`, and only what needs quotes has them."""
+    """CSV: nulls are empty fields, empty text is `""`, and fields are quoted only where they must be."""
 
     def __init__(self, sink: BinaryIO, schema: pa.Schema, delimiter: str = ","):
         self._sink, self._delimiter = sink, delimiter
@@ -90,7 +100,7 @@ class _Delimited:
         self._sink.write(("\n".join(lines.to_pylist()) + "\n").encode())
 
     def close(self) -> None:
-        """Nothing ends a CSV file."""
+        """Do nothing: a CSV file has no footer."""
 
     def _field(self, column: pa.Array) -> pa.Array:
         needs = pc.or_(pc.match_substring_regex(column, self._needs), pc.equal(column, ""))
@@ -103,12 +113,12 @@ class _JsonLines:
         self._sink = sink
 
     def write(self, block: Block) -> None:
-        """Write the rows with the types that they had, as far as JSON has them."""
+        """Write the rows with their original types, as far as JSON has them."""
         for row in _objects(block) if block.objects is None else block.objects:
             self._sink.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
 
     def close(self) -> None:
-        """Nothing ends a JSON Lines file."""
+        """Do nothing: a JSON Lines file has no footer."""
 
 
 class _Parquet:
@@ -134,7 +144,7 @@ def _objects(block: Block) -> Iterator[dict[str, Any]]:
 
 
 def _json_values(text: pa.ChunkedArray, typed: pa.ChunkedArray) -> list[Any]:
-    """Values as JSON has them where it does: whole numbers, finite ones, booleans, lists and objects; else as text."""
+    """JSON values for integers, finite floats, booleans, lists and objects; text for the rest."""
     kind, texts = typed.type, text.to_pylist()
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         return typed.to_pylist()

@@ -184,7 +184,7 @@ def _planned(name: str, pattern: str, guess: "Inference", keys: list[str], rows:
     import pyarrow as pa
 
     from atlas_pipeline.ingest.dataset import Column, Dataset
-    from atlas_pipeline.ingest.planning import decided, freed
+    from atlas_pipeline.ingest.planning import as_free_text, decided
     from atlas_pipeline.pii.profile import profile
     from atlas_pipeline.pii.sweep import sweep
 
@@ -205,7 +205,7 @@ def _planned(name: str, pattern: str, guess: "Inference", keys: list[str], rows:
     kept = [column.name for column in dataset.columns if column.treatment == "keep" and column.type in ("text", "json")]
     listed = {column.name: pa.array(column.values or (), pa.string()) for column in guess.columns}
     missed = {one: cells for one in kept if (cells := sweep(pa.chunked_array([samples[one], listed[one]])))}
-    return freed(dataset, missed) if missed else dataset
+    return as_free_text(dataset, missed) if missed else dataset
 
 
 def _check_name(request: ScaffoldRequest[DatasetScaffoldParams], name: str) -> None:

@@ -9,10 +9,11 @@ from datetime import timedelta
 
 import dagster as dg
 
+from atlas_pipeline import labels
 from atlas_pipeline.backup.configured import names
 from atlas_pipeline.orchestration.backups.assets import backup_asset, step_of
 from atlas_pipeline.orchestration.backups.jobs import backup_prune, backup_restore
-from atlas_pipeline.orchestration.backups.observations import GROUP, asset_key
+from atlas_pipeline.orchestration.backups.observations import asset_key
 from atlas_pipeline.orchestration.backups.s3 import BackupS3Resource
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
@@ -29,7 +30,7 @@ def backups() -> dg.Definitions:
     on = _schedules_on(settings)
     stale_after = timedelta(hours=min(STALE_AFTER[name] for name in on)) if on else None
     databases = names(settings)
-    selection = dg.AssetSelection.groups(GROUP)
+    selection = dg.AssetSelection.groups(labels.BACKUPS)
     jobs = [
         dg.define_asset_job(
             f"backup_{name}",

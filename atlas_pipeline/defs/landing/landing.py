@@ -1,23 +1,24 @@
-"""The landing sensor: new files start a run of their dataset.
+"""The landing sensor: request a run of a dataset when new files have landed.
 
-Belongs here: when a run is asked for, and when not. Does not belong here: listing
-(`ingest/sources/source.py`) and loading.
-The ledger decides what is new; a file that changed within `ATLAS_SETTLE_SECONDS` is still being written and left
-alone; a dataset whose run is waiting or going on is left to it; with `ATLAS_MAX_QUEUED_RUNS` runs waiting, nothing more
-is asked for. A source that does not answer is named in the skip reason and does not hold the others up.
+Belongs here: when a run is requested, and when not. Does not belong here: listing (`ingest/sources/`) and loading. The
+ledger decides which files are new. A file that changed within `ATLAS_SETTLE_SECONDS` is still being written and
+skipped; a dataset with a queued or running run is skipped; nothing is requested while `ATLAS_MAX_QUEUED_RUNS` runs are
+queued. A source that does not answer is named in the skip reason and does not hold up the others.
 """
 
 import hashlib
 import time
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import dagster as dg
+import psycopg
 
 from atlas_pipeline.components import Dataset
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
-from atlas_pipeline.settings import load_settings
+from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse import ledger
 
 DATASET_TAG = "atlas/dataset"
@@ -28,8 +29,8 @@ _RETRY_SECONDS = 3600
 def landing(context: dg.ComponentLoadContext) -> dg.Definitions:
     """One sensor over all datasets that read files."""
     components = context.component_tree.get_all_components(Dataset)
-    reading_files = [one for one in components if isinstance(one.source, str)]
-    watched = {one.table: (one.declared, one.partitions_definition()) for one in reading_files}
+    datasets = [component for component in components if isinstance(component.source, str)]
+    watched = {dataset.table: (dataset.declared.source, dataset.partitions_definition()) for dataset in datasets}
     gold = dg.AutomationConditionSensorDefinition(
         "gold_automation",
         target=dg.AssetSelection.groups("gold"),
@@ -48,38 +49,19 @@ def landing(context: dg.ComponentLoadContext) -> dg.Definitions:
     )
     def new_files(context: dg.SensorEvaluationContext, warehouse: WarehouseResource) -> dg.SensorResult | dg.SkipReason:
         settings = warehouse.settings
-        waiting = context.instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
-        room = settings.max_queued_runs - waiting
+        queued = context.instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
+        room = settings.max_queued_runs - queued
         if room <= 0:
-            return dg.SkipReason(f"{waiting} runs are queued, the most allowed is {settings.max_queued_runs}: waiting")
-        requests: list[dg.RunRequest] = []
-        seen, settling, notes = 0, 0, list[str]()
+            return dg.SkipReason(f"{queued} runs are queued, the most allowed is {settings.max_queued_runs}: waiting")
+        tick = _Tick(context.instance, settings)
         with warehouse.connect() as connection:
-            for name, (dataset, partitions) in watched.items():
-                source = dataset.source
+            for name, (source, partitions) in watched.items():
                 assert isinstance(source, FileSource)
-                try:
-                    files = source.list(settings)
-                except (SourceError, ServiceUnavailable) as error:
-                    notes.append(f"{name}: {error}")
-                    continue
-                seen += len(files)
-                if partitions is not None:
-                    inside = [file for file in files if partitions.has_partition_key(file.partition or "")]
-                    if len(inside) < len(files):
-                        notes.append(f"{name}: {len(files) - len(inside)} files are of no partition")
-                    files = inside
-                known = ledger.known_files(connection, name)
-                new = [file for file in files if file.uri not in known or known[file.uri].version != file.version]
-                ready = [file for file in new if file.settled(settings.settle_seconds)]
-                settling += len(new) - len(ready)
-                if ready and _under_way(context.instance, name):
-                    notes.append(f"{name}: {len(ready)} new files, a run is under way")
-                elif ready:
-                    requests += _requests(name, ready, partitions is not None)
+                tick.check(connection, name, source, partitions)
+        requests, notes = tick.requests, tick.notes
         if len(requests) > room:
-            notes.append(f"{len(requests) - room} runs wait for the next look: {waiting} are queued already")
-        summary = f"looked at {seen} files of {len(watched)} datasets, {settling} still being written"
+            notes.append(f"{len(requests) - room} runs wait for the next tick: {queued} are queued already")
+        summary = f"looked at {tick.files} files of {len(watched)} datasets, {tick.settling} still being written"
         if not requests:
             return dg.SkipReason("; ".join([f"no new files: {summary}", *notes]))
         context.log.info("; ".join([f"{len(requests)} runs for new files: {summary}", *notes]))
@@ -88,10 +70,57 @@ def landing(context: dg.ComponentLoadContext) -> dg.Definitions:
     return dg.Definitions(sensors=[new_files, gold])
 
 
-def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list[dg.RunRequest]:
-    """One run for the dataset, or one for each partition that has new files.
+@dataclass
+class _Tick:
+    """One evaluation of the sensor: the runs to request, and what its skip reason counts and notes."""
 
-    The run key holds the files' versions and the hour: a run that failed is asked for again, but not every time.
+    instance: dg.DagsterInstance
+    settings: Settings
+    files: int = 0
+    settling: int = 0
+    requests: list[dg.RunRequest] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def check(
+        self,
+        connection: psycopg.Connection,
+        name: str,
+        source: FileSource,
+        partitions: dg.PartitionsDefinition | None,
+    ) -> None:
+        """List the files of a dataset, and request its runs if new ones have settled.
+
+        Args:
+            connection: A connection to the warehouse, for the ledger.
+            name: The dataset.
+            source: Where its files are.
+            partitions: Its partitions, if it has any; files outside them are noted and skipped.
+        """
+        try:
+            files = source.list(self.settings)
+        except (SourceError, ServiceUnavailable) as error:
+            self.notes.append(f"{name}: {error}")
+            return
+        self.files += len(files)
+        if partitions is not None:
+            inside = [file for file in files if partitions.has_partition_key(file.partition or "")]
+            if len(inside) < len(files):
+                self.notes.append(f"{name}: {len(files) - len(inside)} files belong to no partition")
+            files = inside
+        known = ledger.known_files(connection, name)
+        new = [file for file in files if file.uri not in known or known[file.uri].version != file.version]
+        ready = [file for file in new if file.settled(self.settings.settle_seconds)]
+        self.settling += len(new) - len(ready)
+        if ready and _under_way(self.instance, name):
+            self.notes.append(f"{name}: {len(ready)} new files, a run is under way")
+        elif ready:
+            self.requests += _requests(name, ready, partitions is not None)
+
+
+def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list[dg.RunRequest]:
+    """Request one run for the dataset, or one for each partition that has new files.
+
+    The run key holds the files' versions and the hour, so that a failed run is requested again once an hour.
     """
     groups: dict[str | None, list[SourceFile]] = {}
     for file in files:
@@ -113,6 +142,7 @@ def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list
 
 
 def _under_way(instance: dg.DagsterInstance, name: str) -> bool:
+    """Whether a run of the dataset is queued, starting or running."""
     statuses = [
         dg.DagsterRunStatus.QUEUED,
         dg.DagsterRunStatus.NOT_STARTED,

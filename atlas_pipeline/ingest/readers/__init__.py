@@ -56,17 +56,23 @@ def read(
 ) -> Iterator[Batch]:
     """Yield the rows of a file, as text exactly as the file has it, with constant memory.
 
-    `stream` is at the file's beginning and need not be seekable. `name` tells format and compression; `format`
-    overrides the format, with the name then telling only the compression. `delimiter` is for csv and tsv (default: a
-    comma, a tab). `block_bytes` is about how much decompressed text becomes one batch; Parquet comes in batches of
-    rows instead. Rows that cannot be loaded are in `Batch.rejects`, the others are not affected by them; their rules
-    are `encoding`, `nul_byte`, `line_too_long`; in CSV `too_few_fields`, `too_many_fields`, `unterminated_quote`,
-    `stray_quote`; in JSON Lines `not_json`, `not_an_object`, `empty_object`, `bad_column_name`.
+    Rows that cannot be loaded are in `Batch.rejects`, the others are not affected by them; their rules are `encoding`,
+    `nul_byte`, `line_too_long`; in CSV `too_few_fields`, `too_many_fields`, `unterminated_quote`, `stray_quote`; in
+    JSON Lines `not_json`, `not_an_object`, `empty_object`, `bad_column_name`.
 
-    Raises FileRefused, possibly after some batches (discard these), with one of the rules `unknown_format`,
-    `wrong_format`, `empty`, `header_only`, `bad_header`, `encoding`, `truncated`, `corrupt`, `too_many_columns`,
-    `empty_column_name`, `duplicate_columns`, `column_name_too_long`, `reserved_column_name`, `nul_byte`. Raises
-    ValueError for a delimiter that is not one ASCII character. What the stream raises is passed on.
+    Args:
+        stream: at the file's beginning; need not be seekable. What it raises is passed on.
+        name: of the file; its extensions tell format and compression.
+        format: overrides the format, with the name then telling only the compression.
+        delimiter: of csv and tsv; null for a comma, a tab.
+        block_bytes: about how much decompressed text becomes one batch; Parquet comes in batches of rows instead.
+
+    Raises:
+        FileRefused: possibly after some batches (discard these), with one of the rules `unknown_format`,
+            `wrong_format`, `empty`, `header_only`, `bad_header`, `encoding`, `truncated`, `corrupt`,
+            `too_many_columns`, `empty_column_name`, `duplicate_columns`, `column_name_too_long`,
+            `reserved_column_name`, `nul_byte`.
+        ValueError: the delimiter is not one ASCII character.
     """
     if format is None:
         format, compression = detect(name)

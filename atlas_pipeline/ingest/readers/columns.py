@@ -37,18 +37,18 @@ def check_names(names: Iterable[str]) -> None:
     names = list(names)
     if len(names) > MAX_COLUMNS:
         raise too_many_columns(len(names))
-    seen: set[str] = set()
+    before: set[str] = set()
     for position, name in enumerate(names, start=1):
         fault = name_fault(name)
         if fault is not None:
             rule, wrong = fault
             shown = "" if rule in ("empty_column_name", "nul_byte") else f" ({name[:MAX_NAME_BYTES]!r})"
             raise FileRefused(rule, f"The name of column {position}{shown} {wrong}. Give the column another name.")
-        if name in seen:
+        if name in before:
             raise FileRefused(
                 "duplicate_columns", f"Two columns are named {name!r}; names must differ. Rename one of them."
             )
-        seen.add(name)
+        before.add(name)
 
 
 def too_many_columns(found: int) -> FileRefused:

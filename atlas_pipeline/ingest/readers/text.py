@@ -47,7 +47,7 @@ _MARKS = {
 def as_utf8(source: Source, expected: str) -> Source:
     """Return the text of `source` in UTF-8 without a byte order mark; `expected` names the format in reasons.
 
-    Bytes that are no valid UTF-8 pass unchanged (the row that has them is rejected later), as do lone surrogates of
+    Bytes that are not valid UTF-8 pass unchanged (the row that has them is rejected later), as do lone surrogates of
     UTF-16, in their three-byte form. Raises FileRefused `wrong_format` for a binary file, `encoding` (here or from a
     later read) for UTF-16 or UTF-32 that cannot be decoded.
     """

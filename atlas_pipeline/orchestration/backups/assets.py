@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from pydantic import Field
 
+from atlas_pipeline import labels
 from atlas_pipeline.backup.configured import backups, databases
 from atlas_pipeline.backup.drill import drill
 from atlas_pipeline.backup.engine import BackupFailed
@@ -22,7 +23,6 @@ from atlas_pipeline.backup.store import StoreError
 from atlas_pipeline.orchestration.backups import checks
 from atlas_pipeline.orchestration.backups.observations import (
     DELETED,
-    GROUP,
     asset_key,
     facts,
     observation,
@@ -58,7 +58,7 @@ def backup_asset(database: str, stale_after: timedelta | None) -> dg.AssetsDefin
     key = asset_key(database)
     spec = dg.AssetSpec(
         key=key,
-        group_name=GROUP,
+        group_name=labels.BACKUPS,
         description=f"Backups of the database {database}, in the store that ATLAS_BACKUP_PLACE names.",
         kinds={"postgres"},
         owners=["team:data-engineering"],

@@ -10,11 +10,12 @@ from typing import Any
 
 import dagster as dg
 
+from atlas_pipeline import labels
 from atlas_pipeline.backup.manifest import Backup
 from atlas_pipeline.orchestration.backups.observations import asset_key
 
 DRILL_AGE = timedelta(days=8)
-COMPLETE, FRESH, RESTORABLE = "complete", "fresh", "restorable"
+COMPLETE, FRESH, RESTORABLE = labels.BACKUP_COMPLETE, labels.BACKUP_FRESH, labels.BACKUP_RESTORABLE
 _DESCRIPTIONS = {
     COMPLETE: "The newest backup is whole: its manifest and every object are there, with their SHA-256.",
     FRESH: "The newest verified backup is as young as the schedules promise.",
@@ -68,7 +69,7 @@ def _fresh(
     more: dict[str, Any] = {"data that would be lost (hours)": round(_hours(age), 2)}
     problem = None
     if stale_after is not None:
-        more["hours allowed"] = _hours(stale_after)
+        more[labels.HOURS_ALLOWED] = _hours(stale_after)
         if age > stale_after:
             problem = f"the newest verified backup is {_hours(age):.1f} hours old, allowed {_hours(stale_after):.0f}"
     return _result(database, FRESH, problem, more)

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import dagster as dg
 
+from atlas_pipeline import labels
 from atlas_pipeline.backup.manifest import Backup, Proof
 from atlas_pipeline.backup.service import Backups
 
-GROUP = "backups"
 DELETED, GONE = "deleted", "gone"
 """Last events of a backup: Dagster deleted it, or it vanished from the store otherwise."""
 _PAGE = 1000
@@ -21,7 +21,7 @@ _PAGE = 1000
 
 def asset_key(database: str) -> dg.AssetKey:
     """The asset of a database's backups."""
-    return dg.AssetKey([GROUP, database])
+    return dg.AssetKey([labels.BACKUPS, database])
 
 
 def observation(made: Backups, event: str, backup: Backup, **more: Any) -> dg.AssetObservation:

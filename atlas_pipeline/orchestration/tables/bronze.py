@@ -10,6 +10,7 @@ from typing import Any
 
 import dagster as dg
 
+from atlas_pipeline import labels
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
@@ -18,6 +19,7 @@ from atlas_pipeline.orchestration.tables.steps import RETRY, partitions_of, prog
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.quality.generated import FILES_READABLE, LINES_READABLE, files_readable, lines_readable
 from atlas_pipeline.quality.history import record_outcomes
+from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.settings import Settings, SettingsError
 from atlas_pipeline.warehouse.ledger import loaded_files
 from atlas_pipeline.warehouse.publish import TableBusy
@@ -28,7 +30,14 @@ _FILES_SHOWN = 50
 def bronze_asset(
     dataset: Dataset, shared: Mapping[str, Any], description: str | None, tags: Mapping[str, str]
 ) -> dg.AssetsDefinition:
-    """bronze/<name>: what landed, as text, each file once."""
+    """bronze/<name>: what landed, as text, each file once.
+
+    Args:
+        dataset: as declared.
+        shared: arguments of the step that all steps of the dataset have.
+        description: of the asset; null for one that says what bronze is.
+        tags: of the asset.
+    """
     key = dg.AssetKey(["bronze", dataset.name])
 
     @dg.asset(
@@ -43,58 +52,67 @@ def bronze_asset(
         **shared,
     )
     def load_files(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> dg.MaterializeResult:
-        settings = warehouse.settings
         started = time.monotonic()
         try:
-            files = _files(context, dataset, settings)
-            with warehouse.connect() as connection:
-                result = bronze.load(
-                    connection,
-                    dataset.name,
-                    files,
-                    batch=context.run.run_id,
-                    delimiter=dataset.delimiter,
-                    settle_seconds=settings.settle_seconds,
-                    lock_seconds=settings.lock_timeout_seconds,
-                    progress=progress_log(context),
-                )
-                every = loaded_files(connection, dataset.name, pending=False)
-                outcomes = [
-                    files_readable(len(result.refused)),
-                    lines_readable(sum(file.rows for file in every), sum(file.rejected for file in every)),
-                ]
-                scores = record_outcomes(
-                    connection, "bronze", dataset.name, context.run.run_id, outcomes, published=True
-                )
-                connection.commit()
+            result, outcomes, scores = _load(context, warehouse, dataset)
         except (SourceError, ServiceUnavailable, SettingsError, TableBusy) as error:
             raise dg.Failure(str(error), allow_retries=isinstance(error, ServiceUnavailable)) from None
-        loaded = result.loaded
-        metadata: dict[str, Any] = {
-            "dagster/row_count": result.total_rows,
-            "dagster/table_name": f"bronze.{dataset.name}",
-            "rows in": sum(file.rows for file in loaded),
-            "lines rejected": sum(file.rejected for file in loaded),
-            "bytes": sum(file.bytes for file in loaded),
-            "files loaded": len(loaded),
-            "files known before": result.known,
-            "files still being written": result.unsettled,
-            "seconds": round(time.monotonic() - started, 3),
-            **score_metadata(scores),
-        }
-        if loaded:
-            metadata["source files"] = _file_table(loaded)
-        if result.refused:
-            metadata["files refused"] = _refused_table(result.refused)
-        if result.new_columns:
-            metadata["new columns"] = result.new_columns
         results = [check_result(key, outcome, outcome.check.path) for outcome in outcomes]
         if result.refused:
             refused = {"files refused": _refused_table(result.refused)}
             results[0] = results[0]._replace(metadata={**results[0].metadata, **refused})
+        metadata = _metadata(dataset.name, result) | scores | {labels.SECONDS: round(time.monotonic() - started, 3)}
         return dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return load_files
+
+
+def _load(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, dataset: Dataset
+) -> tuple[bronze.BronzeResult, list[Outcome], dict[str, Any]]:
+    """Load what landed; what came of it, of the checks of all loaded files, and their scores as metadata."""
+    settings, run_id = warehouse.settings, context.run.run_id
+    files = _files(context, dataset, settings)
+    with warehouse.connect() as connection:
+        result = bronze.load(
+            connection,
+            dataset.name,
+            files,
+            run_id=run_id,
+            delimiter=dataset.delimiter,
+            settle_seconds=settings.settle_seconds,
+            lock_seconds=settings.lock_timeout_seconds,
+            progress=progress_log(context),
+        )
+        every = loaded_files(connection, dataset.name, pending=False)
+        outcomes = [
+            files_readable(len(result.refused)),
+            lines_readable(sum(file.rows for file in every), sum(file.rejected for file in every)),
+        ]
+        scores = record_outcomes(connection, "bronze", dataset.name, run_id, outcomes, published=True)
+        connection.commit()
+    return result, outcomes, score_metadata(scores)
+
+
+def _metadata(dataset: str, result: bronze.BronzeResult) -> dict[str, Any]:
+    loaded = result.loaded
+    metadata: dict[str, Any] = {
+        "dagster/row_count": result.total_rows,
+        "dagster/table_name": f"bronze.{dataset}",
+        labels.ROWS_IN: sum(file.rows for file in loaded),
+        labels.LINES_REJECTED: sum(file.rejected for file in loaded),
+        "bytes": sum(file.bytes for file in loaded),
+        "files loaded": len(loaded),
+        "files known before": result.known,
+        "files still being written": result.unsettled,
+    }
+    if loaded:
+        metadata["source files"] = _file_table(loaded)
+    if result.refused:
+        metadata["files refused"] = _refused_table(result.refused)
+    if result.new_columns:
+        metadata["new columns"] = result.new_columns
+    return metadata
 
 
 def _files(context: dg.AssetExecutionContext, dataset: Dataset, settings: Settings) -> list[SourceFile]:

@@ -6,7 +6,7 @@ check measures (`quality/`) and the leak check (`personal_data.py`).
 
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 import psycopg
 
+from atlas_pipeline import labels
 from atlas_pipeline.quality.contract import read_contract
 from atlas_pipeline.quality.history import record_outcomes
 from atlas_pipeline.quality.outcome import Check, Outcome
@@ -22,17 +23,24 @@ from atlas_pipeline.quality.verification import verify
 
 ROWS_SHOWN = 20
 _ROWS_NAMED = 1000
-NO_CONTRACT = "contract"
-"""Name of the warning that a table without a contract has."""
 
 
 class TableChecks:
     """The checks of one asset: their specs, and outcomes as Dagster's results.
 
     The contract is read once, so what runs is what Dagster shows; a file that is edited later counts from a reload on.
-    `own` are checks that need no contract, `elsewhere` those of them that another step does, `reserved` names that are
-    taken. Raises ContractError when the contract cannot be read, names a column that is not among `columns`, or is for
-    another table.
+
+    Args:
+        asset: layer and name of the table.
+        contract: the contract's file; null for a table without.
+        columns: that the table has.
+        own: checks that need no contract.
+        elsewhere: checks that another step does.
+        reserved: names that are taken.
+
+    Raises:
+        ContractError: the contract cannot be read, names a column that the table does not have, or is for another
+            table.
     """
 
     def __init__(
@@ -52,7 +60,7 @@ class TableChecks:
         self._names = {check.path: check_name(check) for check in elsewhere}
         for check in self._checks.values():
             name = check_name(check)
-            if name in self._names.values() or name in (*reserved, NO_CONTRACT):
+            if name in self._names.values() or name in (*reserved, labels.NO_CONTRACT):
                 name = f"{name}_{hashlib.sha256(check.path.encode()).hexdigest()[:6]}"
             self._names[check.path] = name
 
@@ -62,7 +70,7 @@ class TableChecks:
         specs = [check_spec(self.asset, check, name) for check, name in self._named()]
         if self.contract is None:
             text = "A contract.yml beside defs.yaml says what must hold for this table."
-            specs.append(dg.AssetCheckSpec(NO_CONTRACT, asset=self.asset, description=text))
+            specs.append(dg.AssetCheckSpec(labels.NO_CONTRACT, asset=self.asset, description=text))
         return specs
 
     @property
@@ -82,7 +90,7 @@ class TableChecks:
         """The warning of a table that has no contract."""
         if self.contract is None:
             yield dg.AssetCheckResult(
-                check_name=NO_CONTRACT,
+                check_name=labels.NO_CONTRACT,
                 asset_key=self.asset,
                 passed=False,
                 severity=dg.AssetCheckSeverity.WARN,
@@ -93,115 +101,133 @@ class TableChecks:
         return ((check, self._names[path]) for path, check in self._checks.items())
 
 
-class Audit:
-    """One run's verification of a table: call `verify` before publishing, `add` what else was found, then `record`.
-
-    `lineage` are columns that say where a row came from: rows that failed are named by them too. `names` are those of
-    the checks that were asked for; null for all.
-    """
+class TableAudit:
+    """Verifies the checks of one table in one run, records their outcomes, and shows them to Dagster."""
 
     def __init__(
         self,
         checks: TableChecks,
         url: str,
-        run: str,
+        run_id: str,
         *,
         lineage: Sequence[str] = (),
         names: Collection[str] | None = None,
     ):
+        """An audit of the table that `checks` are about.
+
+        Args:
+            checks: of the table.
+            url: of the warehouse.
+            run_id: recorded with the outcomes.
+            lineage: columns that say where a row came from; rows that failed are named by them too.
+            names: Dagster's names of the checks that were asked for; null for all.
+        """
         self.checks = checks
-        self.outcomes: list[Outcome] = []
         self._url = url
-        self._run = run
+        self._run_id = run_id
         self._lineage = lineage
-        self._key: Sequence[str] = ()
         self._only = None if names is None else {path for name in names if (path := checks.path_of(name))}
-        self._all = names is None or NO_CONTRACT in names
+        self._all = names is None or labels.NO_CONTRACT in names
 
-    def show(self, key: Sequence[str]) -> None:
-        """Let values of these columns tell which rows failed. They must not be personal."""
-        self._key = key
+    def verify(self, schema: str, table: str, key: Sequence[str]) -> list[Outcome]:
+        """Verify the contract on `schema`.`table`; empty when there is none, or nothing of it was asked for.
 
-    def verify(self, schema: str, table: str) -> bool:
-        """Verify the contract on a table; whether it may be published."""
+        `key` are columns whose values tell which rows failed. They must not be personal.
+        """
         layer, name = self.checks.asset.path
-        if self.checks.contract and self._only != set():
-            self.add(
-                *verify(
-                    self.checks.contract,
-                    self._url,
-                    schema,
-                    table,
-                    published=(layer, name),
-                    key=[*self._key, *self._lineage],
-                    sample=_ROWS_NAMED if self._lineage else ROWS_SHOWN,
-                    only=self._only,
-                )
-            )
-        return not any(outcome.blocks for outcome in self.outcomes)
+        if self.checks.contract is None or self._only == set():
+            return []
+        return verify(
+            self.checks.contract,
+            self._url,
+            schema,
+            table,
+            published=(layer, name),
+            key=[*key, *self._lineage],
+            sample=_ROWS_NAMED if self._lineage else ROWS_SHOWN,
+            only=self._only,
+        )
 
-    def add(self, *outcomes: Outcome) -> None:
-        """Add outcomes of checks that need no contract; those of an earlier verification are replaced."""
-        paths = {outcome.check.path for outcome in outcomes}
-        self.outcomes = [one for one in self.outcomes if one.check.path not in paths]
-        self.outcomes += [one for one in outcomes if self._only is None or one.check.path in self._only]
+    def record(
+        self, connection: psycopg.Connection, outcomes: Collection[Outcome], *, published: bool
+    ) -> dict[str, Any]:
+        """Write outcomes down, and commit.
 
-    def record(self, connection: psycopg.Connection, *, published: bool) -> dict[str, Any]:
-        """Write down what was found; returns the table's scores as metadata."""
+        Args:
+            connection: to the warehouse.
+            outcomes: of this run.
+            published: whether readers see the rows that were measured.
+
+        Returns:
+            The table's scores as metadata.
+        """
         layer, name = self.checks.asset.path
-        found = record_outcomes(
-            connection, layer, name, self._run, self.outcomes, published=published, known=self.checks.paths
+        scores = record_outcomes(
+            connection, layer, name, self._run_id, outcomes, published=published, known=self.checks.paths
         )
         connection.commit()
-        return score_metadata(found)
+        return score_metadata(scores)
 
-    def results(self) -> Iterator[dg.AssetCheckResult]:
-        """What was found, as Dagster's results."""
-        for outcome in self.outcomes:
-            shown = self._key or self._lineage
+    def results(self, outcomes: Iterable[Outcome], key: Sequence[str]) -> Iterator[dg.AssetCheckResult]:
+        """Show outcomes as Dagster's results; rows that failed by their `key`, else by their lineage."""
+        for outcome in outcomes:
+            shown = key or self._lineage
             rows = [{name: row[name] for name in shown if name in row} for row in outcome.sample[:ROWS_SHOWN]]
             yield self.checks.result(replace(outcome, sample=tuple(row for row in rows if row)))
         if self._all:
             yield from self.checks.no_contract()
 
-    @property
-    def problem(self) -> str:
-        """The blocking checks that failed, for a message; empty when there are none."""
-        return "; ".join(f"{one.check.path} ({one.problem})" for one in self.outcomes if one.blocks)
+
+def blocking(outcomes: Iterable[Outcome]) -> str:
+    """The blocking checks that failed, for a message; empty when there are none."""
+    return "; ".join(f"{outcome.check.path} ({outcome.problem})" for outcome in outcomes if outcome.blocks)
 
 
 def check_name(check: Check) -> str:
     """What Dagster calls a check: its path without the words that all paths have."""
-    place = check.path.removeprefix("columns.").removeprefix("checks.").replace(".checks.", ".")
-    return re.sub(r"[^A-Za-z0-9_]", "_", place)
+    path = check.path.removeprefix("columns.").removeprefix("checks.").replace(".checks.", ".")
+    return re.sub(r"[^A-Za-z0-9_]", "_", path)
 
 
 def check_spec(asset: dg.AssetKey, check: Check, name: str, reads: Collection[dg.AssetKey] = ()) -> dg.AssetCheckSpec:
-    """A check as Dagster declares it; `reads` are other tables that it looks at."""
+    """A check as Dagster declares it.
+
+    Args:
+        asset: the table that is checked.
+        check: what is checked.
+        name: the check's, in Dagster.
+        reads: other tables that it looks at.
+    """
     return dg.AssetCheckSpec(
         name=name,
         asset=asset,
         description=f"{check.title} ({check.dimension}, {check.severity})",
         blocking=check.severity == "error",
         additional_deps=list(reads),
-        metadata={"dimension": check.dimension, "path": check.path},
+        metadata={labels.DIMENSION: check.dimension, "path": check.path},
     )
 
 
 def check_result(asset: dg.AssetKey, outcome: Outcome, name: str) -> dg.AssetCheckResult:
-    """An outcome as Dagster shows it; numbers become a trend over runs."""
+    """An outcome as Dagster shows it; numbers become a trend over runs.
+
+    Args:
+        asset: the table that was checked.
+        outcome: what came of the check.
+        name: the check's, in Dagster.
+    """
     metadata: dict[str, dg.MetadataValue] = {
-        "dimension": dg.MetadataValue.text(outcome.check.dimension),
+        labels.DIMENSION: dg.MetadataValue.text(outcome.check.dimension),
         "outcome": dg.MetadataValue.text(outcome.status),
     }
     if outcome.measured is not None:
-        metadata["measured"] = dg.MetadataValue.float(outcome.measured)
+        metadata[labels.MEASURED] = dg.MetadataValue.float(outcome.measured)
     if outcome.threshold:
-        metadata["threshold"] = dg.MetadataValue.text(outcome.threshold)
+        metadata[labels.THRESHOLD] = dg.MetadataValue.text(outcome.threshold)
     if outcome.rows_tested is not None:
-        metadata["rows tested"] = dg.MetadataValue.int(outcome.rows_tested)
+        metadata[labels.ROWS_TESTED] = dg.MetadataValue.int(outcome.rows_tested)
     if outcome.rows_failed is not None:
-        metadata["rows failed"] = dg.MetadataValue.int(outcome.rows_failed)
+        metadata[labels.ROWS_FAILED] = dg.MetadataValue.int(outcome.rows_failed)
     if outcome.sample:
         metadata["rows shown"] = dg.MetadataValue.int(len(outcome.sample))
         metadata["sample of failed rows"] = dg.MetadataValue.table(
@@ -217,9 +243,9 @@ def check_result(asset: dg.AssetKey, outcome: Outcome, name: str) -> dg.AssetChe
     )
 
 
-def score_metadata(found: Sequence[DimensionScore]) -> dict[str, Any]:
+def score_metadata(scores: Sequence[DimensionScore]) -> dict[str, Any]:
     """Scores as an asset's metadata."""
     return {
-        "quality score" if one.dimension == OVERALL else f"quality: {one.dimension}": round(one.score, 6)
-        for one in found
+        labels.QUALITY_SCORE if score.dimension == OVERALL else f"quality: {score.dimension}": round(score.score, 6)
+        for score in scores
     }

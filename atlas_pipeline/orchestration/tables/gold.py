@@ -6,57 +6,94 @@ says. Does not belong here: the YAML (`gold_model.py`), running SQL (`warehouse/
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import psycopg
 
-from atlas_pipeline.orchestration.tables.checks import Audit, TableChecks
-from atlas_pipeline.orchestration.tables.personal_data import LEAK_CHECK, leak_result, leak_spec, pii_tags, plan_table
-from atlas_pipeline.orchestration.tables.steps import RETRY, progress_log
+from atlas_pipeline import labels
+from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking
+from atlas_pipeline.orchestration.tables.personal_data import leak_result, leak_spec, pii_tags, plan_table
+from atlas_pipeline.orchestration.tables.steps import RETRY, progress_log, published_table
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.gold_audit import GoldAudit, Source
 from atlas_pipeline.pii.rules import Rules
+from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.sql.lineage import Model
 from atlas_pipeline.warehouse import gold
-from atlas_pipeline.warehouse.publish import PublishError, TableBusy, published, table_lock
+from atlas_pipeline.warehouse.publish import PublishError, TableBusy, table_lock
 
 
-def gold_asset(
-    model: Model,
-    lineage: Mapping[str, Sequence[Source]],
-    key: Sequence[str],
-    allowed: Collection[str],
-    rules: Rules,
-    spec: Mapping[str, Any],
-    checks: TableChecks,
-) -> dg.AssetsDefinition:
+@dataclass(frozen=True)
+class GoldTable:
+    """A model, and what holds for its table.
+
+    Attributes:
+        model: its SELECT.
+        lineage: the columns that each of its columns is made from.
+        key: columns of the primary key, none when empty.
+        allowed: columns that may hold personal data which silver keeps.
+        rules: of the project, for what is personal data.
+        checks: of the table.
+    """
+
+    model: Model
+    lineage: Mapping[str, Sequence[Source]]
+    key: Sequence[str]
+    allowed: Collection[str]
+    rules: Rules
+    checks: TableChecks
+
+    @property
+    def name(self) -> str:
+        """Of the table in the schema gold."""
+        return self.checks.asset.path[-1]
+
+    @property
+    def column_lineage(self) -> dg.TableColumnLineage:
+        """The lineage as Dagster shows it."""
+        return dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(dg.AssetKey([s.schema, s.table]), s.column) for s in sources]
+                for column, sources in self.lineage.items()
+            }
+        )
+
+    def privacy(self, connection: psycopg.Connection) -> GoldAudit:
+        """The leak check, under the plans that silver and gold are published with now."""
+        return GoldAudit(connection, self.name, self.lineage, self.allowed, self.rules)
+
+    def shown_key(self, privacy: GoldAudit) -> list[str]:
+        """The key columns whose values tell nothing about a person."""
+        return [column for column in self.key if not privacy.plans[column].personal]
+
+
+def gold_asset(table: GoldTable, spec: Mapping[str, Any]) -> dg.AssetsDefinition:
     """gold/<name>: a SELECT as a table, published only when its contract holds and it holds no unknown personal data.
 
-    `spec` is for the asset. Its checks can also be run alone, on what is published.
+    Its checks can also be run alone, on what is published.
+
+    Args:
+        table: the model, and what holds for its table.
+        spec: arguments of the asset's spec.
     """
-    name = checks.asset.path[-1]
-    column_deps = dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(dg.AssetKey([one.schema, one.table]), one.column) for one in sources]
-            for column, sources in lineage.items()
-        }
-    )
+    name, asset = table.name, table.checks.asset
 
     @dg.multi_asset(
         name=f"gold__{name}",
         specs=[
             dg.AssetSpec(
-                key=checks.asset,
-                deps=[dg.AssetKey([table.schema, table.name]) for table in model.tables],
+                key=asset,
+                deps=[dg.AssetKey([source.schema, source.name]) for source in table.model.tables],
                 group_name="gold",
                 kinds={"postgres", "sql"},
-                metadata={"dagster/table_name": f"gold.{name}", "dagster/column_lineage": column_deps},
+                metadata={"dagster/table_name": f"gold.{name}", "dagster/column_lineage": table.column_lineage},
                 automation_condition=dg.AutomationCondition.eager(),
                 **spec,
             )
         ],
-        check_specs=[leak_spec(checks.asset), *checks.specs],
+        check_specs=[leak_spec(asset), *table.checks.specs],
         can_subset=True,
         retry_policy=RETRY,
         pool=f"gold_{name}",
@@ -64,77 +101,87 @@ def gold_asset(
     def run_model(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        started = time.monotonic()
-        wait = warehouse.settings.lock_timeout_seconds
-        alone = checks.asset not in context.selected_asset_keys
-        names = {one.name for one in context.selected_asset_check_keys} if alone else None
-        audit = Audit(checks, warehouse.url, context.run.run_id, names=names)
-        try:
-            with warehouse.connect() as connection:
-                privacy = GoldAudit(connection, name, lineage, allowed, rules)
-                audit.show([one for one in key if not privacy.plans[one].personal])
-
-                def verify(schema: str, table: str) -> bool:
-                    held = audit.verify(schema, table)
-                    return privacy.passes(schema, table) and held
-
-                if names is not None:
-                    with table_lock(connection, "gold", name, wait):
-                        _check_published(connection, name, audit, privacy if LEAK_CHECK in names else None)
-                else:
-                    try:
-                        result = gold.build(
-                            connection,
-                            name,
-                            model.statement,
-                            batch=context.run.run_id,
-                            verify=verify,
-                            key=key,
-                            record=privacy.record,
-                            lock_seconds=wait,
-                            progress=progress_log(context),
-                        )
-                    except gold.ModelFailed:
-                        audit.record(connection, published=False)
-                        raise
-                    scores = audit.record(connection, published=True)
-                    types = gold.column_types(connection, name)
-        except (gold.ModelFailed, PublishError, TableBusy) as error:
-            yield from _results(checks.asset, audit, privacy)
-            reasons = "; ".join(filter(None, [privacy.problem, audit.problem]))
-            raise dg.Failure(
-                f"{model.path}: {error}" + (f" Failed: {reasons}" if reasons else ""), allow_retries=False
-            ) from None
-        if not alone:
-            schema = [dg.TableColumn(c, t, tags=dict(pii_tags(privacy.plans.get(c)))) for c, t in types.items()]
-            metadata: dict[str, Any] = {
-                "dagster/row_count": result.published,
-                "dagster/column_schema": dg.TableSchema(schema),
-                "dagster/column_lineage": column_deps,
-                "rows published": result.published,
-                "rows before": result.before if result.before is not None else 0,
-                **scores,
-                "personal-data columns": sum(1 for plan in privacy.plans.values() if plan.personal),
-                "personal-data plan": plan_table(privacy.plans.values()),
-                "seconds": round(time.monotonic() - started, 3),
-            }
-            yield dg.MaterializeResult(asset_key=checks.asset, metadata=metadata)
-        yield from _results(checks.asset, audit, privacy)
+        if asset in context.selected_asset_keys:
+            yield from _materialize(context, warehouse, table)
+        else:
+            yield from _check_published(context, warehouse, table)
 
     return run_model
 
 
-def _check_published(connection: psycopg.Connection, name: str, audit: Audit, privacy: GoldAudit | None) -> None:
-    """The checks that were asked for, on the table as it is; the leak check if `privacy` is given."""
-    if published(connection, "gold", name) is None:
-        raise dg.Failure(f"gold.{name} is not there: materialize it first", allow_retries=False)
-    audit.verify("gold", name)
-    audit.record(connection, published=True)
-    if privacy:
-        privacy.passes("gold", name)
-
-
-def _results(asset: dg.AssetKey, audit: Audit, privacy: GoldAudit) -> Iterator[dg.AssetCheckResult]:
+def _materialize(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, table: GoldTable
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """Build the table; dg.Failure, after the results of its checks, when it was not published."""
+    started = time.monotonic()
+    name = table.name
+    audit = TableAudit(table.checks, warehouse.url, context.run.run_id)
+    outcomes: list[Outcome] = []
+    key: list[str] = []
+    failure: str | None = None
+    try:
+        with warehouse.connect() as connection:
+            privacy = table.privacy(connection)
+            key = table.shown_key(privacy)
+            build = gold.GoldBuild(
+                connection, name, table.model.statement, context.run.run_id, table.key, progress_log(context)
+            )
+            with table_lock(connection, "gold", name, warehouse.settings.lock_timeout_seconds):
+                staged = gold.stage(build)
+                outcomes = audit.verify(staged.schema, staged.table, key)
+                if privacy.passes(staged.schema, staged.table) and not blocking(outcomes):
+                    with connection.transaction():
+                        gold.publish(build, staged)
+                        privacy.record()
+                else:
+                    failure = (
+                        f"gold.{name} was not published: the new table fails its contract, the published one is as it "
+                        f"was. Look at {staged.schema}.{staged.table}"
+                    )
+            scores = audit.record(connection, outcomes, published=failure is None)
+            types = gold.column_types(connection, name) if failure is None else {}
+    except (gold.ModelFailed, PublishError, TableBusy) as error:
+        failure = str(error)
+    if failure is None:
+        metadata = (
+            _metadata(table, staged, privacy, types) | scores | {labels.SECONDS: round(time.monotonic() - started, 3)}
+        )
+        yield dg.MaterializeResult(asset_key=table.checks.asset, metadata=metadata)
     if privacy.report:
-        yield leak_result(asset, privacy.report, privacy.problem, privacy.unmasked)
-    yield from audit.results()
+        yield leak_result(table.checks.asset, privacy.report, privacy.problem, privacy.unmasked)
+    yield from audit.results(outcomes, key)
+    if failure is not None:
+        problems = "; ".join(filter(None, [privacy.problem, blocking(outcomes)]))
+        reasons = f" Failed: {problems}" if problems else ""
+        raise dg.Failure(f"{table.model.path}: {failure}{reasons}", allow_retries=False)
+
+
+def _metadata(table: GoldTable, staged: gold.Staged, privacy: GoldAudit, types: Mapping[str, str]) -> dict[str, Any]:
+    """What a published build shows; `types` are the columns' Postgres types."""
+    columns = [dg.TableColumn(c, t, tags=dict(pii_tags(privacy.plans.get(c)))) for c, t in types.items()]
+    return {
+        "dagster/row_count": staged.rows,
+        "dagster/column_schema": dg.TableSchema(columns),
+        "dagster/column_lineage": table.column_lineage,
+        labels.ROWS_PUBLISHED: staged.rows,
+        "rows before": staged.before or 0,
+        labels.PERSONAL_DATA_COLUMNS: sum(1 for plan in privacy.plans.values() if plan.personal),
+        labels.PERSONAL_DATA_PLAN: plan_table(privacy.plans.values()),
+    }
+
+
+def _check_published(
+    context: dg.AssetExecutionContext, warehouse: WarehouseResource, table: GoldTable
+) -> Iterator[dg.AssetCheckResult]:
+    """The checks that were asked for, on the table as it is."""
+    names = {key.name for key in context.selected_asset_check_keys}
+    audit = TableAudit(table.checks, warehouse.url, context.run.run_id, names=names)
+    with published_table(warehouse, "gold", table.name) as (connection, _):
+        privacy = table.privacy(connection)
+        key = table.shown_key(privacy)
+        outcomes = audit.verify("gold", table.name, key)
+        audit.record(connection, outcomes, published=True)
+        if labels.LEAK_CHECK in names:
+            privacy.passes("gold", table.name)
+            yield leak_result(table.checks.asset, privacy.report, privacy.problem, privacy.unmasked)
+    yield from audit.results(outcomes, key)

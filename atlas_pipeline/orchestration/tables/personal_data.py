@@ -10,18 +10,17 @@ from collections.abc import Collection, Iterable, Mapping
 import dagster as dg
 import psycopg
 
+from atlas_pipeline import labels
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.pii.leaks import LeakReport
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.record import recorded_plans
 
-LEAK_CHECK = "leak_check"
-
 
 def as_published(connection: psycopg.Connection, dataset: Dataset) -> Dataset:
     """The dataset with the plans under which its silver table was last published."""
     recorded = recorded_plans(connection, "silver", dataset.name)
-    return dataset.planned({column: one.plan for column, one in recorded.items()})
+    return dataset.planned({column: record.plan for column, record in recorded.items()})
 
 
 def shown_key(dataset: Dataset) -> list[str]:
@@ -33,7 +32,7 @@ def shown_key(dataset: Dataset) -> list[str]:
 def leak_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
     """The blocking check that every silver and gold table has."""
     return dg.AssetCheckSpec(
-        LEAK_CHECK,
+        labels.LEAK_CHECK,
         asset=asset,
         description="The table holds no personal data that its plan does not know of: all rows are swept, and tags "
         "follow columns to where they are used.",
@@ -44,7 +43,14 @@ def leak_spec(asset: dg.AssetKey) -> dg.AssetCheckSpec:
 def leak_result(
     asset: dg.AssetKey, report: LeakReport | None, problem: str | None = None, unmasked: Collection[str] = ()
 ) -> dg.AssetCheckResult:
-    """The result of a sweep; `problem` is a failure that was found without one. `unmasked` are columns by lineage."""
+    """The result of the leak check.
+
+    Args:
+        asset: the table that was checked.
+        report: of the sweep; null when there was none.
+        problem: what failed; null for what the sweep found, if anything.
+        unmasked: columns that lineage says are made from personal data that is not masked.
+    """
     metadata: dict[str, dg.MetadataValue] = {}
     if report:
         metadata = {
@@ -64,7 +70,7 @@ def leak_result(
     if unmasked:
         metadata["unmasked by lineage"] = dg.MetadataValue.json(sorted(unmasked))
     return dg.AssetCheckResult(
-        check_name=LEAK_CHECK,
+        check_name=labels.LEAK_CHECK,
         asset_key=asset,
         passed=problem is None,
         severity=dg.AssetCheckSeverity.ERROR,
@@ -81,7 +87,7 @@ def plan_table(plans: Iterable[ColumnPlan]) -> dg.TableMetadataValue:
                 {
                     "column": plan.name,
                     "class": plan.column_class,
-                    "entity": plan.entity or "",
+                    labels.PLAN_ENTITY: plan.entity or "",
                     "confidence": round(plan.confidence, 2),
                     "action": plan.action,
                     "decided": "declared" if plan.declared else "detected",
@@ -97,4 +103,4 @@ def pii_tags(plan: ColumnPlan | None) -> Mapping[str, str]:
     """The tags of a column that was made from personal data; empty for one that was not."""
     if plan is None or plan.entity is None or not plan.personal:
         return {}
-    return {"pii": plan.entity, "action": plan.action}
+    return {labels.PII_TAG: plan.entity, labels.ACTION_TAG: plan.action}

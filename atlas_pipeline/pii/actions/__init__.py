@@ -1,1 +1,1 @@
-"""What an action makes of values: masks, tokens, less exact values. `apply` is the way in for whole tables."""
+"""The actions on columns of text: masks, tokens, generalised values. `pii/apply.py` is the entry point for tables."""

@@ -1,7 +1,7 @@
-"""What is done to the values of a column that holds personal data: the actions, on whole columns of text.
+"""`act(values, plan)`: apply one action to every value of a column of text. Nulls stay null under every action.
 
-Belongs here: each action on every value alike. Does not belong here: tokens (`tokens.py`), prose and tables
-(`apply.py`), finding personal data, and reading keys (`keys.py`). Missing values stay missing under every action.
+Belongs here: actions on whole cells. Does not belong here: tokens (`tokens.py`), prose and tables (`apply.py`),
+detection, and reading keys (`keys.py`).
 """
 
 import pyarrow as pa
@@ -18,17 +18,27 @@ _VISIBLE = 4
 
 
 def placeholder(kind: str) -> str:
-    """What stands for a value that was redacted."""
+    """What replaces a redacted value: `<KIND>`."""
     return f"<{kind}>"
 
 
 def act(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None) -> pa.Array:
-    """A column of text after its plan's action on whole cells; of the same length and type.
+    """Apply the plan's action to whole cells.
 
-    Without `keys` those of the settings are used, if the action needs one.
+    Blank cells are kept, and so are results of an earlier run: placeholders, stars, tokens of these keys, generalised
+    values. A value that cannot be generalised is redacted.
 
-    Blank cells hold nothing and stay; so does what an earlier run made: placeholders, stars, tokens of these keys,
-    generalised values. Raises KeyMissing; ValueError for `drop`, which leaves no values.
+    Args:
+        values: Strings, with or without nulls.
+        plan: The plan of the column.
+        keys: Keys of `hash` and `encrypt`. Default: those of the settings, read when the action needs one.
+
+    Returns:
+        An array of the length and type of `values`.
+
+    Raises:
+        KeyMissing: The action needs a key that is not set, and this installation may not generate one.
+        ValueError: The action is `drop`, which leaves no values.
     """
     if plan.action == "keep":
         return values
@@ -37,23 +47,23 @@ def act(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None) -> pa.Arra
         return pc.if_else(_blank(values), values, pa.scalar(placeholder(kind), values.type))
     encoded = values.dictionary_encode()
     distinct = encoded.dictionary
-    leave = pc.or_(_blank(distinct), pc.is_in(distinct, value_set=_placeholders(kind, values.type)))
+    unchanged = pc.or_(_blank(distinct), pc.is_in(distinct, value_set=_placeholders(kind, values.type)))
     if plan.action == "mask":
-        done = mask(distinct)
+        replaced = mask(distinct)
     elif plan.action == "hash":
-        done = hash_values(distinct, plan.entity, plan.domain, keys or load_keys(load_settings()))
+        replaced = hash_values(distinct, plan.entity, plan.domain, keys or load_keys(load_settings()))
     elif plan.action == "encrypt":
-        done = encrypt_values(distinct, plan.domain, keys or load_keys(load_settings()))
+        replaced = encrypt_values(distinct, plan.domain, keys or load_keys(load_settings()))
     elif plan.action == "generalise":
-        way, gone = kind_of(kind).generaliser, pa.scalar(placeholder(kind), values.type)
-        done = pc.fill_null(generalise(distinct, way), gone) if way else gone
+        generaliser, redacted = kind_of(kind).generaliser, pa.scalar(placeholder(kind), values.type)
+        replaced = pc.fill_null(generalise(distinct, generaliser), redacted) if generaliser else redacted
     else:
-        raise ValueError(f"no such action on values: {plan.action}")
-    return pc.if_else(leave, distinct, done).take(encoded.indices)
+        raise ValueError(f"the action {plan.action} does not apply to values")
+    return pc.if_else(unchanged, distinct, replaced).take(encoded.indices)
 
 
 def mask(values: pa.Array) -> pa.Array:
-    """Stars and the last four characters; only stars when there are fewer than eight."""
+    """Replace all but the last four characters by stars, and every character of a value with fewer than eight."""
     values = unmangled(values)
     length = pc.utf8_length(values)
     long = pc.greater_equal(length, 2 * _VISIBLE)

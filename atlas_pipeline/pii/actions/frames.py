@@ -1,7 +1,7 @@
-"""Columns of pandas as text, and text as a column of pandas.
+"""Convert pandas columns to text, and text to pandas columns.
 
-Belongs here: how a value of each type is written so that equal values are equal in every table, and what is missing.
-Does not belong here: what is done to text (`apply.py`).
+Belongs here: one way to write a value of each type, so that equal values are equal in every table, and which values
+are missing. Does not belong here: what is done to text (`apply.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _EXACT_INTEGERS = 2.0**53
 def as_text(series: pd.Series) -> pa.Array:
     """The values of a column as strings, null where missing (None, NaN, NaT, NA).
 
-    Whole floats are written as integers, midnights as dates, other times in ISO 8601, the rest as Python writes it.
+    Whole floats are written as integers, timestamps at midnight as dates, others in ISO 8601 with a blank between date
+    and time, the rest by `str`.
     """
     import pandas as pd
 
@@ -47,7 +48,12 @@ def as_text(series: pd.Series) -> pa.Array:
 
 
 def as_column(values: pa.Array, dtype: Any) -> pd.api.extensions.ExtensionArray | np.ndarray:
-    """Text as the values of a column: of type `dtype` if that is one of strings, else objects."""
+    """Text as the values of a pandas column.
+
+    Args:
+        values: Strings, with or without nulls.
+        dtype: The type of the original column; a pandas string type is kept, any other becomes `object`.
+    """
     import pandas as pd
 
     objects: np.ndarray = values.to_numpy(zero_copy_only=False)
@@ -55,7 +61,7 @@ def as_column(values: pa.Array, dtype: Any) -> pd.api.extensions.ExtensionArray 
 
 
 def _arrow(series: pd.Series) -> pa.Array | None:
-    """The column as Arrow has it; None for objects that are not all strings."""
+    """The column as an Arrow array; None where it has no Arrow type, such as objects that are not all strings."""
     try:
         if series.dtype == object:
             values = pa.array(series, pa.string(), from_pandas=True)
@@ -101,7 +107,7 @@ def _moment(value: datetime) -> str:
 
 
 def _storable(text: str) -> str:
-    """Text without lone surrogates, which no UTF-8 can hold."""
+    """Text with lone surrogates replaced by `?`, since UTF-8 cannot encode them."""
     return text.encode("utf-8", errors="replace").decode()
 
 

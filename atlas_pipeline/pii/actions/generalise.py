@@ -1,7 +1,8 @@
-"""Values made coarser: a date's year, the front of a postcode, a band of ages, a network, a rounded place.
+"""Generalise values: a date to its year, a postcode to its front, an age to a band, an address to its network, a
+coordinate to one decimal.
 
-Belongs here: one function for each way, of one value's text; each leaves what it made itself as it is, and answers None
-for what it cannot make coarser. Does not belong here: which kind is generalised how (`kinds.py`).
+Belongs here: one function of a value's text for each generaliser. Each is idempotent, and returns None for what it
+cannot generalise. Does not belong here: which kind is generalised how (`kinds.py`).
 """
 
 import ipaddress
@@ -54,13 +55,13 @@ _PLAIN_PLACE = r"^-?[0-9]{1,2}\.[0-9]{1,12}$"
 
 
 def year(value: str) -> str | None:
-    """A date, with or without a time, in any of many formats, as its year; a year stays."""
+    """The year of a date in one of many formats, with or without a time."""
     text = value.strip()
     for pattern in _FULL_DATES:
-        if found := pattern.fullmatch(text):
-            return found[1]
-    if found := _SHORT_DATE.fullmatch(text):
-        return _century(found[1])
+        if match := pattern.fullmatch(text):
+            return match[1]
+    if match := _SHORT_DATE.fullmatch(text):
+        return _century(match[1])
     if any(_MONTH.match(word) for word in _WORDY_DATE.findall(text)):
         years = _WORDY_YEAR.findall(text)
         if len(years) == 1:
@@ -71,13 +72,14 @@ def year(value: str) -> str | None:
 
 
 def postcode(value: str) -> str | None:
-    """A British outward code, else the first half without spaces, at most three characters: 902 of 90210."""
+    """The outward code of a British postcode, else the first half without spaces, at most three characters: `902`
+    of `90210`."""
     text = re.sub(r"\.0+$", "", value.strip().upper())
     if not _POSTCODE.fullmatch(text):
         return None
     bare = text.replace(" ", "").replace("-", "")
-    if found := _UK.fullmatch(bare):
-        return found[1]
+    if match := _UK.fullmatch(bare):
+        return match[1]
     if len(bare) <= _POSTCODE_KEPT:
         return bare
     if not any(character.isdigit() for character in bare):
@@ -86,38 +88,38 @@ def postcode(value: str) -> str | None:
 
 
 def age(value: str) -> str | None:
-    """An age as a band of ten years, `40-49`; `90+` from ninety."""
+    """The band of ten years that an age is in, `40-49`; `90+` from ninety."""
     text = value.strip()
     if _BAND.fullmatch(text):
         return text
-    found = _AGE.fullmatch(text)
-    if found is None or int(found[1]) > _OLDEST:
+    match = _AGE.fullmatch(text)
+    if match is None or int(match[1]) > _OLDEST:
         return None
-    years = int(found[1])
+    years = int(match[1])
     decade = years // 10 * 10
     return f"{_OLDEST_BAND}+" if years >= _OLDEST_BAND else f"{decade}-{decade + 9}"
 
 
 def network(value: str) -> str | None:
-    """An address as its network: /24 of IPv4, /48 of IPv6; a network that is wider stays."""
+    """The network of an address in CIDR notation: /24 of IPv4, /48 of IPv6. A wider network is kept."""
     text = value.strip()
-    if found := _V4.fullmatch(text):
-        parts = [int(part) for part in found.groups()]
+    if match := _V4.fullmatch(text):
+        parts = [int(part) for part in match.groups()]
         return f"{parts[0]}.{parts[1]}.{parts[2]}.0/24" if max(parts) <= 255 else None
     try:
-        found_network = ipaddress.ip_network(text.split("%")[0].strip("[]"), strict=False)
+        subnet = ipaddress.ip_network(text.split("%")[0].strip("[]"), strict=False)
     except ValueError:
         return None
-    if isinstance(found_network, ipaddress.IPv6Network):
-        mapped = found_network.network_address.ipv4_mapped
+    if isinstance(subnet, ipaddress.IPv6Network):
+        mapped = subnet.network_address.ipv4_mapped
         if mapped is not None:
             return network(str(mapped))
-    length = min(found_network.prefixlen, 24 if found_network.version == 4 else 48)
-    return str(found_network.supernet(new_prefix=length))
+    length = min(subnet.prefixlen, 24 if subnet.version == 4 else 48)
+    return str(subnet.supernet(new_prefix=length))
 
 
 def place(value: str) -> str | None:
-    """A coordinate, or two, with one decimal: about ten kilometres."""
+    """One to three coordinates in degrees, rounded to one decimal: about 11 km of latitude."""
     text = value.strip()
     if not _PLACE.fullmatch(text):
         return None
@@ -136,18 +138,26 @@ WAYS: dict[Generaliser, Callable[[str], str | None]] = {
 
 
 def generalise(values: pa.Array, way: Generaliser) -> pa.Array:
-    """Values without nulls made coarser, null where that cannot be; the plainest forms of the most distinct at once."""
+    """Generalise a column. Plain IPv4 addresses and coordinates are computed by Arrow, the rest value by value.
+
+    Args:
+        values: Strings without nulls.
+        way: The generaliser.
+
+    Returns:
+        An array of the length and type of `values`, null where a value cannot be generalised.
+    """
     if way == "ip":
         plain = pc.match_substring_regex(values, _PLAIN_V4)
-        done = pc.replace_substring_regex(values, r"[0-9]+$", "0/24")
+        generalised = pc.replace_substring_regex(values, r"[0-9]+$", "0/24")
     elif way == "geo":
         plain = pc.match_substring_regex(values, _PLAIN_PLACE)
-        done = _rounded(pc.if_else(plain, values, pa.scalar("0", values.type))).cast(values.type)
+        generalised = _rounded(pc.if_else(plain, values, pa.scalar("0", values.type))).cast(values.type)
     else:
         return pa.array([WAYS[way](value) for value in values.to_pylist()], values.type)
     rest = pc.invert(plain)
-    coarser = [WAYS[way](value) for value in values.filter(rest).to_pylist()]
-    return pc.replace_with_mask(done, rest, pa.array(coarser, values.type))
+    singly = [WAYS[way](value) for value in values.filter(rest).to_pylist()]
+    return pc.replace_with_mask(generalised, rest, pa.array(singly, values.type))
 
 
 def _rounded(values: pa.Array) -> pa.Array:
@@ -156,7 +166,7 @@ def _rounded(values: pa.Array) -> pa.Array:
 
 
 def _century(digits: str) -> str:
-    """The year of two digits: not in the future."""
+    """The latest year with these last two digits that is not in the future."""
     now = date.today().year
     candidate = now // 100 * 100 + int(digits)
     return str(candidate if candidate <= now else candidate - 100)

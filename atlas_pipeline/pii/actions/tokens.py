@@ -1,7 +1,7 @@
-"""Tokens in place of values: hashes that join, and encryption that can be undone with the key.
+"""Tokens in place of values: keyed hashes, which join, and encryption, which the key reverses.
 
-Belongs here: the canonical form of a value, both kinds of token, and how one's own are recognised. Does not belong
-here: keys (`keys.py`), columns and missing values (`apply.py`). No message holds a value or a key.
+Belongs here: the canonical form of a value, both kinds of token, and how Atlas recognises its own tokens. Does not
+belong here: keys (`keys.py`), columns and missing values (`apply.py`). No message holds a value or a key.
 """
 
 import base64
@@ -25,7 +25,7 @@ _NONCE_BYTES = 12
 _GCM_TAG_BYTES = 16
 _PREFIX = "enc:"
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-# A mantissa with a point, or an exponent with its sign: an identifier in hex such as 1234e5 is no number.
+# A mantissa with a point, or an exponent with its sign: an identifier in hex such as 1234e5 is not a number.
 _MANGLED = r"^[+-]?(\d+\.0+|\d\.\d+[eE]\+?\d{1,2}|\d[eE]\+\d{1,2})$"
 _TOKEN = re.compile(r"enc:([0-9a-f]{8}):([^:\s]*):([A-Za-z0-9_-]+={0,2})")
 
@@ -39,14 +39,21 @@ class WrongKey(TokenError):
 
 
 class TokenDamaged(TokenError):
-    """The token is not as it was made, or is none."""
+    """The token was changed or truncated, or the text is not a token."""
 
 
 def canonical(values: pa.Array, entity: str | None) -> pa.Array:
-    """Values in the form in which equal ones are equal; of strings, without nulls or with.
+    """Canonicalise values, so that different spellings of one value have the same token.
 
     Unicode NFKC without invisible characters, trimmed; numbers that a spreadsheet or a float column mangled
     (`123.0`, `1.23e9`) as their integer; an e-mail address in lower case; a phone number as its digits and a leading +.
+
+    Args:
+        values: Strings, with or without nulls.
+        entity: The column's kind; EMAIL_ADDRESS and PHONE_NUMBER have rules of their own.
+
+    Returns:
+        An array of the length and type of `values`.
     """
     foreign = pc.invert(pc.fill_null(pc.string_is_ascii(values), True))
     values = _each(values, foreign, lambda value: _INVISIBLE.sub("", unicodedata.normalize("NFKC", value)))
@@ -62,16 +69,28 @@ def canonical(values: pa.Array, entity: str | None) -> pa.Array:
 
 
 def unmangled(values: pa.Array) -> pa.Array:
-    """Values with whole numbers that became `123.0` or `1.23e9` on their way written as `123` and `1230000000`."""
+    """Restore whole numbers that were written as floats: `123.0` is `123`, `1.23e9` is `1230000000`."""
     return _each(values, pc.fill_null(pc.match_substring_regex(values, _MANGLED), False), _integer)
 
 
 def hash_values(values: pa.Array, entity: str | None, domain: str, keys: Keys) -> pa.Array:
-    """A token of 64 hex characters for each value, without nulls: HMAC-SHA256 of its canonical form.
+    """Replace each value by a token of 64 hex characters: HMAC-SHA256 (RFC 2104) of its canonical form.
 
-    The key is the domain's: equal values have equal tokens within a domain, in every table and run. The last 4 bytes
-    are an HMAC of the first 28 under another key, by which a token of the same key and domain is known and left as it
-    is. Raises KeyMissing.
+    Equal values have equal tokens within a domain, in every table and run. The HMAC is truncated to 28 bytes; the last
+    4 bytes are a truncated HMAC of these under another key, by which a token of the same key and domain is recognised
+    and kept.
+
+    Args:
+        values: Strings without nulls.
+        entity: The column's kind, for `canonical`.
+        domain: Selects the key derived from the hash master.
+        keys: The keys of the installation.
+
+    Returns:
+        An array of the length and type of `values`.
+
+    Raises:
+        KeyMissing: The hash key is not set, and this installation may not generate one.
     """
     key, tag_key = keys.hash_key(domain), keys.hash_master.derive("hash tag", domain)
     digest, tag = _hmac_sha256(key), _hmac_sha256(tag_key)
@@ -81,20 +100,31 @@ def hash_values(values: pa.Array, entity: str | None, domain: str, keys: Keys) -
         return (body + tag(body)[:_TAG_BYTES]).hex()
 
     candidates = pc.match_substring_regex(values, r"^[0-9a-f]{64}$")
-    done = pa.array([token(value) for value in canonical(values, entity).to_pylist()], values.type)
+    hashed = pa.array([token(value) for value in canonical(values, entity).to_pylist()], values.type)
     if not pc.any(candidates).as_py():
-        return done
+        return hashed
     own = [bool(candidate) and _is_own(value, tag) for value, candidate in _pairs(values, candidates)]
-    return pc.if_else(pa.array(own, pa.bool_()), values, done)
+    return pc.if_else(pa.array(own, pa.bool_()), values, hashed)
 
 
 def encrypt_values(values: pa.Array, domain: str, keys: Keys) -> pa.Array:
-    """`enc:<key id>:<domain>:<base64url>` for each value, without nulls: AES-256-GCM under the domain's key.
+    """Replace each value by `enc:<key id>:<domain>:<base64url>`: AES-256-GCM (NIST SP 800-38D) under the domain's key.
 
-    The nonce is an HMAC of the value under a key of its own, so that a rebuild gives the same tokens: equal values in
-    a domain have equal tokens, and that they are equal is all that a token shows. The domain is authenticated with
-    it. A token that authenticates under a key of this installation, also a former one, is left as it is. Raises
-    KeyMissing.
+    Encryption is deterministic, so that a rebuild gives the same tokens: the nonce is synthetic, the first 12 bytes of
+    HMAC-SHA256 of the value under a separate key. This is the idea of SIV (RFC 5297) with standard GCM; it is not
+    AES-GCM-SIV (RFC 8452). Tokens show which values of a domain are equal, and their length. The domain is
+    authenticated as associated data. A token that authenticates under a current or former key is kept.
+
+    Args:
+        values: Strings without nulls.
+        domain: Selects the key derived from the encryption master, and is part of the token.
+        keys: The keys of the installation.
+
+    Returns:
+        An array of the length and type of `values`.
+
+    Raises:
+        KeyMissing: The encryption key is not set, and this installation may not generate one.
     """
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -113,55 +143,62 @@ def encrypt_values(values: pa.Array, domain: str, keys: Keys) -> pa.Array:
 
 
 def reveal(token: str, keys: Keys) -> str:
-    """The value behind a token of the `encrypt` action, under the current key or a former one.
+    """Decrypt a token of the `encrypt` action with the current key or a former one.
 
-    Raises WrongKey when it was made under another, TokenDamaged when it is not as it was made, KeyMissing.
+    Args:
+        token: `enc:<key id>:<domain>:<base64url>`; blanks around it are ignored.
+        keys: The keys of the installation.
+
+    Raises:
+        WrongKey: The token names a key that this installation does not have.
+        TokenDamaged: The token does not authenticate, or the text is not a token.
+        KeyMissing: The encryption key is not set, and this installation may not generate one.
     """
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     key_id, domain, data = _parts(token)
-    known = {master.id: master for master in reversed((keys.encrypt_master, *keys.old_encrypt_masters))}
-    if key_id not in known:
-        raise WrongKey(_wrong_key(key_id, known))
+    masters = {master.id: master for master in reversed((keys.encrypt_master, *keys.old_encrypt_masters))}
+    if key_id not in masters:
+        raise WrongKey(_wrong_key(key_id, masters))
     try:
-        cipher = AESGCM(known[key_id].derive("encrypt", domain))
+        cipher = AESGCM(masters[key_id].derive("encrypt", domain))
         return cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], domain.encode()).decode()
     except InvalidTag:
         raise TokenDamaged(
-            f"the token of domain {domain!r} says key {key_id} and does not authenticate under it: it was cut or "
-            "changed. Copy the whole token again."
+            f"the token of domain {domain!r} names key {key_id} and does not authenticate under it: it was truncated "
+            "or changed. Copy the whole token again."
         ) from None
 
 
 def token_source(token: str) -> tuple[str, str]:
-    """The key id and the domain that a token names. Raises TokenDamaged when it is none."""
+    """The key id and the domain that a token names. Raises TokenDamaged when the text is not a token."""
     key_id, domain, _ = _parts(token)
     return key_id, domain
 
 
-def _wrong_key(key_id: str, known: dict[str, Master]) -> str:
+def _wrong_key(key_id: str, masters: dict[str, Master]) -> str:
     return (
-        f"the token was encrypted under key {key_id}, and this installation has {', '.join(reversed(known))}: set "
+        f"the token was encrypted under key {key_id}, and this installation has {', '.join(reversed(masters))}: set "
         "ATLAS_PII_ENCRYPT_KEY to the key it was made with, or add that key to ATLAS_PII_OLD_ENCRYPT_KEYS"
     )
 
 
 def _parts(token: str) -> tuple[str, str, bytes]:
-    found = _TOKEN.fullmatch(token.strip())
+    match = _TOKEN.fullmatch(token.strip())
     try:
-        data = base64.b64decode(found[3], altchars=b"-_", validate=True) if found else b""
+        data = base64.b64decode(match[3], altchars=b"-_", validate=True) if match else b""
     except binascii.Error:
         data = b""
-    if found is None or len(data) < _NONCE_BYTES + _GCM_TAG_BYTES:
+    if match is None or len(data) < _NONCE_BYTES + _GCM_TAG_BYTES:
         raise TokenDamaged(
-            "this is no token of the encrypt action, or it was cut: expected enc:<key id>:<domain>:<base64url>"
+            "this is not a token of the encrypt action, or it was truncated: expected enc:<key id>:<domain>:<base64url>"
         )
-    return found[1], unquote(found[2].replace("=", "%")), data
+    return match[1], unquote(match[2].replace("=", "%")), data
 
 
 def _written(domain: str) -> str:
-    """A domain without colons and spaces: `=3A` is a colon."""
+    """The domain percent-encoded with `=` for `%`, so that it holds no colon or space: `=3A` is a colon."""
     return quote(domain, safe="").replace("%", "=")
 
 
@@ -179,7 +216,8 @@ def _is_own(value: str, tag: Callable[[bytes], bytes]) -> bool:
 
 
 def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
-    """HMAC-SHA256 under one key, with the key's part of the work done once."""
+    """HMAC-SHA256 (RFC 2104) under one key of at most 64 bytes, with the padded key's blocks hashed once for all
+    messages."""
     block = key.ljust(64, b"\0")
     inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
     outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy

@@ -1,1 +1,1 @@
-"""How a column is judged, for `profile`: by its header, its cells, and the columns beside it."""
+"""Column classification, for `profile`: by its header, its cells, and the columns beside it."""

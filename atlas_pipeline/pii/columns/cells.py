@@ -1,4 +1,4 @@
-"""What one cell looks like: the kinds that its whole text proves, and the shapes that fit a kind if the header agrees.
+"""`votes(cell)`: the kinds that the whole text of a cell proves, and the shapes that fit a kind if the header agrees.
 
 Belongs here: tests of one cell as a whole. Does not belong here: personal data inside prose (`text/`), people's names
 and addresses (`columns/words.py`), check digits (`../checks.py`), and what a column is.
@@ -15,7 +15,7 @@ from atlas_pipeline.pii.columns.words import word_votes
 from atlas_pipeline.pii.gazetteer import listed
 
 LONG = 400
-"""Longer cells are prose or documents, whatever they hold."""
+"""Most characters of a cell that is classified; longer ones are prose or documents."""
 
 EMAIL = re.compile(
     r"[\w.!#$%&'*+/=?^`{|}~-]+@(?:[\w](?:[\w-]*[\w])?\.)+(?:[^\W\d_]{2,24}|xn--[\w-]+)|[\w.+-]+@localhost", re.ASCII
@@ -93,7 +93,7 @@ _LOGIN = re.compile(r"@?(?=.*[^\W\d_])[\w.\-+\\]{2,40}")
 
 
 def plain_number(cell: str) -> str:
-    """The cell, its number restored where it was mangled to a float: `4.155552671e9` is 4155552671."""
+    """The cell, with a whole number restored where it was written as a float: `4.155552671e9` is 4155552671."""
     if cell.endswith((".0", ".00")) or ("e" in cell.casefold() and "." in cell):
         try:
             number = Decimal(cell)
@@ -114,14 +114,14 @@ def _embedded() -> re.Pattern[str]:
 
 
 def embeds(cell: str) -> bool:
-    """Whether the cell holds, inside other text, an address or number that could be somebody's."""
+    """Whether the cell holds an e-mail address, phone number, SSN, card number or IBAN, possibly within other text."""
     for match in _embedded().finditer(cell):
-        found = match.group()
-        if found[0].isupper() and found[1:2].isupper() and "@" not in found:
-            if iban(found):
+        text = match.group()
+        if text[0].isupper() and text[1:2].isupper() and "@" not in text:
+            if iban(text):
                 return True
-        elif len(found) == 19 and found.replace(found[4], "").isdigit():
-            if luhn(found.replace(found[4], "")):
+        elif len(text) == 19 and text.replace(text[4], "").isdigit():
+            if luhn(text.replace(text[4], "")):
                 return True
         else:
             return True
@@ -129,16 +129,16 @@ def embeds(cell: str) -> bool:
 
 
 def votes(cell: str) -> frozenset[str]:
-    """What the whole cell could be. Upper case: kinds that it proves. Lower case: shapes that need a header."""
+    """Classify a cell as a whole. Upper case: kinds that it proves. Lower case: shapes that need a header."""
     if len(cell) > LONG:
         prose = {"prose"} if " " in cell or not cell.isascii() else set()
         return frozenset(prose | {"embedded"} if embeds(cell) else prose)
-    found = set(_votes(cell))
-    if not found & {"EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "US_SSN"} and embeds(cell):
-        found.add("embedded")
+    cast = set(_votes(cell))
+    if not cast & {"EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "US_SSN"} and embeds(cell):
+        cast.add("embedded")
     if cell[:1] in "{[" and cell[-1:] in "}]" and _PERSONAL_KEY.search(cell):
-        found.add("embedded")
-    return frozenset(found)
+        cast.add("embedded")
+    return frozenset(cast)
 
 
 def _votes(cell: str) -> Iterator[str]:
@@ -263,7 +263,7 @@ def _bare_votes(cell: str) -> Iterator[str]:
 
 
 def _is_date(cell: str) -> bool:
-    """Whether the cell is a date that there can be: `04 68 48 53 65` has a date's form and is a phone number."""
+    """Whether day and month of a date are in range: `04 68 48 53 65` starts like a date and is a phone number."""
     if not _DATE.fullmatch(cell):
         return False
     parts = _DAY_FIRST.match(cell)

@@ -1,6 +1,6 @@
-"""From what was counted in a column, and the columns beside it, to its class and kind.
+"""`decide(column, table)`: the class and kind of a column, from its counts and the columns beside it.
 
-Belongs here: how much of a column must fit, and whether header or values win. Does not belong here: what a cell is
+Belongs here: thresholds, and whether header or values take precedence. Does not belong here: what a cell is
 (`cells.py`), what a header says (`headers.py`), counting (`../profile.py`).
 """
 
@@ -34,11 +34,11 @@ _PROOF = {
     "MARITAL_STATUS": 0.8,
     "STREET_ADDRESS": 0.5,
 }
-"""The share of a column that its values must prove for a kind without the header's help; the surest kinds first."""
+"""For each kind the share of cells that must prove it when the header does not name it; the surest kinds first."""
 _DOUBTED = frozenset(
     {"CREDIT_CARD", "US_SSN", "UK_NHS", "VEHICLE_ID", "STREET_ADDRESS", "NATIONAL_ID", "TAX_ID", "GENDER"}
 )
-"""Kinds whose proof is doubted under a header that names something else, such as an order number."""
+"""Kinds that values alone do not prove under a header that names something else, such as an order number."""
 _NUMBERS = ("code", "digits", "phone_digits")
 _FITS: dict[str, tuple[float, tuple[str, ...]]] = {
     "EMAIL_ADDRESS": (0.4, ("EMAIL_ADDRESS",)),
@@ -71,22 +71,22 @@ _FITS: dict[str, tuple[float, tuple[str, ...]]] = {
     "CRYPTO": (0.5, ("CRYPTO",)),
     "ORGANIZATION": (0.5, ("letters",)),
 }
-"""For each kind that a header names: the share that must fit, and the shapes that do."""
+"""For each kind that a header names: the share of cells that must fit, and the shapes that fit."""
 _NAMES = ("name", "full_name", "part_name", "given_name", "family_name", "given_and_more", "initial", "titled")
 _CODED = frozenset({"GENDER", "NRP", "MARITAL_STATUS", "AGE", "DATE_OF_BIRTH"})
-"""Kinds that tables hold as small numbers, so that flags do not speak against them."""
+"""Kinds that tables often code as small numbers, so that values which look like flags do not rule them out."""
 _PROTECTED_ANYWAY = listed(
     "EMAIL_ADDRESS PHONE_NUMBER DATE_OF_BIRTH CREDIT_CARD IBAN_CODE US_SSN UK_NHS HEALTH_ID TAX_ID NATIONAL_ID "
     "PASSPORT DRIVER_LICENSE ACCOUNT_NUMBER PERSON SECRET IP_ADDRESS"
 )
-"""Kinds that a header which leaves no doubt protects, though the values are odd."""
+"""Kinds that are protected under a strong header even where the values do not fit."""
 _PROSE_WORDS = listed(
     "note notes comment comments description desc text message body bio biography remark remarks content summary "
     "review feedback details bemerkung kommentar beschreibung notiz notas comentario comentarios descripcion "
     "commentaire remarque opmerking opmerkingen descrizione observacoes observaciones transcript abstract memo"
 )
 _PLAIN_FORMS = {"SECRET": "letters", "ZIPCODE": "small"}
-"""Forms that fit a kind only under a header that leaves no doubt."""
+"""Shapes that fit a kind only under a strong header."""
 _DATE_PARTS = listed("month day monat tag mes mois mese maand dia jour giorno dag")
 _REACHED = listed("contact contacto contato kontakt emergency")
 _ACCOUNTS = listed("user author assignee reporter committer creator")
@@ -104,7 +104,7 @@ Decision = tuple[ColumnClass, str | None, float]
 
 @dataclass(frozen=True)
 class Column:
-    """What was counted in a column: of its distinct values and of their rows, how many cast each vote."""
+    """The counts of one column: how many of the sampled distinct values, and of their rows, cast each vote."""
 
     name: str
     hint: Hint
@@ -118,26 +118,29 @@ class Column:
     custom: tuple[str, ...] = ()
 
     def share(self, vote: str) -> float:
-        """The part of the column that casts the vote: the mean of its part of the values and of the rows."""
+        """The share of the column that casts the vote, 0 to 1: the mean of its shares of values and of rows."""
         if not self.looked_at:
             return 0.0
         return (self.votes.get(vote, 0) / self.looked_at + self.row_votes.get(vote, 0) / self.rows_looked_at) / 2
 
     def evidence(self, entity: str | None) -> dict[str, int]:
-        """The counts that the decision rests on: totals, cells proven of any kind, and the shapes of this one."""
-        found = {"rows": self.tally.rows, "missing": self.tally.missing, "distinct": len(self.tally.counts)}
-        found |= {"masked": self.tally.masked} if self.tally.masked else {}
-        found |= {"header": 1} if self.hint.kind else {}
-        found |= {"denied": self.denied} if self.denied else {}
+        """The counts behind the decision: totals, cells that prove any kind, and cells with a shape of `entity`."""
+        counts = {"rows": self.tally.rows, "missing": self.tally.missing, "distinct": len(self.tally.counts)}
+        counts |= {"masked": self.tally.masked} if self.tally.masked else {}
+        counts |= {"header": 1} if self.hint.kind else {}
+        counts |= {"denied": self.denied} if self.denied else {}
         shapes = _NAMES if entity == "PERSON" else _FITS.get(entity or "", (0.0, ()))[1]
-        telling = {*KINDS, "embedded", "prose", *self.custom, *shapes}
-        return found | {vote: count for vote, count in self.votes.items() if vote in telling}
+        relevant = {*KINDS, "embedded", "prose", *self.custom, *shapes}
+        return counts | {vote: count for vote, count in self.votes.items() if vote in relevant}
 
 
 @dataclass(frozen=True)
 class Beside:
-    """What the columns of a table say about each other: how many are of people or of whom to reach, how many of
-    natural persons alone, who have a birthday where a company has a phone, and how many of things."""
+    """What the table as a whole suggests for each of its columns.
+
+    `persons` counts columns that only natural persons have, such as a date of birth; `people` counts these and ways to
+    reach somebody, such as a phone number, which a company has as well; `things` counts columns such as a price.
+    """
 
     people: int
     persons: int
@@ -145,7 +148,7 @@ class Beside:
 
 
 def beside(columns: Iterable[Column]) -> Beside:
-    """Reads the table's headers and surest values as a whole."""
+    """Count the table's columns of people and of things, by their headers and e-mail addresses."""
     people = persons = things = 0
     for column in columns:
         kind = column.hint.kind
@@ -157,7 +160,12 @@ def beside(columns: Iterable[Column]) -> Beside:
 
 
 def decide(column: Column, table: Beside) -> ColumnProfile:
-    """The class and kind of one column."""
+    """Decide the class, kind and confidence of one column.
+
+    Args:
+        column: The counts of the column.
+        table: What its table suggests, from `beside`.
+    """
     column_class, entity, confidence = _decide(column, table)
     return ColumnProfile(column.name, column_class, entity, round(min(confidence, 1.0), 3), column.evidence(entity))
 
@@ -182,8 +190,8 @@ def _decide(column: Column, table: Beside) -> Decision:
 
 
 def _masked(column: Column) -> Decision:
-    """No value, or none that is not masked. A digest may be one without a key, so a kind that is hashed is hashed;
-    what Atlas has hashed itself stays."""
+    """A column without values, or with masked ones only. Digests may be unkeyed, so under a strong header of a kind
+    that Atlas hashes they are hashed again; Atlas's own tokens are kept by `hash_values`."""
     kind, hashes = column.hint.kind, column.tally.digests > 0
     if hashes and kind and column.hint.strong and KINDS[kind].action == "hash":
         return "uncertain", kind, 0.4
@@ -191,7 +199,7 @@ def _masked(column: Column) -> Decision:
 
 
 def _tells(column: Column) -> bool:
-    """Whether the cells are sentences that hold personal data, though most may hold the same kind of it."""
+    """Whether the cells are sentences with personal data in them, even where most cells hold the same kind."""
     telling = bool(set(column.hint.words) & _PROSE_WORDS) or _hides(column)
     return column.hint.kind is None and telling and column.share("prose") >= 0.5
 
@@ -211,7 +219,7 @@ def _by_values(column: Column) -> Decision | None:
 
 
 def _explained(column: Column, kind: str, share: float) -> bool:
-    """Whether something else explains the values that seem to prove a kind."""
+    """Whether there is another explanation for values that seem to prove a kind."""
     hint, few = column.hint, column.looked_at < _FEW
     if kind == "IP_ADDRESS":
         return bool(set(hint.words) & _VERSIONS)
@@ -230,7 +238,7 @@ def _doubted(column: Column, kind: str) -> bool:
 
 
 def _national_phones(column: Column) -> float:
-    """Numbers in a country's own form prove phones together, and only where the header names nothing else."""
+    """The share of phone numbers in national form. They count only where the header does not name something else."""
     if column.hint.other or (column.hint.kind not in {None, "PHONE_NUMBER"} and _fit(column, column.hint.kind) > 0.5):
         return 0.0
     proven = column.share("national_phone") + column.share("PHONE_NUMBER")
@@ -238,7 +246,7 @@ def _national_phones(column: Column) -> float:
 
 
 def _fit(column: Column, kind: str | None) -> float:
-    """The share of the column that fits the kind named by its header; shapes of one kind exclude each other or nest."""
+    """The share of the column that fits the kind named by its header, at most 1; shapes of one kind may overlap."""
     if kind is None or kind not in _FITS:
         return 0.0
     shapes = _FITS[kind][1]
@@ -320,7 +328,8 @@ def _by_names(column: Column, table: Beside) -> Decision | None:
 
 
 def _weak_name(column: Column, table: Beside, shape: float, known: float, several: float) -> Decision | None:
-    """`name` or a person's role: the values must look like names, less so among columns about people."""
+    """A header such as `name`, or a person's role: the values must look like names, fewer of them beside columns
+    about people."""
     words = column.hint.words
     if shape < 0.6 or column.share("organization") > 0.3:
         return ("uncertain", "PERSON", 0.4) if known >= 0.4 else None
@@ -342,7 +351,7 @@ def _weak_name(column: Column, table: Beside, shape: float, known: float, severa
 
 
 def _hides(column: Column) -> bool:
-    """Whether some cells hold personal data in other text."""
+    """Whether some cells hold personal data within other text."""
     return bool(column.denied or column.embedded or column.votes.get("embedded") or column.custom)
 
 
@@ -358,7 +367,8 @@ def _is_prose(column: Column) -> bool:
 
 
 def _odd(column: Column) -> Decision | None:
-    """What the header says and the values do not bear out: protected all the same, unless they are flags."""
+    """A kind that the header names and the values do not support: uncertain and so protected, unless the values are
+    flags or small numbers."""
     kind = column.hint.kind
     if kind not in _PROTECTED_ANYWAY or sum(map(column.share, ("flag", "small", "decimal"))) > 0.5:
         return None

@@ -1,4 +1,4 @@
-"""What the name of a column says of its values, in the words of several languages.
+"""`read(header)`: the kind of personal data that a column's header names, in several languages.
 
 Belongs here: splitting a header into words, and the words of each kind of personal data. Does not belong here:
 looking at values (`cells.py`), and weighing the two against each other (`decide.py`).
@@ -15,8 +15,9 @@ from atlas_pipeline.pii.normalise import clean
 
 @dataclass(frozen=True)
 class Hint:
-    """What a header says. `strong`: its words leave little doubt. `other`: it names something that is not personal,
-    such as an id, a flag or a product. Neither: it says nothing, such as `col1`."""
+    """What a header names. `kind` is None where it names no kind of personal data; then `other` tells whether it names
+    something else, such as an id, a flag or a product, or nothing, such as `col1`. `strong`: its words are specific to
+    the kind. `words`: the header's words, folded, without numbers."""
 
     kind: str | None = None
     strong: bool = False
@@ -133,7 +134,7 @@ _NOTHING = (
     "street view;phone ext;state of birth;country of birth;birth country;birth state;sex ratio;age of;web server;"
     "token count;token type;home run;address book;guest count;driver class;contact us;home phone type;agent version"
 )
-"""Phrases that hold a word of personal data and mean something else."""
+"""Phrases that contain a word of personal data and mean something else."""
 _NOT_PEOPLE = listed(
     "state country county region province district team league club brand ship vessel drug medicine species program "
     "course subject category store shop station airport hotel restaurant building river mountain lake park repo "
@@ -144,7 +145,7 @@ _NOT_PEOPLE = listed(
     "cluster node instance container pod namespace schema database db command sheet host file path event item product "
     "model service device driver hostname network wifi ssid layout horse dog pet plan unit color breed variety dish"
 )
-"""What has a name and is nobody."""
+"""Things that have a name and are not people."""
 _PERSON_QUALIFIERS = listed(
     "first last given family middle maiden full legal preferred display nick christian birth real own complete "
     "customer client patient employee author owner manager teacher student judge attorney lawyer doctor physician "
@@ -213,12 +214,13 @@ _SUFFIXES = listed("name number id no nr ip dt nummer address addr date code pho
 
 @cache
 def _phrases() -> dict[tuple[str, ...], list[tuple[str, bool]]]:
-    found = {tuple(phrase.split()): [("", True)] for phrase in _NOTHING.split(";")}
+    """The kinds that each phrase may name, and whether it is a strong hint; the kind "" means something else."""
+    kinds = {tuple(phrase.split()): [("", True)] for phrase in _NOTHING.split(";")}
     for strong, lists in ((True, _STRONG), (False, _WEAK)):
         for kind, phrases in lists.items():
             for phrase in phrases.split(";"):
-                found.setdefault(tuple(phrase.split()), []).append((kind, strong))
-    return found
+                kinds.setdefault(tuple(phrase.split()), []).append((kind, strong))
+    return kinds
 
 
 @cache
@@ -236,7 +238,7 @@ def _vocabulary() -> frozenset[str]:
 
 
 def words(header: str) -> tuple[str, ...]:
-    """The words of a header, folded: `LenderZipCode`, `b_firstname` and `E-Mail-Adresse` fall into their parts."""
+    """The words of a header, folded: `LenderZipCode`, `b_firstname` and `E-Mail-Adresse` are split into their parts."""
     text = clean(header).translate(_LETTERS)
     parts = [part for raw in _WORDS.findall(text) for part in _split(raw)]
     joined: list[str] = []
@@ -249,7 +251,7 @@ def words(header: str) -> tuple[str, ...]:
 
 
 def _split(raw: str) -> Iterator[str]:
-    """A run of letters as words. One that is a word as a whole stays one, such as `DoB`."""
+    """Split a run of letters into words. A known word such as `DoB` is kept whole."""
     if fold(raw) in _vocabulary():
         yield fold(raw)
         return
@@ -260,7 +262,7 @@ def _split(raw: str) -> Iterator[str]:
 
 
 def _compound(word: str) -> int:
-    """Where a word such as `birthdate` falls into two that are known; its end if nowhere."""
+    """Where a word such as `birthdate` splits into two known ones; its length if it does not."""
     for suffix in sorted(_SUFFIXES):
         stem = word.removesuffix(suffix)
         if stem != word and (len(stem) > 3 or len(suffix) > 2) and len(stem) > 1 and stem in _vocabulary():
@@ -270,65 +272,66 @@ def _compound(word: str) -> int:
 
 @lru_cache(maxsize=4096)
 def read(header: str) -> Hint:
-    """What the header says of its column."""
-    found = tuple(word for word in words(header) if not word.isdigit())
-    for length, start in _spans(len(found)):
-        options = _phrases().get(found[start : start + length])
+    """What the header names, by its longest known phrase and the words around it."""
+    named = tuple(word for word in words(header) if not word.isdigit())
+    for length, start in _spans(len(named)):
+        options = _phrases().get(named[start : start + length])
         if options:
-            return _judge(found, start, length, *options[0])
-    if len(found) > 1 and found[-1] == "by":
-        return Hint("PERSON", False, words=found)
-    return Hint(other=bool(set(found) & _GENERIC), words=found)
+            return _judge(named, start, length, *options[0])
+    if len(named) > 1 and named[-1] == "by":
+        return Hint("PERSON", False, words=named)
+    return Hint(other=bool(set(named) & _GENERIC), words=named)
 
 
 def _spans(count: int) -> Iterator[tuple[int, int]]:
-    """Longest phrases first; of equal ones the last, where a header's noun is."""
+    """Length and start of each phrase of at most four words: the longest first, of equal ones the last, since a
+    header's noun is at its end."""
     for length in range(min(count, 4), 0, -1):
         yield from ((length, start) for start in range(count - length, -1, -1))
 
 
-def _judge(found: tuple[str, ...], start: int, length: int, kind: str, strong: bool) -> Hint:
-    before, tail = found[:start], found[start + length :]
+def _judge(named: tuple[str, ...], start: int, length: int, kind: str, strong: bool) -> Hint:
+    before, tail = named[:start], named[start + length :]
     if (
         not kind
         or (before and before[0] in _FLAG_PREFIXES)
         or set(tail) & (_ATTRIBUTES - _DATE_PARTS[kind == "DATE_OF_BIRTH"])
     ):
-        return Hint(other=True, words=found)
+        return Hint(other=True, words=named)
     if kind == "PERSON" and not strong:
-        return _person(found, before, tail)
+        return _person(named, before, tail)
     allowed = _NEUTRAL_TAIL | {"number", "no", "nr", "num", "code"} | _DATE_PARTS[kind == "DATE_OF_BIRTH"]
     if tail and set(tail) & (_GENERIC - allowed):
-        return Hint(other=True, words=found)
+        return Hint(other=True, words=named)
     if (kind == "AGE" and set(before) - _PERSON_QUALIFIERS) or (kind == "ORGANIZATION" and tail):
-        return Hint(words=found)
+        return Hint(words=named)
     if "id" in tail and kind not in {"EMAIL_ADDRESS", "NATIONAL_ID", "TAX_ID", "USERNAME"}:
-        return Hint(other=True, words=found)
-    return Hint(kind, strong, words=found)
+        return Hint(other=True, words=named)
+    return Hint(kind, strong, words=named)
 
 
-def _person(found: tuple[str, ...], before: tuple[str, ...], tail: tuple[str, ...]) -> Hint:
-    """`name` alone, or a person's role: a hint when what goes before belongs to people, otherwise something else."""
+def _person(named: tuple[str, ...], before: tuple[str, ...], tail: tuple[str, ...]) -> Hint:
+    """`name` alone, or a person's role: a weak hint, unless the words around it name something else."""
     if set(tail) & (_GENERIC | _ATTRIBUTES):
-        return Hint(other=True, words=found)
-    named = found[len(before)] in _NAME_WORDS
-    if set(tail) - _PERSON_QUALIFIERS - _NAME_WORDS and not named:
-        return Hint(words=found)
+        return Hint(other=True, words=named)
+    is_name = named[len(before)] in _NAME_WORDS
+    if set(tail) - _PERSON_QUALIFIERS - _NAME_WORDS and not is_name:
+        return Hint(words=named)
     owner, _ = _phrases().get(before[-1:], [("PERSON", True)])[0]
-    if named and owner in {"ORGANIZATION", "CITY", "STREET_ADDRESS"}:
-        return Hint(owner, True, words=found)
+    if is_name and owner in {"ORGANIZATION", "CITY", "STREET_ADDRESS"}:
+        return Hint(owner, True, words=named)
     if set(before) & (_NOT_PEOPLE | (_GENERIC - _PERSON_QUALIFIERS)):
-        return Hint(other=True, words=found)
-    return Hint("PERSON", False, words=found)
+        return Hint(other=True, words=named)
+    return Hint("PERSON", False, words=named)
 
 
-def names_of(found: tuple[str, ...]) -> bool:
+def names_of(header: tuple[str, ...]) -> bool:
     """Whether the words before `name` all belong to people, as in `authorName`."""
-    return len(found) > 1 and all(word in _PERSON_QUALIFIERS for word in found[:-1])
+    return len(header) > 1 and all(word in _PERSON_QUALIFIERS for word in header[:-1])
 
 
-def qualified(found: tuple[str, ...]) -> bool:
-    """Whether words that do not belong to people go before `name`, as in `repoName`."""
-    return bool(_NAME_WORDS & set(found)) and any(
-        word not in _PERSON_QUALIFIERS | _NAME_WORDS and len(word) > 1 for word in found
+def qualified(header: tuple[str, ...]) -> bool:
+    """Whether words that do not belong to people stand with `name`, as in `repoName`."""
+    return bool(_NAME_WORDS & set(header)) and any(
+        word not in _PERSON_QUALIFIERS | _NAME_WORDS and len(word) > 1 for word in header
     )

@@ -1,4 +1,4 @@
-"""The values of a column as text: how many rows, how many missing, and how often each distinct value occurs.
+"""`tally(values)`: count the distinct values of a column as text, and its missing and masked ones.
 
 Belongs here: reading Arrow, pandas and plain sequences alike, and choosing a sample. Does not belong here: what a
 value is (`cells.py`).
@@ -21,7 +21,7 @@ from atlas_pipeline.pii.gazetteer import listed
 from atlas_pipeline.pii.normalise import clean
 
 SAMPLE = 1_000
-"""How many distinct values are looked at closely."""
+"""Most distinct values of a column that are classified."""
 
 _MISSING = listed(
     "null none nil nan na n/a n.a. n.a #n/a nat <na> - -- --- ? . unknown undefined missing (null) (none) \\n"
@@ -37,9 +37,9 @@ _MASK_STARTS = frozenset("<[*•xXrReE0123456789abcdfABCDF")
 
 @dataclass(frozen=True)
 class Tally:
-    """One column, counted. `counts` holds each distinct value that is neither missing nor masked, and its rows.
+    """The counts of one column, in rows. `counts` has each distinct value that is neither missing nor masked.
 
-    `digests` are those of the masked that have the form of a hash, whoever made it and with or without a key.
+    `digests` counts the masked values that look like a SHA-256 digest in hex, keyed or not, by Atlas or by others.
     """
 
     rows: int
@@ -49,7 +49,7 @@ class Tally:
     digests: int = 0
 
     def sample(self, size: int = SAMPLE) -> list[str]:
-        """Distinct values, always the same ones: those of the smallest checksum."""
+        """At most `size` distinct values, always the same ones: those with the smallest CRC-32."""
         if len(self.counts) <= size:
             return list(self.counts)
         return heapq.nsmallest(size, self.counts, key=lambda value: (zlib.crc32(value[:200].encode()), value))
@@ -61,7 +61,12 @@ def tidy(text: str) -> str:
 
 
 def tally(values: Any, allow: frozenset[str] = frozenset()) -> Tally:
-    """Counts the values of a column; those in `allow`, which is folded to lower case, do not vote."""
+    """Count the values of a column.
+
+    Args:
+        values: Arrow array, pandas series or any sequence.
+        allow: Values that are not personal, case-folded; they count as rows and do not vote.
+    """
     counts: Counter[str] = Counter()
     rows = missing = masked = digests = 0
     for value, count in _distinct(values):
@@ -84,13 +89,13 @@ def _distinct(values: Any) -> Iterable[tuple[str, int]]:
         values = values.cast(values.type.value_type)
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        found = pc.value_counts(values)
-        pairs = zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True)
+        counted = pc.value_counts(values)
+        pairs = zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True)
         return [(text or "", count) for text, count in pairs]
     if pa.types.is_nested(kind):
         return _counted(values.to_pylist())
-    found = pc.value_counts(values)
-    return _texts(zip(found.field("values").to_pylist(), found.field("counts").to_pylist(), strict=True))
+    counted = pc.value_counts(values)
+    return _texts(zip(counted.field("values").to_pylist(), counted.field("counts").to_pylist(), strict=True))
 
 
 def _counted(values: Iterable[Any]) -> Iterable[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""What the words of one cell look like: a person's name, a street address, an organisation, prose.
+"""`word_votes(cell)`: whether the words of a cell look like a person's name, a street address, an organisation, prose.
 
 Belongs here: tests on words, with the lists of names and the words for streets. Does not belong here: numbers and
 formats (`cells.py`), and what a column is.
@@ -66,7 +66,7 @@ _SENTENCE = re.compile(
     re.IGNORECASE,
 )
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]{14,}")
-"""A stretch of Thai, Japanese or Chinese that is longer than a name or a place."""
+"""A run of Thai, Japanese or Chinese that is longer than a name or a place."""
 _DIGIT = re.compile(r"\d")
 _LETTER = re.compile(r"[^\W\d_]")
 _SPLIT = re.compile(r"[\s,]+")
@@ -80,7 +80,7 @@ _CJK = re.compile(r"[\u3400-\u9fff\uac00-\ud7af]{2,5}")
 
 
 def word_votes(cell: str) -> Iterator[str]:
-    """What the words of the cell could be: names, an address, an organisation, prose."""
+    """Classify a cell by its words. Upper case: kinds that it proves. Lower case: shapes that need a header."""
     spaces = cell.count(" ")
     digits = _DIGIT.search(cell) is not None
     if _ORGANIZATION.search(cell):
@@ -168,7 +168,7 @@ def _known(core: list[str], whole: str, extras: bool) -> Iterator[str]:
 
 
 def _unspaced_name(cell: str) -> Iterator[str]:
-    """A name in Chinese, Japanese or Korean, where the given name follows the family's without a blank."""
+    """A name in Chinese, Japanese or Korean: the given name follows the family name without a blank."""
     given, family, short = given_names(), family_names(), short_family_names()
     yield "name"
     if fold(cell) in given:

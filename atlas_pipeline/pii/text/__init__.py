@@ -1,1 +1,1 @@
-"""How prose is read: patterns, places, names and a language model, brought together by `scanner`."""
+"""Detection in prose: patterns, places, names and a spaCy model, combined by `scanner`."""

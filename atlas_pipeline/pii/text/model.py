@@ -1,7 +1,7 @@
-"""Names by the spaCy model: the parts of a text where it can matter are given to it, in batches.
+"""Named-entity recognition by a spaCy model, on the sentences where it can find something new, in batches.
 
-Belongs here: loading, the choice of parts, and which of the model's labels count. Does not belong here: lists and cues
-(`names.py`).
+Belongs here: loading, the choice of sentences, and which of the model's labels count. Does not belong here: lists and
+cues (`names.py`).
 """
 
 import re
@@ -32,7 +32,7 @@ _NEVER = frozenset(("I", "I'm", "I've", "I'd", "I'll", "OK", "ID", "Mr", "Mrs", 
 
 @cache
 def model(name: str) -> Any:
-    """The spaCy model, with what finds names and nothing else. Raises ModelMissing."""
+    """Load the spaCy model with its entity recogniser alone. Raises ModelMissing."""
     import spacy
 
     try:
@@ -49,29 +49,43 @@ def model(name: str) -> Any:
 def model_results(
     texts: Sequence[str], found: Sequence[Sequence[Result]], name: str, filler: str
 ) -> Iterator[list[Result]]:
-    """For each text what the model finds in it; a text with `filler` in it is not asked about."""
+    """Run the model over the sentences that hold a capitalised word without a finding yet.
+
+    Args:
+        texts: Clean texts; see `normalise.clean`.
+        found: For each text the results of the other recognisers.
+        name: Name of the spaCy model; it is loaded only if a sentence needs it.
+        filler: Character that stands for masked text. A text that holds it is skipped, so that a second run over
+            redacted text finds nothing new.
+
+    Yields:
+        For each text its results: start, end, kind, score.
+
+    Raises:
+        ModelMissing: The model is needed and not installed.
+    """
     parts = [
-        (at, start, end)
-        for at, text in enumerate(texts)
+        (index, start, end)
+        for index, text in enumerate(texts)
         if filler not in text
-        for start, end in _parts(text, found[at])
+        for start, end in _parts(text, found[index])
     ]
-    answers: list[list[Result]] = [[] for _ in texts]
+    results: list[list[Result]] = [[] for _ in texts]
     if parts:
         pipeline = model(name)
-        documents = pipeline.pipe((texts[at][start:end] for at, start, end in parts), batch_size=_BATCH)
-        for (at, start, _), document in zip(parts, documents, strict=True):
+        documents = pipeline.pipe((texts[index][start:end] for index, start, end in parts), batch_size=_BATCH)
+        for (index, start, _), document in zip(parts, documents, strict=True):
             foreign = _foreign(document.text)
-            answers[at].extend(
+            results[index].extend(
                 (start + entity.start_char, start + entity.end_char, _KINDS[entity.label_], _SCORE)
                 for entity in document.ents
                 if entity.label_ in _KINDS and _counts(entity.text, _KINDS[entity.label_], foreign)
             )
-    yield from answers
+    yield from results
 
 
 def _parts(text: str, found: Sequence[Result]) -> Iterator[tuple[int, int]]:
-    """The sentences with a capitalised word in no finding yet; at their start, only one that is no ordinary word."""
+    """The sentences with a capitalised word outside all findings; a sentence's first word counts if it is uncommon."""
     for match in _PART.finditer(text):
         for word in _CAPITALISED.finditer(text, *match.span()):
             first = text[match.start() : word.start()].strip(" \n\"'>-*([") == ""
@@ -90,7 +104,8 @@ def _foreign(text: str) -> bool:
 
 
 def _counts(text: str, kind: str, foreign: bool) -> bool:
-    """Whether it may be a name: letters alone, not all ordinary words; in another language, a name of the lists."""
+    """Whether an entity may be a name: without digits, and not all ordinary words. Where the model is weak, in a
+    sentence that is not English and for acronyms, one of its words must also be a listed name or place."""
     words = [word for word in map(fold, _WORDS.findall(text)) if word not in NOT_NAMES]
     if not words or text.islower() or "_" in text or any(map(str.isdigit, text)) or text.startswith("<"):
         return False

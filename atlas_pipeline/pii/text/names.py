@@ -1,7 +1,7 @@
-"""People's names in prose by lists and by the words around them, in any script that the lists know.
+"""People's names in prose: by the words around them, and by lists of names, in any script that the lists have.
 
-Belongs here: titles, greetings, signatures and other cues, and names of the lists, which of them are sure enough. Does
-not belong here: the lists themselves (`gazetteer.py`), the model (`model.py`), places (`places.py`).
+Belongs here: titles, greetings, signatures and other cues, and which listed names are sure enough. Does not belong
+here: the lists themselves (`gazetteer.py`), the model (`model.py`), places (`places.py`).
 """
 
 import re
@@ -84,7 +84,7 @@ spanish sql ssn state street sunday support team thanks that the their there thi
 university url utc vat wednesday wir yes your zip
 """
 NOT_NAMES = frozenset(fold(word) for word in _STOP.split())
-"""Capitalised words of letters and forms that are no names, though some list may hold them."""
+"""Capitalised words of letters and forms that are not names, though a list of names may hold them."""
 _LOWER_CUE = re.compile(
     r"(?i:\b(?:my name is|my name's|name:|i am|i'm|im|this is|call me|mein name ist|ich heiße|ich bin|je m'appelle|"
     r"je suis|me llamo|soy|mi chiamo|sono|intestato a|nazywam się|ik heet|mijn naam is|hi|hello|hey|dear|thanks"
@@ -103,7 +103,7 @@ _UNSPACED = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\u3041-\u30ff\uac00-\ud7af]+"
 
 
 def name_results(text: str) -> Iterator[Result]:
-    """Names of the text: start, end, kind, score."""
+    """People's names in the text: start, end, kind, score."""
     yield from _cued(text)
     yield from _listed(text)
     if not text.isascii():
@@ -111,6 +111,7 @@ def name_results(text: str) -> Iterator[Result]:
 
 
 def _cued(text: str) -> Iterator[Result]:
+    """Names after a cue such as a title, a greeting or "my name is"."""
     for pattern, score in _PERSON_CUES:
         for match in pattern.finditer(text):
             start, end = match.span("v")
@@ -121,7 +122,6 @@ def _cued(text: str) -> Iterator[Result]:
                 continue
             yield start, end, "PERSON", score
     for match in _LOWER_CUE.finditer(text):
-        at = match.start("v")
         words = list(_WORD.finditer(text, *match.span("v")))
         known = 0
         while known < len(words) and _is_name_word(fold(words[known][0])):
@@ -129,7 +129,7 @@ def _cued(text: str) -> Iterator[Result]:
         if known and known < len(words) and not is_common(fold(words[known][0])) and len(words[known][0]) > 2:
             known += 1
         if known and match["v"].islower():
-            yield at, words[known - 1].end(), "PERSON", 0.6
+            yield match.start("v"), words[known - 1].end(), "PERSON", 0.6
     for match in _LOWER_PAIR.finditer(text):
         first, second = fold(match["first"]), fold(match["second"])
         if match["first"].islower() and _is_given(first) and any(map(_is_name_word, re.split("['’-]", second))):
@@ -155,7 +155,7 @@ def _is_given(folded: str) -> bool:
 
 
 def _listed(text: str) -> Iterator[Result]:
-    """Runs of capitalised words that the lists of names know."""
+    """Runs of capitalised words that are in the lists of names."""
     given, family = given_names(), family_names()
     run: list[tuple[int, int, str]] = []
     runs: list[list[tuple[int, int, str]]] = []
@@ -170,15 +170,15 @@ def _listed(text: str) -> Iterator[Result]:
     if run:
         runs.append(run)
     for words in runs:
-        at = 0
-        while at < len(words):
-            took, score = _name_at(words, at, given, family)
-            if took:
-                initials = _INITIALS.search(text, max(0, words[at][0] - 9), words[at][0])
-                yield initials.start() if initials else words[at][0], words[at + took - 1][1], "PERSON", score
-                at += took
+        index = 0
+        while index < len(words):
+            length, score = _name_at(words, index, given, family)
+            if length:
+                initials = _INITIALS.search(text, max(0, words[index][0] - 9), words[index][0])
+                yield initials.start() if initials else words[index][0], words[index + length - 1][1], "PERSON", score
+                index += length
             else:
-                at += 1
+                index += 1
 
 
 _INITIALS = re.compile(r"\b(?:[A-Z]\. ?){1,3}$")
@@ -186,18 +186,18 @@ _JOINT = re.compile(r" (?:[A-Z]\. |(?:van|von|de|der|da|di|del|la|le|al|bin|ter|
 
 
 def _name_at(
-    words: list[tuple[int, int, str]], at: int, given: frozenset[str], family: frozenset[str]
+    words: list[tuple[int, int, str]], index: int, given: frozenset[str], family: frozenset[str]
 ) -> tuple[int, float]:
-    """How many words from `at` on are a name, and how sure that is."""
-    first = words[at][2]
+    """How many words from `index` on are a name, and the score of that."""
+    first = words[index][2]
     if len(first) < 2 or first in NOT_NAMES:
         return 0, 0.0
     firm = first in given and not is_common(first)
-    second = words[at + 1][2] if at + 1 < len(words) else ""
+    second = words[index + 1][2] if index + 1 < len(words) else ""
     if len(second) > 1 and second not in NOT_NAMES:
         likely = second in family or second in given
         if (firm and (likely or not is_common(second))) or (first in given and likely and not is_common(second)):
-            third = words[at + 2][2] if at + 2 < len(words) else ""
+            third = words[index + 2][2] if index + 2 < len(words) else ""
             further = third in family and third not in NOT_NAMES and not is_common(third)
             return 3 if further else 2, 0.85 if likely else 0.75
         if first in family and second in given and not is_common(first) and not is_common(second):
@@ -210,7 +210,7 @@ def _name_at(
 
 
 def _unspaced(text: str) -> Iterator[Result]:
-    """Names in scripts without blanks: a family name, then a given name, each of the lists."""
+    """Names in scripts without blanks: a listed family name, then a listed given name."""
     yield from ((*match.span("v"), "PERSON", 0.7) for match in _UNSPACED_CUE.finditer(text))
     given, family = given_names(), family_names()
     for match in _UNSPACED.finditer(text):

@@ -1,8 +1,8 @@
 """Atlas's own patterns for prose: numbers, dates and secrets by their form or by the word before them.
 
-Belongs here: patterns, what a text must hold before one is tried, and what is checked of a match. Does not belong here:
-names (`names.py`), places (`places.py`), Presidio's recognisers (`recognizers.py`), and which of two findings
-wins (`scanner.py`).
+Belongs here: patterns, their gates (what a text must hold before one is tried), and the validation of a match. Does
+not belong here: names (`names.py`), places (`places.py`), Presidio's recognisers (`recognizers.py`), and which of two
+results wins (`scanner.py`).
 """
 
 import re
@@ -19,7 +19,10 @@ _ANY = re.compile("")
 
 @dataclass(frozen=True)
 class Pattern:
-    """One pattern. The span is the group `v` where there is one, else the whole; `gate` must be found in the text."""
+    """One pattern. Its span is the group `v` if there is one, else the whole match.
+
+    It is tried only if `gate` is found in the text, and a match counts only if `holds` is true of its span.
+    """
 
     kind: str
     regex: re.Pattern[str]
@@ -29,7 +32,7 @@ class Pattern:
 
 
 def pattern_results(text: str) -> Iterator[tuple[int, int, str, float]]:
-    """What the patterns find: start, end, kind, score."""
+    """Run the patterns whose gate is found in the text: start, end, kind, score."""
     open_gates = {gate for gate in _GATES if gate.search(text) is not None}
     for pattern in _PATTERNS:
         if pattern.gate not in open_gates:

@@ -1,6 +1,6 @@
-"""Places in prose: street addresses of many countries, what belongs to them, cities and countries, origins.
+"""Places in prose: street addresses of many countries with their postcodes and towns, cities and countries, origins.
 
-Belongs here: the forms of an address, how far it reaches, lists of places and of peoples. Does not belong here: people
+Belongs here: the forms of an address, where it ends, lists of places and of peoples. Does not belong here: people
 (`names.py`), numbers (`patterns.py`).
 """
 
@@ -68,7 +68,7 @@ class _Form:
 
 
 def _uncommon(text: str) -> bool:
-    """Whether one of the words is no ordinary one."""
+    """Whether one of the words is uncommon, as part of an address is."""
     words = re.findall(r"[^\W\d_]{2,}", text)
     return any(not is_common(fold(word)) for word in words)
 
@@ -195,7 +195,7 @@ _PEOPLES = re.compile(
 
 
 def place_results(text: str) -> Iterator[Result]:
-    """Addresses and places of the text: start, end, kind, score."""
+    """Addresses, places and peoples in the text: start, end, kind, score."""
     if any(map(str.isdigit, text)):
         for form in _FORMS:
             group = "v" if "v" in form.regex.groupindex else 0
@@ -224,7 +224,7 @@ def place_results(text: str) -> Iterator[Result]:
 
 
 def _reach(text: str, end: int) -> int:
-    """Where the address ends that has its street up to `end`: towns, postcodes and countries that follow are of it."""
+    """Where an address ends whose street ends at `end`: towns, postcodes and countries that follow belong to it."""
     for _ in range(6):
         match = _ONWARD.match(text, end)
         if match is None:
@@ -243,12 +243,13 @@ def _reach(text: str, end: int) -> int:
 
 
 def _listed(text: str) -> Iterator[Result]:
+    """Capitalised words, up to three, that are in the list of places."""
     known = places()
     words = list(_CAPITALISED.finditer(text))
-    at = 0
-    while at < len(words):
+    index = 0
+    while index < len(words):
         for length in (3, 2, 1):
-            chosen = words[at : at + length]
+            chosen = words[index : index + length]
             span = text[chosen[0].start() : chosen[-1].end()]
             if len(chosen) < length or len(span) > 40:
                 continue
@@ -257,15 +258,15 @@ def _listed(text: str) -> Iterator[Result]:
                 end = chosen[-1].end()
                 postcode = _LONE_POSTCODE.match(text, end)
                 yield chosen[0].start(), postcode.end() if postcode else end, "LOCATION", 0.6
-                at += length
+                index += length
                 break
         else:
-            at += 1
+            index += 1
 
 
 @cache
 def places() -> frozenset[str]:
-    """Countries, regions and cities, folded: those that Faker lists, and the cities of the time zones."""
+    """Countries, regions and cities, folded: Faker's lists, and the cities of the time zone database."""
     import zoneinfo
 
     import faker.providers.address as addresses
@@ -298,5 +299,5 @@ _NO_PLACES = frozenset(("center", "general", "eastern", "western", "central", "m
 
 
 def is_place(words: Sequence[str]) -> bool:
-    """Whether these folded words are a place of the lists."""
+    """Whether these folded words are a listed place."""
     return " ".join(words) in places()

@@ -1,8 +1,8 @@
-"""Personal data inside prose: the scanner, which finds spans and replaces them.
+"""The scanner of prose: find spans of personal data, and redact them.
 
-Belongs here: the order in which a text is looked at, which of two findings wins, what is never looked at again. Does
-not belong here: what is looked for (`patterns.py`, `names.py`, `places.py`, `recognizers.py`,
-`model.py`), and columns.
+Belongs here: the order of the recognisers, which of two overlapping results wins, what is skipped as already masked.
+Does not belong here: the recognisers (`patterns.py`, `names.py`, `places.py`, `recognizers.py`, `model.py`), and
+columns.
 """
 
 import re
@@ -36,7 +36,7 @@ _EDGES = " \t\r\n,;:"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One finding: the text from `start` to before `end` is of the kind `entity`, with certainty `score`, 0 to 1."""
+    """A finding: characters `start` to `end`, exclusive, are of the kind `entity`, with confidence `score`, 0 to 1."""
 
     start: int
     end: int
@@ -45,49 +45,57 @@ class Span:
 
 
 class TextScanner:
-    """Finds personal data in prose. Made by `scanner`, once for each `Rules`."""
+    """Finds personal data in prose. `scanner` makes one for each `Rules`."""
 
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._allow = frozenset(word.strip().casefold() for word in rules.allow)
         self._deny = word_pattern(rules.deny)
         self._custom = custom_recognizers(rules)
-        self._own = {UNKNOWN, *(kind for one in self._custom for kind in one.supported_entities)}
+        self._own = {UNKNOWN, *(kind for recognizer in self._custom for kind in recognizer.supported_entities)}
 
     def spans(self, texts: Sequence[str]) -> list[list[Span]]:
-        """For each text its findings, in order, none over another. Equal texts are looked at once.
+        """For each text its findings, in order, without overlaps. Equal texts are scanned once.
 
-        A word of `rules.deny` is UNKNOWN. What is already masked or replaced is left alone; a text that holds a
-        placeholder such as `<PERSON>` is not given to the model, so that a second run finds nothing new.
+        A word of `rules.deny` is UNKNOWN. Masked values are skipped, and a text that holds a placeholder such as
+        `<PERSON>` is not passed to the model, so that a second run over redacted text finds nothing new. Raises
+        ModelMissing.
         """
         distinct = list(dict.fromkeys(texts))
-        found = dict(zip(distinct, self._scan(distinct), strict=True))
-        return [found[text] for text in texts]
+        spans = dict(zip(distinct, self._scan(distinct), strict=True))
+        return [spans[text] for text in texts]
 
     def redact(self, text: str, spans: Iterable[Span]) -> str:
-        """The text with `<ENTITY>` in the place of each span."""
+        """Replace each span of the text by `<ENTITY>`.
+
+        Args:
+            text: The text as it was scanned.
+            spans: Its spans, in order and without overlaps.
+        """
         pieces: list[str] = []
-        at = 0
+        position = 0
         for span in spans:
-            pieces += text[at : span.start], f"<{span.entity}>"
-            at = span.end
-        return "".join(pieces) + text[at:]
+            pieces += text[position : span.start], f"<{span.entity}>"
+            position = span.end
+        return "".join(pieces) + text[position:]
 
     def _scan(self, texts: list[str]) -> list[list[Span]]:
         cleaned = [cleaned_with_offsets(text) for text in texts]
         plain = [MASKED.sub(lambda match: _FILLER * len(match[0]), text) for text, _ in cleaned]
-        windows = [(at, start, text[start:end]) for at, text in enumerate(plain) for start, end in _windows(text)]
+        windows = [(index, start, text[start:end]) for index, text in enumerate(plain) for start, end in _windows(text)]
         pieces = [piece for _, _, piece in windows]
-        found = [self._by_form(piece) for piece in pieces]
-        guessed = model_results(pieces, found, self._rules.model, _FILLER)
+        by_form = [self._by_form(piece) for piece in pieces]
+        by_model = model_results(pieces, by_form, self._rules.model, _FILLER)
         results: list[list[Result]] = [[] for _ in texts]
-        for (at, offset, _), certain, more in zip(windows, found, guessed, strict=True):
-            results[at] += [(start + offset, end + offset, kind, score) for start, end, kind, score in certain + more]
+        for (index, offset, _), first, more in zip(windows, by_form, by_model, strict=True):
+            results[index] += [(start + offset, end + offset, kind, score) for start, end, kind, score in first + more]
         return [
-            self._chosen(text, ones, offsets) for text, ones, (_, offsets) in zip(plain, results, cleaned, strict=True)
+            self._chosen(text, candidates, offsets)
+            for text, candidates, (_, offsets) in zip(plain, results, cleaned, strict=True)
         ]
 
     def _by_form(self, text: str) -> list[Result]:
+        """The results of every recogniser but the model."""
         results = list(pattern_results(text))
         if _NUMBERED.search(text):
             results.extend(gated_results(text, presidio_recognizers()))
@@ -104,9 +112,9 @@ class TextScanner:
         ]
 
     def _trimmed(self, text: str, result: Result) -> Result | None:
-        """The result without blanks at its ends; None for what is allowed or overlaps what was already replaced.
+        """The result without blanks and separators at its ends; None if it is allowed or overlaps masked text.
 
-        None also for a URL that is all of the text: what is in it counts, and nothing around it makes it somebody's.
+        None also for a URL that is the whole text: only what it contains may be personal.
         """
         start, end, kind, score = result
         piece = text[start:end]
@@ -119,7 +127,8 @@ class TextScanner:
         return start, end, kind, score
 
     def _merged(self, results: list[Result]) -> list[Result]:
-        """What overlaps becomes one span: of a kind of the user's own, else of the highest score, then the longest."""
+        """Merge overlapping results into one span. Its kind is that of a custom recogniser or a denied word, else of
+        the highest score, then of the longest result."""
         merged: list[Result] = []
         best: Result | None = None
         for result in sorted(results):
@@ -127,7 +136,7 @@ class TextScanner:
                 merged.append(result)
                 best = result
                 continue
-            best = max(best, result, key=lambda one: (one[2] in self._own, one[3], one[1] - one[0]))
+            best = max(best, result, key=lambda each: (each[2] in self._own, each[3], each[1] - each[0]))
             start, end, _, _ = merged[-1]
             merged[-1] = start, max(end, result[1]), best[2], best[3]
         return merged
@@ -135,12 +144,12 @@ class TextScanner:
 
 @cache
 def scanner(rules: Rules | None = None) -> TextScanner:
-    """The scanner for these rules; the model is loaded when a text first needs it."""
+    """The scanner for these rules. The spaCy model is loaded when a text first needs it."""
     return TextScanner(rules or Rules())
 
 
 def _windows(text: str) -> Iterator[tuple[int, int]]:
-    """A long text in parts, cut between lines or words, so that the time for it grows no faster than it does."""
+    """Start and end of each window of a long text, cut between lines or words, so that scanning time stays linear."""
     start = 0
     while len(text) - start > _WINDOW:
         latest = start + _WINDOW

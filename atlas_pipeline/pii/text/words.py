@@ -1,4 +1,4 @@
-"""Words that are words before they are names: what a capital at the start of a sentence does not make a name.
+"""Ordinary words, which are not names even when a sentence starts with them.
 
 Belongs here: the vocabulary, read from the packages at hand. Does not belong here: names (`gazetteer.py`), and what is
 concluded from a word (`names.py`).
@@ -35,24 +35,24 @@ def ordinary_words() -> frozenset[str]:
 
 
 def is_common(folded: str) -> bool:
-    """Whether the word, folded, is an ordinary word and no more, or a plural of one."""
+    """Whether the folded word, or its singular, is a common one; an English noun that is also a name is not."""
     words = common_words()
     return folded in words or (folded.endswith("s") and folded[:-1] in words and folded not in family_names())
 
 
 def is_ordinary(folded: str) -> bool:
-    """Whether the word, folded, is an ordinary one in any but an English noun."""
+    """Whether the folded word is ordinary and not an English noun, which may be a town or country."""
     return folded in ordinary_words()
 
 
 def is_word(folded: str) -> bool:
-    """Whether it is an ordinary word at all, even one that is also a name, such as a trade or a flower."""
+    """Whether the folded word is ordinary at all, even if it is also a name, such as a trade or a flower."""
     return is_common(folded) or folded in _english("noun")
 
 
 @cache
 def foreign_words() -> frozenset[str]:
-    """Stop words that are not English: what tells a sentence in another language."""
+    """Stop words that are not English; they reveal a sentence in another language."""
     english = _stop_words("en")
     words: set[str] = set()
     for language in _LANGUAGES[1:]:
@@ -77,7 +77,7 @@ def _prose(locale: str) -> tuple[str, ...]:
 
 @cache
 def _english(*parts: str) -> frozenset[str]:
-    """The English words of these parts of speech, from the table of lemmas of the default model."""
+    """The English words of these parts of speech, from the lemma table of the default model."""
     table = _lemmas()
     return frozenset(word for part in parts for word in table.get(part, ()) if len(word) > 1)
 

@@ -181,7 +181,7 @@ def test_channels_are_those_of_the_settings(project: dg.Definitions, tmp_path: P
     assert found.channels == ("hook", "other")
     assert found.teams == {"security": ("hook",)}
     path.write_text("teams: {security: [hok]}\n")
-    with pytest.raises(PolicyFileError, match="expected one of hook, other; did you mean hook") as caught:
+    with pytest.raises(PolicyFileError, match="did you mean 'hook'\\? Expected one of hook, other") as caught:
         load_policies(project, Settings(alerts_file=path, alert_channels=given))
     assert "hunter" not in str(caught.value)
 

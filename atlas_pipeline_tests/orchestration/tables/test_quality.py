@@ -502,7 +502,7 @@ def test_which_columns_refer_to_what(load_files: Load, orders: str, customers: s
 @pytest.mark.parametrize(
     ("references", "message"),
     [
-        ("custmers", "references names 'custmers', which is no dataset: expected one of customers, orders"),
+        ("custmers", "references names 'custmers', which is not a dataset: expected one of customers, orders"),
         ("customers.id", "references names 'customers.id': customers has customer_id"),
     ],
 )
@@ -531,6 +531,7 @@ def test_a_reference_to_a_table_that_is_not_there_is_a_warning_with_the_reason(l
     [
         ("{fail_after: 26h}", "TimeWindowFreshnessPolicy"),
         ("{fail_after: 2 days, warn_after: 1d 12h}", "TimeWindowFreshnessPolicy"),
+        ("{fail_after: 60 s}", "TimeWindowFreshnessPolicy"),
         ("{deadline: '0 9 * * 1-5', within: 90m, timezone: Europe/Paris}", "CronFreshnessPolicy"),
     ],
 )
@@ -552,12 +553,16 @@ def test_a_freshness_section_is_a_policy_of_the_table(load_files: Load, text: st
     [
         ("{}", "expected either `fail_after` or `deadline`"),
         ("{fail_after: 1h, deadline: '0 9 * * *'}", "expected either `fail_after` or `deadline`"),
-        ("{fail_after: soon}", "fail_after is 'soon', expected such as 90m, 26h or 2 days"),
+        ("{fail_after: soon}", "fail_after: found 'soon', expected a duration such as 30s, 90m, 2h or 1 day"),
+        (
+            "{fail_after: 30s}",
+            "fail_after: found '30s', expected a duration such as 30s, 90m, 2h or 1 day, at least 1 min",
+        ),
         ("{fail_after: 1h, warn_after: 2h}", "warn_after must be less than fail_after"),
         ("{fail_after: 1h, within: 2h}", "`within` goes with `deadline`"),
         ("{deadline: '0 9 * *', within: 1h}", "deadline '0 9 * *': Invalid cron string"),
         ("{deadline: '0 9 * * *'}", "`deadline` needs `within`, such as 2h"),
-        ("{deadline: '0 9 * * *', within: 1h, timezone: Mars}", "'Mars' is no IANA time zone"),
+        ("{deadline: '0 9 * * *', within: 1h, timezone: Mars}", "'Mars' is not an IANA time zone"),
         ("{deadline: '0 9 * * *', within: 40h}", "must be less than or equal to the smallest cron interval"),
         ("{deadline: '0 9 * * *', within: 1h, warn_after: 1h}", "`warn_after` goes with `fail_after`"),
     ],

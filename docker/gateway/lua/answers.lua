@@ -1,4 +1,4 @@
--- What the gateway says itself: errors, as short text or JSON, and whether the platform is well.
+-- The gateway's own responses: errors, as short text or JSON, and the health of the platform.
 local cjson = require "cjson.safe"
 local metrics = require "metrics"
 local routes = require "routes"
@@ -60,7 +60,7 @@ function answers.problem()
     ngx.print(text, "\n")
 end
 
--- Says ok or failing, as `atlas ops` does at /health/ready, asked at most once a second.
+-- Answers ok or failing, as `atlas ops` does at /health/ready; cached for a second.
 function answers.health()
     local dict = ngx.shared.readiness
     local well = dict:get("ready")

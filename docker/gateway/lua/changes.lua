@@ -1,11 +1,11 @@
--- What a request would change, for the audit log: names of mutations, jobs and assets, and no other values. What cannot be
--- read counts as a change.
+-- What a request would change, for the audit log: names of mutations, jobs and assets, and no other values. A request that
+-- cannot be parsed counts as a change.
 local cjson = require "cjson.safe"
 local graphql = require "graphql"
 
 local changes = {}
 
--- Names of each kind in a line, and what a name has at most.
+-- Most names of each kind in a line, and most characters of a name.
 local MAX_NAMES, MAX_LENGTH = 20, 128
 
 local function body()
@@ -50,7 +50,7 @@ local function named(value, change, depth)
     end
 end
 
--- Adds what one document asks for; `request` is what came with it: operationName and variables.
+-- Adds what one document changes; `request` has its operationName and variables.
 local function add(change, text, request)
     local operations = type(text) == "string" and graphql.operations(text)
     if not operations then
@@ -86,8 +86,8 @@ local function strings(value)
     return type(value) == "table" and value or {value}
 end
 
--- The change that a request to /graphql asks for, or nil. Dagster takes the document from where the content type says; here
--- all places count.
+-- The change that a request to /graphql makes, or nil. Dagster reads the document from one place, by the content type; here
+-- every place is read.
 function changes.of_graphql(method)
     local change = {mutations = {}, operations = {}, jobs = {}, assets = {}}
     local arguments, cut = ngx.req.get_uri_args(50)
@@ -111,7 +111,7 @@ function changes.of_graphql(method)
     return change
 end
 
--- The change that a request to /report_asset_… asks for.
+-- The change that a request to /report_asset_… makes.
 function changes.of_report(path)
     local kind, asset = path:match("^/(report_asset_%l+)/(.*)$")
     return {mutations = {kind}, assets = safe(asset) and {asset} or nil}

@@ -1,5 +1,5 @@
--- Decides for each request, in this order: is it well formed, is it from this site, who asks, what may they, have they asked
--- too often, what would it change; then says where it goes.
+-- Decides on each request, in this order: is it well formed, is it same-site, who is the user, may they do this, are they
+-- within their limits, what would it change; then selects the upstream.
 local answers = require "answers"
 local cjson = require "cjson.safe"
 local changes = require "changes"
@@ -19,7 +19,7 @@ local function refused(status, reason)
     return {status = status, reason = reason}
 end
 
--- Whether a page of another site sent this; browsers say so, other clients say nothing. A link to a page is fine.
+-- Whether a page of another site sent this, by headers that browsers set and other clients do not. A link to a page is fine.
 local function cross_site(var, kind, websocket)
     if READS[var.request_method] and kind ~= "api" then return false end
     local site, origin = var.http_sec_fetch_site, var.http_origin
@@ -28,7 +28,7 @@ local function cross_site(var, kind, websocket)
     return origin:lower() ~= "https://" .. (var.http_host or ""):lower()
 end
 
--- A path that nginx would read otherwise than the upstream does.
+-- A path that nginx and the upstream would interpret differently.
 local function ambiguous(uri)
     local path = ngx.unescape_uri((uri:gsub("[?#].*", "")):gsub("+", "%%2B"))
     return path:find("//", 1, true) or path:find("%z") or path:find("\\", 1, true) or (path .. "/"):find("/%.%.?/")
@@ -69,7 +69,7 @@ local function decide()
         return {}
     end
     if websocket then
-        -- What is in its frames is not looked at: subscriptions read, and nothing else can come of a server that reads.
+        -- Frames are not inspected: every WebSocket goes to the read-only web server, and subscriptions only read.
         if route ~= "/graphql" or method ~= "GET" then return refused(400, "websocket") end
         send_to("viewer")
         return {location = "@websocket"}
@@ -94,7 +94,7 @@ local function decide()
     return {}
 end
 
--- Counts a request that begins.
+-- Counts a request when it starts.
 function gate.open(route, websocket)
     ngx.var.gw_route = route:find("^/") and route or "/" .. route
     if not websocket then
@@ -110,7 +110,7 @@ function gate.enter()
     if verdict.retry_after then ngx.var.gw_retry_after = verdict.retry_after end
     if verdict.redirect then return ngx.redirect(verdict.redirect, 302) end
     if verdict.status == 400 then
-        -- nginx's own way to a page for 400 would forget what is known of the request.
+        -- nginx's own error page for 400 would lose the variables of the request.
         ngx.req.discard_body()
         ngx.status = 400
         record.guarded(answers.problem)

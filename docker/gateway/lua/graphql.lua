@@ -1,10 +1,10 @@
--- Reads GraphQL documents as far as it takes to know what they change: operations and the names of their root fields,
--- also those behind aliases, fragments and directives. Does not know a schema, and keeps no values.
+-- Parses GraphQL documents as far as is needed to know what they change: operations and the names of their root fields,
+-- also behind aliases, fragments and directives. It needs no schema, and keeps no values.
 local graphql = {}
 
 local MAX_DEPTH, MAX_FIELDS = 64, 64
 
--- The tokens of a document; strings are one token without their text. Raises what is no token.
+-- The tokens of a document; a string is one token without its text. Raises an error on anything else.
 local function tokens(text)
     local found, at = {}, 1
     while true do
@@ -62,7 +62,7 @@ local function parser(list)
         local token = p.next()
         return token:find("^[_%a]") and token or error("expected a name", 0)
     end
-    -- Over all that is between brackets, these included.
+    -- Skips a pair of brackets and all between them.
     function p.skip(depth)
         if depth > MAX_DEPTH then error("too deep", 0) end
         local closing = CLOSING[p.next()]

@@ -1,4 +1,4 @@
--- Headers of every answer. Dagster's own policy for scripts, with its nonce, is kept: browsers enforce both policies.
+-- Headers of every response. Dagster's own Content-Security-Policy with its nonce is kept: browsers enforce both policies.
 local headers = {}
 
 local POLICY = table.concat({
@@ -6,7 +6,7 @@ local POLICY = table.concat({
     "img-src 'self' data: blob:", "font-src 'self' data:", "connect-src 'self'", "media-src 'self' data:",
     "worker-src 'self' blob:", "manifest-src 'self'",
 }, "; ")
--- What is made of data, and could hold a script: it is shown without any rights.
+-- Pages rendered from data, which could contain a script: they are sandboxed.
 local FROM_DATA = {["/logs"] = true, ["/notebook"] = true, ["/download_debug"] = true, ["/ops"] = true}
 local SANDBOX = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'; sandbox"
 

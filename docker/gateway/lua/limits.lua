@@ -1,13 +1,13 @@
--- Exact limits: of each client the times of its requests are kept, and a request counts for as long as the window is.
--- What was refused does not count.
+-- Exact rate limits, by a sliding window log: the times of each client's requests are kept, and a request counts for the
+-- length of the window. Refused requests do not count.
 local ffi = require "ffi"
 
 local limits = {}
 
 local LOCK_SECONDS = 0.1
 
--- Two workers count for the same client: what is between these two lines is done by one of them at a time. It takes
--- microseconds, and a worker that dies in it gives the lock back after LOCK_SECONDS.
+-- Workers share the counts, so a lock guards each update. It is held for microseconds; that of a worker that dies expires
+-- after LOCK_SECONDS.
 local function locked(dict, key, action)
     local lock = "lock:" .. key
     local give_up = os.clock() + 2 * LOCK_SECONDS
@@ -33,7 +33,7 @@ local function longest(rules)
     return seconds
 end
 
--- The rule that is used up, and in how many seconds the next request may come; nil when one may come now.
+-- The exhausted rule, and the seconds until the next request is allowed; nil when one is allowed now.
 local function used_up(stamps, first, count, rules, now)
     local worst, wait
     for _, rule in ipairs(rules) do
@@ -45,7 +45,7 @@ local function used_up(stamps, first, count, rules, now)
     return worst, wait and math.max(1, math.ceil(wait))
 end
 
--- Whether the key may go on, without counting.
+-- Whether the key is within its limits, without counting a request.
 function limits.check(dict, key, rules)
     ngx.update_time()
     local now = ngx.now()
@@ -53,7 +53,7 @@ function limits.check(dict, key, rules)
     return used_up(stamps, first, count, rules, now)
 end
 
--- Counts one for the key, unless a rule is used up: then that rule and the seconds until it is not.
+-- Counts a request of the key, unless a rule is exhausted: then returns that rule and the seconds until it is not.
 function limits.take(dict, key, rules)
     return locked(dict, key, function()
         ngx.update_time()

@@ -1,9 +1,9 @@
--- Counts, kept in memory that the workers share, and their form for Prometheus. docs/gateway.md lists the families.
+-- Metrics in the workers' shared memory, and their exposition for Prometheus. docs/gateway.md lists the families.
 local metrics = {}
 
 local BOUNDS = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 
--- name, kind, labels, help; in the order in which they are shown.
+-- name, type, labels, help; in the order of the exposition.
 local FAMILIES = {
     {"atlas_http_requests_total", "counter", {"method", "path", "status"}, "Requests that were answered."},
     {"atlas_http_request_duration_seconds", "histogram", {"method", "path"}, "How long answers took."},

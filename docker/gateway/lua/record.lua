@@ -1,4 +1,4 @@
--- What is written about requests: a line of JSON on standard output for each, one more for each change, and counts.
+-- Records requests: a line of JSON on standard output for each (access), one more for each change (audit), and metrics.
 local cjson = require "cjson.safe"
 local ffi = require "ffi"
 local metrics = require "metrics"
@@ -9,7 +9,7 @@ ffi.cdef "long write(int fd, const void *text, size_t size);"
 
 local METHODS = {GET = true, HEAD = true, POST = true, PUT = true, DELETE = true, OPTIONS = true, PATCH = true}
 
--- One call for each line, so that lines of two workers do not mix.
+-- One write for each line, so that lines of different workers do not interleave.
 function record.line(fields)
     local now = ngx.now()
     fields.time = os.date("!%Y-%m-%dT%H:%M:%S", now) .. string.format(".%03dZ", (now % 1) * 1000)
@@ -17,13 +17,13 @@ function record.line(fields)
     ffi.C.write(1, text, #text)
 end
 
--- An error of the gateway's own code, which the client knows as 500.
+-- Logs an error of the gateway's own code; the client gets 500.
 function record.failure(problem)
     metrics.add("atlas_gateway_errors_total", 1)
     record.line({log = "error", message = problem, request_id = ngx.var.request_id})
 end
 
--- Calls it; what it raises is written down, and comes back as nil and true.
+-- Calls a function; logs an error that it raises, and then returns nil and true.
 function record.guarded(action)
     local fine, result = xpcall(action, debug.traceback)
     if fine then return result end
@@ -31,7 +31,7 @@ function record.guarded(action)
     return nil, true
 end
 
--- Looks in the answer to a change whether Dagster refused it: it does so with status 200.
+-- Whether Dagster refused a change, by the body of its response, since the status is 200.
 function record.answer()
     local change = ngx.ctx.change
     if not change or change.unauthorized then return end
@@ -51,7 +51,7 @@ local function filled(text)
     if text ~= nil and text ~= "" and text ~= "-" then return text end
 end
 
--- The mutations that a read-only web server lets through: they note what its UI has shown.
+-- The mutations that a read-only web server accepts: they record what its UI has shown.
 local HARMLESS = {setNuxSeen = true, logTelemetry = true}
 
 local function harmless(change)
@@ -78,7 +78,7 @@ local function audit(var, status)
     record.line(change)
 end
 
--- Called when a request is over, however it went.
+-- Called at the end of every request, whatever its outcome.
 function record.request()
     local var = ngx.var
     local status, route = ngx.status, filled(var.gw_route) or "/"

@@ -1,8 +1,8 @@
--- What there is behind the gateway: Dagster's web server, as of 1.13, and `atlas ops`. A route's name is also its value of
--- the label `path` in metrics.
+-- Routes to the upstreams: Dagster's web server, as of 1.13, and `atlas ops`. A route's name is its value of the label
+-- `path` in metrics.
 local routes = {}
 
--- prefix, name, what it is: `api` has limits and a guard against other sites, `static` and `page` have not.
+-- prefix, name, kind: `api` has rate limits and is protected against cross-site requests, `static` and `page` are not.
 local PREFIXES = {
     {"/report_asset_materialization/", "/report_asset", "api"},
     {"/report_asset_observation/", "/report_asset", "api"},
@@ -22,7 +22,7 @@ local EXACT = {
     ["/ops"] = {"/ops", "api"},
 }
 
--- Name and kind of a path, which nginx has decoded.
+-- Name and kind of the route of a path, as nginx decoded it.
 function routes.of(path)
     if EXACT[path] then return unpack(EXACT[path]) end
     for _, one in ipairs(PREFIXES) do
@@ -32,7 +32,7 @@ function routes.of(path)
     return "/", "page"
 end
 
--- Where a name is, when /etc/hosts says so; nginx's resolver asks name servers alone. Read again after a few seconds.
+-- Resolves a name by /etc/hosts, which nginx's resolver does not read. The file is read again after a few seconds.
 local hosts, read_at = {}, 0
 
 function routes.address(host)

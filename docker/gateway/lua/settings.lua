@@ -1,5 +1,5 @@
--- What the gateway was told: environment, users, operators. Read when nginx starts and at each reload; what is wrong stops
--- a start, and a reload that is wrong leaves what runs as it was.
+-- The settings: environment, users file, operators file. Read when nginx starts and at each reload; an error fails the
+-- start, and a reload that fails leaves the running settings in place.
 local settings = {}
 
 local function refuse(...)
@@ -19,7 +19,7 @@ local function meant(line)
     return line:find("%S") and not line:find("^%s*#")
 end
 
--- "60/60,1000/3600" is 60 requests in any 60 seconds and 1000 in any 3600.
+-- "60/60,1000/3600" allows 60 requests in any 60 seconds and 1000 in any 3600.
 local function limits(name)
     local found = {}
     for part in (os.getenv(name) or ""):gmatch("[^,]+") do
@@ -41,7 +41,7 @@ local function upstream(name)
     return {host = host, port = port}
 end
 
--- A hash that crypt(3) checks, and that is not one of the quick ones.
+-- Whether it is a hash for crypt(3), of a slow method.
 local function strong(hash)
     local scheme = hash:match("^%$(%w+)%$")
     return scheme and #hash > 40 and ({["2a"] = 1, ["2b"] = 1, ["2y"] = 1, ["5"] = 1, ["6"] = 1, y = 1, gy = 1, ["7"] = 1})[scheme]

@@ -1,4 +1,4 @@
--- Who asks: a name and a password of the users file, or what an external provider says.
+-- Authentication: by name and password of the users file, or by an external provider.
 local ffi = require "ffi"
 local limits = require "limits"
 local metrics = require "metrics"
@@ -11,8 +11,8 @@ ffi.cdef "char *crypt_r(const char *phrase, const char *setting, void *data);"
 local libcrypt = ffi.load("crypt.so.1")
 local scratch = ffi.new("char[32768]")
 
--- What was verified is remembered for a while under a key that only this start of nginx knows: a hash takes a tenth of a
--- second to compute, and a browser sends the password with each request.
+-- Verified credentials are cached for a while, under an HMAC whose key exists only in this run of nginx: a hash takes a
+-- tenth of a second to compute, and a browser sends the password with each request.
 local REMEMBERED_SECONDS = 300
 local random = io.open("/dev/urandom", "rb")
 local secret = random:read(32)
@@ -30,7 +30,7 @@ local function matches(password, hash)
     return different == 0
 end
 
--- A name that is not there takes as long as one that is.
+-- An unknown name takes as long as a known one.
 local decoy
 for _, hash in pairs(settings.users or {}) do decoy = hash break end
 
@@ -76,7 +76,7 @@ local function one(value)
     return value ~= "" and value or nil
 end
 
--- The names of headers that Atlas's own, Authelia's (and Traefik's kind) and oauth2-proxy's answers have.
+-- Response headers of Atlas's own convention, Authelia's (as Traefik's forward auth uses them) and oauth2-proxy's.
 local function told(header)
     local user = one(header["X-Auth-User"]) or one(header["Remote-User"]) or one(header["X-Auth-Request-User"])
     local groups = one(header["Remote-Groups"]) or one(header["X-Auth-Request-Groups"]) or ""
@@ -117,7 +117,7 @@ local function forward()
     return nil, {status = answer.status == 403 and 403 or 401, reason = "refused"}
 end
 
--- The user's name and role; or nil and how to answer.
+-- The user's name and role; or nil and how to respond.
 function sign_in.who()
     local user, more
     if settings.auth == "basic" then user, more = basic() else user, more = forward() end

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Roles and databases of the platform, made once by the image of Postgres when its data folder is new. It may run again: a
-# changed secret becomes the role's password. docs/operations.md has the same for a server of your own.
-# Passwords go from files through psql to the server, never onto a command line; should a statement fail, it is not logged.
-# There is no role that restores: that takes an administrator, for as long as the restore lasts.
+# Creates the roles and databases of the platform. The Postgres image runs it once, when its data folder is new. It can be
+# run again, and then sets the passwords from changed secrets. docs/operations.md has the same for an external server.
+# Passwords go from files through psql to the server, never onto a command line, and a failed statement is not logged.
+# There is no role for restores: they need a superuser, for as long as the restore lasts.
 set -eu
 
 secrets=${ATLAS_SECRETS:-/run/secrets}
 for name in atlas_database_password atlas_backup_password atlas_monitor_password; do
     if [ ! -s "$secrets/$name" ]; then
-        echo "10-atlas.sh: the secret $secrets/$name is missing or empty: \`make docker-up\` makes it" >&2
+        echo "10-atlas.sh: the secret $secrets/$name is missing or empty: \`make docker-up\` generates it" >&2
         exit 1
     fi
 done
