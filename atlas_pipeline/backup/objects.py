@@ -21,7 +21,14 @@ _READ_AT_ONCE = 2
 class ObjectSink:
     """Puts each stream of a dump into an object of its own, `data-0001.zst.age` and on. Threads may share it.
 
-    Implements engine.Sink. `threads` compress beside the caller's, for each stream that is on its way.
+    Implements engine.Sink.
+
+    Args:
+        store: where the objects go.
+        folder: key of the backup's folder.
+        recipients: public keys to encrypt to; none leaves objects unencrypted.
+        level: of zstd.
+        threads: that compress besides the caller's, for each stream that is in progress.
     """
 
     def __init__(self, store: Store, folder: str, recipients: Sequence[str] = (), level: int = LEVEL, threads: int = 0):

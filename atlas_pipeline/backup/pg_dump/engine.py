@@ -67,7 +67,18 @@ class PgDump:
             self._check(connection, url)
 
     def backup(self, url: str, sink: Sink, *, jobs: int, exclude: Sequence[str], progress: Progress) -> Dumped:
-        """Dump and hash in one exported snapshot, as Engine says."""
+        """Dump with pg_dump and hash all rows, in one exported snapshot. Implements Engine.backup.
+
+        Args:
+            url: connection URL of the database.
+            sink: takes the files of the dump.
+            jobs: workers of pg_dump, and as many sessions that hash rows.
+            exclude: patterns of tables whose rows are left out.
+            progress: is told in words how far it is.
+
+        Raises:
+            BackupFailed: the database or pg_dump failed, or the spool is full.
+        """
         jobs = max(1, jobs)
         with _told(url), self._roomy(url), ExitStack() as stack:
             connection = stack.enter_context(closing(connect(url)))
@@ -103,7 +114,17 @@ class PgDump:
     def restore(
         self, url: str, objects: Mapping[str, Callable[[], Iterator[bytes]]], *, jobs: int, progress: Progress
     ) -> None:
-        """Restore with pg_restore, as Engine says."""
+        """Restore with pg_restore. Implements Engine.restore.
+
+        Args:
+            url: connection URL of the empty database.
+            objects: reads the raw contents of an object, by each name that the sink was given for it.
+            jobs: workers of pg_restore.
+            progress: is told in words how far it is.
+
+        Raises:
+            RestoreFailed: the dump or the server is at fault, or the spool is full.
+        """
         restore.restore(self.spool, url, objects, jobs=max(1, jobs), progress=progress)
 
     def state(self, url: str) -> DatabaseState:

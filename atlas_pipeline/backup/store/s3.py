@@ -41,7 +41,19 @@ _HINTS = {
 
 
 class S3Store:
-    """Objects below a prefix of a bucket. Implements Store; `client` is boto3's, which threads may share."""
+    """Objects below a prefix of a bucket. Implements Store.
+
+    Args:
+        bucket: its name.
+        prefix: put before each key, with `/` between; may be empty.
+        client: boto3's, as `s3_client` makes it; threads may share it.
+        storage_class: of new objects; null for the bucket's.
+        sse: server-side encryption of new objects, AES256 or aws:kms; null for the bucket's.
+        kms_key_id: key for aws:kms.
+        part_bytes: size of the parts of an upload, one of which is held in memory; at least 5 MiB.
+        attempts: of each request.
+        pause_seconds: before the second attempt, doubled before each further one.
+    """
 
     def __init__(
         self,
