@@ -48,7 +48,6 @@ MAY_TOUCH_ENVIRONMENT = {
 }
 TOO_LONG = {
     "cli/alerts/commands.py list_alerts",
-    "sample/run.py generate",
 }
 """Functions, classes and files longer than `MOST_LINES` allows. The list only shrinks."""
 UNDOCUMENTED = {
