@@ -48,7 +48,6 @@ MAY_TOUCH_ENVIRONMENT = {
 }
 TOO_LONG = {
     "cli/alerts/commands.py list_alerts",
-    "sample/run.py generate",
 }
 """Functions, classes and files longer than `MOST_LINES` allows. The list only shrinks."""
 UNDOCUMENTED = {
@@ -59,27 +58,7 @@ UNDOCUMENTED = {
     "alerting/interpret.py low_score",
     "alerting/store.py add_silence",
     "alerting/store.py save",
-    "backup/drill.py drill",
-    "backup/engine.py Engine.backup",
-    "backup/engine.py Engine.restore",
-    "backup/lock.py held",
-    "backup/objects.py ObjectSink.__init__",
-    "backup/objects.py open_object",
-    "backup/pg_dump/engine.py PgDump.backup",
-    "backup/pg_dump/engine.py PgDump.restore",
-    "backup/pg_dump/outlet.py Outlet.__init__",
-    "backup/pg_dump/restore.py restore",
-    "backup/pg_dump/tools.py environment",
-    "backup/retention.py retain",
-    "backup/sealing.py seal",
-    "backup/service.py Backups.restore",
-    "backup/service.py Backups.restore_into",
-    "backup/service.py Backups.run",
-    "backup/store/s3.py S3Store.__init__",
-    "backup/swap.py swap",
     "cli/alerts/commands.py add_silence",
-    "cli/backup/commands.py drop",
-    "cli/backup/commands.py restore",
     "cli/ops.py run",
     "cli/serve.py run",
     "components/scaffold/contract.py contract",
@@ -89,7 +68,6 @@ UNDOCUMENTED = {
     "ops/server.py OpsServer.__init__",
     "orchestration/alerts/events.py events_of",
     "orchestration/alerts/tick.py look",
-    "orchestration/backups/assets.py observation",
     "quality/generated.py references_hold",
     "quality/generated.py rows_reconciled",
     "quality/history.py record_outcomes",
