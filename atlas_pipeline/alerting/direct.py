@@ -23,8 +23,8 @@ def send_now(
     came: dict[str, str | None] = dict.fromkeys(channels, f"no answer within {seconds:.0f} s")
 
     def send(name: str, channel: Channel) -> None:
-        dedupe = f"{alert.policy}|{alert.subject}|{alert.since.isoformat()}|{kind}"
-        message = Message(dedupe, dedupe.rpartition("|")[0], name, kind, alert.severity, alert.team, at, (alert,))
+        dedup_key = f"{alert.policy}|{alert.subject}|{alert.since.isoformat()}|{kind}"
+        message = Message(dedup_key, dedup_key.rpartition("|")[0], name, kind, alert.severity, alert.team, at, (alert,))
         try:
             channel.send(document_of(message), repeat=False)
             came[name] = None

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from atlas_pipeline.alerting.event import Condition
+from atlas_pipeline.alerting.conditions import Condition
 from atlas_pipeline.alerting.state import Alert, Document, Message, MessageKind
 
 VERSION = 1
@@ -41,8 +41,8 @@ def document_of(message: Message) -> Document:
         {
             "version": VERSION,
             "kind": message.kind,
-            "dedupe": message.dedupe,
-            "conversation": message.conversation,
+            "dedupe": message.dedup_key,
+            "conversation": message.thread_key,
             "closes": list(message.closes),
             "severity": message.severity,
             "team": message.team,

@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from atlas_pipeline.alerting.board import Board, owes_end
-from atlas_pipeline.alerting.event import Event, Known, Look
+from atlas_pipeline.alerting.board import Board, needs_resolved_notification
+from atlas_pipeline.alerting.conditions import Known, Snapshot
 from atlas_pipeline.alerting.grouping import Outbox, Telling
 from atlas_pipeline.alerting.interpret import Reading
 from atlas_pipeline.alerting.policy import REPEAT, WAIT, Policies
 from atlas_pipeline.alerting.state import Alert, Message, MessageKind, Silence, State
+from atlas_pipeline.event_log.event import Event
 
 FORGET_ALERT = timedelta(days=1)
 """How long an alert that is over is remembered."""
@@ -23,7 +24,7 @@ FORGET_ALERT = timedelta(days=1)
 
 def fold(
     state: State,
-    items: Sequence[Event | Look],
+    items: Sequence[Event | Snapshot],
     policies: Policies,
     silences: Sequence[Silence],
     now: datetime,
@@ -33,7 +34,7 @@ def fold(
 
     Times of events decide nothing. An event must not be folded twice: who reads the log sees to that.
     """
-    state = _by_this_clock(state, now)
+    state = _rebase_to_clock(state, now)
     board = Board(state.alerts, policies, known, now)
     reading = Reading(state, known.assets, now)
     for item in items:
@@ -44,13 +45,13 @@ def fold(
     board.review(reading.scores)
     holds = _Holds.of(board.alerts.values(), silences, now)
     outbox = Outbox(state.hours, policies, now)
-    tellings = [*_ends(board, holds), *_news(board, holds, policies, now)]
+    tellings = [*_resolved_notifications(board, holds), *_firing_notifications(board, holds, policies, now)]
     board.alerts.update(outbox.tell(tellings, board.alerts.values()))
     alerts = {key: alert for key, alert in board.alerts.items() if not _forgotten(alert, now)}
     return State(alerts, reading.runs(), outbox.hours, reading.scores, now), outbox.messages
 
 
-def _by_this_clock(state: State, now: datetime) -> State:
+def _rebase_to_clock(state: State, now: datetime) -> State:
     """The state as if the clock had always been as it is since it was set back, so that all intervals stay."""
     if state.clock is None or now >= state.clock:
         return state
@@ -65,7 +66,7 @@ def _by_this_clock(state: State, now: datetime) -> State:
             since=min(alert.since, now),
             found_at=alert.found_at - ahead,
             seen_at=alert.seen_at - ahead,
-            told_at=moved(alert.told_at),
+            notified_at=moved(alert.notified_at),
             resolved_at=moved(alert.resolved_at),
         )
         for key, alert in state.alerts.items()
@@ -98,9 +99,9 @@ class _Holds:
         if held is None and alert.severity == "warning":
             held = self.critical.get(alert.asset or "")
         silenced = next((silence.id for silence in self.silences if _is_silenced(alert, silence)), None)
-        if (held, silenced) == (alert.held_by, alert.silenced_by):
+        if (held, silenced) == (alert.inhibited_by, alert.silenced_by):
             return alert
-        return replace(alert, held_by=held, silenced_by=silenced)
+        return replace(alert, inhibited_by=held, silenced_by=silenced)
 
 
 def _is_silenced(alert: Alert, silence: Silence) -> bool:
@@ -110,10 +111,10 @@ def _is_silenced(alert: Alert, silence: Silence) -> bool:
 
 
 def _is_held(alert: Alert) -> bool:
-    return alert.held_by is not None or alert.silenced_by is not None
+    return alert.inhibited_by is not None or alert.silenced_by is not None
 
 
-def _ends(board: Board, holds: _Holds) -> list[Telling]:
+def _resolved_notifications(board: Board, holds: _Holds) -> list[Telling]:
     """Ends that somebody is to hear of; who may not yet hears of them later, or never if it has begun anew by then."""
     tellings = []
     for key, old in board.replaced.items():
@@ -127,9 +128,9 @@ def _ends(board: Board, holds: _Holds) -> list[Telling]:
     for key, alert in board.alerts.items():
         if alert.status != "resolved":
             continue
-        if not owes_end(alert, key in board.ended):
+        if not needs_resolved_notification(alert, key in board.ended):
             if _is_held(alert):
-                board.alerts[key] = replace(alert, held_by=None, silenced_by=None)
+                board.alerts[key] = replace(alert, inhibited_by=None, silenced_by=None)
             continue
         board.alerts[key] = alert = holds.on(alert)
         if not _is_held(alert):
@@ -138,23 +139,23 @@ def _ends(board: Board, holds: _Holds) -> list[Telling]:
 
 
 def _end_of(alert: Alert) -> Telling:
-    return Telling(alert, "resolved", (*alert.told_to, *alert.counted_to))
+    return Telling(alert, "resolved", (*alert.notified, *alert.summarized))
 
 
 def _continued(old: Alert, new: Alert) -> Alert:
     """An alert that began anew before anyone heard of its end is still the same to those who heard of it."""
     return replace(
         new,
-        conversation=old.conversation,
+        thread_key=old.thread_key,
         group=old.group,
-        told_at=old.told_at,
-        told_to=tuple(dict.fromkeys((*old.told_to, *new.told_to))),
-        counted_to=tuple(dict.fromkeys((*old.counted_to, *new.counted_to))),
-        told_severity=old.told_severity,
+        notified_at=old.notified_at,
+        notified=tuple(dict.fromkeys((*old.notified, *new.notified))),
+        summarized=tuple(dict.fromkeys((*old.summarized, *new.summarized))),
+        notified_severity=old.notified_severity,
     )
 
 
-def _news(board: Board, holds: _Holds, policies: Policies, now: datetime) -> list[Telling]:
+def _firing_notifications(board: Board, holds: _Holds, policies: Policies, now: datetime) -> list[Telling]:
     """What is to be told of alerts that last: that they do, that they are worse, that they still do."""
     channels = {policy.name: policies.channels_of(policy) for policy in policies.policies}
     tellings = []
@@ -169,11 +170,11 @@ def _news(board: Board, holds: _Holds, policies: Policies, now: datetime) -> lis
 
 
 def _due(alert: Alert, now: datetime) -> MessageKind | None:
-    if alert.told_at is None:
+    if alert.notified_at is None:
         return "firing" if now - alert.found_at >= WAIT[alert.severity] else None
-    if alert.severity == "critical" and alert.told_severity == "warning":
+    if alert.severity == "critical" and alert.notified_severity == "warning":
         return "firing"
-    return "repeated" if now - alert.told_at >= REPEAT[alert.severity] else None
+    return "repeated" if now - alert.notified_at >= REPEAT[alert.severity] else None
 
 
 def _forgotten(alert: Alert, now: datetime) -> bool:

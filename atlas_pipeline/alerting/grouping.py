@@ -58,15 +58,15 @@ class Outbox:
         for telling in _with_groups(tellings):
             alert = telling.alert
             if telling.kind != "resolved":
-                worst: Severity = "critical" if alert.told_severity == "critical" else alert.severity
-                heard[alert.key] = replace(alert, told_at=self._now, told_severity=worst)
+                worst: Severity = "critical" if alert.notified_severity == "critical" else alert.severity
+                heard[alert.key] = replace(alert, notified_at=self._now, notified_severity=worst)
             for channel in telling.channels:
-                first = telling.kind == "repeated" and channel not in alert.told_to
+                first = telling.kind == "repeated" and channel not in alert.notified
                 kind: MessageKind = "firing" if first else telling.kind
                 bundles.setdefault((channel, kind, alert.policy, alert.severity), []).append(alert)
         for (channel, kind, policy, severity), bundle in bundles.items():
             if kind == "resolved" and channel not in self._policies.ungrouped:
-                known = [alert for alert in bundle if channel in alert.told_to]
+                known = [alert for alert in bundle if channel in alert.notified]
                 self._count(channel, severity, f"{policy} (resolved)", len(bundle) - len(known))
                 bundle = known
             singly = len(bundle) <= SINGLY or channel in self._policies.ungrouped
@@ -81,12 +81,12 @@ class Outbox:
     ) -> bool:
         """Make one message, or count its alerts if there were too many in this hour; returns whether it was made."""
         ungrouped = channel in self._policies.ungrouped
-        threads = [alert.conversation if ungrouped else alert.group or alert.conversation for alert in bundle]
-        conversation = threads[0]
+        threads = [alert.thread_key if ungrouped else alert.group or alert.thread_key for alert in bundle]
+        thread_key = threads[0]
         closes: tuple[str, ...] = ()
         if kind == "resolved":
             closes = tuple(dict.fromkeys(thread for thread in threads if thread not in lasting))
-            conversation = next(iter(closes), bundle[0].conversation)
+            thread_key = next(iter(closes), bundle[0].thread_key)
         if not ungrouped:
             name = bundle[0].policy + (" (resolved)" if kind == "resolved" else "")
             hour = self._hour(channel, severity)
@@ -97,8 +97,8 @@ class Outbox:
         when = self._now.isoformat() if kind == "repeated" else severity if kind == "firing" else ""
         self.messages.append(
             Message(
-                dedupe=digest(kind, when, *(alert.conversation for alert in bundle)),
-                conversation=conversation,
+                dedup_key=digest(kind, when, *(alert.thread_key for alert in bundle)),
+                thread_key=thread_key,
                 channel=channel,
                 kind=kind,
                 severity=severity,
@@ -123,8 +123,8 @@ class Outbox:
     def _summary(self, channel: str, severity: Severity, hour: Hour) -> Message:
         name = digest("summary", channel, severity, hour.began.isoformat())
         return Message(
-            dedupe=name,
-            conversation=name,
+            dedup_key=name,
+            thread_key=name,
             channel=channel,
             kind="summary",
             severity=severity,
@@ -137,31 +137,31 @@ class Outbox:
 
 
 def _with_groups(tellings: Iterable[Telling]) -> Iterator[Telling]:
-    """The tellings; alerts that are told of for the first time together with others get a conversation in common."""
+    """The tellings; alerts that are told of for the first time together with others get a thread_key in common."""
     tellings = list(tellings)
     firing: dict[str, list[Alert]] = {}
     for telling in tellings:
         if telling.kind == "firing":
             firing.setdefault(telling.alert.policy, []).append(telling.alert)
     groups = {
-        policy: digest("group", *(alert.conversation for alert in alerts))
+        policy: digest("group", *(alert.thread_key for alert in alerts))
         for policy, alerts in firing.items()
         if len(alerts) > SINGLY
     }
     for telling in tellings:
         group = groups.get(telling.alert.policy) if telling.kind == "firing" else None
-        if group and telling.alert.told_at is None:
+        if group and telling.alert.notified_at is None:
             telling = replace(telling, alert=replace(telling.alert, group=group))
         yield telling
 
 
 def _heard(alert: Alert, channel: str, told: bool) -> Alert:
     if not told:
-        if channel in (*alert.told_to, *alert.counted_to):
+        if channel in (*alert.notified, *alert.summarized):
             return alert
-        return replace(alert, counted_to=(*alert.counted_to, channel))
+        return replace(alert, summarized=(*alert.summarized, channel))
     return replace(
         alert,
-        told_to=tuple(dict.fromkeys((*alert.told_to, channel))),
-        counted_to=tuple(other for other in alert.counted_to if other != channel),
+        notified=tuple(dict.fromkeys((*alert.notified, channel))),
+        summarized=tuple(other for other in alert.summarized if other != channel),
     )

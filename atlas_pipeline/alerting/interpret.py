@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from atlas_pipeline import labels
-from atlas_pipeline.alerting.event import Condition, Event, Fact, Level, Look
+from atlas_pipeline.alerting.conditions import Condition, Snapshot
 from atlas_pipeline.alerting.state import RunSoFar, State
+from atlas_pipeline.event_log.event import Event, Fact, Level
 
 RETRY_WITHIN = timedelta(hours=1)
 """How long another try is awaited before a failure is told without it."""
@@ -31,7 +32,7 @@ _ASPECT: Mapping[Condition, str] = {
 _NAMED = ("job ", "sensor ", "schedule ")
 
 
-class Trouble(NamedTuple):
+class Firing(NamedTuple):
     """One thing that is wrong with one subject. `origin` is the id of the event, 0 when it was a look."""
 
     condition: Condition
@@ -48,21 +49,21 @@ class Trouble(NamedTuple):
     origin: int = 0
 
 
-class Over(NamedTuple):
+class Resolved(NamedTuple):
     """Conditions of one subject that are over."""
 
     conditions: tuple[Condition, ...]
     subject: str
 
 
-class Only(NamedTuple):
+class ResolvedExcept(NamedTuple):
     """All but these subjects of one condition are over."""
 
     condition: Condition
     subjects: Collection[str]
 
 
-Signal = Trouble | Over | Only
+Signal = Firing | Resolved | ResolvedExcept
 
 
 class Reading:
@@ -75,10 +76,10 @@ class Reading:
         self._assets = assets
         self._now = now
 
-    def read(self, item: Event | Look) -> Iterable[Signal]:
+    def read(self, item: Event | Snapshot) -> Iterable[Signal]:
         """What one event or look says, in the order that it happened."""
-        if isinstance(item, Look):
-            return self._look(item)
+        if isinstance(item, Snapshot):
+            return self._snapshot(item)
         match item.kind:
             case "check":
                 return self._check(item)
@@ -91,8 +92,10 @@ class Reading:
                 return ()
             case "run_failed":
                 return self._failed(item)
-            case _:
+            case "run_succeeded" | "run_canceled":
                 return self._ended(item)
+            case _:
+                return ()
 
     def overdue(self) -> Iterator[Signal]:
         """What is told without an end: another try that did not come in an hour, a run that is silent for a day."""
@@ -136,35 +139,37 @@ class Reading:
         return tuple(failures.values()) if failures is not None else run.failures if run else ()
 
     def _check(self, event: Event) -> Iterator[Signal]:
-        trouble = _of_check(event)
+        firing = _of_check(event)
         if event.passed or event.level == "warn":
             if _root(event) in self._runs:
                 self._failures(_root(event)).pop(_name(event), None)
-            yield Over((trouble.condition,), trouble.subject) if event.passed else trouble
+            yield Resolved((firing.condition,), firing.subject) if event.passed else firing
             return
         if event.run:
             self._collect(event)
         if not (event.may_retry and event.run):
-            yield trouble
+            yield firing
 
     def _materialized(self, event: Event) -> Iterator[Signal]:
         for asset in event.assets:
-            yield Over(("run_failed", "backup_failed"), asset)
-            yield Over(("missing",), _subject("missing", asset))
+            yield Resolved(("run_failed", "backup_failed"), asset)
+            yield Resolved(("missing",), _subject("missing", asset))
             if event.score is not None:
                 self.scores[asset] = event.score
                 yield low_score(asset, event.score, event.at, event)
 
     def _freshness(self, event: Event) -> Iterator[Signal]:
+        if event.freshness is None:
+            return
         for asset in event.assets:
             late: Condition = "backup_missing" if asset.startswith(BACKUPS) else "stale"
             subject = _subject(late, asset)
             if event.freshness == "pass":
-                yield Over((late, "missing"), subject)
+                yield Resolved((late, "missing"), subject)
                 continue
             unknown = event.freshness == "unknown"
-            yield Over((late if unknown else "missing",), subject)
-            yield Trouble(
+            yield Resolved((late if unknown else "missing",), subject)
+            yield Firing(
                 "missing" if unknown else late,
                 subject,
                 event.at,
@@ -190,18 +195,19 @@ class Reading:
     def _ended(self, event: Event) -> Iterator[Signal]:
         yield from _held_checks(self._close(_root(event)))
         if event.kind == "run_succeeded" and event.job is not None:
-            yield Over(("run_failed",), f"job {event.job}")
+            yield Resolved(("run_failed",), f"job {event.job}")
 
-    def _look(self, look: Look) -> Iterator[Signal]:
-        found = {_subject(look.condition, name) if name in self._assets else name: name for name in look.found}
-        yield Only(look.condition, found.keys())
-        for subject, name in found.items():
-            finding = look.found[name]
+    def _snapshot(self, snapshot: Snapshot) -> Iterator[Signal]:
+        condition = snapshot.condition
+        subjects = {_subject(condition, name) if name in self._assets else name: name for name in snapshot.found}
+        yield ResolvedExcept(condition, subjects.keys())
+        for subject, name in subjects.items():
+            finding = snapshot.found[name]
             asset = name.split(": ")[0]
-            yield Trouble(
-                look.condition,
+            yield Firing(
+                condition,
                 subject,
-                finding.since or look.at,
+                finding.since or snapshot.at,
                 asset=asset if asset in self._assets else None,
                 job=name.split(" ", 1)[1] if name.startswith(_NAMED) else None,
                 problem=finding.problem,
@@ -211,9 +217,9 @@ class Reading:
             )
 
 
-def low_score(asset: str, score: float, at: datetime, event: Event | None = None) -> Trouble:
+def low_score(asset: str, score: float, at: datetime, event: Event | None = None) -> Firing:
     """A quality score, which is wrong only if a policy finds it low."""
-    return Trouble(
+    return Firing(
         "low_score",
         _subject("low_score", asset),
         at,
@@ -247,13 +253,13 @@ def _page(asset: str) -> str:
     return f"/assets/{asset}"
 
 
-def _of_check(event: Event) -> Trouble:
+def _of_check(event: Event) -> Firing:
     asset = event.assets[0] if event.assets else None
     name = event.check or ""
     condition: Condition = "pii_leak" if name == labels.LEAK_CHECK else "check_failed"
     if asset is not None and asset.startswith(BACKUPS):
         condition = _OF_BACKUPS.get(name, condition)
-    return Trouble(
+    return Firing(
         condition,
         f"{asset}: {name}" if asset is not None else name,
         event.at,
@@ -268,11 +274,11 @@ def _of_check(event: Event) -> Trouble:
     )
 
 
-def _held_checks(failures: Collection[Event]) -> Iterator[Trouble]:
+def _held_checks(failures: Collection[Event]) -> Iterator[Firing]:
     return (_of_check(event) for event in failures if event.kind == "check" and event.may_retry)
 
 
-def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Trouble]:
+def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Firing]:
     """What a run that ended badly says: of failed steps those of its last try, of checks the last result of each."""
     yield from _held_checks(failures)
     told = {asset for event in failures if event.kind == "check" for asset in event.assets}
@@ -286,7 +292,7 @@ def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Troubl
     if bare is None and steps:
         return
     if end.job is not None:
-        yield Trouble(
+        yield Firing(
             "run_failed",
             f"job {end.job}",
             end.at,
@@ -301,8 +307,8 @@ def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Troubl
         yield from (_of_run(end, asset) for asset in end.assets if asset not in told)
 
 
-def _of_run(event: Event, asset: str) -> Trouble:
-    return Trouble(
+def _of_run(event: Event, asset: str) -> Firing:
+    return Firing(
         "backup_failed" if asset.startswith(BACKUPS) else "run_failed",
         asset,
         event.at,

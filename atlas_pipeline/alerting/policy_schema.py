@@ -12,9 +12,10 @@ from functools import cache
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
-from atlas_pipeline.alerting.event import Condition, Level
+from atlas_pipeline.alerting.conditions import Condition
 from atlas_pipeline.alerting.policy import Severity
 from atlas_pipeline.alerting.policy_yaml import Place, shown
+from atlas_pipeline.event_log.event import Level
 
 CONDITIONS = get_args(Condition)
 LONGEST_SELECTION = 1000

@@ -11,7 +11,7 @@ from functools import cache
 
 import psycopg
 from psycopg.types.json import Jsonb
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from atlas_pipeline.alerting.document import cleaned, document_of, readable
 from atlas_pipeline.alerting.policy import Severity
@@ -71,9 +71,20 @@ class _Memory:
     clock: datetime | None
 
 
+_STORED_NAMES = {
+    "thread_key": "conversation",
+    "notified_at": "told_at",
+    "notified": "told_to",
+    "summarized": "counted_to",
+    "notified_severity": "told_severity",
+    "inhibited_by": "held_by",
+}
+"""Fields of an alert whose names in `atlas.alerts.document` are those of the first release."""
+
+
 @cache
 def _alerts() -> TypeAdapter[list[Alert]]:
-    return TypeAdapter(list[Alert])
+    return TypeAdapter(list[Alert], config=ConfigDict(alias_generator=lambda name: _STORED_NAMES.get(name, name)))
 
 
 @cache
@@ -150,7 +161,7 @@ def _write(connection: psycopg.Connection, before: Mapping[Key, Alert], after: M
             [[policy for policy, _ in gone], [subject for _, subject in gone]],
         )
     if changed:
-        documents = cleaned(_alerts().dump_python(changed, mode="json"))
+        documents = cleaned(_alerts().dump_python(changed, mode="json", by_alias=True))
         connection.execute(
             "INSERT INTO atlas.alerts (policy, subject, status, severity, since, resolved_at, document) "
             "SELECT d ->> 'policy', d ->> 'subject', d ->> 'status', d ->> 'severity', (d ->> 'since')::timestamptz, "
@@ -169,7 +180,7 @@ def _put(connection: psycopg.Connection, messages: Sequence[Message]) -> None:
             "ORDER BY place ON CONFLICT (channel, dedupe) DO NOTHING",
             [
                 [message.channel for message in messages],
-                [message.dedupe for message in messages],
+                [message.dedup_key for message in messages],
                 [Jsonb(document_of(message)) for message in messages],
             ],
         )

@@ -143,7 +143,7 @@ def end_silence(number: int, json: bool) -> int:
 def _state(alert: Alert) -> str:
     if alert.status == "firing" and alert.silenced_by:
         return f"silenced ({alert.silenced_by})"
-    return f"held by {alert.held_by}" if alert.status == "firing" and alert.held_by else alert.status
+    return f"held by {alert.inhibited_by}" if alert.status == "firing" and alert.inhibited_by else alert.status
 
 
 def _fate(one: store.Waiting) -> str:
@@ -169,9 +169,9 @@ def _document(one: Alert) -> dict[str, Any]:
         "count": one.count,
         "problem": one.problem,
         "facts": dict(one.facts),
-        "held_by": one.held_by,
+        "held_by": one.inhibited_by,
         "silenced_by": one.silenced_by,
-        "told_to": list(one.told_to),
+        "told_to": list(one.notified),
         "link": one.link,
         "runbook": one.runbook,
     }

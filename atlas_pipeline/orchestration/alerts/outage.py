@@ -23,8 +23,8 @@ class Outage:
     """Since when the warehouse is away, when that was told last, and to whom; all null while it is there."""
 
     since: datetime | None = None
-    told_at: datetime | None = None
-    told_to: tuple[str, ...] = ()
+    notified_at: datetime | None = None
+    notified: tuple[str, ...] = ()
 
     @staticmethod
     def of(cursor: str | None) -> "Outage":
@@ -32,31 +32,31 @@ class Outage:
         if not cursor:
             return Outage()
         said = json.loads(cursor)
-        since, told_at = datetime.fromisoformat(said["since"]), datetime.fromisoformat(said["told_at"])
-        return Outage(since, told_at, tuple(said["told_to"]))
+        since, notified_at = datetime.fromisoformat(said["since"]), datetime.fromisoformat(said["told_at"])
+        return Outage(since, notified_at, tuple(said["told_to"]))
 
     @property
     def cursor(self) -> str:
         """What the cursor is to say; empty while the warehouse is there."""
-        if self.since is None or self.told_at is None:
+        if self.since is None or self.notified_at is None:
             return ""
-        said = {"since": self.since.isoformat(), "told_at": self.told_at.isoformat(), "told_to": self.told_to}
+        said = {"since": self.since.isoformat(), "told_at": self.notified_at.isoformat(), "told_to": self.notified}
         return json.dumps(said)
 
     def lasts(self, channels: Mapping[str, Channel], problem: str, now: datetime) -> "Outage":
         """The warehouse is away: tell the channels that were not told, and an hour later all of them again."""
         since = self.since or now
-        again = self.told_at is None or not now - self.told_at < REPEAT["critical"]
-        chosen = {name: one for name, one in channels.items() if again or name not in self.told_to}
-        kind: MessageKind = "repeated" if self.told_at and again else "firing"
+        again = self.notified_at is None or not now - self.notified_at < REPEAT["critical"]
+        chosen = {name: one for name, one in channels.items() if again or name not in self.notified}
+        kind: MessageKind = "repeated" if self.notified_at and again else "firing"
         told = self._tell(chosen, kind, _alert(since, now, problem), now)
-        told_at = now if again or self.told_at is None else self.told_at
-        return Outage(since, told_at, tuple(sorted({*told, *(() if again else self.told_to)})))
+        notified_at = now if again or self.notified_at is None else self.notified_at
+        return Outage(since, notified_at, tuple(sorted({*told, *(() if again else self.notified)})))
 
     def over(self, channels: Mapping[str, Channel], now: datetime) -> "Outage":
         """The warehouse is there: tell those who were told that it was away."""
         if self.since is not None:
-            chosen = {name: one for name, one in channels.items() if name in self.told_to}
+            chosen = {name: one for name, one in channels.items() if name in self.notified}
             self._tell(chosen, "resolved", _alert(self.since, now, "", resolved_at=now), now)
         return Outage()
 

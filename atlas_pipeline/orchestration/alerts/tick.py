@@ -4,23 +4,31 @@ Belongs here: the order of these steps. Does not belong here: what follows from 
 sensor that calls this (`defs/alerts/`).
 """
 
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, LiteralString
 
 import dagster as dg
 import psycopg
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 from atlas_pipeline.alerting import store
-from atlas_pipeline.alerting.event import Event, Known, Look
+from atlas_pipeline.alerting.conditions import Known, Snapshot
 from atlas_pipeline.alerting.fold import fold
 from atlas_pipeline.alerting.policy import Policies
 from atlas_pipeline.alerting.state import Alert, Silence, State
-from atlas_pipeline.event_log.entries import Position, newest, read_page
-from atlas_pipeline.orchestration.alerts.events import TYPES, assets_of_steps, events_of
-from atlas_pipeline.orchestration.alerts.looks import looks
+from atlas_pipeline.event_log.event import Event
+from atlas_pipeline.event_log.reader import EVENTS, Log, Position, newest, read_events
+from atlas_pipeline.orchestration.alerts.retries import KINDS, assets_of_steps, with_runs
+from atlas_pipeline.orchestration.alerts.snapshots import snapshots
 
+_log = logging.getLogger(__name__)
+PAGE = 500
+"""Events in a page: so few that reading one page after the other does not overrun `READ_SECONDS` by much."""
 READ_SECONDS = 0.8
 """How long one look reads events; the next one goes on from there. A whole look is to stay below 2 s, on a busy machine
 too."""
@@ -63,44 +71,69 @@ def project_of(
 
 
 def look(instance: dg.DagsterInstance, connection: psycopg.Connection, project: Project, now: datetime) -> Tick:
-    """Read what is new, fold it, and write state, cursor and messages in one transaction."""
-    with connection.transaction():
+    """Read what is new, fold it, and write state, cursor and messages in one transaction.
+
+    Args:
+        instance: whose event log, runs, ticks and daemons are looked at.
+        connection: the warehouse.
+        project: what there is to watch.
+        now: the moment of the look, with its time zone.
+
+    Raises:
+        Overtaken: another process looks at the same time; nothing was saved.
+    """
+    with connection.transaction(), log_of(instance) as log:
         before = store.load(connection)
-        silences = [_resolved(one, project) for one in store.silences_at(connection, now)]
-        position, note = _position(instance, before)
+        silences = [_resolved(silence, project) for silence in store.silences_at(connection, now)]
+        position, note = _position(log, before)
         awaited = any(run.awaited for run in before.state.runs.values())
-        events, position, more = _read(instance, position, project, awaited)
-        items: list[Event | Look] = [*events, *looks(instance, now)]
+        events, position, more = _read(instance, log, position, project, awaited)
+        items: list[Event | Snapshot] = [*events, *snapshots(instance, now)]
         after, messages = fold(before.state, items, project.policies, silences, now, project.known)
         store.save(connection, before, after, position.through, sorted(position.recent), messages)
     began, ended = _changes(before.state, after)
-    firing = sum(one.status == "firing" for one in after.alerts.values())
+    firing = sum(alert.status == "firing" for alert in after.alerts.values())
     return Tick(len(events), more, note, began, ended, firing, len(messages))
 
 
-def _position(instance: dg.DagsterInstance, before: store.Remembered) -> tuple[Position, str | None]:
+@contextmanager
+def log_of(instance: dg.DagsterInstance) -> Iterator[Log]:
+    """Dagster's database, over a connection of the instance's own storage."""
+    storage = instance.event_log_storage
+    assert isinstance(storage, SqlEventLogStorage)
+    with storage.index_connection() as connection:
+
+        def rows(statement: LiteralString, parameters: Sequence[object] = ()) -> Sequence[Any]:
+            return connection.exec_driver_sql(statement, tuple(parameters)).fetchall()
+
+        yield rows
+
+
+def _position(log: Log, before: store.Remembered) -> tuple[Position, str | None]:
     if before.position is None:
-        return newest(instance), "first look: what happened before is passed over"
-    end = newest(instance)
+        return newest(log, EVENTS), "first look: what happened before is passed over"
+    end = newest(log, EVENTS)
     if end.through < before.position:
         return end, "the event log is another than before: going on from its end"
     return Position(before.position, frozenset(before.recent)), None
 
 
 def _read(
-    instance: dg.DagsterInstance, position: Position, project: Project, awaited: bool
+    instance: dg.DagsterInstance, log: Log, position: Position, project: Project, awaited: bool
 ) -> tuple[list[Event], Position, bool]:
     """Events until there are no more, or until the time is too short for another page; one page at least."""
     events: list[Event] = []
     deadline = time.monotonic() + READ_SECONDS
     more, longest = True, 0.0
     while more and (began := time.monotonic()) + longest < deadline:
-        page = read_page(instance, position, TYPES)
-        found = events_of(page.events, instance, project.assets_of_step, awaited)
-        awaited = awaited or any(one.will_retry for one in found)
-        events += found
+        page = read_events(log, position, KINDS, PAGE)
+        read = with_runs(page.entries, instance, project.assets_of_step, awaited)
+        awaited = awaited or any(event.will_retry for event in read)
+        events += read
         position, more = page.position, page.more
         longest = max(longest, time.monotonic() - began)
+    if unknown := sum(event.kind == "unknown" for event in events):
+        _log.warning("%d events of Dagster's log are not as expected: no alert can come of them", unknown)
     return events, position, more
 
 
