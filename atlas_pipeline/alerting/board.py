@@ -1,7 +1,7 @@
-"""The alerts while events are folded into them: which policy each belongs to, how it begins, changes hands and ends.
+"""The alerts while signals are folded into them: which policy each belongs to, how it begins, changes policy and ends.
 
 Belongs here: that, and what an edited policy or a removed asset does to an alert. Does not belong here: what an event
-says (`interpret.py`), and who is told when (`fold.py`).
+says (`interpret.py`), and who is notified when (`fold.py`).
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,16 @@ def digest(*parts: str) -> str:
 def matches(
     policy: Policy, condition: Condition, asset: str | None, job: str | None, level: Level, amount: float | None
 ) -> bool:
-    """Whether a policy watches such a thing."""
+    """Whether a policy watches a condition of a subject.
+
+    Args:
+        policy: the policy.
+        condition: what is wrong.
+        asset: path of the asset that it is about; null if it is about none.
+        job: name of the job, schedule or sensor; looked at only without an asset.
+        level: warn or error.
+        amount: the score or the length of the queue, for the policy's `below` and `above`.
+    """
     if condition not in policy.conditions or policy.level not in (None, level):
         return False
     if condition == "low_score" and (policy.below is None or amount is None or amount >= policy.below):
@@ -44,15 +53,20 @@ def matches(
 
 
 def needs_resolved_notification(alert: Alert, ended_now: bool) -> bool:
-    """Whether somebody who heard of an alert that is over is still to hear that it is."""
-    untold = ended_now or alert.inhibited_by is not None or alert.silenced_by is not None
-    return bool(alert.notified or alert.summarized) and untold
+    """Whether channels that were notified of a resolved alert have not been sent its end yet.
+
+    Args:
+        alert: a resolved alert.
+        ended_now: whether it ended in this fold.
+    """
+    unsent = ended_now or alert.inhibited_by is not None or alert.silenced_by is not None
+    return bool(alert.notified or alert.summarized) and unsent
 
 
 class Board:
-    """Alerts by key, changed in place. `ended` are keys of alerts that ended in this fold after somebody was told.
+    """Alerts by key, changed in place. `ended` are keys of alerts that ended in this fold after they were notified.
 
-    `replaced` are alerts whose key has begun anew before those who heard of them heard of their end.
+    `replaced` are alerts whose key fires again before their end was sent.
     """
 
     def __init__(self, alerts: Mapping[Key, Alert], policies: Policies, known: Known, now: datetime) -> None:
@@ -73,7 +87,7 @@ class Board:
         }
 
     def apply(self, signal: Signal) -> None:
-        """Change the alerts by what an event said."""
+        """Change the alerts by a signal."""
         if isinstance(signal, Firing):
             self._wrong(signal)
         elif isinstance(signal, Resolved):
@@ -170,7 +184,7 @@ class Board:
         return before
 
     def _settle(self, key: Key) -> None:
-        """Take up what was seen of an alert since it began."""
+        """Apply the signals of an alert that came since it began."""
         again = self._again.pop(key, None)
         if again is None:
             return
@@ -190,7 +204,7 @@ class Board:
         )
 
     def _belong(self, slot: _Slot, key: Key, policy: Policy) -> None:
-        """The alert is this policy's, as it now is; its thread_key goes on."""
+        """Move the alert to this policy, as it now is; it keeps its thread."""
         alert = self.alerts[key]
         if key[0] != policy.name:
             del self.alerts[key]

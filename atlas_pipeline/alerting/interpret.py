@@ -1,4 +1,4 @@
-"""From events to what is wrong and what is over: failures of runs, checks, freshness, scores, and looks.
+"""From events and snapshots to signals, firing or resolved: failures of runs, checks, freshness, scores.
 
 Belongs here: what an event says about which subject, and what waits for the end of its run. Does not belong here:
 whether that is an alert, and for whom (`board.py`, `fold.py`).
@@ -14,7 +14,7 @@ from atlas_pipeline.alerting.state import RunSoFar, State
 from atlas_pipeline.event_log.event import Event, Fact, Level
 
 RETRY_WITHIN = timedelta(hours=1)
-"""How long another try is awaited before a failure is told without it."""
+"""How long a retry is awaited before a failure fires without it."""
 FORGET_RUN = timedelta(days=1)
 BACKUPS = f"{labels.BACKUPS}/"
 _OF_BACKUPS: Mapping[str, Condition] = {
@@ -33,7 +33,7 @@ _NAMED = ("job ", "sensor ", "schedule ")
 
 
 class Firing(NamedTuple):
-    """One thing that is wrong with one subject. `origin` is the id of the event, 0 when it was a look."""
+    """A condition of one subject holds. `origin` is the id of the event, 0 for a snapshot."""
 
     condition: Condition
     subject: str
@@ -50,14 +50,14 @@ class Firing(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """Conditions of one subject that are over."""
+    """These conditions of one subject hold no longer."""
 
     conditions: tuple[Condition, ...]
     subject: str
 
 
 class ResolvedExcept(NamedTuple):
-    """All but these subjects of one condition are over."""
+    """One condition holds for these subjects only."""
 
     condition: Condition
     subjects: Collection[str]
@@ -67,7 +67,7 @@ Signal = Firing | Resolved | ResolvedExcept
 
 
 class Reading:
-    """Reads events in order; remembers of runs what waits for their end, and the last score of each asset."""
+    """Reads events in order; keeps what must wait for the end of its run, and the last score of each asset."""
 
     def __init__(self, state: State, assets: frozenset[str], now: datetime) -> None:
         self.scores = {asset: score for asset, score in state.scores.items() if asset in assets}
@@ -77,7 +77,7 @@ class Reading:
         self._now = now
 
     def read(self, item: Event | Snapshot) -> Iterable[Signal]:
-        """What one event or look says, in the order that it happened."""
+        """The signals of one event or snapshot, in the order that they happened."""
         if isinstance(item, Snapshot):
             return self._snapshot(item)
         match item.kind:
@@ -98,7 +98,7 @@ class Reading:
                 return ()
 
     def overdue(self) -> Iterator[Signal]:
-        """What is told without an end: another try that did not come in an hour, a run that is silent for a day."""
+        """Signals of runs whose end does not come: no retry within an hour, or no event for a day."""
         for root, run in self.runs().items():
             if self._now - run.at < (RETRY_WITHIN if run.awaited else FORGET_RUN):
                 continue
@@ -110,7 +110,7 @@ class Reading:
                 self._runs[root] = RunSoFar(self._now, run.failures[until:])
 
     def runs(self) -> dict[str, RunSoFar]:
-        """What is still waited for."""
+        """Runs whose end is awaited, by id of the root run."""
         return self._runs | dict(self._frozen())
 
     def _frozen(self) -> Iterator[tuple[str, RunSoFar]]:
@@ -218,7 +218,14 @@ class Reading:
 
 
 def low_score(asset: str, score: float, at: datetime, event: Event | None = None) -> Firing:
-    """A quality score, which is wrong only if a policy finds it low."""
+    """The signal of a quality score, which fires only if a policy finds it low.
+
+    Args:
+        asset: path of the table.
+        score: overall score, 0 to 1.
+        at: when it was measured.
+        event: the materialization that brought it; null for a score that is remembered.
+    """
     return Firing(
         "low_score",
         _subject("low_score", asset),

@@ -123,8 +123,18 @@ def save(
 ) -> None:
     """Replace `before` with what is so now, and put messages into the outbox, all in one transaction.
 
-    A message whose channel and dedupe key are in the outbox, delivered or not, is not put there again. Delivered ones
-    go after 30 days. Raises Overtaken when somebody else saved since `before` was loaded.
+    Delivered messages are deleted after 30 days.
+
+    Args:
+        connection: the warehouse.
+        before: what `load` returned in this transaction.
+        after: the new state.
+        position: all ids of the event log up to it were read.
+        recent: ids after it that were read too.
+        messages: for the outbox. One whose channel and dedup key are there, delivered or not, is not put there again.
+
+    Raises:
+        Overtaken: somebody else saved since `before` was loaded.
     """
     with connection.transaction():
         _move(connection, before, after, position, recent)
@@ -204,7 +214,18 @@ def waiting_messages(connection: psycopg.Connection) -> list[Waiting]:
 
 
 def add_silence(connection: psycopg.Connection, selection: str, until: datetime, why: str, by: str) -> int:
-    """Silence what matches the selection until then. Returns the silence's id."""
+    """Add a silence.
+
+    Args:
+        connection: the warehouse.
+        selection: Dagster's asset selection, or a pattern of subjects.
+        until: when it ends.
+        why: shown beside each alert that it silences.
+        by: who silences.
+
+    Returns:
+        The silence's id.
+    """
     row = connection.execute(
         "INSERT INTO atlas.alert_silences (selection, until, why, by) VALUES (%s, %s, %s, %s) RETURNING id",
         [readable(selection), until, readable(why), readable(by)],

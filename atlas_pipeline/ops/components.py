@@ -28,7 +28,13 @@ _ROLES = (OWNER, ANALYST, BACKUP, MONITOR)
 
 
 def ready(warehouse: Database, dagster: Database, ui: str | None) -> list[Component]:
-    """What work needs: both databases, the daemons, a queue that moves, and the code, unless there is no web server."""
+    """What runs need: both databases, the daemons, a queue that moves, and code locations that are loaded.
+
+    Args:
+        warehouse: asked whether it answers.
+        dagster: Dagster's database.
+        ui: address of the web server, which is asked for code locations; null where there is none.
+    """
     room = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())["concurrency"]["runs"]["max_concurrent_runs"]
 
     def daemons() -> str | None:
@@ -61,7 +67,13 @@ def startup(warehouse: Database) -> list[Component]:
 
 
 def answers(collector: Collector, is_ready: Health, is_started: Health) -> Mapping[str, Answer]:
-    """What each path says."""
+    """What each path answers.
+
+    Args:
+        collector: for the number of series and the uptime.
+        is_ready: components of /health/ready.
+        is_started: components of /health/startup.
+    """
 
     def live() -> tuple[int, Mapping[str, Any]]:
         return 200, {"status": "ok"}

@@ -94,7 +94,13 @@ class _Counted:
 
 
 def application(collector: Collector, tally: Tally, health: Mapping[str, Answer]) -> ASGIApp:
-    """The routes: /metrics, and each path of `health`."""
+    """The ASGI application: /metrics, and each path of `health`.
+
+    Args:
+        collector: answers /metrics.
+        tally: counts requests and what they took.
+        health: what each other path answers.
+    """
     once = _Once()
 
     async def metrics(request: Request) -> Response:

@@ -73,7 +73,15 @@ class Counted:
 
 
 def count(events: Iterable[Event], memory: Memory) -> Counted:
-    """What these events add."""
+    """Count events.
+
+    Args:
+        events: in the order of their ids.
+        memory: what the count before returned.
+
+    Returns:
+        What they add to totals, and the memory for the next count.
+    """
     counter = _Counter(memory)
     for event in events:
         counter.add("atlas_event_log_events_total", ())
@@ -82,7 +90,15 @@ def count(events: Iterable[Event], memory: Memory) -> Counted:
 
 
 def count_ticks(ticks: Iterable[Tick], memory: Memory) -> Counted:
-    """What these ticks add."""
+    """Count ticks.
+
+    Args:
+        ticks: in any order.
+        memory: what the count before returned.
+
+    Returns:
+        What they add to totals, and the memory for the next count.
+    """
     counter = _Counter(memory)
     for tick in ticks:
         counter.add(f"atlas_{tick.kind}_ticks_total", (tick.name, tick.status))

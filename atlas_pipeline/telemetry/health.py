@@ -84,7 +84,12 @@ def _ask(component: Component, said: list[Verdict]) -> None:
 
 
 def silent_daemons(ages: Mapping[str, float], required: Collection[str]) -> str | None:
-    """What is wrong with daemons, of which `ages` has the seconds since they gave a sign of life."""
+    """What is wrong with Dagster's daemons; null if nothing is.
+
+    Args:
+        ages: seconds since the last heartbeat of each daemon that ever had one.
+        required: the daemons that must run.
+    """
     never = sorted(one.lower() for one in required if one not in ages)
     ill = sorted(one for one in required if ages.get(one, 0) > HEARTBEAT_SECONDS)
     silent = [f"{one.lower()} for {ages[one]:.0f} s" for one in ill]
@@ -96,7 +101,15 @@ def silent_daemons(ages: Mapping[str, float], required: Collection[str]) -> str 
 def stuck_queue(
     length: int, oldest_seconds: float, going_on: int, room: int, last_start_seconds_ago: float | None
 ) -> str | None:
-    """What is wrong with a queue of `length` runs, of which `going_on` run where there is `room` for so many."""
+    """What is wrong with the run queue; null if nothing is.
+
+    Args:
+        length: queued runs.
+        oldest_seconds: how long the oldest of them has been queued.
+        going_on: runs that were started and have not ended.
+        room: how many may run at once.
+        last_start_seconds_ago: since the last run began; null if none ever did.
+    """
     none_began = last_start_seconds_ago is None or last_start_seconds_ago > QUEUE_SECONDS
     if length and oldest_seconds > QUEUE_SECONDS and going_on < room and none_began:
         return f"{length} runs wait, the oldest for {oldest_seconds:.0f} s, and none begins"

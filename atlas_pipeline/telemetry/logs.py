@@ -81,16 +81,16 @@ class JsonLines:
     def of_record(self, record: logging.LogRecord) -> str:
         """The line of a log record, without a line end."""
         meta: Mapping[str, Any] = getattr(record, "dagster_meta", None) or {}
-        message, told = failures.of_text(str(meta["orig_message"]) if "orig_message" in meta else record.getMessage())
+        message, chain = failures.of_text(str(meta["orig_message"]) if "orig_message" in meta else record.getMessage())
         event = meta.get("dagster_event")
         error = getattr(getattr(event, "event_specific_data", None), "error", None)
         if error is not None:
-            told = failures.of_told(error)
+            chain = failures.of_recorded(error)
         elif record.exc_info and record.exc_info[1] is not None:
-            told = failures.of_exception(record.exc_info[1])
+            chain = failures.of_exception(record.exc_info[1])
         extra = {name: one for name, one in record.__dict__.items() if name not in _USUAL and name not in _DAGSTER}
         place = self._of_dagster(meta, event) if meta else self.here()
-        return self.line(record.created, record.levelname, record.name, message, place, told, extra)
+        return self.line(record.created, record.levelname, record.name, message, place, chain, extra)
 
     def here(self) -> Place:
         """Where the calling thread is: in a step, or at least in this process's run."""
@@ -103,7 +103,7 @@ class JsonLines:
         logger: str,
         message: str,
         place: Place,
-        told: list[failures.Failure],
+        chain: list[failures.Failure],
         extra: Mapping[str, Any],
     ) -> str:
         """One JSON object; `seconds` counts from 1970."""
@@ -117,8 +117,8 @@ class JsonLines:
             "pid": os.getpid(),
         }
         entry |= {"correlation_id": CORRELATION.get(), **place}
-        if told:
-            entry["exception"] = self._scrubber.value(told)
+        if chain:
+            entry["exception"] = self._scrubber.value(chain)
         if extra:
             entry["extra"] = self._scrubber.value(extra)
         return json.dumps({name: one for name, one in entry.items() if one is not None}, ensure_ascii=False)
@@ -190,14 +190,14 @@ class _Lines:
             self._put("ERROR" if line.startswith("atlas: ") else "INFO", line, [])
 
     def _put_traceback(self) -> None:
-        message, told = failures.of_text("\n".join(self._traceback))
+        message, chain = failures.of_text("\n".join(self._traceback))
         self._traceback.clear()
         self._after_traceback = True
-        self._put("ERROR", told[0]["type"] if told else message, told)
+        self._put("ERROR", chain[0]["type"] if chain else message, chain)
 
-    def _put(self, level: str, message: str, told: list[failures.Failure]) -> None:
+    def _put(self, level: str, message: str, chain: list[failures.Failure]) -> None:
         now = datetime.now(UTC).timestamp()
-        self._stream.write(self._lines.line(now, level, self._name, message, self._lines.here(), told, {}) + "\n")
+        self._stream.write(self._lines.line(now, level, self._name, message, self._lines.here(), chain, {}) + "\n")
         self._stream.flush()
 
 
@@ -221,9 +221,14 @@ def install(
     place: Callable[[], Place] = dict,
     answers: bool = False,
 ) -> None:
-    """Make this process write so from now on. A second call changes what the first one said.
+    """Set the format of this process's log lines. A later call replaces an earlier one.
 
-    `process` names the kind of process in each line. `answers`: standard output is what a command answers, and no log.
+    Args:
+        scrubber: removes secrets and personal data from every line.
+        process: the kind of process, named in each line.
+        as_json: one JSON object for each line; else text, only scrubbed.
+        place: called for each line: the run, step and asset that the current thread works on.
+        answers: standard output is the output of a command, not a log.
     """
     global _scrubber, _lines
     _scrubber = scrubber

@@ -1,4 +1,4 @@
-"""Totals and the place up to which they were counted, kept together in the warehouse.
+"""Totals and the cursor up to which they were counted, kept together in the warehouse.
 
 Belongs here: every statement on these two tables. Does not belong here: what is counted (`counting.py`).
 
@@ -9,7 +9,6 @@ counts nothing twice, and several exporters count once.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, LiteralString
 
@@ -66,7 +65,15 @@ def claim(connection: psycopg.Connection, source: CountedSource) -> Cursor | Non
 def save(
     connection: psycopg.Connection, source: CountedSource, position: int, recent: frozenset[int], counted: Counted
 ) -> None:
-    """Add what was counted and move the cursor. To be called by who holds it, in that transaction."""
+    """Add what was counted and move the cursor. To be called by who holds it, in that transaction.
+
+    Args:
+        connection: the warehouse.
+        source: whose cursor it is.
+        position: all ids up to it were counted.
+        recent: ids after it that were counted too.
+        counted: what was counted since `claim`.
+    """
     _write(connection, _ADD, counted.added)
     _write(connection, _RAISE, counted.newest)
     _write(connection, _REPLACE, counted.latest)
@@ -81,12 +88,6 @@ def save(
 def touch(connection: psycopg.Connection, source: CountedSource) -> None:
     """Say that all was counted until now, when nothing is new."""
     connection.execute("UPDATE atlas.telemetry_cursor SET moved_at = clock_timestamp() WHERE source = %s", [source])
-
-
-def moved_at(connection: psycopg.Connection) -> dict[str, datetime]:
-    """When each cursor was last moved or found at the end; a source that was never counted is not there."""
-    rows = connection.execute("SELECT source, moved_at FROM atlas.telemetry_cursor").fetchall()
-    return dict(rows)
 
 
 def totals(connection: psycopg.Connection) -> Iterator[Sample]:

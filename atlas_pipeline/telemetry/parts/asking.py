@@ -43,7 +43,15 @@ class Database:
             tally.add("atlas_db_errors_total", 0, database=name, error=kind)
 
     def rows(self, statement: LiteralString, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
-        """The answer. Raises Away."""
+        """Run a query.
+
+        Args:
+            statement: SQL, with `%s` for parameters.
+            parameters: its parameters.
+
+        Raises:
+            Away: the database did not answer in time, cannot be reached, or refused the query.
+        """
         with self._asking:
             started = time.monotonic()
             try:

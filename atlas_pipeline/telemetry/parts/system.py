@@ -32,7 +32,6 @@ class Machine:
     """
 
     def __init__(self, home: Path, places: Mapping[str, Path]):
-        self._home = home
         self._dagster_home = str(home / "dagster")
         self._postgres = str((home / "postgres" / "data").resolve())
         self._places = places
