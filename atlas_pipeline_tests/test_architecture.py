@@ -5,9 +5,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
+from atlas_pipeline import labels
 from atlas_pipeline.settings import PROJECT_ROOT
 
 PACKAGE = PROJECT_ROOT / "atlas_pipeline"
@@ -116,6 +118,20 @@ def test_only_one_module_reads_the_environment(path: Path) -> None:
             assert node.attr not in {"environ", "environb", "getenv", "getenvb", "putenv"}, f"line {node.lineno}"
         if isinstance(node, ast.ImportFrom) and node.module == "os":
             assert not {alias.name for alias in node.names} & {"environ", "getenv", "putenv"}, f"line {node.lineno}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_what_rooms_write_for_others_is_named_in_labels(path: Path) -> None:
+    """Labels of one word are left out, for they are ordinary words too; so are the headings that commands print."""
+    if room(path) in ("labels", "cli"):
+        return
+    named = {value for name, value in vars(labels).items() if name.isupper() and not value.isalpha()}
+    literals = {node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if is_text(node)}
+    assert not literals & named
+
+
+def is_text(node: ast.AST) -> TypeGuard[ast.Constant]:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

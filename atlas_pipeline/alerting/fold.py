@@ -84,7 +84,7 @@ def _rebase_to_clock(state: State, now: datetime) -> State:
         for key, alert in state.alerts.items()
     }
     runs = {root: replace(run, at=run.at - ahead) for root, run in state.runs.items()}
-    hours = {place: replace(hour, began=hour.began - ahead) for place, hour in state.hours.items()}
+    hours = {key: replace(hour, began=hour.began - ahead) for key, hour in state.hours.items()}
     return replace(state, alerts=alerts, runs=runs, hours=hours)
 
 

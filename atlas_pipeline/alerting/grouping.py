@@ -57,13 +57,13 @@ class Outbox:
             The alerts that last and were notified, as they stand after that, by key.
         """
         lasting = {alert.group for alert in alerts if alert.status != "resolved"}
-        heard: dict[Key, Alert] = {}
+        reached: dict[Key, Alert] = {}
         bundles: dict[_Bundle, list[Alert]] = {}
         for notification in _with_groups(notifications):
             alert = notification.alert
             if notification.kind != "resolved":
                 worst: Severity = "critical" if alert.notified_severity == "critical" else alert.severity
-                heard[alert.key] = replace(alert, notified_at=self._now, notified_severity=worst)
+                reached[alert.key] = replace(alert, notified_at=self._now, notified_severity=worst)
             for channel in notification.channels:
                 first = notification.kind == "repeated" and channel not in alert.notified
                 kind: MessageKind = "firing" if first else notification.kind
@@ -75,10 +75,10 @@ class Outbox:
                 bundle = known
             singly = len(bundle) <= SINGLY or channel in self._policies.ungrouped
             for some in [[alert] for alert in bundle] if singly else [bundle]:
-                told = self._put(channel, kind, severity, some, lasting)
+                sent = self._put(channel, kind, severity, some, lasting)
                 for alert in some if kind != "resolved" else ():
-                    heard[alert.key] = _heard(heard[alert.key], channel, told)
-        return heard
+                    reached[alert.key] = _reached(reached[alert.key], channel, sent)
+        return reached
 
     def _put(
         self, channel: str, kind: MessageKind, severity: Severity, bundle: list[Alert], lasting: Collection[str]
@@ -159,8 +159,8 @@ def _with_groups(notifications: Iterable[Notification]) -> Iterator[Notification
         yield notification
 
 
-def _heard(alert: Alert, channel: str, told: bool) -> Alert:
-    if not told:
+def _reached(alert: Alert, channel: str, sent: bool) -> Alert:
+    if not sent:
         if channel in (*alert.notified, *alert.summarized):
             return alert
         return replace(alert, summarized=(*alert.summarized, channel))

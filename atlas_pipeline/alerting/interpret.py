@@ -288,11 +288,11 @@ def _held_checks(failures: Collection[Event]) -> Iterator[Firing]:
 def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Firing]:
     """What a run that ended badly says: of failed steps those of its last try, of checks the last result of each."""
     yield from _held_checks(failures)
-    told = {asset for event in failures if event.kind == "check" for asset in event.assets}
+    covered = {asset for event in failures if event.kind == "check" for asset in event.assets}
     steps = [event for event in failures if event.kind == "step_failed" and (end is None or event.run == end.run)]
     for step in steps:
-        yield from (_of_run(step, asset) for asset in step.assets if asset not in told)
-        told.update(step.assets)
+        yield from (_of_run(step, asset) for asset in step.assets if asset not in covered)
+        covered.update(step.assets)
     if end is None:
         return
     bare = next((step for step in steps if not step.assets), None)
@@ -311,7 +311,7 @@ def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Firing
             origin=end.id,
         )
     else:
-        yield from (_of_run(end, asset) for asset in end.assets if asset not in told)
+        yield from (_of_run(end, asset) for asset in end.assets if asset not in covered)
 
 
 def _of_run(event: Event, asset: str) -> Firing:

@@ -1,4 +1,4 @@
-"""What alerting remembers between two looks at the event log, and the messages that it has to send.
+"""The state that alerting keeps between two looks at the event log, and its messages.
 
 Belongs here: these types. Does not belong here: how they change (`fold.py`), and the tables (`store.py`).
 """

@@ -1,4 +1,4 @@
-"""What alerting remembers, in the warehouse: where it is, alerts, silences, and the messages that it has to send.
+"""The state of alerting in the warehouse: cursor, alerts, silences, and the outbox of messages.
 
 Belongs here: every statement on those tables, other than sending's. Does not belong here: how alerts change
 (`fold.py`), and sending (`delivery.py`).

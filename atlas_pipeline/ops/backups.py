@@ -1,4 +1,4 @@
-"""How backups stand, as their manifests say.
+"""Gauges of backups, from their manifests.
 
 Belongs here: samples of the catalogue. Does not belong here: the catalogue (`backup/`), and backups that are counted
 from the event log.

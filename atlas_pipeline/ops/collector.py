@@ -1,4 +1,4 @@
-"""Collecting in the background, so that a scrape only reads what is there, however many come at once.
+"""Collect samples in the background, so that a scrape only reads what is cached, however many come at once.
 
 Belongs here: when parts are asked, and what of them is still good. Does not belong here: the parts.
 """

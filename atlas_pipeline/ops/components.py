@@ -1,4 +1,4 @@
-"""What must be well for this installation to be live, ready and started.
+"""Components of health: what must work for this installation to be live, ready and started.
 
 Belongs here: how each component is asked. Does not belong here: what an answer means, and time limits
 (`telemetry/health.py`).
@@ -80,7 +80,7 @@ def answers(collector: Collector, is_ready: Health, is_started: Health) -> Mappi
 
     def everything() -> tuple[int, Mapping[str, Any]]:
         verdicts = [*is_ready.examine(), *is_started.examine()]
-        status, document = _said(verdicts)
+        status, document = _verdict_document(verdicts)
         this = psutil.Process()
         with this.oneshot():
             times = this.cpu_times()
@@ -99,12 +99,12 @@ def answers(collector: Collector, is_ready: Health, is_started: Health) -> Mappi
     return {
         "/health": everything,
         "/health/live": live,
-        "/health/ready": lambda: _said(is_ready.examine()),
-        "/health/startup": lambda: _said(is_started.examine()),
+        "/health/ready": lambda: _verdict_document(is_ready.examine()),
+        "/health/startup": lambda: _verdict_document(is_started.examine()),
     }
 
 
-def _said(verdicts: Sequence[Verdict]) -> tuple[int, Mapping[str, Any]]:
+def _verdict_document(verdicts: Sequence[Verdict]) -> tuple[int, Mapping[str, Any]]:
     well = all(one.problem is None for one in verdicts)
     components = {
         one.name: {"ok": one.problem is None, "seconds": round(one.seconds, 3)}

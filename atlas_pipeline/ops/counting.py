@@ -1,4 +1,4 @@
-"""Following Dagster's event log and ticks: what is new is read and counted, and saved with the place in it.
+"""Follow Dagster's event log and ticks: read what is new, count it, save totals and cursor together.
 
 Belongs here: the order of these steps. Does not belong here: what an event adds (`telemetry/counting.py`) and how
 totals are kept (`telemetry/totals.py`).

@@ -1,4 +1,4 @@
-"""How Dagster stands now, read from its own tables: runs, the queue, daemons, freshness; and from its web server.
+"""Gauges of Dagster, from its own tables: runs, the queue, daemons, freshness; and from its web server.
 
 Belongs here: statements on Dagster's tables, and the one question to its web server. Does not belong here: events that
 are counted (they have a cursor). Dagster itself is not imported: `atlas ops` would need twice the memory.
@@ -40,7 +40,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True)
 class Queue:
-    """Runs that wait: how many, and for how many seconds the oldest does; how many go on; when the last one began."""
+    """The run queue: its length, the age of the oldest run in it, runs that go on, and when the last one began."""
 
     length: int
     oldest_seconds: float
@@ -49,7 +49,7 @@ class Queue:
 
 
 def samples(dagster: Database) -> Iterator[Sample]:
-    """What its tables say. Raises Away."""
+    """Samples of runs, the queue, heartbeats and freshness. Raises Away."""
     unended = _unended(dagster)
     for status, (number, _) in unended.items():
         yield Sample("atlas_runs", {"status": status.lower()}, number)
@@ -88,7 +88,15 @@ def _unended(dagster: Database) -> dict[str, tuple[int, float]]:
 
 
 def locations(address: str, seconds: float = 2.0) -> Mapping[str, bool]:
-    """Whether each code location of the web server at `address` is loaded. Raises NoAnswer."""
+    """Whether each code location is loaded.
+
+    Args:
+        address: of Dagster's web server, without a path.
+        seconds: timeout.
+
+    Raises:
+        NoAnswer: the web server did not say.
+    """
     request = urllib.request.Request(  # noqa: S310 — the address of the UI is http or https, from the settings
         f"{address}/graphql", json.dumps({"query": _LOCATIONS}).encode(), {"Content-Type": "application/json"}
     )

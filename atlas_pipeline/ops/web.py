@@ -113,11 +113,11 @@ def application(collector: Collector, tally: Tally, health: Mapping[str, Answer]
         return StreamingResponse(_pieces(body), headers=headers)
 
     def route(path: str, answer: Answer) -> Route:
-        async def said(request: Request) -> Response:
+        async def respond(request: Request) -> Response:
             status, document = await once.get(path, answer)
             return JSONResponse(document, status, headers={"Cache-Control": "no-store"})
 
-        return Route(path, said, methods=["GET"])
+        return Route(path, respond, methods=["GET"])
 
     async def nothing_here(request: Request, error: Exception) -> Response:
         return JSONResponse({"paths": paths}, 404)

@@ -1,4 +1,4 @@
-"""From events to totals: what each event adds to which series. Pure: nothing is read or written here.
+"""Count events: what each one adds to which series. Pure: nothing is read or written here.
 
 Belongs here: the meaning of an event for metrics. Does not belong here: how Dagster writes events
 (`event_log/decoding.py`), and keeping totals (`totals.py`).

@@ -54,33 +54,33 @@ class Health:
         with self._lock:
             waiting = [(one, *self._ask(one)) for one in self._components]
             found = []
-            for component, thread, said in waiting:
+            for component, thread, verdict in waiting:
                 limit = component.seconds - (time.monotonic() - started)
                 if thread is not None:
                     thread.join(max(0.0, limit))
                 late = Verdict(component.name, f"no answer within {component.seconds:g} s", time.monotonic() - started)
-                found.append(said[0] if said else late)
+                found.append(verdict[0] if verdict else late)
         return found
 
     def _ask(self, component: Component) -> tuple[threading.Thread | None, list[Verdict]]:
         """The thread that asks, or none while an earlier one still waits; and where its verdict will be."""
-        said: list[Verdict] = []
+        verdict: list[Verdict] = []
         before = self._asked.get(component.name)
         if before is not None and before.is_alive():
-            return None, said
-        thread = threading.Thread(target=_ask, args=(component, said), name=f"health {component.name}", daemon=True)
+            return None, verdict
+        thread = threading.Thread(target=_ask, args=(component, verdict), name=f"health {component.name}", daemon=True)
         self._asked[component.name] = thread
         thread.start()
-        return thread, said
+        return thread, verdict
 
 
-def _ask(component: Component, said: list[Verdict]) -> None:
+def _ask(component: Component, verdict: list[Verdict]) -> None:
     started = time.monotonic()
     try:
         problem = component.problem()
     except Exception as error:  # noqa: BLE001 — a component that cannot be asked is not well, whatever the reason
         problem = f"it cannot be asked ({type(error).__name__})"
-    said.append(Verdict(component.name, problem, time.monotonic() - started))
+    verdict.append(Verdict(component.name, problem, time.monotonic() - started))
 
 
 def silent_daemons(ages: Mapping[str, float], required: Collection[str]) -> str | None:
@@ -93,9 +93,9 @@ def silent_daemons(ages: Mapping[str, float], required: Collection[str]) -> str 
     never = sorted(one.lower() for one in required if one not in ages)
     ill = sorted(one for one in required if ages.get(one, 0) > HEARTBEAT_SECONDS)
     silent = [f"{one.lower()} for {ages[one]:.0f} s" for one in ill]
-    said = [f"never alive: {', '.join(never)}"] if never else []
-    said += [f"no sign of life: {', '.join(silent)}"] if silent else []
-    return "; ".join(said) or None
+    problems = [f"never alive: {', '.join(never)}"] if never else []
+    problems += [f"no sign of life: {', '.join(silent)}"] if silent else []
+    return "; ".join(problems) or None
 
 
 def stuck_queue(

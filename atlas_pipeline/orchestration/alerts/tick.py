@@ -1,4 +1,4 @@
-"""One look of alerting: events are read and folded, what follows is written in one transaction, messages go out.
+"""One look of the alert sensor: read events, fold them, write state and messages in one transaction.
 
 Belongs here: the order of these steps. Does not belong here: what follows from an event (`alerting/fold.py`), and the
 sensor that calls this (`defs/alerts/`).
@@ -46,7 +46,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Tick:
-    """What one look came to. `began` and `ended` are the alerts that changed by it."""
+    """The result of one look. `began` and `ended` are the alerts that changed by it."""
 
     events: int
     more: bool
@@ -60,7 +60,13 @@ class Tick:
 def project_of(
     repository: dg.RepositoryDefinition, policies: Policies, select: Callable[[str], frozenset[str]]
 ) -> Project:
-    """What there is to watch in a code location."""
+    """What there is to watch in a code location.
+
+    Args:
+        repository: the loaded code location.
+        policies: the alert policies.
+        select: paths of the assets that a selection selects; raises ValueError when it is none.
+    """
     graph = repository.asset_graph
     nodes = {"/".join(key.path): graph.get(key) for key in graph.get_all_asset_keys()}
     jobs = {*repository.job_names, *(one.name for one in repository.sensor_defs)}

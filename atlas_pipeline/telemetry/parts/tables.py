@@ -142,10 +142,10 @@ def _alerting(warehouse: Database, channels: Collection[str]) -> Iterator[Sample
         for status in ("firing", "silenced", "pending"):
             number = lasting.get((severity, status), 0)
             yield Sample("atlas_alerts", {"severity": severity, "status": status}, number)
-    told = dict.fromkeys(channels, (0, 0, 0))
-    told |= {channel: (delivered, *others) for channel, delivered, *others in warehouse.rows(_MESSAGES)}
-    is_open = dict.fromkeys(told, False) | dict(warehouse.rows(_CHANNELS))
-    for channel, (delivered, given_up, waiting) in told.items():
+    messages = dict.fromkeys(channels, (0, 0, 0))
+    messages |= {channel: (delivered, *others) for channel, delivered, *others in warehouse.rows(_MESSAGES)}
+    is_open = dict.fromkeys(messages, False) | dict(warehouse.rows(_CHANNELS))
+    for channel, (delivered, given_up, waiting) in messages.items():
         for outcome, number in (("delivered", delivered), ("given_up", given_up)):
             yield Sample("atlas_alert_messages_total", {"channel": channel, "outcome": outcome}, number)
         yield Sample("atlas_alert_messages_waiting", {"channel": channel}, waiting)
