@@ -42,7 +42,13 @@ def begun(connection: psycopg.Connection, source: CountedSource) -> bool:
 
 
 def begin(connection: psycopg.Connection, source: CountedSource, position: int) -> None:
-    """Count from `position` on, unless somebody began already."""
+    """Create the cursor, unless there is one.
+
+    Args:
+        connection: the warehouse.
+        source: what is counted.
+        position: the id after which counting begins.
+    """
     connection.execute(
         "INSERT INTO atlas.telemetry_cursor (source, position, recent, memory, moved_at) "
         "VALUES (%s, %s, '{}', '{}', clock_timestamp()) ON CONFLICT (source) DO NOTHING",

@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from atlas_pipeline.alerting.channels.http import Address, Poster
-from atlas_pipeline.alerting.document import for_people, told
+from atlas_pipeline.alerting.document import alert_text, for_people
 from atlas_pipeline.alerting.policy import REPEAT
 from atlas_pipeline.alerting.state import Document
 
@@ -44,7 +44,7 @@ def _alert(alert: Document, document: Document, now: datetime) -> Document:
     }
     annotations = {
         "summary": document["title"] if len(document["alerts"]) == 1 else f"{alert['subject']}: {alert['condition']}",
-        "description": told(alert, document),
+        "description": alert_text(alert, document),
         "runbook_url": alert["runbook"],
     }
     return {

@@ -66,7 +66,15 @@ class Outage:
         return Outage(since, notified_at, tuple(sorted({*sent, *(() if again else self.notified)})))
 
     def over(self, channels: Mapping[str, Channel], now: datetime) -> "Outage":
-        """The warehouse is back: notify the channels that were notified of the outage."""
+        """The warehouse is back: notify the channels that were notified of the outage.
+
+        Args:
+            channels: by name.
+            now: the moment of the look.
+
+        Returns:
+            The outage to remember: none.
+        """
         if self.since is not None:
             chosen = {name: one for name, one in channels.items() if name in self.notified}
             self._send(chosen, "resolved", _alert(self.since, now, "", resolved_at=now), now)

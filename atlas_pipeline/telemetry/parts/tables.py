@@ -70,7 +70,15 @@ _CHANNELS = "SELECT channel, coalesce(open_until > clock_timestamp(), false) FRO
 
 
 def samples(warehouse: Database, channels: Collection[str] = ()) -> Iterator[Sample]:
-    """All of them; `channels` are those that alerts are told by now. Raises Away."""
+    """Gauges and counters of Atlas's own tables.
+
+    Args:
+        warehouse: the database.
+        channels: names of the configured alert channels, which have samples before their first message.
+
+    Raises:
+        Away: the warehouse does not answer.
+    """
     yield from _files(warehouse)
     yield from _published(warehouse)
     yield from _quality(warehouse)
