@@ -98,12 +98,12 @@ class Hour:
     counted: Mapping[str, int] = field(default_factory=dict)
     """By policy; ends of alerts by policy and "(resolved)"."""
     closes: tuple[str, ...] = ()
-    """Conversations that ended among what was counted."""
+    """Thread keys that ended among what was counted."""
 
 
 @dataclass(frozen=True)
 class Silence:
-    """Nobody is told of what matches, until a moment. `assets` are the paths that `selection` selects now, if it is one
+    """Mutes matching alerts until a moment. `assets` are the paths that `selection` selects now, if it is one
     of assets; otherwise `selection` is a pattern of subjects such as `job backup_*`."""
 
     id: int
@@ -131,11 +131,11 @@ class State:
 
 @dataclass(frozen=True)
 class Message:
-    """What one channel is to be sent. `dedup_key` is the same whenever the same thing is told again.
+    """What one channel is to be sent. `dedup_key` is the same whenever the same message is made again.
 
     `alerts` are up to 20 of them as they stood; `more` counts the others, by policy. `thread_key` is the same for all
     messages of one alert, or of one group, so that a receiver can put the end beside the beginning; the end of some of
-    a group has one of its own, the end of the last of them that of the group. `closes` are all conversations that this
+    a group has one of its own, the end of the last of them that of the group. `closes` are the thread keys that this
     message ends, for receivers that hold them open.
     """
 

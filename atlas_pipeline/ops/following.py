@@ -71,7 +71,7 @@ class Follower:
             self._over.wait(_EVERY_SECONDS)
 
     def _follow(self) -> None:
-        """Look until told to stop. Raises what the databases raise."""
+        """Look until `stop` is called. Raises psycopg.Error."""
         log_url, warehouse_url = self._urls
         with _connected(log_url) as log, _connected(warehouse_url) as warehouse:
             reloaded = float("-inf")

@@ -138,7 +138,7 @@ class JsonLines:
 
 
 class _Lines:
-    """A standard stream on which what is no JSON, such as a print or a printed traceback, becomes it."""
+    """A standard stream that turns what is not JSON, such as a print or a traceback, into a log line."""
 
     def __init__(self, stream: TextIO, name: str, lines: JsonLines):
         self._stream, self._name, self._lines = stream, name, lines
@@ -186,7 +186,7 @@ class _Lines:
             self._stream.write(f"{line}\n")
         elif line.strip():
             self._after_traceback = False
-            # What a command ends with is told so: see `failures_as_messages`.
+            # A command says itself why it ends: see `failures_as_messages`.
             self._put("ERROR" if line.startswith("atlas: ") else "INFO", line, [])
 
     def _put_traceback(self) -> None:

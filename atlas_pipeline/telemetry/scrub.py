@@ -2,8 +2,8 @@
 
 Belongs here: the patterns and the replacement. Does not belong here: which texts pass through (`logs.py`, `sentry.py`),
 and finding personal data in tables, which is the work of `pii/`: that looks at columns and language, takes
-milliseconds, and may be wrong about an identifier; here a line takes microseconds and what is no secret stays as it is.
-Names of people have no form, and are not found.
+milliseconds, and may be wrong about an identifier; here a line takes microseconds and the rest of it stays as it is. Names of
+people have no form, and are not found.
 """
 
 import re
@@ -42,7 +42,7 @@ class _Pattern:
 
 
 def _token(text: str) -> bool:
-    """Whether it is no word: `Bearer authentication` is not a token."""
+    """Whether it is not a word: `Bearer authentication` is not a token."""
     return any(letter.isdigit() or letter == "=" for letter in text)
 
 

@@ -96,7 +96,7 @@ def start(settings: Settings, process: str, scrubber: Scrubber, place: Callable[
 
 
 def _flush_at_the_end() -> None:
-    """A process of `multiprocessing`, as a run's is, ends without what `atexit` was told."""
+    """A process of `multiprocessing`, as a run's is, ends without running what is registered with `atexit`."""
     from multiprocessing.util import Finalize
 
     import sentry_sdk

@@ -97,7 +97,7 @@ def touch(connection: psycopg.Connection, source: CountedSource) -> None:
 
 
 def totals(connection: psycopg.Connection) -> Iterator[Sample]:
-    """All totals as samples. Families that are no more in the list are left out."""
+    """All totals as samples. Families that are no longer in the list are left out."""
     named = _names()
     for name, labels, value in connection.execute("SELECT family, labels::text, value FROM atlas.telemetry_totals"):
         if name in named:

@@ -16,7 +16,7 @@ _TEST_LASTS = timedelta(minutes=5)
 
 
 class Alertmanager:
-    """Posts to /api/v2/alerts below the address. An alert that is not told again in time is over there by itself."""
+    """Posts to /api/v2/alerts below the address. Alertmanager resolves an alert that is not posted again in time."""
 
     def __init__(self, address: Address, ui_url: str):
         self._poster, self._ui_url = Poster(address.below("/api/v2/alerts")), ui_url

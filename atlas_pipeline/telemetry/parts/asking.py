@@ -28,7 +28,7 @@ class Database:
     """A database that is asked again and again over one connection, which is made anew after it was lost.
 
     `name` is `warehouse` or `dagster`, and the label under which `tally` has what questions took. Nobody waits longer
-    than `seconds` for an answer: the server is told, and when it does not act, the connection is cut on this side.
+    than `seconds` for an answer: the server has that limit too, and if it does not act, this side cuts the connection.
     """
 
     def __init__(self, name: str, url: str, tally: Tally, seconds: float = 2.0):
