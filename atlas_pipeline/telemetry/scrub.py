@@ -2,8 +2,8 @@
 
 Belongs here: the patterns and the replacement. Does not belong here: which texts pass through (`logs.py`, `sentry.py`),
 and finding personal data in tables, which is the work of `pii/`: that looks at columns and language, takes
-milliseconds, and may be wrong about an identifier; here a line takes microseconds and the rest of it stays as it is. Names of
-people have no form, and are not found.
+milliseconds, and may be wrong about an identifier; here a line takes microseconds and the rest of it stays as it is.
+Names of people have no form, and are not found.
 """
 
 import re
