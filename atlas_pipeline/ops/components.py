@@ -105,11 +105,11 @@ def answers(collector: Collector, is_ready: Health, is_started: Health) -> Mappi
 
 
 def _verdict_document(verdicts: Sequence[Verdict]) -> tuple[int, Mapping[str, Any]]:
-    well = all(one.problem is None for one in verdicts)
+    well = all(verdict.problem is None for verdict in verdicts)
     components = {
-        one.name: {"ok": one.problem is None, "seconds": round(one.seconds, 3)}
-        | ({"problem": one.problem} if one.problem else {})
-        for one in verdicts
+        verdict.name: {"ok": verdict.problem is None, "seconds": round(verdict.seconds, 3)}
+        | ({"problem": verdict.problem} if verdict.problem else {})
+        for verdict in verdicts
     }
     return (200 if well else 503), {"status": "ok" if well else "failing", "components": components}
 
@@ -138,5 +138,5 @@ def _schema(warehouse: Database) -> str | None:
 
 def _roles(warehouse: Database) -> str | None:
     found = {name for (name,) in warehouse.rows("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(_ROLES)])}
-    missing = [one for one in _ROLES if one not in found]
+    missing = [role for role in _ROLES if role not in found]
     return f"missing: {', '.join(missing)}" if missing else None

@@ -62,8 +62,8 @@ def samples(dagster: Database) -> Iterator[Sample]:
         state = (named or "").rpartition(".")[2].lower()
         if state in STATES:
             asset = "/".join(json.loads(key))
-            for one in STATES:
-                yield Sample("atlas_asset_freshness", {"asset": asset, "state": one}, one == state)
+            for other in STATES:
+                yield Sample("atlas_asset_freshness", {"asset": asset, "state": other}, other == state)
 
 
 def heartbeats(dagster: Database) -> dict[str, float]:
@@ -103,7 +103,7 @@ def locations(address: str, seconds: float = 2.0) -> Mapping[str, bool]:
     try:
         with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
             entries = json.loads(response.read(_MOST_BYTES))["data"]["workspaceOrError"]["locationEntries"]
-            return {one["name"]: _is_loaded(one) for one in entries}
+            return {entry["name"]: _is_loaded(entry) for entry in entries}
     except (OSError, urllib.error.URLError, ValueError, KeyError, TypeError) as error:
         raise NoAnswer(f"the web server does not answer ({type(error).__name__})") from None
 

@@ -56,7 +56,7 @@ class Follower:
 
     def problem(self) -> str | None:
         """What is wrong when it lags too far: events that wait, or no look that succeeded; null if nothing is."""
-        behind = [one.value for one in self._samples if one.family == "atlas_event_log_lag_seconds"]
+        behind = [sample.value for sample in self._samples if sample.family == "atlas_event_log_lag_seconds"]
         return health.lagging(max(time.monotonic() - self._looked, *behind, 0.0))
 
     def _run(self) -> None:

@@ -156,8 +156,8 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 
 
 def _takes_gzip(accept_encoding: str) -> bool:
-    for one in accept_encoding.split(","):
-        name, _, parameters = one.strip().lower().partition(";")
+    for coding in accept_encoding.split(","):
+        name, _, parameters = coding.strip().lower().partition(";")
         if name.strip() == "gzip":
             return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False

@@ -39,7 +39,7 @@ def of_exception(error: BaseException) -> list[Failure]:
     following: BaseException | None = error
     while following is not None and len(found) < _MOST_CAUSES:
         stack = traceback.StackSummary.extract(traceback.walk_tb(following.__traceback__), lookup_lines=False)
-        frames = [{"file": one.filename, "line": one.lineno, "function": one.name} for one in stack]
+        frames = [{"file": frame.filename, "line": frame.lineno, "function": frame.name} for frame in stack]
         found.append(_failure(_name(following), str(following), frames))
         # An error in Dagster's code server, as the daemon and the web server raise it.
         for recorded in getattr(following, "user_code_process_error_infos", ()):
@@ -98,8 +98,8 @@ def _name(error: BaseException) -> str:
 
 
 def _frames(text: str) -> Iterator[dict[str, Any]]:
-    for one in _FRAME.finditer(text):
-        yield {"file": one["file"], "line": int(one["line"]), "function": one["function"] or "?"}
+    for frame in _FRAME.finditer(text):
+        yield {"file": frame["file"], "line": int(frame["line"]), "function": frame["function"] or "?"}
 
 
 def _failure(name: str, words: str, frames: list[dict[str, Any]]) -> Failure:

@@ -52,7 +52,7 @@ class Health:
         """Ask all at once; no answer takes longer than the slowest limit."""
         started = time.monotonic()
         with self._lock:
-            waiting = [(one, *self._ask(one)) for one in self._components]
+            waiting = [(component, *self._ask(component)) for component in self._components]
             found = []
             for component, thread, verdict in waiting:
                 limit = component.seconds - (time.monotonic() - started)
@@ -90,9 +90,9 @@ def silent_daemons(ages: Mapping[str, float], required: Collection[str]) -> str 
         ages: seconds since the last heartbeat of each daemon that ever had one.
         required: the daemons that must run.
     """
-    never = sorted(one.lower() for one in required if one not in ages)
-    ill = sorted(one for one in required if ages.get(one, 0) > HEARTBEAT_SECONDS)
-    silent = [f"{one.lower()} for {ages[one]:.0f} s" for one in ill]
+    never = sorted(daemon.lower() for daemon in required if daemon not in ages)
+    ill = sorted(daemon for daemon in required if ages.get(daemon, 0) > HEARTBEAT_SECONDS)
+    silent = [f"{daemon.lower()} for {ages[daemon]:.0f} s" for daemon in ill]
     problems = [f"never alive: {', '.join(never)}"] if never else []
     problems += [f"no sign of life: {', '.join(silent)}"] if silent else []
     return "; ".join(problems) or None

@@ -48,7 +48,7 @@ class ScrubbedRecord(logging.LogRecord):
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
         if isinstance(self.args, Mapping):
-            self.args = {name: _argument(one) for name, one in self.args.items()}
+            self.args = {name: _argument(argument) for name, argument in self.args.items()}
         elif self.args:
             self.args = tuple(map(_argument, self.args))
         elif isinstance(self.msg, str):
@@ -64,11 +64,13 @@ class ScrubbedRecord(logging.LogRecord):
             return f"{_scrubber.text(str(self.msg))} [its arguments do not fit]"
 
 
-def _argument(one: Any) -> Any:
+def _argument(argument: Any) -> Any:
     """Numbers stay, so that `%d` takes them; what holds others is its text."""
-    if isinstance(one, BaseException):
-        one = failures.words_of(one)
-    return _scrubber.text(str(one)) if isinstance(one, str | Mapping | list | tuple | set | frozenset) else one
+    if isinstance(argument, BaseException):
+        argument = failures.words_of(argument)
+    if isinstance(argument, str | Mapping | list | tuple | set | frozenset):
+        return _scrubber.text(str(argument))
+    return argument
 
 
 class JsonLines:
@@ -88,7 +90,7 @@ class JsonLines:
             chain = failures.of_recorded(error)
         elif record.exc_info and record.exc_info[1] is not None:
             chain = failures.of_exception(record.exc_info[1])
-        extra = {name: one for name, one in record.__dict__.items() if name not in _USUAL and name not in _DAGSTER}
+        extra = {name: value for name, value in record.__dict__.items() if name not in _USUAL and name not in _DAGSTER}
         place = self._of_dagster(meta, event) if meta else self.here()
         return self.line(record.created, record.levelname, record.name, message, place, chain, extra)
 
@@ -121,7 +123,7 @@ class JsonLines:
             entry["exception"] = self._scrubber.value(chain)
         if extra:
             entry["extra"] = self._scrubber.value(extra)
-        return json.dumps({name: one for name, one in entry.items() if one is not None}, ensure_ascii=False)
+        return json.dumps({name: value for name, value in entry.items() if value is not None}, ensure_ascii=False)
 
     def _of_dagster(self, meta: Mapping[str, Any], event: Any) -> Place:
         run_id, step, key = meta.get("run_id"), meta.get("step_key"), getattr(event, "asset_key", None)
@@ -239,7 +241,7 @@ def install(
         return
     warnings.showwarning = _warned
     sys.excepthook = _uncaught
-    threading.excepthook = lambda one: _uncaught(one.exc_type, one.exc_value, one.exc_traceback)
+    threading.excepthook = lambda uncaught: _uncaught(uncaught.exc_type, uncaught.exc_value, uncaught.exc_traceback)
     for name in ("stderr",) if answers else ("stderr", "stdout"):
         stream = getattr(sys, name)
         if not isinstance(stream, _Lines):

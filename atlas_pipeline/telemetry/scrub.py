@@ -176,12 +176,12 @@ class Scrubber:
         if isinstance(value, Mapping):
             return {
                 self.text(str(key)): "[secret]"
-                if isinstance(one, str) and one and _SECRET_KEY.fullmatch(str(key))
-                else self.value(one)
-                for key, one in value.items()
+                if isinstance(inner, str) and inner and _SECRET_KEY.fullmatch(str(key))
+                else self.value(inner)
+                for key, inner in value.items()
             }
         if isinstance(value, list | tuple | set | frozenset):
-            return [self.value(one) for one in value]
+            return [self.value(inner) for inner in value]
         return f"<{type(value).__qualname__}>"
 
 

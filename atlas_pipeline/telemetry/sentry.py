@@ -126,23 +126,23 @@ class Reports:
             chain = failures.of_recorded(error)
         elif hint.get("exc_info") and hint["exc_info"][1] is not None:
             chain = failures.of_exception(hint["exc_info"][1])
-        sent = {name: one for name, one in event.items() if name in _KEPT}
+        sent = {name: value for name, value in event.items() if name in _KEPT}
         sent["tags"] = self._tags(meta, happened)
         if message:
             sent["logentry"] = {"formatted": self._scrubber.text(message)}
         if chain:
-            sent["exception"] = {"values": [self._exception(one) for one in reversed(chain)]}
+            sent["exception"] = {"values": [self._exception(failure) for failure in reversed(chain)]}
         return sent  # type: ignore[return-value]
 
     def transaction(self, event: "Event", hint: "Hint") -> "Event | None":
         """A trace: what was done and how long it took, with no request's address, headers or body."""
-        sent: dict[str, Any] = {name: one for name, one in event.items() if name in _KEPT}
+        sent: dict[str, Any] = {name: value for name, value in event.items() if name in _KEPT}
         trace = event.get("contexts", {}).get("trace", {})
         spans: Any = event.get("spans") or []
         sent["transaction"] = self._scrubber.text(str(event.get("transaction", "")))
         sent["tags"] = {"process": self._process}
         sent["contexts"] = {"trace": {name: trace[name] for name in _TRACE if name in trace}}
-        sent["spans"] = [{name: one[name] for name in _TRACE if name in one} for one in spans]
+        sent["spans"] = [{name: span[name] for name in _TRACE if name in span} for span in spans]
         return sent  # type: ignore[return-value]
 
     def _was_sent(self, meta: Mapping[str, Any], happened: Any) -> bool:
@@ -163,18 +163,18 @@ class Reports:
             asset = "/".join(key.path) if key is not None else asset_of(step)
             place = {"run_id": meta.get("run_id"), "job": meta.get("job_name"), "step": step, "asset": asset}
         named = {"run": place.get("run_id"), **{name: place.get(name) for name in ("job", "asset", "step")}}
-        return {"process": self._process, **{name: one for name, one in named.items() if one}}
+        return {"process": self._process, **{name: value for name, value in named.items() if value}}
 
     def _exception(self, failure: failures.Failure) -> dict[str, Any]:
         module, _, name = failure["type"].rpartition(".")
         frames = [
             {
-                "filename": one["file"].partition("site-packages/")[2] or one["file"],
-                "function": one["function"],
-                "lineno": one["line"],
-                "in_app": "atlas_pipeline" in one["file"],
+                "filename": frame["file"].partition("site-packages/")[2] or frame["file"],
+                "function": frame["function"],
+                "lineno": frame["line"],
+                "in_app": "atlas_pipeline" in frame["file"],
             }
-            for one in failure["frames"]
+            for frame in failure["frames"]
         ]
         found: dict[str, Any] = {"type": name, "module": module or None, "stacktrace": {"frames": frames}}
         if "words" in failure:

@@ -133,7 +133,7 @@ def _series(connection: psycopg.Connection, source: CountedSource) -> dict[str, 
     query = "SELECT family, labels::text FROM atlas.telemetry_totals WHERE family = ANY(%s)"
     for name, text in connection.execute(query, [list(named)]):
         family, labels = named[name], _labels(text)
-        found.setdefault(family.name, set()).add(tuple(labels[one] for one in family.labels))
+        found.setdefault(family.name, set()).add(tuple(labels[label] for label in family.labels))
     return {name: frozenset(values) for name, values in found.items()}
 
 

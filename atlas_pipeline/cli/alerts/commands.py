@@ -107,7 +107,7 @@ def send_test(channel: str | None, json: bool) -> int:
         if channel is not None and channel not in channels:
             ERR.print(f"atlas: there is no channel {channel}: expected one of {', '.join(channels)}", markup=False)
             return 2
-        chosen = {name: one for name, one in channels.items() if channel in (None, name)}
+        chosen = {name: target for name, target in channels.items() if channel in (None, name)}
         now = datetime.now(UTC)
         alert = Alert("test", "test", "system_down", "warning", "warn", "default", "firing", now, now, now)
         came = send_now(chosen, "test", alert, now, _TEST_SECONDS)

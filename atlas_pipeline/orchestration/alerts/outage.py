@@ -59,7 +59,7 @@ class Outage:
         """
         since = self.since or now
         again = self.notified_at is None or not now - self.notified_at < REPEAT["critical"]
-        chosen = {name: one for name, one in channels.items() if again or name not in self.notified}
+        chosen = {name: channel for name, channel in channels.items() if again or name not in self.notified}
         kind: MessageKind = "repeated" if self.notified_at and again else "firing"
         sent = self._send(chosen, kind, _alert(since, now, problem), now)
         notified_at = now if again or self.notified_at is None else self.notified_at
@@ -76,7 +76,7 @@ class Outage:
             The outage to remember: none.
         """
         if self.since is not None:
-            chosen = {name: one for name, one in channels.items() if name in self.notified}
+            chosen = {name: channel for name, channel in channels.items() if name in self.notified}
             self._send(chosen, "resolved", _alert(self.since, now, "", resolved_at=now), now)
         return Outage()
 

@@ -69,8 +69,8 @@ def project_of(
     """
     graph = repository.asset_graph
     nodes = {"/".join(key.path): graph.get(key) for key in graph.get_all_asset_keys()}
-    jobs = {*repository.job_names, *(one.name for one in repository.sensor_defs)}
-    jobs |= {one.name for one in repository.schedule_defs}
+    jobs = {*repository.job_names, *(sensor.name for sensor in repository.sensor_defs)}
+    jobs |= {schedule.name for schedule in repository.schedule_defs}
     owners = {path: ", ".join(node.owners) for path, node in nodes.items() if node.owners}
     known = Known(assets=frozenset(nodes), jobs=frozenset(jobs), owners=owners)
     return Project(policies, known, assets_of_steps(graph.assets_defs), select)
@@ -153,8 +153,8 @@ def _resolved(silence: Silence, project: Project) -> Silence:
 
 
 def _changes(before: State, after: State) -> tuple[list[Alert], list[Alert]]:
-    was = {key: one.status for key, one in before.alerts.items()}
-    now = [one for key, one in after.alerts.items() if was.get(key) != one.status]
-    began = [one for one in now if one.status == "firing"]
-    ended = [one for one in now if one.status == "resolved" and was.get(one.key) == "firing"]
+    was = {key: alert.status for key, alert in before.alerts.items()}
+    now = [alert for key, alert in after.alerts.items() if was.get(key) != alert.status]
+    began = [alert for alert in now if alert.status == "firing"]
+    ended = [alert for alert in now if alert.status == "resolved" and was.get(alert.key) == "firing"]
     return began, ended

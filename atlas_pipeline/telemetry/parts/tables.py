@@ -90,7 +90,7 @@ def _files(warehouse: Database) -> Iterator[Sample]:
     found: dict[str, dict[str, tuple[float, ...]]] = {}
     tables = set()
     for dataset, status, *amounts, is_table in warehouse.rows(_FILES):
-        found.setdefault(dataset, {})[status] = tuple(float(one) for one in amounts)
+        found.setdefault(dataset, {})[status] = tuple(float(amount) for amount in amounts)
         tables |= {dataset} if is_table else set()
     nothing = (0.0, 0.0, 0.0, 0.0)
     for dataset, by_status in found.items():
