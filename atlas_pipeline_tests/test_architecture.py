@@ -6,9 +6,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeGuard
 
 import pytest
 
+from atlas_pipeline import labels
 from atlas_pipeline.settings import PROJECT_ROOT
 
 PACKAGE = PROJECT_ROOT / "atlas_pipeline"
@@ -18,7 +20,7 @@ MOST_LINES = {"function": 60, "class": 250, "file": 700}
 MOST_UNDOCUMENTED = 3
 """A public function with more parameters than this documents each of them, under `Args:` or in the command's help."""
 
-MAY_IMPORT_DAGSTER = {"definitions", "components", "defs", "orchestration", "instance", "event_log", "cli"}
+MAY_IMPORT_DAGSTER = {"definitions", "components", "defs", "orchestration", "instance", "cli"}
 DOMAINS = {
     "environment": set(),
     "documents": set(),
@@ -33,8 +35,9 @@ DOMAINS = {
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii", "s3"},
     "backup": {"settings", "warehouse", "s3"},
-    "alerting": {"documents", "labels", "settings", "warehouse"},
-    "telemetry": {"labels", "settings", "warehouse", "pii"},
+    "event_log": {"labels"},
+    "alerting": {"documents", "labels", "settings", "warehouse", "event_log"},
+    "telemetry": {"labels", "settings", "warehouse", "pii", "event_log"},
     "ops": {"settings", "warehouse", "backup", "alerting", "event_log", "telemetry"},
     "resources": {"instance"},
 }
@@ -253,6 +256,20 @@ def test_every_option_of_a_command_has_its_help() -> None:
                 for parameter in parameters_of(definition):
                     annotation = ast.unparse(parameter.annotation) if parameter.annotation else ""
                     assert "help=" in annotation or annotation in shared, f"{path}: {definition.name}: {parameter.arg}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=NAMES)
+def test_what_rooms_write_for_others_is_named_in_labels(path: Path) -> None:
+    """Labels of one word are left out, for they are ordinary words too; so are the headings that commands print."""
+    if room(path) in ("labels", "cli"):
+        return
+    named = {value for name, value in vars(labels).items() if name.isupper() and not value.isalpha()}
+    literals = {node.value for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if is_text(node)}
+    assert not literals & named
+
+
+def is_text(node: ast.AST) -> TypeGuard[ast.Constant]:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

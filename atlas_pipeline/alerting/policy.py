@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from atlas_pipeline.alerting.event import Condition, Level
+from atlas_pipeline.alerting.conditions import Condition
+from atlas_pipeline.event_log.event import Level
 
 Severity = Literal["critical", "warning"]
 WAIT: Mapping[Severity, timedelta] = {"critical": timedelta(0), "warning": timedelta(seconds=30)}

@@ -10,11 +10,12 @@ from functools import cache
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
-from atlas_pipeline.alerting.event import Condition, Level
+from atlas_pipeline.alerting.conditions import Condition
 from atlas_pipeline.alerting.policy import Severity
 from atlas_pipeline.documents import durations
 from atlas_pipeline.documents.faults import Fault
 from atlas_pipeline.documents.schemas import schema_faults
+from atlas_pipeline.event_log.event import Level
 
 CONDITIONS = get_args(Condition)
 LONGEST_SELECTION = 1000

@@ -54,8 +54,8 @@ class OpsServer:
         """Answer until SIGINT or SIGTERM."""
         _raise_limit_of_files()
         # uvicorn raises the signal anew once it has answered what was asked.
-        for one in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(one, lambda signum, frame: None)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda signum, frame: None)
         self._follower.start()
         self._collector.start()
         try:
@@ -83,7 +83,7 @@ def _urls(settings: Settings) -> Mapping[str, str]:
     embedded = EmbeddedPostgres(settings.home_path)
     given = {"warehouse": settings.database_url, "dagster": settings.dagster_database_url}
     names = {"warehouse": WAREHOUSE, "dagster": DAGSTER}
-    return {one: url.get_secret_value() if url else embedded.url(names[one], OWNER) for one, url in given.items()}
+    return {name: url.get_secret_value() if url else embedded.url(names[name], OWNER) for name, url in given.items()}
 
 
 def _sources(settings: Settings, asked: Mapping[str, Database], ui: str | None) -> list[Source]:
