@@ -70,6 +70,14 @@ class Board:
     """
 
     def __init__(self, alerts: Mapping[Key, Alert], policies: Policies, known: Known, now: datetime) -> None:
+        """A board as it was left.
+
+        Args:
+            alerts: pending, firing, and lately resolved.
+            policies: which conditions are alerts.
+            known: what exists; alerts of what does not are resolved.
+            now: the moment of all that changes.
+        """
         self.alerts = dict(alerts)
         self.ended: set[Key] = set()
         self.replaced: dict[Key, Alert] = {}

@@ -13,7 +13,7 @@ from sqlalchemy import event, exc, pool
 
 from atlas_pipeline.instance import logging, warm_runs
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.telemetry.beginning import process_name
+from atlas_pipeline.telemetry.setup import process_name
 from atlas_pipeline.warehouse.location import dagster_url
 
 

@@ -35,6 +35,14 @@ class OpsServer:
     """Metrics and health over HTTP. Raises ValueError when it cannot listen, SettingsError when a setting is wrong."""
 
     def __init__(self, settings: Settings, host: str | None, port: int | None, *, webserver: bool):
+        """A server that listens and does not answer yet.
+
+        Args:
+            settings: say where the databases and Dagster's web server are.
+            host: address to bind; null for that of the settings.
+            port: port to bind; null for that of the settings.
+            webserver: check through Dagster's web server that the code location loads.
+        """
         host, port = host or settings.ops_host, port or settings.ops_port
         self._listening = _listen(host, port)
         tally, urls, ui = Tally(), _urls(settings), settings.webserver_address if webserver else None

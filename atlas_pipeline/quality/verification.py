@@ -32,9 +32,8 @@ def verify(
 ) -> list[Outcome]:
     """Measure a contract's checks on one table.
 
-    All checks read one snapshot of the database, in a read-only transaction. When another table that they read was
-    replaced meanwhile, every outcome says so instead. A check that could not be evaluated has failed, with the reason;
-    so have all when the table is not there.
+    All checks read one snapshot. When another table that they read was replaced meanwhile, every outcome says so
+    instead. A check that could not be evaluated has failed, with the reason; so have all when the table is not there.
 
     Args:
         contract: as it was read.
@@ -59,33 +58,39 @@ def verify(
 
     checks = [check for check in contract.checks if only is None or check.path in only]
     with connect(url) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        connection.execute("SET LOCAL work_mem = '128MB'")
-        # With many aggregates a server that compiles queries spends more time on that than it saves.
-        connection.execute("SET LOCAL jit = off")
+        _prepare(connection)
         problem = _hold(connection, schema, table)
         if problem is None:
             try:
+                place = f"{DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}"
+                unique = _unique(connection, sql.Identifier(schema, table))
+                rewrite = _redirect(published, (schema, table))
                 found = measure(
-                    contract.text,
-                    connection,
-                    f"{DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}",
-                    checks,
-                    key=key,
-                    sample=sample,
-                    unique=_unique(connection, sql.Identifier(schema, table)),
-                    rewrite=_redirect(published, (schema, table)),
+                    contract.text, connection, place, checks, key=key, sample=sample, unique=unique, rewrite=rewrite
                 )
                 problem = _moved(connection)
-                if problem is None:
-                    return found
             except psycopg.Error:
                 raise
-            except Exception as error:  # noqa: BLE001 — a fault of Soda ends as checks that failed; its text may quote values
-                last = traceback.extract_tb(error.__traceback__)[-1]
-                problem = f"Soda stopped with {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+            except Exception as error:  # noqa: BLE001 — a fault of Soda ends as checks that failed
+                problem = _stopped(error)
+            if problem is None:
+                return found
         return [Outcome(check, "not evaluated", problem=problem) for check in checks]
+
+
+def _stopped(error: Exception) -> str:
+    """What stopped Soda, and where; its own text may quote values."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"Soda stopped with {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+
+
+def _prepare(connection: psycopg.Connection) -> None:
+    """Begin the read-only transaction in which all checks are measured."""
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    connection.execute("SET LOCAL work_mem = '128MB'")
+    # With many aggregates a server that compiles queries spends more time on that than it saves.
+    connection.execute("SET LOCAL jit = off")
 
 
 def _hold(connection: psycopg.Connection, schema: str, table: str) -> str | None:

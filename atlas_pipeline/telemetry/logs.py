@@ -108,7 +108,17 @@ class JsonLines:
         chain: list[failures.Failure],
         extra: Mapping[str, Any],
     ) -> str:
-        """One JSON object; `seconds` counts from 1970."""
+        """One JSON object.
+
+        Args:
+            seconds: since 1970.
+            level: name of the level.
+            logger: name of the logger.
+            message: before scrubbing.
+            place: the run and step that the line comes from.
+            chain: the exception and its causes, innermost last.
+            extra: further fields.
+        """
         message = self._scrubber.text(message)
         entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

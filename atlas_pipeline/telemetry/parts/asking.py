@@ -32,6 +32,14 @@ class Database:
     """
 
     def __init__(self, name: str, url: str, tally: Tally, seconds: float = 2.0):
+        """A database that is not connected to yet.
+
+        Args:
+            name: the label `database` of its metrics.
+            url: libpq URL.
+            tally: counts queries, their seconds, and errors.
+            seconds: how long a query may take.
+        """
         self.name = name
         self._url = url
         self._tally = tally
