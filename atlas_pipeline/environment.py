@@ -1,7 +1,7 @@
-"""The one reader of the environment: the text of each variable, from the first place that has it.
+"""The one reader of the environment: the text of each variable, from the first source that has it.
 
-Belongs here: the places (process, `.env`, `<NAME>_FILE`, folder of secrets), and what is refused in any of them: names
-that are none, placeholders, files that cannot be read. Does not belong here: what a setting is (`settings.py`). It
+Belongs here: the sources (process, `.env`, `<NAME>_FILE`, folder of secrets), and what is refused in any of them:
+unknown names, placeholders, files that cannot be read. Does not belong here: what a setting is (`settings.py`). It
 imports no library, so that `atlas health` is cheap.
 """
 
@@ -30,15 +30,15 @@ class SettingsError(Exception):
 def given(settings: Collection[str]) -> dict[str, str]:
     """The text of each of `settings` (lower case, no prefix) that is set, by its name.
 
-    Raises SettingsError naming what is wrong: a name that begins with `ATLAS_` and is no setting, a placeholder left in
+    Raises SettingsError naming what is wrong: a name that begins with `ATLAS_` and is not a setting, a placeholder in
     any variable, a file that cannot be read, a variable that is given twice.
     """
     names = {name: f"{PREFIX}{name.upper()}" for name in settings}
     files = {f"{variable}{_FILE}" for name, variable in names.items() if _may_be_a_file(name, settings)}
     _refuse_unknown({*names.values(), *files})
     _refuse_placeholders()
-    found = {name: _text(variable, _may_be_a_file(name, settings)) for name, variable in names.items()}
-    return {name: text for name, text in found.items() if text is not None}
+    texts = {name: _text(variable, _may_be_a_file(name, settings)) for name, variable in names.items()}
+    return {name: text for name, text in texts.items() if text is not None}
 
 
 def text_of(variable: str) -> str | None:
@@ -64,7 +64,7 @@ def source_database_url(name: str) -> str:
 
 
 def _may_be_a_file(name: str, settings: Collection[str]) -> bool:
-    """Whether `<name>_FILE` holds the path of a file with its value, and is no setting of its own."""
+    """Whether `<name>_FILE` holds the path of a file with its value, and is not a setting of its own."""
     return f"{name}_file" not in settings
 
 
@@ -121,7 +121,7 @@ def _secrets() -> dict[str, Path]:
     path = PROJECT_ROOT / folder
     if not path.is_dir():
         raise SettingsError(f"settings refused: {_SECRETS_DIR}: no such folder")
-    return {one.name.lower(): one for one in path.iterdir() if one.is_file()}
+    return {file.name.lower(): file for file in path.iterdir() if file.is_file()}
 
 
 def _content(named_by: str, path: Path) -> str:

@@ -20,7 +20,15 @@ _ROWS = ("01234567890123456789", string.ascii_lowercase, "qwertyuiopasdfghjklzxc
 
 
 def weakness(secret: str, user: str = "") -> str | None:
-    """Why the secret can be guessed, or null; `user` is the name that it is used with."""
+    """Why the secret can be guessed, in words that do not give it away.
+
+    Args:
+        secret: the password.
+        user: the name that it is used with.
+
+    Returns:
+        The reason, or null when the secret passes.
+    """
     lower = secret.strip().casefold()
     words = set(re.split(r"[\W\d_]+", lower)) - {""}
     if user and lower == user.casefold():
@@ -37,17 +45,22 @@ def weakness(secret: str, user: str = "") -> str | None:
 
 
 def put_password(url: str, password: str | None) -> str:
-    """The URL of a database with the password in it, percent-encoded, unless it has one or there is none.
+    """The URL of a database with the password in it, percent-encoded.
 
-    Raises ValueError, to be read after the name of what holds the URL, where it names no user.
+    Args:
+        url: a libpq URL; one that has a password, or is not of Postgres, is returned as it is.
+        password: null leaves the URL as it is.
+
+    Raises:
+        ValueError: the URL names no user. Its text reads as the predicate of the setting that holds the URL.
     """
     try:
         parts = urlsplit(url)
     except ValueError:
         return url
-    user, at, place = parts.netloc.rpartition("@")
+    user, at, host = parts.netloc.rpartition("@")
     if not password or ":" in user or "password=" in parts.query or not parts.scheme.startswith("postgres"):
         return url
     if not at:
         raise ValueError("names no user for ATLAS_DATABASE_PASSWORD: expected postgresql://user@host:5432/database")
-    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}"))
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))

@@ -42,7 +42,7 @@ def _address(text: str | None) -> str | None:
 
 
 class _Environment(PydanticBaseSettingsSource):
-    """What `environment.py` found, as pydantic asks for it."""
+    """Pydantic's source of settings over `environment.given`."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
         raise NotImplementedError("all values are given at once")

@@ -22,10 +22,11 @@ from statistics import median
 import alerts_tick
 import harness
 
-from atlas_pipeline.alerting.event import Event, Known
+from atlas_pipeline.alerting.conditions import Known
 from atlas_pipeline.alerting.fold import fold
 from atlas_pipeline.alerting.policy import Policies, default_policies
 from atlas_pipeline.alerting.state import State
+from atlas_pipeline.event_log.event import Event
 
 GOAL = 5_000
 START, TICK = datetime(2026, 1, 1, tzinfo=UTC), timedelta(seconds=5)

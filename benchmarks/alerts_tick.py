@@ -29,8 +29,9 @@ import harness
 import psycopg
 
 from atlas_pipeline.alerting.policy import Policies, default_policies
-from atlas_pipeline.orchestration.alerts.events import TYPES
+from atlas_pipeline.event_log.decoding import TYPES
 from atlas_pipeline.orchestration.alerts.policies import selector
+from atlas_pipeline.orchestration.alerts.retries import KINDS as EVENT_KINDS
 from atlas_pipeline.orchestration.alerts.tick import Tick, look, project_of
 from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline.warehouse.connect import connect
@@ -109,7 +110,7 @@ def fill(
     counted = dict(
         connection.execute(
             "SELECT run_id, count(*) FROM event_logs WHERE dagster_event_type = ANY(%s) GROUP BY 1",
-            [[one.value for one in TYPES]],
+            [[TYPES[kind] for kind in EVENT_KINDS]],
         ).fetchall()
     )
     chosen, left = [], rows

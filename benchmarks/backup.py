@@ -5,7 +5,7 @@ each in a process of its own, whose whole time counts:
 
 - backup: `Backups.run` into a folder, with the rows' hashes and the verification of what was stored, which is also
   given apart; the rival is `pg_dump --format=plain | gzip`. Their sizes are compared too;
-- oracle: the engine's dump into a folder with the rows' hashes and without them;
+- hashes: the engine's dump into a folder with the rows' hashes and without them;
 - restore: `Backups.restore_into` a new database, with the comparison with the manifest and ANALYZE; the rival is
   `gunzip | psql` into another new database, without either. What the rival restored is compared too, untimed;
 - the peak memory of Atlas's own process in each; Postgres's programs have theirs.
@@ -28,13 +28,13 @@ import harness
 from psycopg import sql
 
 from atlas_pipeline.backup.objects import ObjectSink
-from atlas_pipeline.backup.pg_dump import PgDump
+from atlas_pipeline.backup.pg_dump import PgDump, state
 from atlas_pipeline.backup.service import Backups, Options, quiet
 from atlas_pipeline.backup.store.folder import FolderStore
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
-SIDES = ("backup", "backup, rival", "dump, oracle", "dump", "restore", "restore, rival")
+SIDES = ("backup", "backup, rival", "dump, hashes", "dump", "restore", "restore, rival")
 DATABASE = "benchmark"
 SMALL_TABLES = 50
 # The parameters are rows; `mix` is a seeded number of 31 bits. A part of it are hashes, which compress badly.
@@ -118,7 +118,9 @@ def run_child(side: str, url: str, folder: Path, jobs: int) -> None:
         proof = backups.restore_into(backups.catalogue.backups(DATABASE)[0], url)
     else:
         sink = ObjectSink(FolderStore(folder / "dumps"), uuid.uuid4().hex)
-        backups.engine.backup(url, sink, jobs=jobs, exclude=(), oracle=side == "dump, oracle", progress=quiet)
+        if side == "dump":
+            state.hash_all = lambda *_: {}
+        backups.engine.backup(url, sink, jobs=jobs, exclude=(), progress=quiet)
         proof = None
     if proof and proof.problem:
         raise RuntimeError(proof.problem)
@@ -149,7 +151,7 @@ class Measured:
         """Run every side once."""
         shutil.rmtree(self.folder / "store", ignore_errors=True)
         programs = EmbeddedPostgres.bin()
-        for side in ("backup", "dump, oracle", "dump"):
+        for side in ("backup", "dump, hashes", "dump"):
             self._atlas(side, self.url)
             shutil.rmtree(self.folder / "dumps", ignore_errors=True)
             if side == "backup":
@@ -170,7 +172,7 @@ class Measured:
         harness.checkpoint(self.server)
         command = [sys.executable, __file__, "--child", side, url, self.folder, str(self.jobs)]
         done = harness.child(command)
-        # The oracle is a part of a run: there the start of a process is left out.
+        # Hashing is a part of a run: there the start of a process is left out.
         self.seconds[side].append(done.said["seconds"] if side.startswith("dump") else done.seconds)
         self.peaks[side] = max(self.peaks.get(side, 0), done.said["peak_mib"])
         if side == "backup":
@@ -207,12 +209,12 @@ def report_on(measured: Measured, filled: dict[str, Any], rounds: int) -> harnes
         rows,
     )
     size = measured.bytes["backup"] / measured.bytes["backup, rival"]
-    oracle = (measured.times("dump, oracle", "dump") - 1) * 100
+    hashes = (measured.times("dump, hashes", "dump") - 1) * 100
     report.goals += [
         harness.Goal("backup, verified, times as fast as pg_dump | gzip", measured.times(*SIDES[1::-1]), 5, True),
         harness.Goal("size beside pg_dump | gzip", size, 1),
         harness.Goal("restore, compared, times as fast as gunzip | psql", measured.times(*SIDES[5:3:-1]), 2, True),
-        harness.Goal("what the hashes of all rows add to a dump", oracle, 25, unit=" %"),
+        harness.Goal("what the hashes of all rows add to a dump", hashes, 25, unit=" %"),
         harness.Goal("peak memory of Atlas's process", max(measured.peaks.values()), 256, unit=" MiB"),
     ]
     report.notes.append("verify is a part of backup; what was restored was equal on both sides, in every round")

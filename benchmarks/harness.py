@@ -94,29 +94,42 @@ def timed(work: Callable[[], object]) -> float:
 
 @dataclass
 class Child:
-    """A finished child process: its seconds, its peak memory in MiB, and the JSON document that it printed, if any."""
+    """A finished child process: its seconds, peak memory in MiB, the JSON document that it printed, and CPU seconds.
+
+    Memory and CPU are those of the process and of all below it that were waited for.
+    """
 
     seconds: float
     peak_mib: float
     said: Any = None
+    cpu_seconds: float = 0.0
 
 
-def child(command: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, str] | None = None) -> Child:
-    """Run a program, and take its peak memory from the kernel (wait4).
+def child(
+    command: Sequence[str | Path], *, cwd: Path | None = None, env: dict[str, str] | None = None, text: str = ""
+) -> Child:
+    """Run a program to its end, and take its memory and CPU time from the kernel (wait4).
 
     Args:
         command: Program and arguments.
         cwd: Its working directory.
         env: Environment variables to add to those of this process.
+        text: Its standard input.
 
     Raises:
         RuntimeError: The program failed; the message ends with its output.
     """
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+    with (
+        tempfile.TemporaryFile("w+") as given,
+        tempfile.TemporaryFile("w+") as output,
+        tempfile.TemporaryFile("w+") as errors,
+    ):
+        given.write(text)
+        given.seek(0)
         started = time.perf_counter()
         process = subprocess.Popen(
             [str(part) for part in command],
-            stdin=subprocess.DEVNULL,
+            stdin=given,
             stdout=output,
             stderr=errors,
             cwd=cwd,
@@ -130,7 +143,8 @@ def child(command: Sequence[str | Path], *, cwd: Path | None = None, env: dict[s
         said = output.read()
         if process.returncode:
             raise RuntimeError(f"{command[0]} ended with {process.returncode}:\n{(said + errors.read())[-3000:]}")
-    return Child(seconds, usage.ru_maxrss * _MAXRSS_UNIT / MIB, json.loads(said) if said.startswith("{") else None)
+    document = json.loads(said) if said.startswith("{") else None
+    return Child(seconds, usage.ru_maxrss * _MAXRSS_UNIT / MIB, document, usage.ru_utime + usage.ru_stime)
 
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024

@@ -1,1 +1,1 @@
-"""Alerts: what is wrong, told to someone once, and told again when it is over. Nothing here knows Dagster."""
+"""Alerts: conditions that hold, each notified once, and again when it is resolved. Nothing here knows Dagster."""

@@ -1,7 +1,7 @@
-"""The alerts while events are folded into them: which policy each belongs to, how it begins, changes hands and ends.
+"""The alerts while signals are folded into them: which policy each belongs to, how it begins, changes policy and ends.
 
 Belongs here: that, and what an edited policy or a removed asset does to an alert. Does not belong here: what an event
-says (`interpret.py`), and who is told when (`fold.py`).
+says (`interpret.py`), and who is notified when (`fold.py`).
 """
 
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from hashlib import sha256
 
-from atlas_pipeline.alerting.event import Condition, Known, Level
-from atlas_pipeline.alerting.interpret import Only, Over, Signal, Trouble, low_score
+from atlas_pipeline.alerting.conditions import Condition, Known
+from atlas_pipeline.alerting.interpret import Firing, Resolved, ResolvedExcept, Signal, low_score
 from atlas_pipeline.alerting.policy import Policies, Policy
 from atlas_pipeline.alerting.state import Alert, Key
+from atlas_pipeline.event_log.event import Level
 
 REMOVED, POLICY_REMOVED, POLICY_CHANGED = "removed", "policy removed", "policy changed"
 _MEASURED: frozenset[Condition] = frozenset({"low_score", "queue_long"})
@@ -28,7 +29,16 @@ def digest(*parts: str) -> str:
 def matches(
     policy: Policy, condition: Condition, asset: str | None, job: str | None, level: Level, amount: float | None
 ) -> bool:
-    """Whether a policy watches such a thing."""
+    """Whether a policy watches a condition of a subject.
+
+    Args:
+        policy: the policy.
+        condition: what is wrong.
+        asset: path of the asset that it is about; null if it is about none.
+        job: name of the job, schedule or sensor; looked at only without an asset.
+        level: warn or error.
+        amount: the score or the length of the queue, for the policy's `below` and `above`.
+    """
     if condition not in policy.conditions or policy.level not in (None, level):
         return False
     if condition == "low_score" and (policy.below is None or amount is None or amount >= policy.below):
@@ -42,19 +52,32 @@ def matches(
     return job is not None and any(fnmatchcase(job, pattern) for pattern in policy.jobs or ())
 
 
-def owes_end(alert: Alert, ended_now: bool) -> bool:
-    """Whether somebody who heard of an alert that is over is still to hear that it is."""
-    untold = ended_now or alert.held_by is not None or alert.silenced_by is not None
-    return bool(alert.told_to or alert.counted_to) and untold
+def needs_resolved_notification(alert: Alert, ended_now: bool) -> bool:
+    """Whether channels that were notified of a resolved alert have not been sent its end yet.
+
+    Args:
+        alert: a resolved alert.
+        ended_now: whether it ended in this fold.
+    """
+    unsent = ended_now or alert.inhibited_by is not None or alert.silenced_by is not None
+    return bool(alert.notified or alert.summarized) and unsent
 
 
 class Board:
-    """Alerts by key, changed in place. `ended` are keys of alerts that ended in this fold after somebody was told.
+    """Alerts by key, changed in place. `ended` are keys of alerts that ended in this fold after they were notified.
 
-    `replaced` are alerts whose key has begun anew before those who heard of them heard of their end.
+    `replaced` are alerts whose key fires again before their end was sent.
     """
 
     def __init__(self, alerts: Mapping[Key, Alert], policies: Policies, known: Known, now: datetime) -> None:
+        """A board as it was left.
+
+        Args:
+            alerts: pending, firing, and lately resolved.
+            policies: which conditions are alerts.
+            known: what exists; alerts of what does not are resolved.
+            now: the moment of all that changes.
+        """
         self.alerts = dict(alerts)
         self.ended: set[Key] = set()
         self.replaced: dict[Key, Alert] = {}
@@ -66,21 +89,21 @@ class Board:
             for condition in policy.conditions:
                 self._watching.setdefault(condition, []).append(policy)
         self._matched: dict[tuple, Policy | None] = {}
-        self._again: dict[Key, tuple[int, Trouble]] = {}
+        self._again: dict[Key, tuple[int, Firing]] = {}
         self._slots: dict[_Slot, Key] = {
             (alert.condition, alert.subject): key for key, alert in alerts.items() if alert.status != "resolved"
         }
 
     def apply(self, signal: Signal) -> None:
-        """Change the alerts by what an event said."""
-        if isinstance(signal, Trouble):
+        """Change the alerts by a signal."""
+        if isinstance(signal, Firing):
             self._wrong(signal)
-        elif isinstance(signal, Over):
+        elif isinstance(signal, Resolved):
             for condition in signal.conditions:
                 key = self._slots.get((condition, signal.subject))
                 if key is not None:
                     self._end(key, "")
-        elif isinstance(signal, Only):
+        elif isinstance(signal, ResolvedExcept):
             over = [
                 key
                 for (condition, subject), key in self._slots.items()
@@ -103,58 +126,58 @@ class Board:
             else:
                 self._belong(slot, key, policy)
         highest = max((policy.below for policy in self._by_name.values() if policy.below is not None), default=0.0)
-        for trouble in (low_score(asset, score, self._now) for asset, score in scores.items() if score < highest):
-            if (trouble.condition, trouble.subject) not in self._slots:
-                self._wrong(trouble)
+        for firing in (low_score(asset, score, self._now) for asset, score in scores.items() if score < highest):
+            if (firing.condition, firing.subject) not in self._slots:
+                self._wrong(firing)
         for key in self._slots.values():
-            self._ripen(key)
+            self._promote_pending(key)
 
-    def _wrong(self, trouble: Trouble) -> None:
-        slot = trouble.condition, trouble.subject
+    def _wrong(self, firing: Firing) -> None:
+        slot = firing.condition, firing.subject
         key = self._slots.get(slot)
-        if not self._is_known(trouble.asset, trouble.job):
+        if not self._is_known(firing.asset, firing.job):
             if key is not None:
                 self._end(key, REMOVED)
             return
-        policy = self._first(trouble.condition, trouble.asset, trouble.job, trouble.level, trouble.amount)
+        policy = self._first(firing.condition, firing.asset, firing.job, firing.level, firing.amount)
         if policy is None:
             if key is not None:
-                self._end(key, "" if trouble.condition in _MEASURED else POLICY_CHANGED)
+                self._end(key, "" if firing.condition in _MEASURED else POLICY_CHANGED)
         elif key is None:
-            self._begin(slot, policy, trouble)
+            self._begin(slot, policy, firing)
         else:
-            self._again[key] = self._again[key][0] + 1 if key in self._again else 1, trouble
+            self._again[key] = self._again[key][0] + 1 if key in self._again else 1, firing
             if key[0] != policy.name:
                 self._settle(key)
                 self._belong(slot, key, policy)
 
-    def _begin(self, slot: _Slot, policy: Policy, trouble: Trouble) -> None:
-        key = policy.name, trouble.subject
+    def _begin(self, slot: _Slot, policy: Policy, firing: Firing) -> None:
+        key = policy.name, firing.subject
         before = self._make_room(key)
-        at = min(trouble.at, self._now)
-        origin = before.conversation if before else "", self._now.isoformat(), str(trouble.origin)
+        at = min(firing.at, self._now)
+        origin = before.thread_key if before else "", self._now.isoformat(), str(firing.origin)
         self._slots[slot] = key
         self.alerts[key] = Alert(
             policy=policy.name,
-            subject=trouble.subject,
-            condition=trouble.condition,
+            subject=firing.subject,
+            condition=firing.condition,
             severity=policy.severity,
-            level=trouble.level,
+            level=firing.level,
             team=policy.team,
             status="pending",
             since=at,
             found_at=self._now,
             seen_at=self._now,
-            asset=trouble.asset,
-            job=trouble.job,
-            run=trouble.run,
-            problem=trouble.problem,
-            link=trouble.link,
-            facts=trouble.facts,
+            asset=firing.asset,
+            job=firing.job,
+            run=firing.run,
+            problem=firing.problem,
+            link=firing.link,
+            facts=firing.facts,
             runbook=policy.runbook,
-            owner=self._known.owners.get(trouble.asset or ""),
-            amount=trouble.amount,
-            conversation=digest(*key, *origin),
+            owner=self._known.owners.get(firing.asset or ""),
+            amount=firing.amount,
+            thread_key=digest(*key, *origin),
         )
 
     def _make_room(self, key: Key) -> Alert | None:
@@ -163,33 +186,33 @@ class Board:
         if before is not None and before.status != "resolved":
             self._end(key, POLICY_CHANGED)
             before = self.alerts[key]
-        if before is not None and owes_end(before, key in self.ended):
+        if before is not None and needs_resolved_notification(before, key in self.ended):
             self.ended.discard(key)
             self.replaced[key] = before
         return before
 
     def _settle(self, key: Key) -> None:
-        """Take up what was seen of an alert since it began."""
+        """Apply the signals of an alert that came since it began."""
         again = self._again.pop(key, None)
         if again is None:
             return
-        count, trouble = again
+        count, firing = again
         alert = self.alerts[key]
         self.alerts[key] = replace(
             alert,
-            level=trouble.level,
+            level=firing.level,
             seen_at=self._now,
             count=alert.count + count,
-            job=trouble.job,
-            run=trouble.run,
-            problem=trouble.problem,
-            link=trouble.link,
-            facts=trouble.facts,
-            amount=trouble.amount,
+            job=firing.job,
+            run=firing.run,
+            problem=firing.problem,
+            link=firing.link,
+            facts=firing.facts,
+            amount=firing.amount,
         )
 
     def _belong(self, slot: _Slot, key: Key, policy: Policy) -> None:
-        """The alert is this policy's, as it now is; its conversation goes on."""
+        """Move the alert to this policy, as it now is; it keeps its thread."""
         alert = self.alerts[key]
         if key[0] != policy.name:
             del self.alerts[key]
@@ -205,7 +228,7 @@ class Board:
             alert, policy=policy.name, severity=policy.severity, team=policy.team, runbook=policy.runbook
         )
 
-    def _ripen(self, key: Key) -> None:
+    def _promote_pending(self, key: Key) -> None:
         """An alert fires when it has lasted as long as its policy asks for."""
         alert = self.alerts[key]
         if alert.status == "pending" and self._now - alert.found_at >= self._by_name[alert.policy].lasting:
@@ -215,7 +238,7 @@ class Board:
         self._settle(key)
         alert = self.alerts[key]
         del self._slots[alert.condition, alert.subject]
-        if alert.told_to or alert.counted_to:
+        if alert.notified or alert.summarized:
             self.ended.add(key)
         self.alerts[key] = replace(alert, status="resolved", resolved_at=self._now, reason=reason)
 

@@ -1,4 +1,4 @@
-"""From the outbox to receivers: in order for each channel, at least once, tried again until it is taken.
+"""From the outbox to receivers: in order for each channel, at least once, retried until it is accepted.
 
 Belongs here: when a message is sent, tried again or given up, and every statement that says so. Does not belong here:
 how it is sent (`channels/`), and how it got into the outbox (`store.py`).
@@ -37,7 +37,7 @@ SELECT name FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL (
 ) head LEFT JOIN atlas.alert_channels ON channel = name
 WHERE coalesce(next_at <= clock_timestamp(), true) AND coalesce(open_until <= clock_timestamp(), true)
 """
-_TAKE = """
+_CLAIM = """
 WITH head AS (
     SELECT id, next_at, sending_at FROM atlas.alert_messages
     WHERE channel = %(channel)s AND delivered_at IS NULL AND given_up_at IS NULL ORDER BY id LIMIT 1
@@ -64,7 +64,7 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class _Taken:
+class _Claimed:
     id: int
     document: Document
     attempts: int
@@ -72,10 +72,21 @@ class _Taken:
 
 
 def deliver(url: str, channels: Mapping[str, Channel], wait_seconds: float) -> list[Delivery]:
-    """Send what is due, each channel in a thread of its own, and return what came of it within `wait_seconds`.
+    """Send what is due, each channel in a thread of its own.
 
-    Threads that take longer go on by themselves, and no other is held up: the next call passes their channels over.
-    Raises WarehouseError when the database at `url` is away.
+    Threads that take longer than `wait_seconds` go on by themselves, and no other is held up: the next call passes
+    their channels over.
+
+    Args:
+        url: of the warehouse.
+        channels: by name; messages to others are given up after a day.
+        wait_seconds: timeout.
+
+    Returns:
+        The attempts that ended in time.
+
+    Raises:
+        WarehouseError: the warehouse cannot be reached.
     """
     until = time.monotonic() + wait_seconds
     with connect(url, autocommit=True) as connection:
@@ -108,37 +119,37 @@ def _drain(url: str, name: str, channel: Channel, done: list[Delivery]) -> None:
         with connect(url, autocommit=True) as connection:
             connection.execute("SET idle_session_timeout = 0")
             row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK, name]).fetchone()
-            while row and row[0] and (taken := _take(connection, name)):
-                done.append(_attempt(connection, name, channel, taken))
+            while row and row[0] and (claimed := _claim(connection, name)):
+                done.append(_attempt(connection, name, channel, claimed))
     except (WarehouseError, psycopg.Error) as error:
         _log.warning("delivery of alerts to %s ended early: %s", name, type(error).__name__)
 
 
-def _take(connection: psycopg.Connection, name: str) -> _Taken | None:
-    row = connection.execute(_TAKE, {"channel": name}).fetchone()
-    return _Taken(*row) if row else None
+def _claim(connection: psycopg.Connection, name: str) -> _Claimed | None:
+    row = connection.execute(_CLAIM, {"channel": name}).fetchone()
+    return _Claimed(*row) if row else None
 
 
-def _attempt(connection: psycopg.Connection, name: str, channel: Channel, taken: _Taken) -> Delivery:
+def _attempt(connection: psycopg.Connection, name: str, channel: Channel, claimed: _Claimed) -> Delivery:
     try:
-        channel.send(taken.document, taken.repeat)
+        channel.send(claimed.document, claimed.repeat)
     except Busy as error:
-        seconds = _pause(taken.attempts) if error.seconds is None else max(error.seconds, _SHORTEST_BUSY)
-        _postpone(connection, taken, seconds, str(error), unsure=False)
-        return Delivery(taken.id, name, "busy", str(error))
+        seconds = _pause(claimed.attempts) if error.seconds is None else max(error.seconds, _SHORTEST_BUSY)
+        _postpone(connection, claimed, seconds, str(error), unsure=False)
+        return Delivery(claimed.id, name, "busy", str(error))
     except Refused as error:
-        _end(connection, name, taken, "given_up_at", str(error))
-        return Delivery(taken.id, name, "refused", str(error))
+        _end(connection, name, claimed, "given_up_at", str(error))
+        return Delivery(claimed.id, name, "refused", str(error))
     except Unreachable as error:
         problem, unsure = str(error), error.unsure
     except Exception as error:  # noqa: BLE001 - whatever it is, the message has to stay, and the next one after it
         problem, unsure = f"the channel failed ({type(error).__name__})", True
     else:
-        _end(connection, name, taken, "delivered_at", None)
-        return Delivery(taken.id, name, "delivered")
-    _postpone(connection, taken, _pause(taken.attempts), problem, unsure)
+        _end(connection, name, claimed, "delivered_at", None)
+        return Delivery(claimed.id, name, "delivered")
+    _postpone(connection, claimed, _pause(claimed.attempts), problem, unsure)
     _count_failure(connection, name, problem)
-    return Delivery(taken.id, name, "failed", problem)
+    return Delivery(claimed.id, name, "failed", problem)
 
 
 def _pause(attempts: int) -> float:
@@ -147,18 +158,18 @@ def _pause(attempts: int) -> float:
     return min(max(pause, _SHORTEST), _LONGEST)
 
 
-def _postpone(connection: psycopg.Connection, taken: _Taken, seconds: float, problem: str, unsure: bool) -> None:
+def _postpone(connection: psycopg.Connection, claimed: _Claimed, seconds: float, problem: str, unsure: bool) -> None:
     connection.execute(
         "UPDATE atlas.alert_messages SET sending_at = NULL, next_at = clock_timestamp() + make_interval(secs => %s), "
         "problem = %s, maybe_sent = maybe_sent OR %s WHERE id = %s",
-        [seconds, problem, unsure, taken.id],
+        [seconds, problem, unsure, claimed.id],
     )
 
 
 def _end(
     connection: psycopg.Connection,
     name: str,
-    taken: _Taken,
+    claimed: _Claimed,
     column: Literal["delivered_at", "given_up_at"],
     problem: str | None,
 ) -> None:
@@ -169,7 +180,7 @@ def _end(
                 "UPDATE atlas.alert_messages SET sending_at = NULL, next_at = NULL, problem = %s, "
                 "{} = clock_timestamp() WHERE id = %s"
             ).format(sql.Identifier(column)),
-            [problem, taken.id],
+            [problem, claimed.id],
         )
         connection.execute("DELETE FROM atlas.alert_channels WHERE channel = %s", [name])
 

@@ -1,4 +1,4 @@
-"""A message told at once, past the outbox: a test, and that the warehouse, where the outbox is, cannot be reached.
+"""Send a message at once, past the outbox: a test, or that the warehouse, where the outbox is, cannot be reached.
 
 Belongs here: sending to several channels at the same time. Does not belong here: what must not be lost (`delivery.py`).
 """
@@ -16,15 +16,23 @@ from atlas_pipeline.alerting.state import Alert, Message, MessageKind
 def send_now(
     channels: Mapping[str, Channel], kind: MessageKind, alert: Alert, at: datetime, seconds: float
 ) -> dict[str, str | None]:
-    """Tell every channel of one alert, all at once; what went wrong by channel, null where nothing did.
+    """Send one alert to every channel at once.
 
-    A channel that did not answer after so many seconds is left to itself and reported.
+    Args:
+        channels: by name.
+        kind: of the message.
+        alert: the alert.
+        at: the moment of the message.
+        seconds: timeout. A channel that takes longer goes on by itself and is reported.
+
+    Returns:
+        By channel what went wrong; null where nothing did.
     """
     came: dict[str, str | None] = dict.fromkeys(channels, f"no answer within {seconds:.0f} s")
 
     def send(name: str, channel: Channel) -> None:
-        dedupe = f"{alert.policy}|{alert.subject}|{alert.since.isoformat()}|{kind}"
-        message = Message(dedupe, dedupe.rpartition("|")[0], name, kind, alert.severity, alert.team, at, (alert,))
+        dedup_key = f"{alert.policy}|{alert.subject}|{alert.since.isoformat()}|{kind}"
+        message = Message(dedup_key, dedup_key.rpartition("|")[0], name, kind, alert.severity, alert.team, at, (alert,))
         try:
             channel.send(document_of(message), repeat=False)
             came[name] = None

@@ -1,7 +1,7 @@
 """A message as JSON, as it lies in the outbox, and as people read it: a title of one line, and a text.
 
-Belongs here: the shape of that JSON, and every word that people are told. Does not belong here: what is told and when
-(`fold.py`), and how it reaches them (`channels/`).
+Belongs here: the shape of that JSON, and every word of messages. Does not belong here: what is sent and when
+(`fold.py`), and how (`channels/`).
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from atlas_pipeline.alerting.event import Condition
+from atlas_pipeline.alerting.conditions import Condition
 from atlas_pipeline.alerting.state import Alert, Document, Message, MessageKind
 from atlas_pipeline.documents.durations import written
 
@@ -42,8 +42,8 @@ def document_of(message: Message) -> Document:
         {
             "version": VERSION,
             "kind": message.kind,
-            "dedupe": message.dedupe,
-            "conversation": message.conversation,
+            "dedupe": message.dedup_key,
+            "conversation": message.thread_key,
             "closes": list(message.closes),
             "severity": message.severity,
             "team": message.team,
@@ -101,14 +101,25 @@ def cut(text: str, length: int) -> str:
 
 
 def for_people(document: Document, ui_url: str, repeat: bool) -> Document:
-    """The document as receivers get it: with `repeat`, `title` and `text`, and with whole URLs for links."""
+    """The document as receivers get it: with `repeat`, `title` and `text`, and with whole URLs for links.
+
+    Args:
+        document: from the outbox.
+        ui_url: address of Dagster's UI, which links begin with.
+        repeat: whether it may have been sent before.
+    """
     alerts = [{**alert, "link": _url(ui_url, alert["link"])} for alert in document["alerts"]]
     whole = {**document, "repeat": repeat, "alerts": alerts}
     return {**whole, "title": title_of(whole), "text": text_of(whole)}
 
 
 def title_of(document: Document, length: int = TITLE_LENGTH) -> str:
-    """One line that says how bad it is, and what."""
+    """One line: severity, subject and condition.
+
+    Args:
+        document: the message.
+        length: characters, at most.
+    """
     kind: MessageKind = document["kind"]
     severity = str(document["severity"]).upper()
     words = {"firing": severity, "repeated": f"STILL {severity}", "resolved": "RESOLVED", "summary": "SUMMARY"}
@@ -128,26 +139,31 @@ def _what(document: Document) -> str:
 
 
 def text_of(document: Document, length: int = 1_000_000) -> str:
-    """What people read below the title: each alert, as many as go into `length` characters, and how many more."""
+    """The text below the title: as many alerts as fit, and how many more there are.
+
+    Args:
+        document: the message.
+        length: characters, at most.
+    """
     head = [_MARKED] if document["repeat"] else []
     if document["kind"] == "test":
         return cut("\n\n".join([*head, "A test message. Nothing is wrong."]), length)
     alerts: Sequence[Document] = document["alerts"]
-    parts = [told(alert, document) for alert in alerts]
+    parts = [alert_text(alert, document) for alert in alerts]
     for shown in range(len(parts), 0, -1):
         text = "\n\n".join([*head, *parts[:shown], *_more(document, len(parts) - shown)])
         if len(text) <= length:
             return text
     rest = _more(document, max(len(parts) - 1, 0))
     room = length - len("\n\n".join([*head, "", *rest]))
-    first = [_told_within(alerts[0], document, room)] if alerts and room > 0 else []
+    first = [_alert_text_within(alerts[0], document, room)] if alerts and room > 0 else []
     return cut("\n\n".join([*head, *first, *rest]), length)
 
 
-def _told_within(alert: Document, document: Document, room: int) -> str:
+def _alert_text_within(alert: Document, document: Document, room: int) -> str:
     """One alert in so many characters: its problem is cut first, so that what to do about it is still there."""
-    kept = min(len(alert["problem"]), _PROBLEM_LENGTH) - max(len(told(alert, document)) - room, 0)
-    return cut(told({**alert, "problem": cut(alert["problem"], max(kept, 1))}, document), room)
+    kept = min(len(alert["problem"]), _PROBLEM_LENGTH) - max(len(alert_text(alert, document)) - room, 0)
+    return cut(alert_text({**alert, "problem": cut(alert["problem"], max(kept, 1))}, document), room)
 
 
 def _more(document: Document, unshown: int) -> list[str]:
@@ -157,7 +173,7 @@ def _more(document: Document, unshown: int) -> list[str]:
     return [f"… and {count} more" + (f": {counts}" if counts and not unshown else "")] if count else []
 
 
-def told(alert: Document, document: Document) -> str:
+def alert_text(alert: Document, document: Document) -> str:
     """One alert, line by line; `document` is the one it is in."""
     since = datetime.fromisoformat(alert["since"])
     lines = [f"{_line(alert['subject'])}: {_CONDITIONS[alert['condition']]}"]

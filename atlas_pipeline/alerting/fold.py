@@ -1,7 +1,7 @@
-"""Folds what happened into what is wrong and who is to be told: a pure function of its arguments.
+"""Fold events and snapshots into alerts and messages: a pure function of its arguments.
 
-Belongs here: when an alert is told, held back, silenced, repeated and forgotten, and what a changed clock does. Does
-not belong here: what events say (`interpret.py`), which policy has it (`board.py`), how many messages that makes
+Belongs here: when an alert is notified, inhibited, silenced, repeated and forgotten, and what a changed clock does.
+Does not belong here: what events say (`interpret.py`), which policy has it (`board.py`), how many messages that makes
 (`grouping.py`).
 """
 
@@ -10,12 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from atlas_pipeline.alerting.board import Board, owes_end
-from atlas_pipeline.alerting.event import Event, Known, Look
-from atlas_pipeline.alerting.grouping import Outbox, Telling
+from atlas_pipeline.alerting.board import Board, needs_resolved_notification
+from atlas_pipeline.alerting.conditions import Known, Snapshot
+from atlas_pipeline.alerting.grouping import Notification, Outbox
 from atlas_pipeline.alerting.interpret import Reading
 from atlas_pipeline.alerting.policy import REPEAT, WAIT, Policies
 from atlas_pipeline.alerting.state import Alert, Message, MessageKind, Silence, State
+from atlas_pipeline.event_log.event import Event
 
 FORGET_ALERT = timedelta(days=1)
 """How long an alert that is over is remembered."""
@@ -23,17 +24,26 @@ FORGET_ALERT = timedelta(days=1)
 
 def fold(
     state: State,
-    items: Sequence[Event | Look],
+    items: Sequence[Event | Snapshot],
     policies: Policies,
     silences: Sequence[Silence],
     now: datetime,
     known: Known,
 ) -> tuple[State, list[Message]]:
-    """The state after `items`, in their order, at the moment `now`, and what is to be sent, in order.
+    """Fold what happened since the last look. Times of events decide nothing, only their order and `now`.
 
-    Times of events decide nothing. An event must not be folded twice: who reads the log sees to that.
+    Args:
+        state: the state that the last fold returned.
+        items: events and snapshots in the order they happened. None may come twice: who reads the log sees to that.
+        policies: the policies as they are now; alerts that no longer match one are resolved.
+        silences: silences, with the assets that they select now.
+        now: the moment of the look, with its time zone.
+        known: assets and jobs that exist; alerts of others are resolved.
+
+    Returns:
+        The new state, and the messages to send, in order.
     """
-    state = _by_this_clock(state, now)
+    state = _rebase_to_clock(state, now)
     board = Board(state.alerts, policies, known, now)
     reading = Reading(state, known.assets, now)
     for item in items:
@@ -42,16 +52,19 @@ def fold(
     for signal in reading.overdue():
         board.apply(signal)
     board.review(reading.scores)
-    holds = _Holds.of(board.alerts.values(), silences, now)
+    inhibition = _Inhibition.of(board.alerts.values(), silences, now)
     outbox = Outbox(state.hours, policies, now)
-    tellings = [*_ends(board, holds), *_news(board, holds, policies, now)]
-    board.alerts.update(outbox.tell(tellings, board.alerts.values()))
+    notifications = [
+        *_resolved_notifications(board, inhibition),
+        *_firing_notifications(board, inhibition, policies, now),
+    ]
+    board.alerts.update(outbox.send(notifications, board.alerts.values()))
     alerts = {key: alert for key, alert in board.alerts.items() if not _forgotten(alert, now)}
     return State(alerts, reading.runs(), outbox.hours, reading.scores, now), outbox.messages
 
 
-def _by_this_clock(state: State, now: datetime) -> State:
-    """The state as if the clock had always been as it is since it was set back, so that all intervals stay."""
+def _rebase_to_clock(state: State, now: datetime) -> State:
+    """Shift stored times after the clock was set back, so waits and repeats keep their length."""
     if state.clock is None or now >= state.clock:
         return state
     ahead = state.clock - now
@@ -65,42 +78,42 @@ def _by_this_clock(state: State, now: datetime) -> State:
             since=min(alert.since, now),
             found_at=alert.found_at - ahead,
             seen_at=alert.seen_at - ahead,
-            told_at=moved(alert.told_at),
+            notified_at=moved(alert.notified_at),
             resolved_at=moved(alert.resolved_at),
         )
         for key, alert in state.alerts.items()
     }
     runs = {root: replace(run, at=run.at - ahead) for root, run in state.runs.items()}
-    hours = {place: replace(hour, began=hour.began - ahead) for place, hour in state.hours.items()}
+    hours = {key: replace(hour, began=hour.began - ahead) for key, hour in state.hours.items()}
     return replace(state, alerts=alerts, runs=runs, hours=hours)
 
 
 @dataclass
-class _Holds:
-    """What keeps messages back: alerts that say enough, by asset, or of the whole system; silences."""
+class _Inhibition:
+    """What inhibits messages: critical alerts by asset, an alert of the whole system; and silences."""
 
     critical: Mapping[str, str]
     down: str | None
     silences: Sequence[Silence]
 
     @staticmethod
-    def of(alerts: Iterable[Alert], silences: Sequence[Silence], now: datetime) -> "_Holds":
+    def of(alerts: Iterable[Alert], silences: Sequence[Silence], now: datetime) -> "_Inhibition":
         firing = [alert for alert in alerts if alert.status == "firing"]
-        return _Holds(
+        return _Inhibition(
             {alert.asset: alert.subject for alert in firing if alert.asset and alert.severity == "critical"},
             next((alert.subject for alert in firing if alert.condition == "system_down"), None),
             [silence for silence in silences if silence.until > now],
         )
 
     def on(self, alert: Alert) -> Alert:
-        """The alert with what keeps it back now."""
-        held = self.down if alert.condition != "system_down" else None
-        if held is None and alert.severity == "warning":
-            held = self.critical.get(alert.asset or "")
-        silenced = next((silence.id for silence in self.silences if _is_silenced(alert, silence)), None)
-        if (held, silenced) == (alert.held_by, alert.silenced_by):
+        """The alert with what inhibits or silences it now."""
+        inhibitor = self.down if alert.condition != "system_down" else None
+        if inhibitor is None and alert.severity == "warning":
+            inhibitor = self.critical.get(alert.asset or "")
+        silence = next((silence.id for silence in self.silences if _is_silenced(alert, silence)), None)
+        if (inhibitor, silence) == (alert.inhibited_by, alert.silenced_by):
             return alert
-        return replace(alert, held_by=held, silenced_by=silenced)
+        return replace(alert, inhibited_by=inhibitor, silenced_by=silence)
 
 
 def _is_silenced(alert: Alert, silence: Silence) -> bool:
@@ -109,72 +122,74 @@ def _is_silenced(alert: Alert, silence: Silence) -> bool:
     return fnmatchcase(alert.subject, silence.selection)
 
 
-def _is_held(alert: Alert) -> bool:
-    return alert.held_by is not None or alert.silenced_by is not None
+def _is_muted(alert: Alert) -> bool:
+    return alert.inhibited_by is not None or alert.silenced_by is not None
 
 
-def _ends(board: Board, holds: _Holds) -> list[Telling]:
-    """Ends that somebody is to hear of; who may not yet hears of them later, or never if it has begun anew by then."""
-    tellings = []
+def _resolved_notifications(board: Board, inhibition: _Inhibition) -> list[Notification]:
+    """Notifications of ends. A muted one is sent later, or never if the alert fires again first."""
+    notifications = []
     for key, old in board.replaced.items():
-        old = holds.on(old)
-        if _is_held(old):
+        old = inhibition.on(old)
+        if _is_muted(old):
             board.alerts[key] = _continued(old, board.alerts[key])
             if board.alerts[key].status == "resolved":
                 board.ended.add(key)
         else:
-            tellings.append(_end_of(old))
+            notifications.append(_end_of(old))
     for key, alert in board.alerts.items():
         if alert.status != "resolved":
             continue
-        if not owes_end(alert, key in board.ended):
-            if _is_held(alert):
-                board.alerts[key] = replace(alert, held_by=None, silenced_by=None)
+        if not needs_resolved_notification(alert, key in board.ended):
+            if _is_muted(alert):
+                board.alerts[key] = replace(alert, inhibited_by=None, silenced_by=None)
             continue
-        board.alerts[key] = alert = holds.on(alert)
-        if not _is_held(alert):
-            tellings.append(_end_of(alert))
-    return tellings
+        board.alerts[key] = alert = inhibition.on(alert)
+        if not _is_muted(alert):
+            notifications.append(_end_of(alert))
+    return notifications
 
 
-def _end_of(alert: Alert) -> Telling:
-    return Telling(alert, "resolved", (*alert.told_to, *alert.counted_to))
+def _end_of(alert: Alert) -> Notification:
+    return Notification(alert, "resolved", (*alert.notified, *alert.summarized))
 
 
 def _continued(old: Alert, new: Alert) -> Alert:
-    """An alert that began anew before anyone heard of its end is still the same to those who heard of it."""
+    """An alert that fires again before its end was sent continues the thread of the one before."""
     return replace(
         new,
-        conversation=old.conversation,
+        thread_key=old.thread_key,
         group=old.group,
-        told_at=old.told_at,
-        told_to=tuple(dict.fromkeys((*old.told_to, *new.told_to))),
-        counted_to=tuple(dict.fromkeys((*old.counted_to, *new.counted_to))),
-        told_severity=old.told_severity,
+        notified_at=old.notified_at,
+        notified=tuple(dict.fromkeys((*old.notified, *new.notified))),
+        summarized=tuple(dict.fromkeys((*old.summarized, *new.summarized))),
+        notified_severity=old.notified_severity,
     )
 
 
-def _news(board: Board, holds: _Holds, policies: Policies, now: datetime) -> list[Telling]:
-    """What is to be told of alerts that last: that they do, that they are worse, that they still do."""
+def _firing_notifications(
+    board: Board, inhibition: _Inhibition, policies: Policies, now: datetime
+) -> list[Notification]:
+    """Notifications of alerts that last: new ones, those that became critical, and repeats."""
     channels = {policy.name: policies.channels_of(policy) for policy in policies.policies}
-    tellings = []
+    notifications = []
     for key, alert in board.alerts.items():
         if alert.status == "resolved":
             continue
-        board.alerts[key] = alert = holds.on(alert)
-        kind = None if _is_held(alert) or alert.status == "pending" else _due(alert, now)
+        board.alerts[key] = alert = inhibition.on(alert)
+        kind = None if _is_muted(alert) or alert.status == "pending" else _due(alert, now)
         if kind is not None and channels[alert.policy]:
-            tellings.append(Telling(alert, kind, channels[alert.policy]))
-    return tellings
+            notifications.append(Notification(alert, kind, channels[alert.policy]))
+    return notifications
 
 
 def _due(alert: Alert, now: datetime) -> MessageKind | None:
-    if alert.told_at is None:
+    if alert.notified_at is None:
         return "firing" if now - alert.found_at >= WAIT[alert.severity] else None
-    if alert.severity == "critical" and alert.told_severity == "warning":
+    if alert.severity == "critical" and alert.notified_severity == "warning":
         return "firing"
-    return "repeated" if now - alert.told_at >= REPEAT[alert.severity] else None
+    return "repeated" if now - alert.notified_at >= REPEAT[alert.severity] else None
 
 
 def _forgotten(alert: Alert, now: datetime) -> bool:
-    return alert.resolved_at is not None and now - alert.resolved_at > FORGET_ALERT and not _is_held(alert)
+    return alert.resolved_at is not None and now - alert.resolved_at > FORGET_ALERT and not _is_muted(alert)

@@ -1,7 +1,6 @@
-"""From alerts that somebody is to be told of to messages: one for many of a policy, and no more than a number an hour.
+"""From notifications to messages: one for many alerts of a policy, and no more than a number an hour.
 
-Belongs here: that, and the names by which a message is known again. Does not belong here: whether an alert is told
-(`fold.py`).
+Belongs here: that, dedup keys and thread keys. Does not belong here: whether an alert is notified (`fold.py`).
 """
 
 from collections import Counter
@@ -14,15 +13,15 @@ from atlas_pipeline.alerting.policy import Policies, Severity
 from atlas_pipeline.alerting.state import Alert, Hour, Key, Message, MessageKind
 
 SINGLY = 3
-"""How many alerts of a policy are told one by one in one fold; more come in one message."""
+"""How many alerts of a policy get messages of their own in one fold; more come in one message."""
 LISTED = 20
 """How many alerts a message shows; of others it gives the number."""
 HOUR = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Telling:
-    """One alert as it stands, what is to be said of it, and to which channels."""
+class Notification:
+    """An alert as it stands, the kind of message, and the channels to send it to."""
 
     alert: Alert
     kind: MessageKind
@@ -47,46 +46,51 @@ class Outbox:
             elif hour.counted:
                 self.messages.append(self._summary(channel, severity, hour))
 
-    def tell(self, tellings: Iterable[Telling], alerts: Collection[Alert]) -> dict[Key, Alert]:
-        """Make messages; returns the alerts that last and that somebody was told of, as they stand after that.
+    def send(self, notifications: Iterable[Notification], alerts: Collection[Alert]) -> dict[Key, Alert]:
+        """Make messages.
 
-        `alerts` are all that there are, by which it is known whether a group is over.
+        Args:
+            notifications: what is to be sent.
+            alerts: all alerts, by which it is known whether a group is over.
+
+        Returns:
+            The alerts that last and were notified, as they stand after that, by key.
         """
         lasting = {alert.group for alert in alerts if alert.status != "resolved"}
-        heard: dict[Key, Alert] = {}
+        reached: dict[Key, Alert] = {}
         bundles: dict[_Bundle, list[Alert]] = {}
-        for telling in _with_groups(tellings):
-            alert = telling.alert
-            if telling.kind != "resolved":
-                worst: Severity = "critical" if alert.told_severity == "critical" else alert.severity
-                heard[alert.key] = replace(alert, told_at=self._now, told_severity=worst)
-            for channel in telling.channels:
-                first = telling.kind == "repeated" and channel not in alert.told_to
-                kind: MessageKind = "firing" if first else telling.kind
+        for notification in _with_groups(notifications):
+            alert = notification.alert
+            if notification.kind != "resolved":
+                worst: Severity = "critical" if alert.notified_severity == "critical" else alert.severity
+                reached[alert.key] = replace(alert, notified_at=self._now, notified_severity=worst)
+            for channel in notification.channels:
+                first = notification.kind == "repeated" and channel not in alert.notified
+                kind: MessageKind = "firing" if first else notification.kind
                 bundles.setdefault((channel, kind, alert.policy, alert.severity), []).append(alert)
         for (channel, kind, policy, severity), bundle in bundles.items():
             if kind == "resolved" and channel not in self._policies.ungrouped:
-                known = [alert for alert in bundle if channel in alert.told_to]
+                known = [alert for alert in bundle if channel in alert.notified]
                 self._count(channel, severity, f"{policy} (resolved)", len(bundle) - len(known))
                 bundle = known
             singly = len(bundle) <= SINGLY or channel in self._policies.ungrouped
             for some in [[alert] for alert in bundle] if singly else [bundle]:
-                told = self._put(channel, kind, severity, some, lasting)
+                sent = self._put(channel, kind, severity, some, lasting)
                 for alert in some if kind != "resolved" else ():
-                    heard[alert.key] = _heard(heard[alert.key], channel, told)
-        return heard
+                    reached[alert.key] = _reached(reached[alert.key], channel, sent)
+        return reached
 
     def _put(
         self, channel: str, kind: MessageKind, severity: Severity, bundle: list[Alert], lasting: Collection[str]
     ) -> bool:
         """Make one message, or count its alerts if there were too many in this hour; returns whether it was made."""
         ungrouped = channel in self._policies.ungrouped
-        threads = [alert.conversation if ungrouped else alert.group or alert.conversation for alert in bundle]
-        conversation = threads[0]
+        threads = [alert.thread_key if ungrouped else alert.group or alert.thread_key for alert in bundle]
+        thread_key = threads[0]
         closes: tuple[str, ...] = ()
         if kind == "resolved":
             closes = tuple(dict.fromkeys(thread for thread in threads if thread not in lasting))
-            conversation = next(iter(closes), bundle[0].conversation)
+            thread_key = next(iter(closes), bundle[0].thread_key)
         if not ungrouped:
             name = bundle[0].policy + (" (resolved)" if kind == "resolved" else "")
             hour = self._hour(channel, severity)
@@ -97,8 +101,8 @@ class Outbox:
         when = self._now.isoformat() if kind == "repeated" else severity if kind == "firing" else ""
         self.messages.append(
             Message(
-                dedupe=digest(kind, when, *(alert.conversation for alert in bundle)),
-                conversation=conversation,
+                dedup_key=digest(kind, when, *(alert.thread_key for alert in bundle)),
+                thread_key=thread_key,
                 channel=channel,
                 kind=kind,
                 severity=severity,
@@ -123,8 +127,8 @@ class Outbox:
     def _summary(self, channel: str, severity: Severity, hour: Hour) -> Message:
         name = digest("summary", channel, severity, hour.began.isoformat())
         return Message(
-            dedupe=name,
-            conversation=name,
+            dedup_key=name,
+            thread_key=name,
             channel=channel,
             kind="summary",
             severity=severity,
@@ -136,32 +140,32 @@ class Outbox:
         )
 
 
-def _with_groups(tellings: Iterable[Telling]) -> Iterator[Telling]:
-    """The tellings; alerts that are told of for the first time together with others get a conversation in common."""
-    tellings = list(tellings)
+def _with_groups(notifications: Iterable[Notification]) -> Iterator[Notification]:
+    """The notifications; alerts that are first notified together with others get the thread key of the group."""
+    notifications = list(notifications)
     firing: dict[str, list[Alert]] = {}
-    for telling in tellings:
-        if telling.kind == "firing":
-            firing.setdefault(telling.alert.policy, []).append(telling.alert)
+    for notification in notifications:
+        if notification.kind == "firing":
+            firing.setdefault(notification.alert.policy, []).append(notification.alert)
     groups = {
-        policy: digest("group", *(alert.conversation for alert in alerts))
+        policy: digest("group", *(alert.thread_key for alert in alerts))
         for policy, alerts in firing.items()
         if len(alerts) > SINGLY
     }
-    for telling in tellings:
-        group = groups.get(telling.alert.policy) if telling.kind == "firing" else None
-        if group and telling.alert.told_at is None:
-            telling = replace(telling, alert=replace(telling.alert, group=group))
-        yield telling
+    for notification in notifications:
+        group = groups.get(notification.alert.policy) if notification.kind == "firing" else None
+        if group and notification.alert.notified_at is None:
+            notification = replace(notification, alert=replace(notification.alert, group=group))
+        yield notification
 
 
-def _heard(alert: Alert, channel: str, told: bool) -> Alert:
-    if not told:
-        if channel in (*alert.told_to, *alert.counted_to):
+def _reached(alert: Alert, channel: str, sent: bool) -> Alert:
+    if not sent:
+        if channel in (*alert.notified, *alert.summarized):
             return alert
-        return replace(alert, counted_to=(*alert.counted_to, channel))
+        return replace(alert, summarized=(*alert.summarized, channel))
     return replace(
         alert,
-        told_to=tuple(dict.fromkeys((*alert.told_to, channel))),
-        counted_to=tuple(other for other in alert.counted_to if other != channel),
+        notified=tuple(dict.fromkeys((*alert.notified, channel))),
+        summarized=tuple(other for other in alert.summarized if other != channel),
     )

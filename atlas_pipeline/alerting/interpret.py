@@ -1,4 +1,4 @@
-"""From events to what is wrong and what is over: failures of runs, checks, freshness, scores, and looks.
+"""From events and snapshots to signals, firing or resolved: failures of runs, checks, freshness, scores.
 
 Belongs here: what an event says about which subject, and what waits for the end of its run. Does not belong here:
 whether that is an alert, and for whom (`board.py`, `fold.py`).
@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from atlas_pipeline import labels
-from atlas_pipeline.alerting.event import Condition, Event, Fact, Level, Look
+from atlas_pipeline.alerting.conditions import Condition, Snapshot
 from atlas_pipeline.alerting.state import RunSoFar, State
+from atlas_pipeline.event_log.event import Event, Fact, Level
 
 RETRY_WITHIN = timedelta(hours=1)
-"""How long another try is awaited before a failure is told without it."""
+"""How long a retry is awaited before a failure fires without it."""
 FORGET_RUN = timedelta(days=1)
 BACKUPS = f"{labels.BACKUPS}/"
 _OF_BACKUPS: Mapping[str, Condition] = {
@@ -31,8 +32,8 @@ _ASPECT: Mapping[Condition, str] = {
 _NAMED = ("job ", "sensor ", "schedule ")
 
 
-class Trouble(NamedTuple):
-    """One thing that is wrong with one subject. `origin` is the id of the event, 0 when it was a look."""
+class Firing(NamedTuple):
+    """A condition of one subject holds. `origin` is the id of the event, 0 for a snapshot."""
 
     condition: Condition
     subject: str
@@ -48,25 +49,25 @@ class Trouble(NamedTuple):
     origin: int = 0
 
 
-class Over(NamedTuple):
-    """Conditions of one subject that are over."""
+class Resolved(NamedTuple):
+    """These conditions of one subject hold no longer."""
 
     conditions: tuple[Condition, ...]
     subject: str
 
 
-class Only(NamedTuple):
-    """All but these subjects of one condition are over."""
+class ResolvedExcept(NamedTuple):
+    """One condition holds for these subjects only."""
 
     condition: Condition
     subjects: Collection[str]
 
 
-Signal = Trouble | Over | Only
+Signal = Firing | Resolved | ResolvedExcept
 
 
 class Reading:
-    """Reads events in order; remembers of runs what waits for their end, and the last score of each asset."""
+    """Reads events in order; keeps what must wait for the end of its run, and the last score of each asset."""
 
     def __init__(self, state: State, assets: frozenset[str], now: datetime) -> None:
         self.scores = {asset: score for asset, score in state.scores.items() if asset in assets}
@@ -75,10 +76,10 @@ class Reading:
         self._assets = assets
         self._now = now
 
-    def read(self, item: Event | Look) -> Iterable[Signal]:
-        """What one event or look says, in the order that it happened."""
-        if isinstance(item, Look):
-            return self._look(item)
+    def read(self, item: Event | Snapshot) -> Iterable[Signal]:
+        """The signals of one event or snapshot, in the order that they happened."""
+        if isinstance(item, Snapshot):
+            return self._snapshot(item)
         match item.kind:
             case "check":
                 return self._check(item)
@@ -91,11 +92,13 @@ class Reading:
                 return ()
             case "run_failed":
                 return self._failed(item)
-            case _:
+            case "run_succeeded" | "run_canceled":
                 return self._ended(item)
+            case _:
+                return ()
 
     def overdue(self) -> Iterator[Signal]:
-        """What is told without an end: another try that did not come in an hour, a run that is silent for a day."""
+        """Signals of runs whose end does not come: no retry within an hour, or no event for a day."""
         for root, run in self.runs().items():
             if self._now - run.at < (RETRY_WITHIN if run.awaited else FORGET_RUN):
                 continue
@@ -107,7 +110,7 @@ class Reading:
                 self._runs[root] = RunSoFar(self._now, run.failures[until:])
 
     def runs(self) -> dict[str, RunSoFar]:
-        """What is still waited for."""
+        """Runs whose end is awaited, by id of the root run."""
         return self._runs | dict(self._frozen())
 
     def _frozen(self) -> Iterator[tuple[str, RunSoFar]]:
@@ -136,35 +139,37 @@ class Reading:
         return tuple(failures.values()) if failures is not None else run.failures if run else ()
 
     def _check(self, event: Event) -> Iterator[Signal]:
-        trouble = _of_check(event)
+        firing = _of_check(event)
         if event.passed or event.level == "warn":
             if _root(event) in self._runs:
                 self._failures(_root(event)).pop(_name(event), None)
-            yield Over((trouble.condition,), trouble.subject) if event.passed else trouble
+            yield Resolved((firing.condition,), firing.subject) if event.passed else firing
             return
         if event.run:
             self._collect(event)
         if not (event.may_retry and event.run):
-            yield trouble
+            yield firing
 
     def _materialized(self, event: Event) -> Iterator[Signal]:
         for asset in event.assets:
-            yield Over(("run_failed", "backup_failed"), asset)
-            yield Over(("missing",), _subject("missing", asset))
+            yield Resolved(("run_failed", "backup_failed"), asset)
+            yield Resolved(("missing",), _subject("missing", asset))
             if event.score is not None:
                 self.scores[asset] = event.score
                 yield low_score(asset, event.score, event.at, event)
 
     def _freshness(self, event: Event) -> Iterator[Signal]:
+        if event.freshness is None:
+            return
         for asset in event.assets:
             late: Condition = "backup_missing" if asset.startswith(BACKUPS) else "stale"
             subject = _subject(late, asset)
             if event.freshness == "pass":
-                yield Over((late, "missing"), subject)
+                yield Resolved((late, "missing"), subject)
                 continue
             unknown = event.freshness == "unknown"
-            yield Over((late if unknown else "missing",), subject)
-            yield Trouble(
+            yield Resolved((late if unknown else "missing",), subject)
+            yield Firing(
                 "missing" if unknown else late,
                 subject,
                 event.at,
@@ -190,18 +195,19 @@ class Reading:
     def _ended(self, event: Event) -> Iterator[Signal]:
         yield from _held_checks(self._close(_root(event)))
         if event.kind == "run_succeeded" and event.job is not None:
-            yield Over(("run_failed",), f"job {event.job}")
+            yield Resolved(("run_failed",), f"job {event.job}")
 
-    def _look(self, look: Look) -> Iterator[Signal]:
-        found = {_subject(look.condition, name) if name in self._assets else name: name for name in look.found}
-        yield Only(look.condition, found.keys())
-        for subject, name in found.items():
-            finding = look.found[name]
+    def _snapshot(self, snapshot: Snapshot) -> Iterator[Signal]:
+        condition = snapshot.condition
+        subjects = {_subject(condition, name) if name in self._assets else name: name for name in snapshot.found}
+        yield ResolvedExcept(condition, subjects.keys())
+        for subject, name in subjects.items():
+            finding = snapshot.found[name]
             asset = name.split(": ")[0]
-            yield Trouble(
-                look.condition,
+            yield Firing(
+                condition,
                 subject,
-                finding.since or look.at,
+                finding.since or snapshot.at,
                 asset=asset if asset in self._assets else None,
                 job=name.split(" ", 1)[1] if name.startswith(_NAMED) else None,
                 problem=finding.problem,
@@ -211,9 +217,16 @@ class Reading:
             )
 
 
-def low_score(asset: str, score: float, at: datetime, event: Event | None = None) -> Trouble:
-    """A quality score, which is wrong only if a policy finds it low."""
-    return Trouble(
+def low_score(asset: str, score: float, at: datetime, event: Event | None = None) -> Firing:
+    """The signal of a quality score, which fires only if a policy finds it low.
+
+    Args:
+        asset: path of the table.
+        score: overall score, 0 to 1.
+        at: when it was measured.
+        event: the materialization that brought it; null for a score that is remembered.
+    """
+    return Firing(
         "low_score",
         _subject("low_score", asset),
         at,
@@ -247,13 +260,13 @@ def _page(asset: str) -> str:
     return f"/assets/{asset}"
 
 
-def _of_check(event: Event) -> Trouble:
+def _of_check(event: Event) -> Firing:
     asset = event.assets[0] if event.assets else None
     name = event.check or ""
     condition: Condition = "pii_leak" if name == labels.LEAK_CHECK else "check_failed"
     if asset is not None and asset.startswith(BACKUPS):
         condition = _OF_BACKUPS.get(name, condition)
-    return Trouble(
+    return Firing(
         condition,
         f"{asset}: {name}" if asset is not None else name,
         event.at,
@@ -268,25 +281,25 @@ def _of_check(event: Event) -> Trouble:
     )
 
 
-def _held_checks(failures: Collection[Event]) -> Iterator[Trouble]:
+def _held_checks(failures: Collection[Event]) -> Iterator[Firing]:
     return (_of_check(event) for event in failures if event.kind == "check" and event.may_retry)
 
 
-def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Trouble]:
+def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Firing]:
     """What a run that ended badly says: of failed steps those of its last try, of checks the last result of each."""
     yield from _held_checks(failures)
-    told = {asset for event in failures if event.kind == "check" for asset in event.assets}
+    covered = {asset for event in failures if event.kind == "check" for asset in event.assets}
     steps = [event for event in failures if event.kind == "step_failed" and (end is None or event.run == end.run)]
     for step in steps:
-        yield from (_of_run(step, asset) for asset in step.assets if asset not in told)
-        told.update(step.assets)
+        yield from (_of_run(step, asset) for asset in step.assets if asset not in covered)
+        covered.update(step.assets)
     if end is None:
         return
     bare = next((step for step in steps if not step.assets), None)
     if bare is None and steps:
         return
     if end.job is not None:
-        yield Trouble(
+        yield Firing(
             "run_failed",
             f"job {end.job}",
             end.at,
@@ -298,11 +311,11 @@ def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Troubl
             origin=end.id,
         )
     else:
-        yield from (_of_run(end, asset) for asset in end.assets if asset not in told)
+        yield from (_of_run(end, asset) for asset in end.assets if asset not in covered)
 
 
-def _of_run(event: Event, asset: str) -> Trouble:
-    return Trouble(
+def _of_run(event: Event, asset: str) -> Firing:
+    return Firing(
         "backup_failed" if asset.startswith(BACKUPS) else "run_failed",
         asset,
         event.at,

@@ -1,4 +1,4 @@
-"""Which conditions are alerts, how severe, whose, and where they are told: policies, and those that hold by default.
+"""Alert policies: which conditions alert, how severe they are, which team owns them and which channels are notified.
 
 Belongs here: the types and the defaults. Does not belong here: the file (`policy_file.py`), what follows (`fold.py`).
 """
@@ -8,18 +8,19 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Literal
 
-from atlas_pipeline.alerting.event import Condition, Level
+from atlas_pipeline.alerting.conditions import Condition
+from atlas_pipeline.event_log.event import Level
 
 Severity = Literal["critical", "warning"]
 WAIT: Mapping[Severity, timedelta] = {"critical": timedelta(0), "warning": timedelta(seconds=30)}
-"""How long an alert has to last before it is told."""
+"""How long a condition is pending before the alert fires."""
 REPEAT: Mapping[Severity, timedelta] = {"critical": timedelta(hours=1), "warning": timedelta(hours=6)}
-"""How often it is told again while it lasts."""
+"""Repeat interval of the notification while the alert fires."""
 TEAMS = ("default", "database", "security", "data-engineering", "infrastructure")
 LOW_SCORE = 0.8
-"""Below this a quality score is low, where a policy says nothing else."""
+"""Below this a quality score is low, unless a policy sets `below`."""
 LONG_QUEUE = 100
-"""Above this many waiting runs a queue is long, where a policy says nothing else."""
+"""Above this many waiting runs a queue is long, unless a policy sets `above`."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +60,9 @@ class Policies:
     channels: tuple[str, ...] = ()
     teams: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     messages_per_hour: int = 30
-    """For each channel and severity; what is more comes as one summary."""
+    """For each channel and severity; further messages are replaced by one summary."""
     ungrouped: frozenset[str] = frozenset()
-    """Channels that are sent each change of each alert by itself, whatever their number, such as Alertmanager."""
+    """Channels that get every change of every alert as a message of its own, such as Alertmanager."""
 
     def channels_of(self, policy: Policy) -> tuple[str, ...]:
         """Names of the channels that a policy's messages go to."""

@@ -1,4 +1,4 @@
-"""The file of policies, `alerts.yaml`: read whole, or refused with all that is wrong with it.
+"""The policy file, `alerts.yaml`: read whole, or refused with every fault in it.
 
 Belongs here: from the file to Policies, and the faults that depend on two values, on channels or on assets. Does not
 belong here: YAML (`documents/`), the keys and what each takes (`policy_schema.py`).
@@ -23,11 +23,11 @@ _OF_JOBS_ALONE = {"tick_failed"}
 
 
 class PolicyFileError(DocumentError):
-    """A file of policies that cannot be used."""
+    """A policy file that cannot be used."""
 
 
 KIND = Kind(
-    name="a file of policies",
+    name="a policy file",
     error=PolicyFileError,
     most_bytes=1 << 18,
     most_values=20_000,

@@ -1,4 +1,4 @@
-"""The keys of the file of policies, and what each takes: a JSON schema, and its errors in words.
+"""The JSON schema of the policy file: its keys, and what each takes.
 
 Belongs here: what can be said of one value alone; `title` is what is expected of it, `description` is what the
 documentation says. Does not belong here: what depends on two values, on channels or on assets (`policy_file.py`).
@@ -10,11 +10,12 @@ from functools import cache
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
-from atlas_pipeline.alerting.event import Condition, Level
+from atlas_pipeline.alerting.conditions import Condition
 from atlas_pipeline.alerting.policy import Severity
 from atlas_pipeline.documents import durations
 from atlas_pipeline.documents.faults import Fault
 from atlas_pipeline.documents.schemas import schema_faults
+from atlas_pipeline.event_log.event import Level
 
 CONDITIONS = get_args(Condition)
 LONGEST_SELECTION = 1000

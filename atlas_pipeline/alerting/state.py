@@ -1,4 +1,4 @@
-"""What alerting remembers between two looks at the event log, and the messages that it has to send.
+"""The state that alerting keeps between two looks at the event log, and its messages.
 
 Belongs here: these types. Does not belong here: how they change (`fold.py`), and the tables (`store.py`).
 """
@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from atlas_pipeline.alerting.event import Condition, Event, Fact, Level
+from atlas_pipeline.alerting.conditions import Condition
 from atlas_pipeline.alerting.policy import Severity
+from atlas_pipeline.event_log.event import Event, Fact, Level
 
 AlertStatus = Literal["pending", "firing", "resolved"]
 MessageKind = Literal["firing", "repeated", "resolved", "summary", "test"]
@@ -21,13 +22,8 @@ Key = tuple[str, str]
 class Alert:
     """One condition of one subject, for as long as it lasts. Times are of this machine's clock, in UTC.
 
-    `subject` is what people call it: silver/orders, silver/orders: amount_valid, silver/orders: freshness,
-    silver/orders: score, job backup_daily, sensor landing. `since` is when it began, as far as is known; `found_at` is
-    when alerting first saw it, from which all waits are reckoned; `seen_at` and `count` are when it was last seen, and
-    how often. `told_at` is when its last message was made, null before the first. `told_to` are the channels that heard
-    of it, which hear of its end too, `counted_to` those that heard of it only as a number in a summary. `held_by` is
-    the subject of the alert that holds its messages back, `silenced_by` the id of a silence; an alert that is over
-    keeps them until those who heard of it can be told. `pending` is younger than its policy asks for.
+    `subject` is its name for people: silver/orders, silver/orders: amount_valid, silver/orders: freshness,
+    silver/orders: score, job backup_daily, sensor landing.
     """
 
     policy: str
@@ -37,9 +33,13 @@ class Alert:
     level: Level
     team: str
     status: AlertStatus
+    """An alert is `pending` until it has lasted as long as its policy asks for."""
     since: datetime
+    """When the condition began, as far as is known."""
     found_at: datetime
+    """When alerting first saw it, from which all waits are reckoned."""
     seen_at: datetime
+    """When it was last seen; `count` says how often."""
     count: int = 1
     asset: str | None = None
     job: str | None = None
@@ -52,15 +52,22 @@ class Alert:
     owner: str | None = None
     amount: float | None = None
     """What a policy's `below` or `above` is compared with."""
-    conversation: str = ""
+    thread_key: str = ""
+    """The same for all messages of this alert."""
     group: str = ""
-    """Conversation of the message that first told of it, when that told of others too."""
-    told_at: datetime | None = None
-    told_to: tuple[str, ...] = ()
-    counted_to: tuple[str, ...] = ()
-    told_severity: Severity | None = None
-    held_by: str | None = None
+    """Thread key of its first message, when that was of other alerts too."""
+    notified_at: datetime | None = None
+    """When its last message was made; null before the first."""
+    notified: tuple[str, ...] = ()
+    """Channels that got a message of it; they get one of its end too."""
+    summarized: tuple[str, ...] = ()
+    """Channels that heard of it only as a number in a summary."""
+    notified_severity: Severity | None = None
+    inhibited_by: str | None = None
+    """Subject of the alert that holds its messages back. An alert that is over keeps this, and `silenced_by`, until its
+    end can be sent."""
     silenced_by: int | None = None
+    """Id of the silence that holds its messages back."""
     resolved_at: datetime | None = None
     reason: str = ""
     """Why it is over, when it is not that the condition passed: policy removed, asset removed."""
@@ -91,12 +98,12 @@ class Hour:
     counted: Mapping[str, int] = field(default_factory=dict)
     """By policy; ends of alerts by policy and "(resolved)"."""
     closes: tuple[str, ...] = ()
-    """Conversations that ended among what was counted."""
+    """Thread keys that ended among what was counted."""
 
 
 @dataclass(frozen=True)
 class Silence:
-    """Nobody is told of what matches, until a moment. `assets` are the paths that `selection` selects now, if it is one
+    """Mutes matching alerts until a moment. `assets` are the paths that `selection` selects now, if it is one
     of assets; otherwise `selection` is a pattern of subjects such as `job backup_*`."""
 
     id: int
@@ -124,16 +131,16 @@ class State:
 
 @dataclass(frozen=True)
 class Message:
-    """What one channel is to be sent. `dedupe` is the same whenever the same thing is told again.
+    """What one channel is to be sent. `dedup_key` is the same whenever the same message is made again.
 
-    `alerts` are up to 20 of them as they stood; `more` counts the others, by policy. `conversation` is the same for all
+    `alerts` are up to 20 of them as they stood; `more` counts the others, by policy. `thread_key` is the same for all
     messages of one alert, or of one group, so that a receiver can put the end beside the beginning; the end of some of
-    a group has one of its own, the end of the last of them that of the group. `closes` are all conversations that this
+    a group has one of its own, the end of the last of them that of the group. `closes` are the thread keys that this
     message ends, for receivers that hold them open.
     """
 
-    dedupe: str
-    conversation: str
+    dedup_key: str
+    thread_key: str
     channel: str
     kind: MessageKind
     severity: Severity

@@ -1,4 +1,4 @@
-"""What alerting remembers, in the warehouse: where it is, alerts, silences, and the messages that it has to send.
+"""The state of alerting in the warehouse: cursor, alerts, silences, and the outbox of messages.
 
 Belongs here: every statement on those tables, other than sending's. Does not belong here: how alerts change
 (`fold.py`), and sending (`delivery.py`).
@@ -11,7 +11,7 @@ from functools import cache
 
 import psycopg
 from psycopg.types.json import Jsonb
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from atlas_pipeline.alerting.document import cleaned, document_of, readable
 from atlas_pipeline.alerting.policy import Severity
@@ -71,9 +71,20 @@ class _Memory:
     clock: datetime | None
 
 
+_STORED_NAMES = {
+    "thread_key": "conversation",
+    "notified_at": "told_at",
+    "notified": "told_to",
+    "summarized": "counted_to",
+    "notified_severity": "told_severity",
+    "inhibited_by": "held_by",
+}
+"""Fields of an alert whose names in `atlas.alerts.document` are those of the first release."""
+
+
 @cache
 def _alerts() -> TypeAdapter[list[Alert]]:
-    return TypeAdapter(list[Alert])
+    return TypeAdapter(list[Alert], config=ConfigDict(alias_generator=lambda name: _STORED_NAMES.get(name, name)))
 
 
 @cache
@@ -112,8 +123,18 @@ def save(
 ) -> None:
     """Replace `before` with what is so now, and put messages into the outbox, all in one transaction.
 
-    A message whose channel and dedupe key are in the outbox, delivered or not, is not put there again. Delivered ones
-    go after 30 days. Raises Overtaken when somebody else saved since `before` was loaded.
+    Delivered messages are deleted after 30 days.
+
+    Args:
+        connection: the warehouse.
+        before: what `load` returned in this transaction.
+        after: the new state.
+        position: all ids of the event log up to it were read.
+        recent: ids after it that were read too.
+        messages: for the outbox. One whose channel and dedup key are there, delivered or not, is not put there again.
+
+    Raises:
+        Overtaken: somebody else saved since `before` was loaded.
     """
     with connection.transaction():
         _move(connection, before, after, position, recent)
@@ -150,7 +171,7 @@ def _write(connection: psycopg.Connection, before: Mapping[Key, Alert], after: M
             [[policy for policy, _ in gone], [subject for _, subject in gone]],
         )
     if changed:
-        documents = cleaned(_alerts().dump_python(changed, mode="json"))
+        documents = cleaned(_alerts().dump_python(changed, mode="json", by_alias=True))
         connection.execute(
             "INSERT INTO atlas.alerts (policy, subject, status, severity, since, resolved_at, document) "
             "SELECT d ->> 'policy', d ->> 'subject', d ->> 'status', d ->> 'severity', (d ->> 'since')::timestamptz, "
@@ -169,7 +190,7 @@ def _put(connection: psycopg.Connection, messages: Sequence[Message]) -> None:
             "ORDER BY place ON CONFLICT (channel, dedupe) DO NOTHING",
             [
                 [message.channel for message in messages],
-                [message.dedupe for message in messages],
+                [message.dedup_key for message in messages],
                 [Jsonb(document_of(message)) for message in messages],
             ],
         )
@@ -193,7 +214,18 @@ def waiting_messages(connection: psycopg.Connection) -> list[Waiting]:
 
 
 def add_silence(connection: psycopg.Connection, selection: str, until: datetime, why: str, by: str) -> int:
-    """Silence what matches the selection until then. Returns the silence's id."""
+    """Add a silence.
+
+    Args:
+        connection: the warehouse.
+        selection: Dagster's asset selection, or a pattern of subjects.
+        until: when it ends.
+        why: shown beside each alert that it silences.
+        by: who silences.
+
+    Returns:
+        The silence's id.
+    """
     row = connection.execute(
         "INSERT INTO atlas.alert_silences (selection, until, why, by) VALUES (%s, %s, %s, %s) RETURNING id",
         [readable(selection), until, readable(why), readable(by)],

@@ -1,10 +1,10 @@
-"""Which backups there are: what the manifests in a store say, since there is no other list that could differ from it.
+"""The catalogue of backups, read from the manifests in a store; there is no other list that could differ from it.
 
 Belongs here: the layout `<database>/<id>/…` of a store, reading and writing manifests and proofs, deleting a backup.
 Does not belong here: which ones are to go (`retention.py`), and the bytes (`store/`).
 
-A folder without a manifest is no backup: one that is being made, was broken off, or was half deleted. One whose
-manifest cannot be read is a fault, which is shown and never deleted by Atlas.
+A folder without a manifest is not a backup: it is in progress, was interrupted, or was half deleted. One whose manifest
+cannot be read is a fault, which is reported and never deleted by Atlas.
 """
 
 import re
@@ -37,7 +37,7 @@ _ATTEMPTS = 10
 
 
 class NoSuchBackup(Exception):
-    """No backup is meant by that, or several are; the message says which there are."""
+    """No backup matches, or several do; the message lists those there are."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,17 @@ class Catalogue:
         """All backups, or those of one database, newest first. Raises StoreError."""
         return list(self.read(database).backups)
 
-    def faults(self, database: str | None = None) -> list[Fault]:
-        """Manifests and proofs that cannot be read. Raises StoreError."""
-        return list(self.read(database).faults)
-
     def get(self, wanted: str, database: str) -> Backup:
-        """The backup with that id, the only one whose id begins like that, or the `latest`. Raises NoSuchBackup."""
+        """One backup.
+
+        Args:
+            wanted: its id, the beginning of its id, or `latest`.
+            database: whose backup.
+
+        Raises:
+            NoSuchBackup: none matches, or several do.
+            StoreError: the store cannot be read.
+        """
         contents = self.read(database)
         if not contents.backups:
             broken = "".join(f"; {fault.place}: {fault.problem}" for fault in contents.faults)
@@ -110,7 +115,13 @@ class Catalogue:
         raise NoSuchBackup(f"{said} {wanted!r}; the newest of {'them' if meant else 'all'} are {shown}")
 
     def new_id(self, database: str, backup_class: BackupClass, now: datetime) -> str:
-        """An id that no backup of the database has, like 20261122T020000Z-daily-a1b2c3."""
+        """An id that no backup of the database has, like 20261122T020000Z-daily-a1b2c3.
+
+        Args:
+            database: whose backup.
+            backup_class: part of the id.
+            now: when the backup starts; part of the id.
+        """
         while True:
             name = f"{_utc(now):%Y%m%dT%H%M%S}Z-{backup_class}-{secrets.token_hex(3)}"
             if next(iter(self.store.list(f"{self.place(database, name)}/")), None) is None:
@@ -129,9 +140,17 @@ class Catalogue:
         self.store.put_new(f"{self.folder(manifest)}/{MANIFEST}", to_json(manifest))
 
     def add_proof(self, manifest: Manifest, proof: Proof) -> str:
-        """Keep a proof, and return its key. It counts as newer than those there are, whatever the clock says.
+        """Store a proof. It is dated after the proofs that are there, whatever the clock says.
 
-        Raises StoreError.
+        Args:
+            manifest: of the backup that was proven.
+            proof: what was found.
+
+        Returns:
+            The key of the proof.
+
+        Raises:
+            StoreError: it was not stored.
         """
         folder = self.folder(manifest)
         for _ in range(_ATTEMPTS):

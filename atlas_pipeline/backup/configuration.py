@@ -1,6 +1,6 @@
-"""What else a backup holds: the project's declarations, and its settings but for secrets.
+"""The configuration in each backup: the project's declarations, and its settings without secrets.
 
-Belongs here: collecting them. Does not belong here: putting them back, which a person does by hand, by reading them.
+Belongs here: collecting them. Does not belong here: restoring them, which a person does by hand.
 """
 
 import io
@@ -20,7 +20,12 @@ _MOST_BYTES = 1 << 20
 
 
 def configuration(settings: Settings, root: Path = PROJECT_ROOT) -> Iterator[bytes]:
-    """A tar of the declarations and of `settings.json`. Secrets are left out, and files over 1 MiB, which are data."""
+    """A tar of the declarations and of `settings.json`.
+
+    Args:
+        settings: written but for secrets and defaults.
+        root: the project; its files over 1 MiB are data and left out.
+    """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w") as tar:
         for name in _FILES:

@@ -1,4 +1,4 @@
-"""Backups as the settings say: which databases, which store, which keys.
+"""From settings to backups: which databases, which store, which keys.
 
 Belongs here: from settings to `service.Backups`. Does not belong here: what is done with it.
 """
@@ -91,9 +91,14 @@ def _given(settings: Settings) -> list[tuple[str, str | None]]:
 
 
 def backups(settings: Settings, make_s3_client: Callable[[], Any] | None = None) -> Backups:
-    """The backups of this installation. Raises SettingsError.
+    """The backups of this installation.
 
-    `make_s3_client` is called when they are in S3; without it the client is as the settings say.
+    Args:
+        settings: place, keys, spool and exclusions.
+        make_s3_client: makes the client when the place is in S3; null makes it from the settings.
+
+    Raises:
+        SettingsError: a place, key or AWS configuration cannot be used.
     """
     spool = settings.backup_spool or settings.home_path / "spool"
     try:

@@ -1,4 +1,4 @@
-"""A restore for the sake of proof: into a scratch server that is made for it and thrown away.
+"""Restore tests: a backup restored into a scratch server, which is removed afterwards.
 
 Belongs here: that server. Does not belong here: restoring and comparing (`service.py`).
 """
@@ -15,10 +15,21 @@ from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
 
 def drill(backups: Backups, backup: Backup, folder: Path, progress: Progress = quiet) -> Proof:
-    """Restore a backup into a scratch server below `folder`, and prove it equal to its manifest.
+    """Restore a backup into a scratch server and compare it with its manifest.
 
-    The proof, which is kept beside the backup, has the seconds that it took: the time to restore. Raises
-    embedded.ServerError when no server can be started.
+    Args:
+        backups: the store and engine.
+        backup: as the catalogue has it.
+        folder: where the scratch server is made.
+        progress: is told in words how far it is.
+
+    Returns:
+        The proof, stored beside the backup; its seconds are the time to restore.
+
+    Raises:
+        ServerError: no server can be started.
+        SealError: no identity opens the backup.
+        StoreUnavailable: the store does not answer.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o711)
     home = Path(tempfile.mkdtemp(prefix="drill-", dir=folder))

@@ -36,7 +36,9 @@ class Sink(Protocol):
     def put(self, files: Sequence[str] | Mapping[str, int], chunks: Iterator[bytes]) -> None:
         """Stream one or several files of the dump, framed by the engine, into an object of its own.
 
-        The bytes of one file are counted; of several, the engine gives the sizes. `chunks` is closed in any case.
+        Args:
+            files: names in the dump. The bytes of one file are counted; of several, a mapping gives the sizes.
+            chunks: the bytes, closed in any case.
         """
         ...
 
@@ -58,16 +60,35 @@ class Engine(Protocol):
         """
         ...
 
-    def backup(
-        self, url: str, sink: Sink, *, jobs: int, exclude: Sequence[str], oracle: bool, progress: Progress
-    ) -> Dumped:
-        """Dump the database into `sink`, in one snapshot with its state. Raises BackupFailed."""
+    def backup(self, url: str, sink: Sink, *, jobs: int, exclude: Sequence[str], progress: Progress) -> Dumped:
+        """Dump the database into `sink`, in one snapshot with its state.
+
+        Args:
+            url: connection URL of the database.
+            sink: takes the files of the dump, from several threads.
+            jobs: tables that are read at the same time.
+            exclude: patterns of tables whose rows are left out, as in `pg_dump --exclude-table-data`.
+            progress: is told in words how far it is.
+
+        Raises:
+            BackupFailed: the database or the tools failed; what the sink raises passes through.
+        """
         ...
 
     def restore(
         self, url: str, objects: Mapping[str, Callable[[], Iterator[bytes]]], *, jobs: int, progress: Progress
     ) -> None:
-        """Restore into the empty database at `url`, from the raw contents of each object. Raises RestoreFailed."""
+        """Restore into an empty database.
+
+        Args:
+            url: connection URL of the database.
+            objects: reads the raw contents of an object, by each name that the sink was given for it.
+            jobs: tables that are written at the same time.
+            progress: is told in words how far it is.
+
+        Raises:
+            RestoreFailed: the dump or the server is at fault; what reading an object raises is its cause.
+        """
         ...
 
     def state(self, url: str) -> DatabaseState:

@@ -1,4 +1,4 @@
-"""One at a time: advisory locks of backups and restores, which go when the process that holds them does.
+"""Advisory locks: one backup and one restore of a database at a time. A lock ends with the process that holds it.
 
 Belongs here: the locks and their numbers. Does not belong here: what is done under them.
 
@@ -20,14 +20,20 @@ SWAP_LOCK = 0x61746273
 
 
 class AlreadyRunning(Exception):
-    """Somebody else is at it; the message says with what. Nothing was done, and nothing needs to be."""
+    """Another process holds the lock; the message says for what. Nothing was done."""
 
 
 @contextmanager
 def backup_lock(url: str, database: str) -> Iterator[None]:
-    """Hold the right to back up the database at `url`, across processes and machines.
+    """Hold the right to back up a database, across processes and machines.
 
-    Raises AlreadyRunning at once when another backup holds it, and WarehouseError when the database is away.
+    Args:
+        url: connection URL of the database.
+        database: its name.
+
+    Raises:
+        AlreadyRunning: another backup holds it; there is no waiting.
+        WarehouseError: the database does not answer.
     """
     with held(url, BACKUP_LOCK, database, f"another backup of {database} is running at {where(url)}"):
         yield
@@ -35,10 +41,20 @@ def backup_lock(url: str, database: str) -> Iterator[None]:
 
 @contextmanager
 def held(url: str, kind: int, name: str, otherwise: str) -> Iterator[None]:
-    """Hold a lock in the database at `url`, in a session of its own. Raises AlreadyRunning with the text given."""
+    """Hold an advisory lock in a session of its own.
+
+    Args:
+        url: connection URL of the database whose server keeps the lock.
+        kind: first half of its key.
+        name: hashed to its second half.
+        otherwise: message of AlreadyRunning.
+
+    Raises:
+        AlreadyRunning: another session holds it.
+    """
     connection = connect(url, autocommit=True)
     try:
-        # The session says nothing for as long as its holder works, which is no reason for the server to end it.
+        # The session is idle for as long as its holder works; the server must not end it for that.
         connection.execute("SET idle_session_timeout = 0")
         row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [kind, name]).fetchone()
         if not row or not row[0]:

@@ -22,7 +22,7 @@ ProofKind = Literal["verified", "restored"]
 
 
 class UnknownClass(ValueError):
-    """There is no class of backups of that name."""
+    """No class of backups has that name."""
 
 
 def class_of(text: str) -> BackupClass:
@@ -134,7 +134,15 @@ def to_json(value: Manifest | Proof) -> bytes:
 
 
 def manifest_from(data: bytes, place: str) -> Manifest:
-    """The manifest in `data`, which came from `place`. Raises ManifestError."""
+    """Parse a manifest.
+
+    Args:
+        data: JSON as `to_json` writes it.
+        place: where it came from, for messages.
+
+    Raises:
+        ManifestError: it is not a manifest, or of a format that this version does not know.
+    """
     try:
         read = json.loads(data)
         if read["format"] != FORMAT:
@@ -150,16 +158,24 @@ def manifest_from(data: bytes, place: str) -> Manifest:
     except ManifestError:
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise ManifestError(f"{place} is no manifest ({type(error).__name__})") from None
+        raise ManifestError(f"{place} is not a manifest ({type(error).__name__})") from None
 
 
 def proof_from(data: bytes, place: str) -> Proof:
-    """The proof in `data`, which came from `place`. Raises ManifestError."""
+    """Parse a proof.
+
+    Args:
+        data: JSON as `to_json` writes it.
+        place: where it came from, for messages.
+
+    Raises:
+        ManifestError: it is not a proof.
+    """
     try:
         read = json.loads(data)
         return Proof(**{**read, "at": datetime.fromisoformat(read["at"])})
     except (ValueError, TypeError, KeyError) as error:
-        raise ManifestError(f"{place} is no proof ({type(error).__name__})") from None
+        raise ManifestError(f"{place} is not a proof ({type(error).__name__})") from None
 
 
 def _text(value: Any) -> str:

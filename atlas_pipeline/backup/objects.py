@@ -1,7 +1,7 @@
-"""A dump's objects in a store: sealed on the way in, opened on the way out, and proven to be what was put there.
+"""The objects of one backup in a store: sealed when written, opened when read, verified against the manifest.
 
-Belongs here: the objects of one backup. Does not belong here: sealing itself (`sealing.py`), places (`store/`), and
-what a dump is made of (the engine).
+Belongs here: naming, counting, hashing them. Does not belong here: sealing itself (`sealing.py`), stores (`store/`),
+and what a dump is made of (the engine).
 """
 
 import hashlib
@@ -21,7 +21,14 @@ _READ_AT_ONCE = 2
 class ObjectSink:
     """Puts each stream of a dump into an object of its own, `data-0001.zst.age` and on. Threads may share it.
 
-    Implements engine.Sink. `threads` compress beside the caller's, for each stream that is on its way.
+    Implements engine.Sink.
+
+    Args:
+        store: where the objects go.
+        folder: key of the backup's folder.
+        recipients: public keys to encrypt to; none leaves objects unencrypted.
+        level: of zstd.
+        threads: that compress besides the caller's, for each stream that is in progress.
     """
 
     def __init__(self, store: Store, folder: str, recipients: Sequence[str] = (), level: int = LEVEL, threads: int = 0):
@@ -78,9 +85,18 @@ class ObjectSink:
 def open_object(
     store: Store, folder: str, stored: StoredObject, identities: Sequence[Any] = (), recipients: Sequence[str] = ()
 ) -> Generator[bytes, None, None]:
-    """The raw contents of an object. Raises StoreError, also at the end when it is not what was put, and SealError.
+    """The raw bytes of an object.
 
-    `recipients` are the manifest's, to be named when no identity opens it.
+    Args:
+        store: where it is.
+        folder: key of the backup's folder.
+        stored: what the manifest says of it.
+        identities: secret keys that may open it.
+        recipients: the manifest's public keys, for messages.
+
+    Raises:
+        StoreError: it cannot be read, or at its end: it differs from the manifest.
+        SealError: no identity opens it, or it is damaged.
     """
     key = f"{folder.strip('/')}/{stored.name}"
     try:
@@ -96,9 +112,19 @@ def open_object(
 
 
 def verify_objects(store: Store, folder: str, objects: Collection[StoredObject]) -> list[str]:
-    """Read every byte of the objects, and say what is wrong with them: nothing, when they are what was put.
+    """Read every byte of the objects and compare them with the manifest.
 
-    Raises StoreUnavailable where nothing can be known, and StoreError when they cannot be listed.
+    Args:
+        store: where they are.
+        folder: key of the backup's folder.
+        objects: what the manifest says of them.
+
+    Returns:
+        One text for each object that differs.
+
+    Raises:
+        StoreUnavailable: the store does not answer, so nothing is known.
+        StoreError: they cannot be listed.
     """
     folder = folder.strip("/")
     there = {entry.key: entry.bytes for entry in store.list(f"{folder}/")}

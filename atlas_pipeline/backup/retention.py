@@ -1,4 +1,4 @@
-"""Which backups stay and which may go: a pure function of the manifests, their proofs and the time.
+"""The retention policy: a pure function from manifests, proofs and the clock to a decision.
 
 Belongs here: how long each class is kept, and the decision. Does not belong here: deleting (`catalogue.py`).
 
@@ -42,7 +42,16 @@ class Decision:
 def expires_at(
     backup_class: BackupClass, started_at: datetime, keep_days: Mapping[BackupClass, int] = KEEP_DAYS
 ) -> datetime:
-    """Until when a backup of that class is kept. Raises ValueError for days that make no sense."""
+    """When a backup expires.
+
+    Args:
+        backup_class: its class.
+        started_at: when it started; without a zone it is UTC.
+        keep_days: days of 24 hours by class.
+
+    Raises:
+        ValueError: the class is kept for less than a day or more than 100 years.
+    """
     days = keep_days[backup_class]
     if not 1 <= days <= _MOST_DAYS:
         raise ValueError(f"{backup_class} backups cannot be kept for {days} days: 1 to {_MOST_DAYS} can be")
@@ -52,11 +61,13 @@ def expires_at(
 def retain(
     backups: Collection[Backup], now: datetime, last_seen: datetime | None = None, *, confirmed: bool = False
 ) -> Decision:
-    """Decide which of these backups stay at `now`.
+    """Decide which backups to keep and which to delete.
 
-    `last_seen` is when this was last decided and not refused; without it, the newest backup is taken as a sign that
-    the clock is right. `confirmed` says that a person has looked at a refusal and wants it done; the newest verified
-    backup of each database stays nevertheless.
+    Args:
+        backups: all backups of the store, so that the newest verified one of each database is among them.
+        now: the moment of the decision.
+        last_seen: when this was last decided and not refused; null takes the newest backup to judge the clock.
+        confirmed: a person accepts what was refused; the newest verified backup of each database is kept even so.
     """
     now = _utc(now)
     jumped = _clock(backups, now, _utc(last_seen) if last_seen else None)

@@ -1,4 +1,4 @@
-"""What a role must be allowed so that a restore by it comes to an end: looked at before anything is made or changed.
+"""Privileges that a restore needs, checked before anything is created or changed.
 
 Belongs here: which rights are missing, and the statement that gives each. Does not belong here: restoring
 (`pg_dump/restore.py`), exchanging (`swap.py`), and what a role needs to back up (`pg_dump/engine.py`).
@@ -55,10 +55,15 @@ class _Role:
 
 
 def refuse_missing_rights(admin_url: str, database: str, state: DatabaseState | None = None) -> None:
-    """Raise RestoreFailed when the role of `admin_url` may not put a database in the place of `database`.
+    """Check that a role may restore a database. Nothing is changed.
 
-    The message names each right that is missing, and the statement that gives it. `state` is that of a manifest that
-    is to be restored; without one, databases that are there are exchanged. Nothing is changed.
+    Args:
+        admin_url: connection URL of another database of the server, as the role to check.
+        database: the database to replace.
+        state: that of the manifest to restore; null when existing databases are swapped.
+
+    Raises:
+        RestoreFailed: privileges are missing; the message names each, and the statement that grants it.
     """
     with connect(admin_url, autocommit=True) as admin:
         row = admin.execute(_ME).fetchone()

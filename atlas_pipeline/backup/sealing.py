@@ -1,7 +1,7 @@
-"""Chunks on their way into and out of a store: compressed by zstd, then encrypted by age.
+"""Streams to and from a store: compressed with zstd, then encrypted with age (https://age-encryption.org/v1).
 
 Belongs here: both directions, keys and their checks. Does not belong here: objects and manifests (`objects.py`), and
-where keys are kept. What comes out is read by the tools of that name: `age -d -i key | zstd -d`.
+where keys are kept. The standard tools read the result: `age -d -i key | zstd -d`.
 
 Both directions hold a few MiB, however much passes. Nothing ends early in silence: a stream ends by its last block and
 its checksum, and by age's last chunk, or by an exception.
@@ -21,11 +21,11 @@ _AGE = b"age-encryption.org/v1\n"
 
 
 class SealError(Exception):
-    """It cannot be sealed or opened; the message says why. It holds no secret."""
+    """A stream cannot be sealed or opened; the message says why. It holds no secret."""
 
 
 def suffix(recipients: Sequence[str]) -> str:
-    """How the name of what was sealed for these ends."""
+    """File name suffix of a stream sealed to these recipients."""
     return ".zst.age" if recipients else ".zst"
 
 
@@ -37,9 +37,14 @@ def recipient_of(text: str) -> str:
 
 
 def identities_of(text: str, place: str) -> tuple[Any, ...]:
-    """The secret keys in `text`: lines of an age key file, or one SSH key without passphrase.
+    """Secret keys.
 
-    `place` says where the text came from. Raises SealError, which never holds any of it.
+    Args:
+        text: lines of an age key file, or one SSH key without passphrase.
+        place: where the text came from, for messages.
+
+    Raises:
+        SealError: it holds no usable key; the message quotes none of it.
     """
     import pyrage
 
@@ -64,9 +69,16 @@ def identities_of(text: str, place: str) -> tuple[Any, ...]:
 def seal(
     chunks: Iterable[bytes], recipients: Sequence[str] = (), level: int = LEVEL, threads: int = 0
 ) -> Generator[bytes, None, None]:
-    """Compress, and encrypt for whom it is for, if anyone. `threads` compress beside the caller's.
+    """Compress, and encrypt if there are recipients.
 
-    Raises SealError, at once for a wrong recipient; whatever `chunks` raises passes through.
+    Args:
+        chunks: the plain bytes; what it raises passes through.
+        recipients: public keys; none leaves the stream unencrypted.
+        level: of zstd.
+        threads: that compress besides the caller's.
+
+    Raises:
+        SealError: a recipient is not a public key (raised by the call itself), or sealing fails.
     """
     keys = [_recipient(one) for one in recipients]
     compressed = _compressed(chunks, level, threads)
@@ -76,10 +88,15 @@ def seal(
 def unseal(
     chunks: Iterable[bytes], identities: Sequence[Any] = (), recipients: Sequence[str] = ()
 ) -> Generator[bytes, None, None]:
-    """Decrypt with whichever of the identities opens it, and decompress. Raises SealError; errors of `chunks` pass.
+    """Decrypt with any of the identities that fits, and decompress.
 
-    Identities are what `identities_of` returns, or such text. `recipients` are the keys it was sealed for, to be named
-    when none opens it.
+    Args:
+        chunks: the sealed bytes; what it raises passes through.
+        identities: as `identities_of` returns them, or text that it reads.
+        recipients: public keys that the stream was sealed to, for messages.
+
+    Raises:
+        SealError: no identity fits, or the stream is damaged or ends early.
     """
     keys = [key for one in identities for key in (identities_of(one, "identity") if isinstance(one, str) else [one])]
     source = iter(chunks)
@@ -114,7 +131,7 @@ def _recipient(key: str) -> Any:
                 return kind.from_str(key)
             except pyrage.RecipientError:
                 hint = f"{len(key)} characters of 62" if start == "age1" and len(key) != 62 else "a typing error"
-                raise SealError(f"recipient {key[:12]}… is no {start.strip(' 1')} key: {hint}") from None
+                raise SealError(f"recipient {key[:12]}… is not an {start.strip(' 1')} key: {hint}") from None
     raise SealError("a recipient is a public key: age1…, ssh-ed25519 … or ssh-rsa …")
 
 
@@ -295,7 +312,7 @@ class _Pump:
         error: BaseException | None = None
         try:
             work(self)
-        except BaseException as caught:  # noqa: BLE001 — the owner raises it; a panic of the library is no Exception
+        except BaseException as caught:  # noqa: BLE001 — the owner raises it; a panic of the library is not an Exception
             error = caught
         with self._changed:
             self._done, self._error = True, error

@@ -1,8 +1,7 @@
-"""What people do with backups: make one, verify it, restore it, prove by a drill that it restores, prune.
+"""Operations on backups: run, verify, restore, prune.
 
-Belongs here: the order of steps, and what is written down after each. Does not belong here: how a database is dumped
-(`pg_dump/`), where objects lie (`store/`), which may go (`retention.py`), and what is shown
-(`orchestration/backups/`, `cli/`).
+Belongs here: the order of steps, and what is recorded after each. Does not belong here: dumping (`pg_dump/`), storage
+(`store/`), the retention policy (`retention.py`), and presentation (`orchestration/backups/`, `cli/`).
 """
 
 import json
@@ -30,7 +29,7 @@ from atlas_pipeline.warehouse.connect import WarehouseError
 
 LEFTOVER_AGE = timedelta(days=7)
 BESIDE = frozenset({configuration.NAME})
-"""Files of a backup that are no part of the dump."""
+"""Files of a backup that are not part of the dump."""
 _CHANGED_ROLE = re.compile(r"role .* (?:has other attributes or memberships|is not expected)")
 _LAST_SEEN = "RETENTION/last-seen.json"
 """Capital letters are in no folder of a database."""
@@ -51,7 +50,7 @@ class Options:
 
 
 def quiet(message: str) -> None:
-    """Progress that nobody wants."""
+    """Progress that is not reported."""
 
 
 class Backups:
@@ -64,9 +63,19 @@ class Backups:
         self.catalogue = Catalogue(store)
 
     def run(self, database: str, url: str, backup_class: BackupClass, progress: Progress = quiet) -> Backup:
-        """Back up one database, and verify what was stored.
+        """Back up one database and verify what was stored. A backup that fails is never listed.
 
-        Raises lock.AlreadyRunning, engine.BackupFailed, StoreError, SealError. Nothing is listed unless it is complete.
+        Args:
+            database: its name, for the catalogue.
+            url: connection URL of a role that reads all of it.
+            backup_class: decides how long the backup is kept.
+            progress: is told in words how far it is.
+
+        Raises:
+            AlreadyRunning: another backup of the database is running.
+            BackupFailed: the database or pg_dump failed.
+            StoreError: the store did not take it.
+            SealError: it cannot be encrypted to the recipients.
         """
         with ExitStack() as stack:
             try:
@@ -82,7 +91,7 @@ class Backups:
             for name, content in self.options.beside.items():
                 sink.put([name], content())
             done = self.engine.backup(
-                url, sink, jobs=self.options.jobs, exclude=self.options.exclude, oracle=True, progress=progress
+                url, sink, jobs=self.options.jobs, exclude=self.options.exclude, progress=progress
             )
             manifest = Manifest(
                 id=backup_id,
@@ -104,18 +113,36 @@ class Backups:
         return replace(Backup(manifest), proofs=(self.verify(Backup(manifest), progress),))
 
     def verify(self, backup: Backup, progress: Progress = quiet) -> Proof:
-        """Read every object of a backup and compare it with the manifest; what was found is kept beside it."""
+        """Read every object of a backup, compare it with the manifest, and store the proof beside it.
+
+        Args:
+            backup: as the catalogue has it.
+            progress: is told in words how far it is.
+
+        Raises:
+            StoreError: the objects cannot be listed, or the store does not answer, so nothing is proven.
+        """
         manifest, started = backup.manifest, time.monotonic()
         progress(f"{manifest.database}: reading back {len(manifest.objects)} objects of {manifest.id}")
         problems = verify_objects(self.store, self.catalogue.folder(manifest), manifest.objects)
         return self._prove(manifest, "verified", started, problems)
 
     def restore_into(self, backup: Backup, url: str, progress: Progress = quiet, *, live: bool = False) -> Proof:
-        """Restore a backup into an empty database and compare what it holds with the manifest; the proof is kept.
+        """Restore a backup into an empty database, compare its content with the manifest, and store the proof.
 
-        On a `live` server roles may have changed since; that they differ is noted in the proof and no problem.
-        What is no fault of the backup proves nothing: raises RestoreFailed when the database is not empty, SealError
-        when no identity opens the backup, and StoreUnavailable.
+        Args:
+            backup: as the catalogue has it.
+            url: connection URL of the empty database, as a role that may restore.
+            progress: is told in words how far it is.
+            live: roles of the server may have changed since the backup; differences are noted and not a problem.
+
+        Returns:
+            The proof, whose `problem` says what is wrong with the backup.
+
+        Raises:
+            RestoreFailed: the database is not empty.
+            SealError: no identity opens the backup.
+            StoreUnavailable: the store does not answer, so nothing is proven.
         """
         self._try_key(backup)
         refuse_content(url)
@@ -145,10 +172,21 @@ class Backups:
     def restore(
         self, backup: Backup, admin_url: str, now: datetime, progress: Progress = quiet
     ) -> tuple[Proof, str | None]:
-        """Restore a backup beside the live database, prove it equal to the manifest, and put it in its place.
+        """Restore a backup beside the live database, compare it with the manifest, and swap the two.
 
-        Returns the proof, and the name under which what was live is kept. Raises RestoreFailed, with everything as it
-        was, lock.AlreadyRunning, and SealError when no identity opens the backup.
+        Args:
+            backup: as the catalogue has it.
+            admin_url: connection URL of another database of the same server, as a role that may restore.
+            now: the moment that the name of the replaced database bears.
+            progress: is told in words how far it is.
+
+        Returns:
+            The proof, and the name under which the replaced database is kept; null if there was none.
+
+        Raises:
+            RestoreFailed: the live database is as it was.
+            AlreadyRunning: another restore of it is running.
+            SealError: no identity opens the backup.
         """
         self._try_key(backup)
         manifest = backup.manifest
@@ -163,7 +201,16 @@ class Backups:
             return proof, swap(admin_url, manifest.database, target.name, now)
 
     def prune(self, now: datetime, *, dry_run: bool = False, confirmed: bool = False) -> Decision:
-        """Delete what retention lets go, and what broken backups left. Raises StoreError."""
+        """Delete expired backups and the remains of failed ones.
+
+        Args:
+            now: the moment at which backups count as expired.
+            dry_run: decide only.
+            confirmed: delete also what retention refuses; the newest verified backup of a database always stays.
+
+        Raises:
+            StoreError: a backup could not be deleted.
+        """
         decision = retain(self.catalogue.backups(), now, self._last_seen(), confirmed=confirmed)
         if not dry_run:
             for backup in decision.delete:

@@ -1,4 +1,4 @@
-"""A restore beside the living database, and the exchange of the two: in one transaction, and back again.
+"""The database that a restore fills, and swapping it with the live one in one transaction, or back.
 
 Belongs here: the database that a restore fills, the exchange, what is kept of it, and what a target must not hold.
 Does not belong here: filling it (`engine.py`).
@@ -92,11 +92,18 @@ class _Mark:
 
 @contextmanager
 def restoring(admin_url: str, database: str, settings: Mapping[str, str] | None = None) -> Iterator[Target]:
-    """An empty database beside `database`, for as long as one restore takes; it is dropped unless it was swapped in.
+    """An empty database for one restore; it is dropped at the end unless it was swapped in.
 
-    What a killed restore left is dropped first. `admin_url` leads to another database of the server. `settings` are
-    those of a manifest's state, for encoding and locale; without them they are as `database` has them.
-    Raises AlreadyRunning when another restore of it is under way, and RestoreFailed.
+    What a killed restore left is dropped first.
+
+    Args:
+        admin_url: connection URL of another database of the server.
+        database: the database to be restored.
+        settings: encoding and locale, from a manifest's state; null takes those of `database`.
+
+    Raises:
+        AlreadyRunning: another restore of the database is running.
+        RestoreFailed: the database cannot be created.
     """
     _refuse_itself(admin_url, database)
     with held(admin_url, RESTORE_LOCK, database, f"another restore of {database} is running"):
@@ -112,7 +119,19 @@ def restoring(admin_url: str, database: str, settings: Mapping[str, str] | None 
 
 
 def prepare_target(admin_url: str, database: str, settings: Mapping[str, str] | None = None) -> str:
-    """Make an empty `<database>__restoring_<id>` and return its URL; `restoring` does this, and sees to its end."""
+    """Create an empty `<database>__restoring_<id>`. `restoring` calls this, and drops it afterwards.
+
+    Args:
+        admin_url: connection URL of another database of the server.
+        database: the database to be restored.
+        settings: encoding and locale, from a manifest's state; null takes those of `database`.
+
+    Returns:
+        Its connection URL.
+
+    Raises:
+        RestoreFailed: it cannot be created.
+    """
     with connect(admin_url, autocommit=True) as admin:
         name = _target_name(database, secrets.token_hex(3))
         clauses = [
@@ -128,17 +147,29 @@ def prepare_target(admin_url: str, database: str, settings: Mapping[str, str] | 
 
 
 def swap(admin_url: str, database: str, restored: str, now: datetime) -> str | None:
-    """Put `restored` in the place of `database`, and return the name under which that is kept; null if there was none.
+    """Give a restored database the name of the live one, which is kept under another.
 
-    All in one transaction, for which the sessions of both are ended. What `restored` has stays: owner, grants,
-    settings, comment. Raises RestoreFailed, and AlreadyRunning when another swap of it is under way; then everything
-    is as it was.
+    Both renames are one transaction, for which the sessions of both databases are ended. The restored database keeps
+    its owner, grants, settings and comment.
+
+    Args:
+        admin_url: connection URL of a third database of the server.
+        database: name of the live database.
+        restored: name of the database that `restoring` made.
+        now: the moment that the new name of the live database bears.
+
+    Returns:
+        The name under which the live database is kept; null if there was none.
+
+    Raises:
+        RestoreFailed: everything is as it was.
+        AlreadyRunning: another swap of the database is running.
     """
     _refuse_itself(admin_url, database)
     with _alone(admin_url, database) as admin:
         names = _comments(admin)
         if restored not in names or not _is_target(restored, database):
-            raise RestoreFailed(f"{restored} is no database that was made to restore {database} into: nothing changed")
+            raise RestoreFailed(f"{restored} was not created to restore {database} into: nothing changed")
         renames = [(restored, database, names[restored])]
         old = _free(names, database, f"__before_{_stamp(now)}") if database in names else None
         if old:
@@ -148,9 +179,19 @@ def swap(admin_url: str, database: str, restored: str, now: datetime) -> str | N
 
 
 def undo(admin_url: str, database: str, now: datetime | None = None) -> str | None:
-    """Take the newest `__before_` copy back, and return the name under which the restored database is kept.
+    """Put the newest `__before_` copy back in place of the restored database.
 
-    Raises RestoreFailed when there is none, and AlreadyRunning; then everything is as it was.
+    Args:
+        admin_url: connection URL of a third database of the server.
+        database: name of the database.
+        now: the moment that the new name of the restored database bears; null for the present.
+
+    Returns:
+        The name under which the restored database is kept; null if there was none.
+
+    Raises:
+        RestoreFailed: there is no copy, or the swap failed; everything is as it was.
+        AlreadyRunning: another swap of the database is running.
     """
     _refuse_itself(admin_url, database)
     refuse_missing_rights(admin_url, database)
@@ -167,13 +208,26 @@ def undo(admin_url: str, database: str, now: datetime | None = None) -> str | No
 
 
 def former(admin_url: str, database: str) -> str:
-    """The name of the copy that `undo` takes back. Raises RestoreFailed when there is none."""
+    """The name of the copy that `undo` puts back.
+
+    Args:
+        admin_url: connection URL of another database of the server.
+        database: name of the database.
+
+    Raises:
+        RestoreFailed: there is none.
+    """
     with connect(admin_url, autocommit=True) as admin:
         return _newest_before(admin, database)[0]
 
 
 def old_copies(admin_url: str, database: str) -> list[OldCopy]:
-    """The databases that restores of `database` put aside, newest first."""
+    """The databases that restores put aside, newest first.
+
+    Args:
+        admin_url: connection URL of another database of the server.
+        database: name of the database that was restored.
+    """
     size = "SELECT CASE WHEN has_database_privilege(oid, 'CONNECT') THEN pg_database_size(oid) END FROM pg_database"
     with connect(admin_url, autocommit=True) as admin:
         copies = []
@@ -185,10 +239,18 @@ def old_copies(admin_url: str, database: str) -> list[OldCopy]:
 
 
 def drop_copy(admin_url: str, name: str) -> None:
-    """Drop what a restore put aside. Raises RestoreFailed when it is something else, or cannot be dropped."""
+    """Drop a database that a restore put aside.
+
+    Args:
+        admin_url: connection URL of another database of the server.
+        name: as `old_copies` lists it.
+
+    Raises:
+        RestoreFailed: it is another database, or cannot be dropped.
+    """
     with connect(admin_url, autocommit=True) as admin:
         if name not in _marks(admin):
-            raise RestoreFailed(f"{name} was not dropped: it is no database that a restore put aside")
+            raise RestoreFailed(f"{name} was not dropped: it is not a database that a restore put aside")
         try:
             _drop(admin, name, force=True)
         except psycopg.Error as error:

@@ -44,7 +44,7 @@ def up(
     host: Annotated[str | None, typer.Option(help="Address to bind. Default: ATLAS_HOST.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to bind. Default: ATLAS_PORT.")] = None,
 ) -> None:
-    """Materialize assets that never were, then serve the Dagster UI with daemon and sensors until Ctrl-C."""
+    """Materialize missing assets, then serve the Dagster UI with daemon and sensors until Ctrl-C."""
     from atlas_pipeline.cli.up import run
 
     raise typer.Exit(run(json, host, port))

@@ -1,4 +1,4 @@
-"""`atlas health`: whether one process of this installation is well, for whoever restarts it when it is not.
+"""`atlas health`: the liveness check of one process of this installation, for the supervisor that restarts it.
 
 Belongs here: one question to one process. Does not belong here: how the whole platform stands (`atlas status`, and the
 health of `atlas ops`). It runs every few seconds beside each process, so it imports neither Dagster nor the settings;
@@ -26,7 +26,15 @@ _SERVING = b"\x08\x01"
 
 
 def run(process: str, json: bool) -> int:
-    """Ask and say what is wrong, if anything. Returns 0 when the process is well."""
+    """Probe one process and print the problem, if any.
+
+    Args:
+        process: a name of `PROCESSES`.
+        json: print one JSON document instead of text.
+
+    Returns:
+        The exit code: 0 when the process is healthy.
+    """
     try:
         problem = PROCESSES[process]()
     except SettingsError as error:
@@ -47,24 +55,32 @@ def _code() -> str | None:
     with grpc.insecure_channel(address) as channel:
         check = channel.unary_unary("/grpc.health.v1.Health/Check")
         try:
-            said = check(_SERVICE, timeout=_SECONDS)
+            answer = check(_SERVICE, timeout=_SECONDS)
         except grpc.RpcError as error:
             return f"the code server at {address} does not answer ({error.code().name.lower()})"
-    return None if said == _SERVING else f"the code server at {address} has not loaded its code"
+    return None if answer == _SERVING else f"the code server at {address} has not loaded its code"
 
 
 def _webserver() -> str | None:
-    said = _get(text_of("ATLAS_HOST") or HOST, text_of("ATLAS_PORT") or PORT, "/server_info")
-    return said if isinstance(said, str) else None if "dagster_version" in said else "what answers is no web server"
+    answer = _get(text_of("ATLAS_HOST") or HOST, text_of("ATLAS_PORT") or PORT, "/server_info")
+    return (
+        answer if isinstance(answer, str) else None if "dagster_version" in answer else "what answers is no web server"
+    )
 
 
 def _ops() -> str | None:
-    said = _get(text_of("ATLAS_OPS_HOST") or OPS_HOST, text_of("ATLAS_OPS_PORT") or OPS_PORT, "/health/live")
-    return said if isinstance(said, str) else None if said.get("status") == "ok" else "what answers is no `atlas ops`"
+    answer = _get(text_of("ATLAS_OPS_HOST") or OPS_HOST, text_of("ATLAS_OPS_PORT") or OPS_PORT, "/health/live")
+    return (
+        answer
+        if isinstance(answer, str)
+        else None
+        if answer.get("status") == "ok"
+        else "what answers is no `atlas ops`"
+    )
 
 
 def _get(host: str, port: str, path: str) -> Mapping[str, object] | str:
-    """The JSON object that is answered on this machine, or what is wrong."""
+    """The JSON object served at the path on this machine, or a text that says what is wrong."""
     import http.client
 
     own = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 — nothing is bound here

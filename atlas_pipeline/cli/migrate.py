@@ -1,4 +1,4 @@
-"""`atlas migrate`: the schemas of Dagster and of Atlas are brought to this version, by one process at a time.
+"""`atlas migrate`: migrates the schemas of Dagster and Atlas to this version, in one process at a time.
 
 Belongs here: order, lock and progress. Does not belong here: the schemas themselves (`warehouse/schema.sql`, and the
 revisions that come with Dagster), and what a database of a later version means (`instance/schema.py`,
@@ -20,12 +20,12 @@ from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.location import dagster_url, warehouse_url
 
 LOCK = 0x6174_6C61_736D
-"""The advisory lock of whoever migrates, in the warehouse."""
+"""Key of the advisory lock in the warehouse that serialises migrations."""
 _LOOK_SECONDS = 0.5
 
 
 def run(json: bool) -> int:
-    """Migrate and say what was done. Returns the exit code."""
+    """Migrate both schemas and print what was done. Returns the exit code."""
     with failures_as_messages(), progress("connecting to the databases") as show:
         settings = load_settings()
         os.environ["DAGSTER_HOME"] = str(dagster_home(settings))
@@ -46,16 +46,16 @@ def run(json: bool) -> int:
     if json:
         print_json({"warehouse": warehouse, "dagster": dagster, "warnings": warnings})
         return 0
-    for name, one in (("Atlas", warehouse), ("Dagster", dagster)):
-        was = "new" if one["from"] is None else f"at {one['from']}"
-        done = f"already at {one['to']}" if one["from"] == one["to"] else f"{was}, now at {one['to']}"
-        OUT.print(f"{name}: {done}", highlight=False)
+    for name, versions in (("Atlas", warehouse), ("Dagster", dagster)):
+        was, now = versions["from"], versions["to"]
+        state = f"already at {now}" if was == now else f"{'new' if was is None else f'at {was}'}, now at {now}"
+        OUT.print(f"{name}: {state}", highlight=False)
     return 0
 
 
 @contextmanager
 def _alone(connection: psycopg.Connection, show: Callable[[str], None]) -> Iterator[None]:
-    """While no other process migrates; the lock goes with the connection."""
+    """Hold the migration lock while the body runs, waiting for it if need be; the connection's end releases it."""
     while True:
         row = connection.execute("SELECT pg_try_advisory_lock(%s)", [LOCK]).fetchone()
         connection.rollback()

@@ -13,7 +13,17 @@ from atlas_pipeline.settings import load_settings
 
 
 def run(json: bool, host: str | None, port: int | None, webserver: bool) -> int:
-    """Serve until SIGINT or SIGTERM. Returns the exit code."""
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        json: Print one JSON document instead of text.
+        host: Address to bind; None for that of the settings.
+        port: Port to bind; None for that of the settings.
+        webserver: Check through Dagster's web server that the code location loads.
+
+    Returns:
+        The exit code.
+    """
     with failures_as_messages():
         server = OpsServer(load_settings(), host, port, webserver=webserver)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")

@@ -66,13 +66,13 @@ def failures_as_messages() -> Iterator[None]:
     import typer
 
     from atlas_pipeline.settings import SettingsError, load_settings
-    from atlas_pipeline.telemetry.beginning import begin
+    from atlas_pipeline.telemetry.setup import configure
     from atlas_pipeline.warehouse.connect import WarehouseError
     from atlas_pipeline.warehouse.embedded import ServerError
 
     try:
         with suppress(SettingsError):
-            begin(load_settings())
+            configure(load_settings())
         yield
     except (SettingsError, WarehouseError, ServerError, FileExistsError, ValueError) as error:
         ERR.print(f"atlas: {error}", markup=False, highlight=False)

@@ -18,7 +18,17 @@ CODE_PORT = 4000
 
 
 def run(process: str, host: str | None, port: int | None, read_only: bool) -> int:
-    """Serve until a signal. Returns the exit code."""
+    """Serve one process of the platform until a signal.
+
+    Args:
+        process: `code`, `daemon` or `webserver`.
+        host: address to bind; null takes the default of the process.
+        port: port to bind; null takes the default of the process.
+        read_only: whether the web server refuses mutations.
+
+    Returns:
+        The exit code.
+    """
     with failures_as_messages():
         settings = load_settings()
         # Also for SIGINT: a shell starts background jobs with it ignored, and Python keeps it so.
@@ -38,7 +48,7 @@ def run(process: str, host: str | None, port: int | None, read_only: bool) -> in
 
 
 def _check_schemas(settings: Settings) -> None:
-    """Raise WarehouseError where a database is of a later version, or Dagster's is of an earlier one."""
+    """Raise WarehouseError when a database has a later schema than this version, or Dagster's has an earlier one."""
     from atlas_pipeline.instance import schema
     from atlas_pipeline.warehouse.bootstrap import refuse_later
     from atlas_pipeline.warehouse.connect import connect
@@ -64,8 +74,8 @@ def _code(settings: Settings, host: str | None, port: int | None) -> int:
     def end(signum: int, frame: FrameType | None) -> None:
         server.end(settings.stop_seconds)
 
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, end)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
     server.serve()
     return 0
 

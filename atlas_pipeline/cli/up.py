@@ -29,10 +29,19 @@ _STOP_SECONDS = 30
 
 
 def run(json: bool, host: str | None, port: int | None) -> int:
-    """Serve until a signal. Returns the exit code."""
+    """Serve until a signal.
+
+    Args:
+        json: print one JSON document instead of text.
+        host: address to bind; null takes ATLAS_HOST.
+        port: port to bind; null takes ATLAS_PORT.
+
+    Returns:
+        The exit code.
+    """
     # Set even for SIGINT: a shell starts background jobs with it ignored, and then Python keeps it so.
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     with failures_as_messages():
         settings = load_settings()
         host, port = host or settings.host, port or settings.port
@@ -51,7 +60,7 @@ def _interrupt(signum: int, frame: FrameType | None) -> None:
 
 
 def taken(host: str, port: int) -> bool:
-    """Whether somebody listens there already, or the address is none of this machine."""
+    """Whether the port is in use, or the address does not belong to this machine."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -62,9 +71,9 @@ def taken(host: str, port: int) -> bool:
 
 
 def _first_materialization(settings: Settings, json: bool) -> None:
-    """Once in the life of a home folder; in a process of its own, so that what it loaded is gone when serving begins.
+    """Run `atlas demo` once per home folder, in a process of its own so that its memory is free before serving.
 
-    It is noted as done only when every table was published, so that a killed or failed one is made up for.
+    It is recorded as done only when every table was published, so that a killed or failed one is repeated.
     """
     note = settings.home_path / "first-materialization"
     if note.exists():
@@ -161,7 +170,7 @@ def _await(server: subprocess.Popen[bytes], url: str, log: str) -> None:
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:
-    """Ask the server to end, then end whatever of its processes is left, those that lost their parent too."""
+    """Interrupt the server, then terminate the remaining processes of its session, orphans included."""
     ERR.print("stopping", highlight=False)
     if server.poll() is None:
         server.send_signal(signal.SIGINT)
@@ -179,9 +188,9 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
 
 def _session(leader: int) -> list[psutil.Process]:
     """The processes of the session that the server leads; runs and code servers never leave it."""
-    found = []
+    members = []
     for process in psutil.process_iter():
         with contextlib.suppress(OSError, psutil.Error):
             if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
+                members.append(process)
+    return members

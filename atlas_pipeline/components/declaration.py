@@ -22,9 +22,9 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 
 from atlas_pipeline.documents.faults import DocumentError, one_of, shown, unknown
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 NAME_EXPECTED = "up to 40 of a-z, 0-9 and single _, beginning with a letter"
-RESERVED = {"rejected_lines"}
+_RESERVED = {"rejected_lines"}
 _WANTED = {"string_type": "text", "list_type": "a list", "dict_type": "a mapping", "model_type": "a mapping"}
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ class Declared(dg.Component, Described):
 
     @contextmanager
     def naming_the_place(self) -> Iterator[None]:
-        """Adds file and line to what Dagster says about owners and tags."""
+        """Add file and line to what Dagster says about owners and tags."""
         try:
             yield
         except dg.DagsterInvalidDefinitionError as error:
@@ -100,7 +100,7 @@ class Declared(dg.Component, Described):
 
     def checked_name(self, name: str) -> str:
         """The name, if tables can have it. Raises DeclarationError."""
-        if not NAME.fullmatch(name) or name in RESERVED or "__" in name:
+        if not is_table_name(name):
             raise self.fail(
                 f"{name!r} cannot be the name of a table: expected {NAME_EXPECTED}. Set `name:` or rename the folder",
                 "name",
@@ -108,18 +108,30 @@ class Declared(dg.Component, Described):
         return name
 
 
-def by_table(context: dg.ComponentLoadContext, kind: type[T], layer: str) -> dict[str, T]:
-    """All components of one kind in the project, by the name of their table.
+def is_table_name(name: str) -> bool:
+    """Whether tables of all layers can have this name."""
+    return _NAME.fullmatch(name) is not None and name not in _RESERVED and "__" not in name
 
-    Raises DeclarationError naming both files where two have the same one.
+
+def by_table(context: dg.ComponentLoadContext, kind: type[T], layer: str) -> dict[str, T]:
+    """All components of one class in the project, by the name of their table.
+
+    Args:
+        context: of the component that asks.
+        kind: the class, `Dataset` or `GoldModel`.
+        layer: where their tables are, for the message.
+
+    Raises:
+        DeclarationError: names both files where two have the same table.
     """
 
     def collect() -> dict[str, T]:
         found: dict[str, Any] = {}
-        for one in context.component_tree.get_all_components(typing.cast(Any, kind)):
-            other = found.setdefault(one.table, one)
-            if other is not one:
-                raise one.fail(f"the table {layer}.{one.table} is declared already, in {other.place('name')}", "name")
+        for component in context.component_tree.get_all_components(typing.cast(Any, kind)):
+            other = found.setdefault(component.table, component)
+            if other is not component:
+                message = f"the table {layer}.{component.table} is declared already, in {other.place('name')}"
+                raise component.fail(message, "name")
         return found
 
     return memoize_per_tree(context.component_tree, ("by_table", kind), collect)

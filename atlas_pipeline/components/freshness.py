@@ -1,4 +1,4 @@
-"""The `freshness:` section of a table: how old it may get before the UI says so, without a run.
+"""The `freshness:` section of a table: how old it may get before Dagster reports it stale, without a run.
 
 Belongs here: the section's fields and Dagster's policy. Does not belong here: how old the rows in a table are, which a
 contract's `freshness` check measures.
@@ -30,7 +30,15 @@ class Freshness(Described):
 
 
 def freshness_policy(component: Declared, section: Freshness | None) -> dg.FreshnessPolicy | None:
-    """Dagster's policy of a component's `freshness:` section. Raises DeclarationError."""
+    """Dagster's freshness policy for a component.
+
+    Args:
+        component: the declaration, for file and line of errors.
+        section: its `freshness:` section, if it has one.
+
+    Raises:
+        DeclarationError: for keys that do not go together, and values that Dagster does not take.
+    """
     if section is None:
         return None
     if (section.fail_after is None) == (section.deadline is None):

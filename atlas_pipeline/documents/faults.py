@@ -52,7 +52,12 @@ def shown(value: Any) -> str:
 
 
 def one_of(word: Any, known: Collection[str]) -> str:
-    """What was expected instead of `word`: the most similar of the known words, if there is one, then all of them."""
+    """What was expected instead of a word: the most similar of the known ones, if there is one, then all of them.
+
+    Args:
+        word: what the document has; compared without regard to case (difflib's ratio of at least 0.6).
+        known: what it could have had, in the order in which it is listed.
+    """
     listed = f"one of {', '.join(known)}"
     by_lower_case = {name.lower(): name for name in reversed(list(known))}
     near = difflib.get_close_matches(str(word).lower(), by_lower_case, n=1)

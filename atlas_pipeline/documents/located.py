@@ -83,6 +83,10 @@ class Document:
 def read(path: Path, kind: Kind) -> Document:
     """Read a file, which must be there.
 
+    Args:
+        path: the file.
+        kind: what it is read as.
+
     Raises:
         DocumentError: of the class that `kind` names, for a file that cannot be read or is not YAML.
     """

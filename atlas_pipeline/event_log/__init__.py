@@ -1,1 +1,1 @@
-"""Dagster's event log: one reader and one decoder."""
+"""Dagster's event log and ticks: one reader, one decoder, one `Event`, for alerts and metrics. Imports no Dagster."""

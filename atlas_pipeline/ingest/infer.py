@@ -26,17 +26,25 @@ PROBE, PROMISING = 1000, 0.9  # a type is tried on so many rows first, and dropp
 
 @dataclass(frozen=True)
 class ColumnInference:
-    """One column as guessed.
+    """One column as guessed from the sample.
 
-    `format` is a strptime format, None for ISO 8601. `nullable`: a missing value was seen; `blank`: a text of
-    nothing but white space was. `distinct` counts the
-    distinct values, at most `DISTINCT_CAP`; `unique`: no value is missing, bad or there twice. `misfits` counts the
-    sampled rows that would go to quarantine. `minimum` and `maximum` are canonical text, of numbers, dates and
-    timestamps only; `newest` is the greatest date or timestamp of the rows that have no misfit in any column. `values`
-    lists a text column's distinct values, sorted, when they are few and short; `length` is the number of characters,
-    when all of a text column's values have the same. `null_values` are the words seen that mean "no value". `doubtful`
-    are such words in a text column of a source that does not use them in any other type of column: they may mean it,
-    or be a code.
+    Attributes:
+        name: of the column.
+        type: in silver.
+        format: strptime format; None for ISO 8601.
+        nullable: a value is missing.
+        blank: a text is nothing but white space.
+        distinct: distinct values, at most `DISTINCT_CAP`.
+        unique: no value is missing, bad or there twice.
+        misfits: rows that would go to quarantine.
+        minimum: least value as canonical text, of numbers, dates and timestamps only.
+        maximum: greatest value, likewise.
+        newest: greatest date or timestamp of the rows that have no misfit in any column.
+        values: a text column's distinct values, sorted, when they are few and short.
+        length: number of characters, when all of a text column's values have the same.
+        null_values: words that mean "no value".
+        doubtful: such words in a text column of a source that does not use them in any other type of column: they may
+            mean it, or be a code.
     """
 
     name: str
@@ -69,9 +77,16 @@ class Inference:
 def infer(
     batches: Iterable[Batch], *, key: str | None = None, max_rows: int = 200_000, notation: Notation = PLAIN
 ) -> Inference:
-    """Guess from the first `max_rows` rows; no more batches are read than that takes.
+    """Guess what the columns of a source are.
 
-    Raises ValueError if `key` is not one of the columns.
+    Args:
+        batches: of its rows; no more are read than `max_rows` takes.
+        key: the column that tells rows apart, when that is known.
+        max_rows: rows of the sample.
+        notation: how numbers and booleans are written.
+
+    Raises:
+        ValueError: `key` is not one of the columns.
     """
     sample = _sample(batches, max_rows)
     names = sample.column_names if sample is not None else []

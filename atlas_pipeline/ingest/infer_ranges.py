@@ -14,9 +14,11 @@ from atlas_pipeline.ingest.types import ColumnType
 
 
 def extremes(type: ColumnType, canonical: pa.Array) -> tuple[str | None, str | None]:
-    """The least and the greatest value as canonical text, of numbers, dates and timestamps; null for other types.
+    """The least and the greatest value as canonical text; null for types other than numbers, dates and timestamps.
 
-    `canonical` holds texts after the cast, none missing and at least one.
+    Args:
+        type: of the column in silver.
+        canonical: its texts after the cast; at least one, none missing.
     """
     if type == "integer":
         ends = pc.min_max(canonical.cast(pa.int64()))
@@ -50,7 +52,12 @@ def one_length(texts: pa.Array) -> int | None:
 
 
 def without_misfits(sample: pa.Table, bad_texts: Mapping[str, pa.Array]) -> pa.Table:
-    """The rows that have none of the texts that do not fit the type of their column."""
+    """The rows of a sample in which all columns fit their type.
+
+    Args:
+        sample: one column of text for each column of the source.
+        bad_texts: the texts that do not fit, by column.
+    """
     for name, texts in bad_texts.items():
         bad = pc.is_in(sample[name].cast(pa.string()), value_set=texts)
         sample = sample.filter(pc.invert(bad))

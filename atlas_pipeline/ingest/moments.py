@@ -18,7 +18,16 @@ Moment = Literal["date", "timestamp", "time"]
 
 
 def moment_step(type: Moment, format: str | None, timezone: str) -> Step:
-    """The step for a column of dates, timestamps or times; raises ValueError as `types.cast` does."""
+    """The step for a column of dates, timestamps or times.
+
+    Args:
+        type: of the column in silver.
+        format: strptime format; null for ISO 8601.
+        timezone: IANA zone of timestamps that carry no offset.
+
+    Raises:
+        ValueError: format or time zone is unknown, or they do not go with the type.
+    """
     if type == "timestamp":
         try:
             zone = ZoneInfo(timezone)

@@ -17,7 +17,7 @@ from atlas_pipeline.pii.keys import Keys
 MISSING_KEY = "missing_key"
 KEY_TOO_LONG = "key_too_long"
 _MEANING = {
-    "wrong_type": "is no {type}",
+    "wrong_type": "is not of type {type}",
     "out_of_range": "is out of range for {type}",
     MISSING_KEY: "is missing, which is part of the key",
     KEY_TOO_LONG: "is too long to be part of the key",

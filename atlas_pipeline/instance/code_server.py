@@ -1,11 +1,11 @@
-"""The code server of `atlas serve code`: Dagster's own, which also ends well.
+"""The code server of `atlas serve code`: Dagster's own, with a graceful shutdown.
 
-Belongs here: what becomes of runs when the server is told to end. Does not belong here: arguments and signals
+Belongs here: what becomes of runs when the server is told to stop. Does not belong here: arguments and signals
 (`cli/serve.py`), and how a run that was cut off is started again (`run_retries`, `run_launcher.py`).
 
-While it ends it starts no run: it answers as one that is away, and the daemon keeps the run in its queue. The runs that
-it executes may go on until the limit; then they are killed. Run monitoring misses them once there is a server again,
-and `run_retries` starts them anew. Nothing half-done is visible of a killed run: "When a process is killed" in
+While it drains it starts no run: it answers UNAVAILABLE, and the daemon keeps the run in its queue. The runs in flight
+may go on until the limit; then they are killed. Run monitoring misses them once there is a server again, and
+`run_retries` starts them again. A killed run leaves nothing half-done visible: "When a process is killed" in
 docs/operations.md.
 """
 
@@ -67,7 +67,7 @@ class CodeServer:
         self._server.serve()  # type: ignore[no-untyped-call]
 
     def end(self, seconds: float) -> None:
-        """Take no new run, let those in flight go on for so long, then hand over what is left; returns at once."""
+        """Start no new run, let those in flight go on for `seconds`, then hand over the rest. Returns at once."""
         threading.Thread(target=self._end, args=(seconds,), name="ending", daemon=True).start()
 
     def _end(self, seconds: float) -> None:
@@ -85,7 +85,7 @@ class CodeServer:
 
 
 class _Servicer(DagsterApiServer):
-    """Dagster's own, that knows which runs it is about to start."""
+    """Dagster's own servicer, which also counts the runs that it is about to start."""
 
     def __init__(self, **arguments: object):
         self.closed = threading.Event()
@@ -94,7 +94,7 @@ class _Servicer(DagsterApiServer):
         super().__init__(**arguments)  # type: ignore[arg-type]
 
     def StartRun(self, request, context):  # type: ignore[no-untyped-def]
-        """As Dagster's; while the server ends it says that it cannot be reached, and the daemon asks again later."""
+        """Dagster's own; while the server drains it answers UNAVAILABLE, and the daemon tries again later."""
         with self._begin() as is_open:
             if not is_open:
                 context.abort(grpc.StatusCode.UNAVAILABLE, "this code server is ending: start the run in the next one")
@@ -102,7 +102,7 @@ class _Servicer(DagsterApiServer):
 
     @contextlib.contextmanager
     def _begin(self) -> Iterator[bool]:
-        """Whether a run may begin; for as long as the body runs it counts as one that does."""
+        """Whether a run may start; it counts as starting while the body runs."""
         with self._counting:
             is_open = not self.closed.is_set()
             self._starting += is_open
@@ -125,17 +125,16 @@ class _Servicer(DagsterApiServer):
         return bool(self.runs())
 
     def hand_over(self) -> None:
-        """Kill the processes of all runs, with all that they started, and say nothing of it.
+        """Kill the processes of all runs and their descendants, without reporting the runs as failed.
 
-        Were the runs reported as failed now, the daemon would try at once to start them again, find no server, and try
-        no more.
+        Otherwise the daemon would retry them at once, find no server, and give up.
         """
         with self._execution_lock:
             for run_id, (process, _) in list(self._executions.items()):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     leader = psutil.Process(process.pid)
-                    for one in [leader, *leader.children(recursive=True)]:
+                    for member in [leader, *leader.children(recursive=True)]:
                         with contextlib.suppress(psutil.NoSuchProcess):
-                            one.kill()
+                            member.kill()
                 process.join()
                 self._clear_run(run_id)

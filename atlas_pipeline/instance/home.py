@@ -1,7 +1,7 @@
 """Dagster's home folder under `ATLAS_HOME`: what it writes to disk goes there, its configuration stays one file.
 
 Belongs here: the folder and the links in it. Does not belong here: the configuration itself (`dagster.yaml` in the
-project root). Processes share the folder and make it at the same time: each file takes its place whole, by a rename.
+project root). Processes share the folder and may create it at the same time: each file is put in place by a rename.
 """
 
 import re
@@ -26,7 +26,7 @@ def dagster_home(settings: Settings) -> Path:
 
 
 def workspace_file(settings: Settings) -> str:
-    """What web server and daemon load the code from: the code server of the settings, or the project's own file."""
+    """Path of the workspace file for web server and daemon: for the configured code server, or the project's own."""
     address = settings.code_server
     if address is None:
         return str(PROJECT_ROOT / "workspace.yaml")
@@ -42,7 +42,7 @@ def workspace_file(settings: Settings) -> str:
 
 
 def _put(path: Path, make: Callable[[Path], object]) -> None:
-    """Make a file under another name and give it its own: others see the old one or the new one."""
+    """Create a file under a temporary name and rename it: other processes see the old file or the new one."""
     draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     make(draft)
     draft.replace(path)

@@ -1,6 +1,6 @@
-"""Logs and error reports in Dagster's processes: where in Dagster a line comes from that Dagster did not write itself.
+"""Logs and error reports in Dagster's processes: adds run and step to lines that Dagster did not write itself.
 
-Belongs here: the step that is executed at the moment, as Dagster knows it. Does not belong here: what lines look like
+Belongs here: the step that executes at the moment, as Dagster knows it. Does not belong here: what lines look like
 (`telemetry/logs.py`). `dagster.yaml` names Atlas's storage, so each of Dagster's processes comes here when it loads its
 instance: web server, daemon, code server and every run.
 """
@@ -8,7 +8,7 @@ instance: web server, daemon, code server and every run.
 from dagster._core.execution.context.compute import current_execution_context
 
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.telemetry import beginning
+from atlas_pipeline.telemetry import setup
 from atlas_pipeline.telemetry.logs import Place, asset_of
 
 _ROOT_RUN = "dagster/root_run_id"
@@ -16,7 +16,7 @@ _ROOT_RUN = "dagster/root_run_id"
 
 def begin() -> None:
     """Install logs and error reports in this process, which is one of Dagster's."""
-    beginning.begin(load_settings(), _place)
+    setup.configure(load_settings(), _place)
 
 
 def _place() -> Place:

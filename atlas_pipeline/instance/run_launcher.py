@@ -1,7 +1,7 @@
-"""What `dagster.yaml` launches runs with: Dagster's own launcher, and an answer to whether a run's process still lives.
+"""The run launcher of `dagster.yaml`: Dagster's own, with a health check of the run's process.
 
-Belongs here: that answer, for Dagster's run monitoring. Does not belong here: what follows from it (monitoring ends the
-run, `run_retries` starts it again), and runs that a database remembers from before a restore
+Belongs here: that health check, for Dagster's run monitoring. Does not belong here: what follows from it (monitoring
+fails the run, `run_retries` starts it again), and runs that a database remembers from before a restore
 (`cli/backup/lost_runs.py`).
 
 Monitoring believes the first "no" and ends the run, and `run_retries` then tries once, at once, to start it again. So a
@@ -36,7 +36,7 @@ _CLOCK_SECONDS = 60
 
 
 class AtlasRunLauncher(DefaultRunLauncher):
-    """Launches runs in code servers, and tells whether their processes are still there."""
+    """Launches runs in code servers and checks whether their processes are alive."""
 
     def __init__(self, inst_data: ConfigurableClassData | None = None):
         super().__init__(inst_data)
@@ -44,7 +44,7 @@ class AtlasRunLauncher(DefaultRunLauncher):
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """Always: what cannot be checked is said to be running."""
+        """Always true: a run that cannot be checked is reported as running."""
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
@@ -91,7 +91,7 @@ def _executes(server: DagsterGrpcClient, run: DagsterRun) -> bool:
 
 
 def _is_broken(server: DagsterGrpcClient) -> bool:
-    """Whether somebody is at the address, but no code server behind it."""
+    """Whether the proxy of `dagster dev` answers at the address, with no code server behind it."""
     try:
         server.ping("")
     except DagsterUserCodeUnreachableError as error:

@@ -1,4 +1,4 @@
-"""The schema of Dagster's own database: at which revision it is, which one this Dagster knows, and how it gets there.
+"""The schema of Dagster's own database: its revision, the head revision of this Dagster, and the migration between.
 
 Belongs here: revisions and the migration that comes with Dagster. Does not belong here: Atlas's schema
 (`warehouse/bootstrap.py`), and who may migrate when (`cli/migrate.py`).
@@ -26,9 +26,17 @@ def check(url: str) -> None:
 
 
 def migrate(url: str, show: Callable[[str], None]) -> dict[str, str | None]:
-    """Bring the database to the revision of this Dagster. Returns the revisions `from` and `to`.
+    """Migrate the database to the head revision of this Dagster, through the instance of `DAGSTER_HOME`.
 
-    The instance of `DAGSTER_HOME` is what migrates. Raises WarehouseError when the database is of a later version.
+    Args:
+        url: SQLAlchemy URL of Dagster's database.
+        show: takes a line of progress.
+
+    Returns:
+        The revisions `from` (null of a new database) and `to`.
+
+    Raises:
+        WarehouseError: the database is at a revision that this Dagster does not know.
     """
     before = revision_of(url)
     head = _known(url, before)
@@ -41,7 +49,7 @@ def migrate(url: str, show: Callable[[str], None]) -> dict[str, str | None]:
 
 
 def revision_of(url: str) -> str | None:
-    """The revision that is noted in the database; null of a new one."""
+    """The revision recorded in the database; null when it has none of Dagster's tables."""
     with connect(_libpq(url)) as connection:
         found = connection.execute("SELECT to_regclass('alembic_version')").fetchone()
         if not found or found[0] is None:

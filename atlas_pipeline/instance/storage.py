@@ -1,4 +1,4 @@
-"""What `dagster.yaml` points at: Dagster's own storage in Postgres, and its logs under `ATLAS_HOME`.
+"""Storage and compute logs of `dagster.yaml`: Dagster's own, in Postgres and under `ATLAS_HOME`.
 
 Belongs here: the bridge from Atlas's settings to Dagster's instance. With it `dagster dev`, `dg dev` and
 `dagster asset materialize` work without a variable set: whichever process comes first starts the embedded server.
@@ -13,13 +13,13 @@ from sqlalchemy import event, exc, pool
 
 from atlas_pipeline.instance import logging, warm_runs
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.telemetry.beginning import process_name
+from atlas_pipeline.telemetry.setup import process_name
 from atlas_pipeline.warehouse.location import dagster_url
 
 
 @event.listens_for(pool.QueuePool, "checkout")
 def _refuse_what_is_gone(connection: Any, record: object, proxy: object) -> None:
-    """Have the web server's pools open a connection anew when Postgres was restarted since; they would answer 500 once.
+    """Reconnect a pooled connection that Postgres dropped, or the web server would answer 500 once after a restart.
 
     SQLAlchemy's `pool_pre_ping`, which Dagster gives no way to set.
     """

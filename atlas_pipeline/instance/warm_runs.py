@@ -3,10 +3,10 @@
 Belongs here: which context of `multiprocessing` Dagster's code servers start runs with, and what is imported ahead.
 Does not belong here: how a run is launched (`run_launcher.py`) and ended (`code_server.py`).
 
-Dagster spawns a new Python for each run, which imports everything anew; it has no setting for that. Here the code server
-keeps a `multiprocessing` fork server, a process of its own that was executed, not forked, and so has no thread, no
-connection and no lock of the code server. It imports modules and waits; each run is a fork of it. Declarations, models
-and settings are read by each run anew, as in a spawned process: nothing is evaluated ahead.
+Dagster spawns a new Python for each run, which imports everything anew; it has no setting for that. Here the code
+server keeps a `multiprocessing` fork server, a process of its own that was executed, not forked, and so has no thread,
+no connection and no lock of the code server. It imports modules and waits; each run is a fork of it. Declarations,
+models and settings are read by each run anew, as in a spawned process: nothing is evaluated ahead.
 
 What starts a thread when it is imported is left to the runs (numpy, pyarrow, Soda), since a fork of a process with
 threads is not safe.
@@ -52,7 +52,8 @@ def install() -> None:
     serve = DagsterGrpcServer.serve
 
     def serve_warm(self: DagsterGrpcServer) -> None:
-        forkserver.ensure_running()
+        if isinstance(self._api_servicer, DagsterApiServer):  # the proxy of `dagster dev` executes no run
+            forkserver.ensure_running()
         serve(self)  # type: ignore[no-untyped-call]
 
     # A property, since Dagster sets the attribute of each server to its own context, maybe before this is called.

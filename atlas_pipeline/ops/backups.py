@@ -1,4 +1,4 @@
-"""How backups stand, as their manifests say.
+"""Gauges of backups, from their manifests.
 
 Belongs here: samples of the catalogue. Does not belong here: the catalogue (`backup/`), and backups that are counted
 from the event log.
@@ -19,14 +19,14 @@ def samples(settings: Settings) -> Iterator[Sample]:
     found = backups(settings).catalogue.backups()
     now = datetime.now(UTC)
     for database in names(settings):
-        yield from _of(database, [one for one in found if one.manifest.database == database], now)
+        yield from _of(database, [backup for backup in found if backup.manifest.database == database], now)
 
 
 def _of(database: str, kept: list[Backup], now: datetime) -> Iterator[Sample]:
     """`kept` are its backups, newest first."""
     labels = {"database": database}
     for backup_class in get_args(BackupClass):
-        number = sum(one.manifest.backup_class == backup_class for one in kept)
+        number = sum(backup.manifest.backup_class == backup_class for backup in kept)
         yield Sample("atlas_backups", {**labels, "class": backup_class}, number)
     if kept:
         newest = kept[0]
@@ -37,9 +37,9 @@ def _of(database: str, kept: list[Backup], now: datetime) -> Iterator[Sample]:
         took = (manifest.finished_at - manifest.started_at).total_seconds()
         yield Sample("atlas_backup_duration_seconds", labels, took)
     # What a verified backup holds is as old as its snapshot, which is taken when it starts.
-    if verified := [one for one in kept if one.verified]:
+    if verified := [backup for backup in kept if backup.verified]:
         yield Sample("atlas_backup_verified_age_seconds", labels, _age(verified[0].manifest.started_at, now))
-    if tests := [proof for one in kept for proof in one.proofs if proof.kind == "restored"]:
+    if tests := [proof for backup in kept for proof in backup.proofs if proof.kind == "restored"]:
         last = max(tests, key=lambda proof: proof.at)
         yield Sample("atlas_backup_restore_test_age_seconds", labels, _age(last.at, now))
         yield Sample("atlas_backup_restore_test_ok", labels, last.problem is None)

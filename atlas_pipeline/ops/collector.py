@@ -1,4 +1,4 @@
-"""Collecting in the background, so that a scrape only reads what is there, however many come at once.
+"""Collect samples in the background, so that a scrape only reads what is cached, however many come at once.
 
 Belongs here: when parts are asked, and what of them is still good. Does not belong here: the parts.
 """
@@ -32,8 +32,8 @@ class Source:
     good_for: float
 
 
-class _Taken:
-    """What a part said, and that text as it is served."""
+class _CachedSamples:
+    """The last samples of a part, and the text that they are served as."""
 
     def __init__(self, samples: Iterable[Sample], kept: Sequence[Sample], at: float, seconds: float):
         self.samples = samples
@@ -43,13 +43,13 @@ class _Taken:
         self._pages: dict[bool, bytes] = {}
 
     def page(self, openmetrics: bool) -> bytes:
-        """Written out once."""
+        """The text, which is made once."""
         if openmetrics not in self._pages:
             self._pages[openmetrics] = page(self.kept, openmetrics)
         return self._pages[openmetrics]
 
-    def keep_pages(self, before: "_Taken") -> None:
-        """Take over what was written of the same samples."""
+    def keep_pages(self, before: "_CachedSamples") -> None:
+        """Reuse the text that was made of the same samples."""
         self._pages = before._pages
 
 
@@ -61,7 +61,7 @@ class Collector:
         self._tally = tally
         self._build = build
         self._began = time.monotonic()
-        self._taken: dict[str, _Taken | None] = {}
+        self._cached: dict[str, _CachedSamples | None] = {}
         self._failures: dict[str, str] = {}
         self._formats: set[bool] = set()
         self._over = threading.Event()
@@ -82,53 +82,58 @@ class Collector:
         return time.monotonic() - self._began
 
     def answer(self, openmetrics: bool, compressed: bool) -> bytes:
-        """Everything, as it is now. A format that was asked for before is already written, but for this process."""
+        """All samples as they are now. A format that was asked for before is ready, but for this process's own samples.
+
+        Args:
+            openmetrics: in that format; else in Prometheus's text format.
+            compressed: with gzip.
+        """
         self._formats.add(openmetrics)
-        good = {source.name: self._good(source) for source in self._sources if source.name in self._taken}
+        good = {source.name: self._good(source) for source in self._sources if source.name in self._cached}
         own = page(self._own(good), openmetrics)
-        pages = [own, *(taken.page(openmetrics) for taken in good.values() if taken is not None)]
+        pages = [own, *(cached.page(openmetrics) for cached in good.values() if cached is not None)]
         whole = b"".join([*pages, END] if openmetrics else pages)
         return gzip.compress(whole, _LEVEL) if compressed else whole
 
     def series(self) -> int:
         """How many series an answer has."""
-        good = {source.name: self._good(source) for source in self._sources if source.name in self._taken}
-        return sum(1 for _ in self._own(good)) + sum(len(taken.kept) for taken in good.values() if taken)
+        good = {source.name: self._good(source) for source in self._sources if source.name in self._cached}
+        return sum(1 for _ in self._own(good)) + sum(len(cached.kept) for cached in good.values() if cached)
 
-    def _good(self, source: Source) -> _Taken | None:
-        taken = self._taken.get(source.name)
-        return taken if taken is not None and time.monotonic() - taken.at <= source.good_for else None
+    def _good(self, source: Source) -> _CachedSamples | None:
+        cached = self._cached.get(source.name)
+        return cached if cached is not None and time.monotonic() - cached.at <= source.good_for else None
 
-    def _own(self, good: dict[str, _Taken | None]) -> Iterator[Sample]:
+    def _own(self, good: dict[str, _CachedSamples | None]) -> Iterator[Sample]:
         own = [
             *self._build,
             *self._tally.samples(),
             Sample("atlas_http_requests_in_progress", {}, self.in_progress),
             Sample("atlas_uptime_seconds", {}, self.uptime),
         ]
-        for name, taken in good.items():
-            own.append(Sample("atlas_scrape_part_up", {"part": name}, taken is not None))
-            if taken is not None:
-                own.append(Sample("atlas_scrape_part_duration_seconds", {"part": name}, taken.seconds))
+        for name, cached in good.items():
+            own.append(Sample("atlas_scrape_part_up", {"part": name}, cached is not None))
+            if cached is not None:
+                own.append(Sample("atlas_scrape_part_duration_seconds", {"part": name}, cached.seconds))
         yield from own
-        others = sum(len(taken.kept) for taken in good.values() if taken is not None)
+        others = sum(len(cached.kept) for cached in good.values() if cached is not None)
         yield Sample("atlas_metrics_series", {}, len(own) + 1 + others)
 
     def _run(self, source: Source) -> None:
         while not self._over.is_set():
             started = time.monotonic()
             try:
-                before, samples = self._taken.get(source.name), source.part()
+                before, samples = self._cached.get(source.name), source.part()
                 kept = before.kept if before is not None and samples is before.samples else list(samples)
-                now = _Taken(samples, kept, started, time.monotonic() - started)
+                now = _CachedSamples(samples, kept, started, time.monotonic() - started)
                 if before is not None and kept == before.kept:
                     now.keep_pages(before)
                 for openmetrics in tuple(self._formats):
                     now.page(openmetrics)
-                self._taken[source.name] = now
+                self._cached[source.name] = now
                 self._failures.pop(source.name, None)
             except Exception as error:  # noqa: BLE001 — whatever it is, the other parts are answered
-                self._taken[source.name] = None
+                self._cached[source.name] = None
                 if self._failures.get(source.name) != type(error).__name__:
                     self._failures[source.name] = type(error).__name__
                     _LOG.warning("the part %s is missing: %s", source.name, type(error).__name__)

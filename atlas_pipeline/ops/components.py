@@ -1,4 +1,4 @@
-"""What must be well for this installation to be live, ready and started.
+"""Components of health: what must work for this installation to be live, ready and started.
 
 Belongs here: how each component is asked. Does not belong here: what an answer means, and time limits
 (`telemetry/health.py`).
@@ -28,7 +28,13 @@ _ROLES = (OWNER, ANALYST, BACKUP, MONITOR)
 
 
 def ready(warehouse: Database, dagster: Database, ui: str | None) -> list[Component]:
-    """What work needs: both databases, the daemons, a queue that moves, and the code, unless there is no web server."""
+    """What runs need: both databases, the daemons, a queue that moves, and code locations that are loaded.
+
+    Args:
+        warehouse: asked whether it answers.
+        dagster: Dagster's database.
+        ui: address of the web server, which is asked for code locations; null where there is none.
+    """
     room = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())["concurrency"]["runs"]["max_concurrent_runs"]
 
     def daemons() -> str | None:
@@ -61,14 +67,20 @@ def startup(warehouse: Database) -> list[Component]:
 
 
 def answers(collector: Collector, is_ready: Health, is_started: Health) -> Mapping[str, Answer]:
-    """What each path says."""
+    """What each path answers.
+
+    Args:
+        collector: for the number of series and the uptime.
+        is_ready: components of /health/ready.
+        is_started: components of /health/startup.
+    """
 
     def live() -> tuple[int, Mapping[str, Any]]:
         return 200, {"status": "ok"}
 
     def everything() -> tuple[int, Mapping[str, Any]]:
         verdicts = [*is_ready.examine(), *is_started.examine()]
-        status, document = _said(verdicts)
+        status, document = _verdict_document(verdicts)
         this = psutil.Process()
         with this.oneshot():
             times = this.cpu_times()
@@ -87,17 +99,17 @@ def answers(collector: Collector, is_ready: Health, is_started: Health) -> Mappi
     return {
         "/health": everything,
         "/health/live": live,
-        "/health/ready": lambda: _said(is_ready.examine()),
-        "/health/startup": lambda: _said(is_started.examine()),
+        "/health/ready": lambda: _verdict_document(is_ready.examine()),
+        "/health/startup": lambda: _verdict_document(is_started.examine()),
     }
 
 
-def _said(verdicts: Sequence[Verdict]) -> tuple[int, Mapping[str, Any]]:
-    well = all(one.problem is None for one in verdicts)
+def _verdict_document(verdicts: Sequence[Verdict]) -> tuple[int, Mapping[str, Any]]:
+    well = all(verdict.problem is None for verdict in verdicts)
     components = {
-        one.name: {"ok": one.problem is None, "seconds": round(one.seconds, 3)}
-        | ({"problem": one.problem} if one.problem else {})
-        for one in verdicts
+        verdict.name: {"ok": verdict.problem is None, "seconds": round(verdict.seconds, 3)}
+        | ({"problem": verdict.problem} if verdict.problem else {})
+        for verdict in verdicts
     }
     return (200 if well else 503), {"status": "ok" if well else "failing", "components": components}
 
@@ -126,5 +138,5 @@ def _schema(warehouse: Database) -> str | None:
 
 def _roles(warehouse: Database) -> str | None:
     found = {name for (name,) in warehouse.rows("SELECT rolname FROM pg_roles WHERE rolname = ANY(%s)", [list(_ROLES)])}
-    missing = [one for one in _ROLES if one not in found]
+    missing = [role for role in _ROLES if role not in found]
     return f"missing: {', '.join(missing)}" if missing else None

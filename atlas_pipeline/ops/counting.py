@@ -1,4 +1,4 @@
-"""Following Dagster's event log and ticks: what is new is read and counted, and saved with the place in it.
+"""Follow Dagster's event log and ticks: read what is new, count it, save totals and cursor together.
 
 Belongs here: the order of these steps. Does not belong here: what an event adds (`telemetry/counting.py`) and how
 totals are kept (`telemetry/totals.py`).
@@ -11,14 +11,24 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Generic, Literal, LiteralString, TypeVar
 
 import psycopg
 
-from atlas_pipeline.event_log.decoding import TICK_TYPES, TYPES, event_of, tick_of
-from atlas_pipeline.event_log.rows import ENDED_TICKS, EVENTS, Position, Table, newest, read_rows
+from atlas_pipeline.event_log.event import Event, Tick
+from atlas_pipeline.event_log.reader import (
+    ENDED_TICKS,
+    EVENTS,
+    Log,
+    Page,
+    Position,
+    Table,
+    newest,
+    read_events,
+    read_ticks,
+)
 from atlas_pipeline.telemetry import totals
-from atlas_pipeline.telemetry.counting import Counted, Memory, count, count_ticks
+from atlas_pipeline.telemetry.counting import KINDS, Counted, Memory, count, count_ticks
 from atlas_pipeline.telemetry.series import Key
 
 _log = logging.getLogger(__name__)
@@ -26,6 +36,7 @@ READ_SECONDS = 2.0
 """How long one look reads before it saves; the next one goes on from there."""
 PAGE = 1000
 Begin = Literal["start", "now"]
+Entry = TypeVar("Entry")
 
 
 @dataclass(frozen=True)
@@ -38,29 +49,42 @@ class Followed:
 
 
 @dataclass(frozen=True)
-class _Source:
-    """Where to read, and what to make of it. `count` is given texts, and how far the log goes beyond them."""
+class _Source(Generic[Entry]):
+    """Where to read, and what to make of a page of it."""
 
     name: totals.CountedSource
     table: Table
-    kinds: Sequence[str]
-    count: Callable[[Sequence[str], int, Memory], Counted]
+    read: Callable[[Log, Position, int], Page[Entry]]
+    count: Callable[[Page[Entry], Memory], Counted]
 
 
 def follow(log: psycopg.Connection, connection: psycopg.Connection, begin: Begin) -> Followed:
-    """Count what is new since the last look, for `READ_SECONDS` of each source at most; `log` is Dagster's database.
+    """Count what is new since the last look, for `READ_SECONDS` of each source at most.
 
-    The first look of an installation begins where `begin` says. A transaction that is open on the connection is
-    committed, since what is counted must be. Raises what the databases raise when they are away; then nothing was
-    counted that is not saved.
+    A transaction that is open on `connection` is committed, since what is counted must be.
+
+    Args:
+        log: Dagster's database.
+        connection: the warehouse.
+        begin: where the first look of an installation begins.
+
+    Returns:
+        What was counted; all of it is saved.
+
+    Raises:
+        psycopg.Error: a database is away; then nothing was counted that is not saved.
     """
     connection.commit()
-    events, more_events = _follow(_EVENTS, log, connection, begin)
-    ticks, more_ticks = _follow(_TICKS, log, connection, begin)
+
+    def rows(statement: LiteralString, parameters: Sequence[object] = ()) -> Sequence[tuple[Any, ...]]:
+        return log.execute(statement, parameters).fetchall()
+
+    events, more_events = _follow(_EVENTS, rows, connection, begin)
+    ticks, more_ticks = _follow(_TICKS, rows, connection, begin)
     return Followed(events, ticks, more_events or more_ticks)
 
 
-def _follow(source: _Source, log: psycopg.Connection, connection: psycopg.Connection, begin: Begin) -> tuple[int, bool]:
+def _follow(source: _Source[Any], log: Log, connection: psycopg.Connection, begin: Begin) -> tuple[int, bool]:
     with connection.transaction():
         if not totals.begun(connection, source.name):
             totals.begin(connection, source.name, newest(log, source.table).through if begin == "now" else 0)
@@ -72,9 +96,9 @@ def _follow(source: _Source, log: psycopg.Connection, connection: psycopg.Connec
         counted, read, more = Counted(cursor.memory), 0, True
         deadline = time.monotonic() + READ_SECONDS
         while more and (not read or time.monotonic() < deadline):
-            page = read_rows(log, source.table, source.kinds, position, PAGE)
-            counted = counted.then(source.count([text for _, text in page.events], page.behind, counted.memory))
-            position, more, read = page.position, page.more, read + len(page.events)
+            page = source.read(log, position, PAGE)
+            counted = counted.then(source.count(page, counted.memory))
+            position, more, read = page.position, page.more, read + len(page.entries)
         if read or position != before:
             totals.save(connection, source.name, position.through, position.recent, counted)
         else:
@@ -82,23 +106,26 @@ def _follow(source: _Source, log: psycopg.Connection, connection: psycopg.Connec
     return read, more
 
 
-def _count_events(texts: Sequence[str], behind: int, memory: Memory) -> Counted:
-    events = [event_of(text) for text in texts]
-    unknown = sum(event.kind == "unknown" for event in events)
+def _read_events(log: Log, position: Position, limit: int) -> Page[Event]:
+    return read_events(log, position, KINDS, limit)
+
+
+def _count_events(page: Page[Event], memory: Memory) -> Counted:
+    unknown = sum(event.kind == "unknown" for event in page.entries)
     if unknown:
         _log.warning("%d events of Dagster's log are not as expected: they count as read only", unknown)
-    counted = count(events, memory)
-    waited = time.time() - events[-1].at if behind and events else 0.0
+    counted = count(page.entries, memory)
+    waited = time.time() - page.entries[-1].at.timestamp() if page.behind and page.entries else 0.0
     lag: dict[Key, float] = {
-        ("atlas_event_log_lag_events", "", ()): float(behind),
+        ("atlas_event_log_lag_events", "", ()): float(page.behind),
         ("atlas_event_log_lag_seconds", "", ()): waited,
     }
     return replace(counted, latest={**counted.latest, **lag})
 
 
-def _count_ticks(texts: Sequence[str], behind: int, memory: Memory) -> Counted:
-    return count_ticks([tick for text in texts if (tick := tick_of(text))], memory)
+def _count_ticks(page: Page[Tick | None], memory: Memory) -> Counted:
+    return count_ticks([tick for tick in page.entries if tick], memory)
 
 
-_EVENTS = _Source("events", EVENTS, TYPES, _count_events)
-_TICKS = _Source("ticks", ENDED_TICKS, TICK_TYPES, _count_ticks)
+_EVENTS = _Source("events", EVENTS, _read_events, _count_events)
+_TICKS = _Source("ticks", ENDED_TICKS, read_ticks, _count_ticks)

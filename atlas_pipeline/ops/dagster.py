@@ -1,4 +1,4 @@
-"""How Dagster stands now, read from its own tables: runs, the queue, daemons, freshness; and from its web server.
+"""Gauges of Dagster, from its own tables: runs, the queue, daemons, freshness; and from its web server.
 
 Belongs here: statements on Dagster's tables, and the one question to its web server. Does not belong here: events that
 are counted (they have a cursor). Dagster itself is not imported: `atlas ops` would need twice the memory.
@@ -40,7 +40,7 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True)
 class Queue:
-    """Runs that wait: how many, and for how many seconds the oldest does; how many go on; when the last one began."""
+    """The run queue: its length, the age of the oldest run in it, runs that go on, and when the last one began."""
 
     length: int
     oldest_seconds: float
@@ -49,7 +49,7 @@ class Queue:
 
 
 def samples(dagster: Database) -> Iterator[Sample]:
-    """What its tables say. Raises Away."""
+    """Samples of runs, the queue, heartbeats and freshness. Raises Away."""
     unended = _unended(dagster)
     for status, (number, _) in unended.items():
         yield Sample("atlas_runs", {"status": status.lower()}, number)
@@ -62,8 +62,8 @@ def samples(dagster: Database) -> Iterator[Sample]:
         state = (named or "").rpartition(".")[2].lower()
         if state in STATES:
             asset = "/".join(json.loads(key))
-            for one in STATES:
-                yield Sample("atlas_asset_freshness", {"asset": asset, "state": one}, one == state)
+            for other in STATES:
+                yield Sample("atlas_asset_freshness", {"asset": asset, "state": other}, other == state)
 
 
 def heartbeats(dagster: Database) -> dict[str, float]:
@@ -88,14 +88,22 @@ def _unended(dagster: Database) -> dict[str, tuple[int, float]]:
 
 
 def locations(address: str, seconds: float = 2.0) -> Mapping[str, bool]:
-    """Whether each code location of the web server at `address` is loaded. Raises NoAnswer."""
+    """Whether each code location is loaded.
+
+    Args:
+        address: of Dagster's web server, without a path.
+        seconds: timeout.
+
+    Raises:
+        NoAnswer: the web server did not say.
+    """
     request = urllib.request.Request(  # noqa: S310 — the address of the UI is http or https, from the settings
         f"{address}/graphql", json.dumps({"query": _LOCATIONS}).encode(), {"Content-Type": "application/json"}
     )
     try:
         with urllib.request.urlopen(request, timeout=seconds) as response:  # noqa: S310
             entries = json.loads(response.read(_MOST_BYTES))["data"]["workspaceOrError"]["locationEntries"]
-            return {one["name"]: _is_loaded(one) for one in entries}
+            return {entry["name"]: _is_loaded(entry) for entry in entries}
     except (OSError, urllib.error.URLError, ValueError, KeyError, TypeError) as error:
         raise NoAnswer(f"the web server does not answer ({type(error).__name__})") from None
 

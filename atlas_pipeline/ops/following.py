@@ -1,4 +1,4 @@
-"""Following Dagster's event log in the background, and what came of it as a part of the answer.
+"""Follow Dagster's event log in the background, and serve its totals as a part of /metrics.
 
 Belongs here: when it is followed, over which connections. Does not belong here: how (`ops/counting.py`).
 """
@@ -28,7 +28,7 @@ _SESSION = "-c statement_timeout=30s -c lock_timeout=10s"
 
 
 class Follower:
-    """Counts what is new every few seconds, from `start` until `stop`, in a thread of its own."""
+    """Counts new events every few seconds, from `start` until `stop`, in a thread of its own."""
 
     def __init__(self, log_url: str, warehouse_url: str, begin: Begin):
         self._urls = (log_url, warehouse_url)
@@ -44,7 +44,7 @@ class Follower:
         threading.Thread(target=self._run, name="follower", daemon=True).start()
 
     def stop(self) -> None:
-        """Follow no more, after the look that is going on."""
+        """Stop after the present look."""
         self._over.set()
 
     def part(self) -> Sequence[Sample]:
@@ -55,8 +55,8 @@ class Follower:
         return self._samples
 
     def problem(self) -> str | None:
-        """What is wrong when it is too far behind: with events that wait, or since it could look at all."""
-        behind = [one.value for one in self._samples if one.family == "atlas_event_log_lag_seconds"]
+        """What is wrong when it lags too far: events that wait, or no look that succeeded; null if nothing is."""
+        behind = [sample.value for sample in self._samples if sample.family == "atlas_event_log_lag_seconds"]
         return health.lagging(max(time.monotonic() - self._looked, *behind, 0.0))
 
     def _run(self) -> None:
@@ -71,7 +71,7 @@ class Follower:
             self._over.wait(_EVERY_SECONDS)
 
     def _follow(self) -> None:
-        """Look until told to stop. Raises what the databases raise."""
+        """Look until `stop` is called. Raises psycopg.Error."""
         log_url, warehouse_url = self._urls
         with _connected(log_url) as log, _connected(warehouse_url) as warehouse:
             reloaded = float("-inf")

@@ -35,6 +35,14 @@ class OpsServer:
     """Metrics and health over HTTP. Raises ValueError when it cannot listen, SettingsError when a setting is wrong."""
 
     def __init__(self, settings: Settings, host: str | None, port: int | None, *, webserver: bool):
+        """A server that listens and does not answer yet.
+
+        Args:
+            settings: say where the databases and Dagster's web server are.
+            host: address to bind; null for that of the settings.
+            port: port to bind; null for that of the settings.
+            webserver: check through Dagster's web server that the code location loads.
+        """
         host, port = host or settings.ops_host, port or settings.ops_port
         self._listening = _listen(host, port)
         tally, urls, ui = Tally(), _urls(settings), settings.webserver_address if webserver else None
@@ -54,8 +62,8 @@ class OpsServer:
         """Answer until SIGINT or SIGTERM."""
         _raise_limit_of_files()
         # uvicorn raises the signal anew once it has answered what was asked.
-        for one in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(one, lambda signum, frame: None)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda signum, frame: None)
         self._follower.start()
         self._collector.start()
         try:
@@ -83,7 +91,7 @@ def _urls(settings: Settings) -> Mapping[str, str]:
     embedded = EmbeddedPostgres(settings.home_path)
     given = {"warehouse": settings.database_url, "dagster": settings.dagster_database_url}
     names = {"warehouse": WAREHOUSE, "dagster": DAGSTER}
-    return {one: url.get_secret_value() if url else embedded.url(names[one], OWNER) for one, url in given.items()}
+    return {name: url.get_secret_value() if url else embedded.url(names[name], OWNER) for name, url in given.items()}
 
 
 def _sources(settings: Settings, asked: Mapping[str, Database], ui: str | None) -> list[Source]:

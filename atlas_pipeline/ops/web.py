@@ -94,7 +94,13 @@ class _Counted:
 
 
 def application(collector: Collector, tally: Tally, health: Mapping[str, Answer]) -> ASGIApp:
-    """The routes: /metrics, and each path of `health`."""
+    """The ASGI application: /metrics, and each path of `health`.
+
+    Args:
+        collector: answers /metrics.
+        tally: counts requests and what they took.
+        health: what each other path answers.
+    """
     once = _Once()
 
     async def metrics(request: Request) -> Response:
@@ -107,11 +113,11 @@ def application(collector: Collector, tally: Tally, health: Mapping[str, Answer]
         return StreamingResponse(_pieces(body), headers=headers)
 
     def route(path: str, answer: Answer) -> Route:
-        async def said(request: Request) -> Response:
+        async def respond(request: Request) -> Response:
             status, document = await once.get(path, answer)
             return JSONResponse(document, status, headers={"Cache-Control": "no-store"})
 
-        return Route(path, said, methods=["GET"])
+        return Route(path, respond, methods=["GET"])
 
     async def nothing_here(request: Request, error: Exception) -> Response:
         return JSONResponse({"paths": paths}, 404)
@@ -150,8 +156,8 @@ async def _pieces(body: bytes) -> AsyncIterator[bytes]:
 
 
 def _takes_gzip(accept_encoding: str) -> bool:
-    for one in accept_encoding.split(","):
-        name, _, parameters = one.strip().lower().partition(";")
+    for coding in accept_encoding.split(","):
+        name, _, parameters = coding.strip().lower().partition(";")
         if name.strip() == "gzip":
             return parameters.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
     return False

@@ -114,5 +114,13 @@ def plan(profile: ColumnProfile, policy: Policy | None = None) -> ColumnPlan:
 
 
 def plan_all(profiles: Sequence[ColumnProfile], policy: Policy | None = None) -> list[ColumnPlan]:
-    """Plan several columns, in their order. The arguments are as for `plan`."""
+    """Plan several columns.
+
+    Args:
+        profiles: What the columns hold.
+        policy: As for `plan`.
+
+    Returns:
+        One plan for each column, in their order.
+    """
     return [plan(profile, policy) for profile in profiles]

@@ -1,6 +1,6 @@
 """Reading a contract's checks from its file, without a database and without importing Soda.
 
-Belongs here: the checks that a `contract.yml` declares, and the one door to all that can be wrong with the file. Does
+Belongs here: the checks that a `contract.yml` declares, and the one function that validates the file. Does
 not belong here: the file itself (`contract_file.py`), each kind of fault (`contract_faults.py`, `contract_schema.py`,
 `contract_columns.py`), and measuring checks (`verification.py`). A contract names its dataset as
 `atlas/<database>/<layer>/<table>`.
@@ -40,7 +40,7 @@ _DIMENSION: dict[str, Dimension] = {
 class Contract:
     """A contract as it was when it was read: its text, and its checks in the order of the file.
 
-    What is verified is this, whatever became of the file since then.
+    This is what is verified, even when the file has changed since.
     """
 
     text: str
@@ -50,11 +50,17 @@ class Contract:
 def read_contract(
     path: Path, table_columns: Collection[str] | None = None, table: tuple[str, str] | None = None
 ) -> Contract:
-    """The contract at `path`; no database needed.
+    """Read and validate the contract at `path`.
 
-    Raises ContractError, naming file and line, for the first thing that is wrong: what Soda would not read or not
-    evaluate, keys that it would pass over, two checks that cannot be told apart, a column that is not among
-    `table_columns`, and a dataset that is not `table`, which is layer and name.
+    Args:
+        path: the file.
+        table_columns: names of the table's columns; null to accept any.
+        table: layer and name that `dataset` must name; null to accept any.
+
+    Raises:
+        ContractError: names file and line of the first fault: what Soda would refuse or not evaluate, keys that it
+            would ignore, two checks with one path, a column that is not in `table_columns`, another dataset than
+            `table`.
     """
     file = read_file(path)
     for message, place in faults(file.data):
@@ -63,12 +69,12 @@ def read_contract(
     if table_columns is not None:
         for message, place in unknown_columns(file.data, table_columns):
             raise file.error(message, place)
-    found: dict[str, Check] = {}
+    checks: dict[str, Check] = {}
     for check, place in _checks(file.data):
-        if check.path in found:
+        if check.path in checks:
             raise file.error(f"{check.path} is there twice: give each a `qualifier: <word>` of its own", place)
-        found[check.path] = check
-    return Contract(file.text, tuple(found.values()))
+        checks[check.path] = check
+    return Contract(file.text, tuple(checks.values()))
 
 
 def _check_dataset(file: Document, table: tuple[str, str] | None) -> None:
@@ -80,9 +86,9 @@ def _check_dataset(file: Document, table: tuple[str, str] | None) -> None:
     if line is None or file.text.count("\n", 0, line.start()) + 1 != file.lines["dataset",] or _goes_on(file, line):
         raise file.error("expected `dataset: atlas/<database>/<layer>/<table>` on a line of its own", ("dataset",))
     if table is not None and (parts[2], parts[3]) != table:
-        own, said = "/".join(table), "/".join(parts[2:])
+        own, named = "/".join(table), "/".join(parts[2:])
         raise file.error(
-            f"the contract is of {said}, and lies beside {own}: `dataset` names another table", ("dataset",)
+            f"the contract is of {named}, and lies beside {own}: `dataset` names another table", ("dataset",)
         )
 
 
@@ -90,7 +96,7 @@ def _goes_on(file: Document, line: re.Match[str]) -> bool:
     """Whether the value of `dataset` goes on in the next line, which replacing one line would leave there."""
     written = line[0].partition(":")[2].strip()
     rest = file.text[line.end() + 1 :].split("\n")
-    following = next((one for one in rest if one.strip() and not one.lstrip().startswith("#")), "")
+    following = next((text for text in rest if text.strip() and not text.lstrip().startswith("#")), "")
     return not written or written[0] in ">|&*!" or following[:1] in (" ", "\t")
 
 

@@ -11,14 +11,19 @@ from atlas_pipeline.documents.faults import Fault, Place, one_of
 
 _OF_POSTGRES = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}
 _KEYWORDS = {"user", "current_role", "system_user", "document"}
-"""What sqlglot takes for columns, and Postgres does not."""
+"""Names that sqlglot parses as columns, and Postgres does not."""
 _SQL = ("filter", "expression", "column_expression")
 
 
 def unknown_columns(contract: dict[Any, Any], table_columns: Collection[str]) -> Iterator[Fault]:
-    """What to say of each column that the table does not have, and where it is named.
+    """A fault for each column that the table does not have.
 
-    Names that begin with an underscore, such as those of lineage, and the columns of every Postgres table are known.
+    Names that begin with an underscore, such as those of lineage, and the system columns of Postgres (manual, 5.6)
+    are known.
+
+    Args:
+        contract: its data, in which no other fault was found.
+        table_columns: names of the table's columns.
     """
     for name, place in _named(contract):
         if name not in table_columns and name not in _OF_POSTGRES and not name.startswith("_"):

@@ -38,7 +38,7 @@ _UNBALANCED = ("unterminated", "unbalanced", "bad escape (end", "nothing to repe
 
 
 def faults(contract: Any) -> Iterator[Fault]:
-    """What is wrong, and where. What is yielded after the first fault may rely on what was found wrong."""
+    """What is wrong with a contract. Only the first fault is reliable: the later ones may follow from it."""
     if not isinstance(contract, dict) or "dataset" not in contract:
         yield Fault("expected a Soda contract: `dataset: atlas/atlas/<layer>/<table>`, `columns`, …", ())
         return

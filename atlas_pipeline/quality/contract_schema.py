@@ -1,4 +1,4 @@
-"""The keys and types that a contract may have: Soda's own JSON schema, amended to what Soda really reads.
+"""The keys and types that a contract may have: Soda's own JSON schema, amended to what Soda actually reads.
 
 Belongs here: the schema and its amendments. Does not belong here: what no schema can say (`contract_faults.py`). The
 schema is found beside Soda's code without importing it, which takes more than a second.
@@ -73,7 +73,13 @@ def column_faults(column: Mapping[Any, Any]) -> Iterator[Fault]:
 
 
 def check_faults(where: str, kind: str, body: Mapping[Any, Any]) -> Iterator[Fault]:
-    """What the schema says of the body of a check of a known type."""
+    """What the schema says of the body of a check.
+
+    Args:
+        where: `TABLE` or `COLUMN`.
+        kind: a type of check that can stand there.
+        body: its keys and values.
+    """
     yield from _faults((where, kind), body)
 
 

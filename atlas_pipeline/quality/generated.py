@@ -33,7 +33,15 @@ LINES_READABLE = Check(
 
 
 def rows_reconciled(bronze: int, silver: int, quarantined: int, duplicates: int, lost: int) -> Outcome:
-    """Whether the rows of bronze are all accounted for; `lost` are those that are not, negative when there are more."""
+    """Whether the rows of bronze are all accounted for.
+
+    Args:
+        bronze: rows in bronze.
+        silver: rows in silver.
+        quarantined: rows in quarantine.
+        duplicates: rows that gave way to a later one of their key.
+        lost: rows of bronze that are in none of these; negative when these have more.
+    """
     problem = (
         f"bronze has {bronze:,} rows; silver {silver:,}, quarantine {quarantined:,} and duplicates {duplicates:,} "
         f"make {bronze - lost:,}: someone changed a table by hand, or rows were lost. A full rebuild mends silver"
@@ -61,7 +69,12 @@ def files_readable(refused: int) -> Outcome:
 
 
 def lines_readable(rows: int, rejected: int) -> Outcome:
-    """Whether all lines of the loaded files, `rows` and `rejected`, are records."""
+    """Whether all lines of the loaded files are records.
+
+    Args:
+        rows: lines that are.
+        rejected: lines that are not.
+    """
     return Outcome(
         LINES_READABLE,
         "warned" if rejected else "passed",
@@ -69,12 +82,18 @@ def lines_readable(rows: int, rejected: int) -> Outcome:
         threshold="= 0",
         rows_tested=rows + rejected,
         rows_failed=rejected,
-        problem=f"{rejected:,} lines are no records; quarantine has the reason of each" if rejected else None,
+        problem=f"{rejected:,} lines are not records; quarantine has the reason of each" if rejected else None,
     )
 
 
 def reference_check(column: str, table: str, referenced: str) -> Check:
-    """The check that each value of `column` is in silver.`table`.`referenced`."""
+    """The check that each value of a column is in a column of another silver table.
+
+    Args:
+        column: the referring column.
+        table: the table that it refers to.
+        referenced: the column of that table.
+    """
     title = f"Each {column} is the {referenced} of a row of silver.{table}"
     return Check(f"references.{column}.{table}", "reference", column, title, "warn", "consistency")
 
@@ -88,7 +107,17 @@ def references_hold(
     referenced: str,
     key: list[str],
 ) -> Outcome:
-    """Whether each value of silver.`name`.`column` is in silver.`table`.`referenced`; `key` names rows that fail."""
+    """Whether each value of a column of silver is in a column of another silver table.
+
+    Args:
+        connection: reads both tables; rolled back when a query fails.
+        check: of `reference_check`.
+        name: the referring table.
+        column: its column.
+        table: the table that it refers to.
+        referenced: the column of that table.
+        key: columns, none of them personal, that identify rows that fail; empty for no sample.
+    """
     source, target = sql.Identifier("silver", name), sql.Identifier("silver", table)
     for place in (source, target):
         row = connection.execute("SELECT to_regclass(%s)", [place.as_string(connection)]).fetchone()

@@ -1,4 +1,4 @@
-"""`atlas.quality_scores` and `atlas.check_outcomes`: what came of each table's checks, each time they were measured.
+"""`atlas.quality_scores` and `atlas.check_outcomes`: the outcomes of each table's checks, each time they were measured.
 
 Belongs here: every statement on these two tables. Does not belong here: what a score is (`score.py`) and how it is
 shown (`cli/quality.py`). Counts and words of the contract are kept, never a value of a row: `Outcome.sample` is not.
@@ -59,7 +59,7 @@ class TableScores:
 
 @dataclass(frozen=True)
 class RecordedOutcome:
-    """What came of one check of a table; like `Outcome`, with the check's own words and without rows."""
+    """A stored outcome; like `Outcome`, with the check's own words and without rows."""
 
     layer: str
     name: str
@@ -100,11 +100,22 @@ def record_outcomes(
     known: Collection[str] = (),
     keep_days: int = 400,
 ) -> list[DimensionScore]:
-    """Write down what came of a table's checks, all with the same moment, and return its scores.
+    """Store the outcomes of a table's checks, all with the same timestamp, and return its scores.
 
-    Checks of the table that were not measured this time, of the paths in `known`, keep their newest outcome. It is one
-    transaction; within an open one of the caller's it is kept or undone with that. Outcomes of this table that are
-    older than `keep_days` are deleted, scores never. Without outcomes nothing is written.
+    It is one transaction, or part of the caller's open one. Scores are never deleted.
+
+    Args:
+        connection: of the pipeline.
+        layer: of the table.
+        name: of the table.
+        run: id of the run that measured.
+        outcomes: what was measured; without any, nothing is written.
+        published: whether the table was published after that.
+        known: paths of all checks of the table; those not measured this time keep their newest outcome.
+        keep_days: age at which outcomes of this table are deleted.
+
+    Returns:
+        The dimensions that have checks, then overall.
     """
     if not outcomes:
         return []
@@ -144,13 +155,25 @@ def latest_scores(connection: psycopg.Connection) -> list[TableScores]:
 
 
 def latest_outcomes(connection: psycopg.Connection, failing_only: bool = False) -> list[RecordedOutcome]:
-    """The outcomes of those measurements, in the same order of tables, then as the checks are named."""
+    """The outcomes of `latest_scores`, in the same order of tables, then by path.
+
+    Args:
+        connection: may be read only.
+        failing_only: leave out what passed.
+    """
     rows = connection.execute(_OUTCOMES.format(_NEWEST), [failing_only])
     return [RecordedOutcome(*row) for row in rows]
 
 
 def score_history(connection: psycopg.Connection, layer: str, name: str, limit: int) -> list[TableScores]:
-    """The last `limit` measurements of a table, newest first."""
+    """The last measurements of a table, newest first.
+
+    Args:
+        connection: may be read only.
+        layer: of the table.
+        name: of the table.
+        limit: how many.
+    """
     return _tables(connection.execute(_SCORES.format(_LAST), [layer, name, limit]))
 
 

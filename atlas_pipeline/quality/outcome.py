@@ -1,4 +1,4 @@
-"""Words that all of quality shares: a check, what came of it, and the six dimensions.
+"""Types that all of quality shares: a check, its outcome, and the six dimensions.
 
 Belongs here: plain data. Does not belong here: where checks come from (`contract.py`, `generated.py`), how they are
 measured (`verification.py`) and what they are worth (`score.py`).
@@ -20,7 +20,7 @@ class Check:
     """One check of a table, known without looking at the table.
 
     `path` is its place in the contract as Soda names it (`columns.amount.checks.missing`), unique within the table.
-    `severity` is the gravest that it can come to; a check with two thresholds may also come to a warning.
+    `severity` is the highest that it can have; a check with two thresholds may also end as a warning.
     """
 
     path: str
@@ -33,7 +33,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check of one table.
+    """The outcome of one check of one table.
 
     `measured` is the number that was compared with the threshold, null when nothing was measured. `rows_tested` and
     `rows_failed` are null for a check that is not about single rows. `problem` says what is wrong, null when passed; it
@@ -56,7 +56,7 @@ class Outcome:
 
     @property
     def severity(self) -> Severity:
-        """How grave it is that it did not pass."""
+        """The severity of its failure: a warning is one even where the check can fail."""
         return "warn" if self.status == "warned" else self.check.severity
 
     @property

@@ -1,6 +1,6 @@
-"""Soda's log while rows are read: heard by whoever measures, and kept from the host's handlers.
+"""Soda's log while rows are read: collected for the caller, and kept from the host's handlers.
 
-Belongs here: the host's logging before, meanwhile and after. Does not belong here: what is measured (`soda.py`). Soda
+Belongs here: the host's logging before, meanwhile and after. Does not belong here: what is measured (`soda/`). Soda
 itself is not imported.
 """
 
@@ -16,7 +16,7 @@ _heard: ContextVar[list[str] | None] = ContextVar("heard", default=None)
 
 
 class _Listener(logging.Handler):
-    """Keeps Soda's errors for whoever listens in the thread in which they happen."""
+    """Collects Soda's errors for the caller in whose thread they happen."""
 
     def emit(self, record: logging.LogRecord) -> None:
         found = _heard.get()
@@ -33,10 +33,10 @@ _before: tuple[bool, int, list[logging.Handler]] = (True, logging.NOTSET, [])
 
 @contextmanager
 def listening() -> Iterator[list[str]]:
-    """What Soda logs as errors meanwhile. It goes nowhere else: what is logged while rows are read may quote them.
+    """Collect what Soda logs as errors. It goes nowhere else: what is logged while rows are read may quote them.
 
-    Several threads may listen at once. When the last is done, logging is as it was: Soda leaves a handler at the root
-    that would see every record of the host.
+    Several threads may listen at once. When the last has finished, logging is as it was: Soda leaves a handler at the
+    root that would see every record of the host.
     """
     global _listening, _before
     found: list[str] = []

@@ -1,6 +1,6 @@
-"""What outcomes are worth: a number between 0 and 1 for each dimension of a table, and one for the whole table.
+"""Quality scores: a number between 0 and 1 for each dimension of a table, and one for the whole table.
 
-Belongs here: the arithmetic, without a database. Does not belong here: what is kept of it (`history.py`).
+Belongs here: the arithmetic, without a database. Does not belong here: what is stored (`history.py`).
 
 The score of one check:
 - 0 when it could not be evaluated;
@@ -9,7 +9,7 @@ The score of one check:
 - otherwise, for an empty table or a check that is not about rows, 1 when it passed and 0 when it did not.
 
 The score of a dimension is the mean of its checks' scores, the overall score the mean of the dimensions' scores; what
-has no check has no score. All is reckoned exactly and rounded once, so that a mean is 1 only when every score in it is.
+has no check has no score. All is computed exactly and rounded once, so that a mean is 1 only when every score in it is.
 """
 
 import math
@@ -34,23 +34,18 @@ class DimensionScore:
     failed: int
 
 
-def outcome_score(outcome: Outcome) -> float:
-    """The score of one check."""
-    return _rounded(_exact(outcome))
-
-
 def scores(outcomes: Collection[Outcome]) -> list[DimensionScore]:
     """The dimensions that have checks, in the order of DIMENSIONS, then overall. Empty when there are no checks."""
     if not outcomes:
         return []
     means: list[Fraction] = []
-    found: list[DimensionScore] = []
+    by_dimension: list[DimensionScore] = []
     for dimension in DIMENSIONS:
-        of_it = [one for one in outcomes if one.check.dimension == dimension]
-        if of_it:
-            means.append(_mean(map(_exact, of_it)))
-            found.append(DimensionScore(dimension, _rounded(means[-1]), len(of_it), _failed(of_it)))
-    return [*found, DimensionScore(OVERALL, _rounded(_mean(means)), len(outcomes), _failed(outcomes))]
+        measured = [outcome for outcome in outcomes if outcome.check.dimension == dimension]
+        if measured:
+            means.append(_mean(map(_exact, measured)))
+            by_dimension.append(DimensionScore(dimension, _rounded(means[-1]), len(measured), _failed(measured)))
+    return [*by_dimension, DimensionScore(OVERALL, _rounded(_mean(means)), len(outcomes), _failed(outcomes))]
 
 
 def shown(score: float) -> str:
@@ -78,4 +73,4 @@ def _rounded(value: Fraction) -> float:
 
 
 def _failed(outcomes: Collection[Outcome]) -> int:
-    return sum(not one.passed for one in outcomes)
+    return sum(not outcome.passed for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""Verifying a contract on one table, which may be a staging table: what every check came to.
+"""Verifying a contract on one table, which may be a staging table: the outcome of every check.
 
 Belongs here: the snapshot that is read, and the names that the contract's SQL may call the table by. Does not belong
 here: the file (`contract.py`), measuring (`soda/`), what follows from an outcome (`warehouse/publish.py`) and how it
@@ -30,14 +30,26 @@ def verify(
     sample: int = 20,
     only: Collection[str] | None = None,
 ) -> list[Outcome]:
-    """What came of each check of a contract on one table, in the order of the contract.
+    """Measure a contract's checks on one table.
 
-    All checks read one snapshot of the database, in a transaction that cannot write. When another table that they read
-    was replaced meanwhile, every outcome says so instead. SQL in the contract may name the table as `published`
-    (layer, name), and means `schema`.`table` then. `key` names columns that are not personal: their values may be
-    shown, of up to `sample` rows that failed. `only` restricts it to some checks, by path. A check that could not be
-    evaluated has failed, with the reason; so have all when the table is not there. Raises
-    warehouse.connect.WarehouseError.
+    All checks read one snapshot. When another table that they read was replaced meanwhile, every outcome says so
+    instead. A check that could not be evaluated has failed, with the reason; so have all when the table is not there.
+
+    Args:
+        contract: as it was read.
+        url: of the warehouse.
+        schema: of the table that is measured.
+        table: its name.
+        published: layer and name by which SQL in the contract may call the table.
+        key: columns that are not personal, whose values identify rows that failed.
+        sample: most such rows for each check.
+        only: paths of the checks to measure; null for all.
+
+    Returns:
+        An outcome for each check, in the order of the contract.
+
+    Raises:
+        WarehouseError: the warehouse cannot be reached.
     """
     # Soda would send telemetry, and put what is in the project's .env into the environment of this process.
     os.environ |= {"SODA_CORE_TELEMETRY_ENABLED": "false", "PYTHON_DOTENV_DISABLED": "true"}
@@ -46,39 +58,45 @@ def verify(
 
     checks = [check for check in contract.checks if only is None or check.path in only]
     with connect(url) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        connection.read_only = True
-        connection.execute("SET LOCAL work_mem = '128MB'")
-        # With many aggregates a server that compiles queries spends more time on that than it saves.
-        connection.execute("SET LOCAL jit = off")
+        _prepare(connection)
         problem = _hold(connection, schema, table)
         if problem is None:
             try:
+                place = f"{DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}"
+                unique = _unique(connection, sql.Identifier(schema, table))
+                rewrite = _redirect(published, (schema, table))
                 found = measure(
-                    contract.text,
-                    connection,
-                    f"{DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}",
-                    checks,
-                    key=key,
-                    sample=sample,
-                    unique=_unique(connection, sql.Identifier(schema, table)),
-                    rewrite=_redirect(published, (schema, table)),
+                    contract.text, connection, place, checks, key=key, sample=sample, unique=unique, rewrite=rewrite
                 )
                 problem = _moved(connection)
-                if problem is None:
-                    return found
             except psycopg.Error:
                 raise
-            except Exception as error:  # noqa: BLE001 — a fault of Soda ends as checks that failed; its text may quote values
-                last = traceback.extract_tb(error.__traceback__)[-1]
-                problem = f"Soda stopped with {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
+            except Exception as error:  # noqa: BLE001 — a fault of Soda ends as checks that failed
+                problem = _stopped(error)
+            if problem is None:
+                return found
         return [Outcome(check, "not evaluated", problem=problem) for check in checks]
 
 
-def _hold(connection: psycopg.Connection, schema: str, table: str) -> str | None:
-    """Lock the table against being replaced, and then take the snapshot, in this order; why it cannot be read, if so.
+def _stopped(error: Exception) -> str:
+    """What stopped Soda, and where; its own text may quote values."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"Soda stopped with {type(error).__name__} at {Path(last.filename).name}:{last.lineno}"
 
-    A table that another session puts in place after the snapshot would look empty.
+
+def _prepare(connection: psycopg.Connection) -> None:
+    """Begin the read-only transaction in which all checks are measured."""
+    connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
+    connection.read_only = True
+    connection.execute("SET LOCAL work_mem = '128MB'")
+    # With many aggregates a server that compiles queries spends more time on that than it saves.
+    connection.execute("SET LOCAL jit = off")
+
+
+def _hold(connection: psycopg.Connection, schema: str, table: str) -> str | None:
+    """Lock the table against being replaced, then take the snapshot; returns why it cannot be read, if so.
+
+    The order matters: a table that another session puts in place after the snapshot would look empty.
     """
     place = sql.Identifier(schema, table)
     try:

@@ -81,37 +81,44 @@ def generate(
     present = _present(out, rows, seed)
     if present is not None:
         return present
+    with Staging(out) as staging:
+        datasets = _write_datasets(staging, rows, seed, progress)
+        manifest = {
+            "format": FORMAT,
+            "rows": rows,
+            "seed": seed,
+            "datasets": {dataset: asdict(summary) for dataset, summary in datasets.items()},
+            "bytes": staging.sizes(),
+        }
+        _write_json(staging.path(MANIFEST), manifest)
+        staging.publish()
+    return SampleSummary(out, rows, seed, datasets)
+
+
+def _write_datasets(
+    staging: Staging, rows: int, seed: int, progress: Callable[[str, int, int], None] | None
+) -> dict[str, DatasetSummary]:
+    """Write every file but the manifest."""
     people = People(seed)
     writers: dict[str, tuple[Customers | Orders | Tickets, int]] = {
         "customers": (Customers(rows, people), rows),
         "orders": (Orders(rows, seed, people), rows * orders.PER_CUSTOMER),
         "support_tickets": (Tickets(rows, seed, people), rows // 2),
     }
-    with Staging(out) as staging:
-        reports = {}
-        for dataset, (writer, total) in writers.items():
-            report = _reporter(progress, dataset, total)
-            report(0)
-            writer.write(staging, report)
-            report(total)
-            reports[dataset] = writer.report()
-        _write_json(staging.path(COLUMNS_FILE), columns())
-        _write_json(staging.path(EXPECTED_FILE), {"rows": rows, "seed": seed, "datasets": reports})
-        sizes = staging.sizes()
-        datasets = {
-            dataset: DatasetSummary(_FILES[dataset], writer.truth.rows, sum(sizes[name] for name in _FILES[dataset]))
-            for dataset, (writer, _) in writers.items()
-        }
-        manifest = {
-            "format": FORMAT,
-            "rows": rows,
-            "seed": seed,
-            "datasets": {dataset: asdict(summary) for dataset, summary in datasets.items()},
-            "bytes": sizes,
-        }
-        _write_json(staging.path(MANIFEST), manifest)
-        staging.publish()
-    return SampleSummary(out, rows, seed, datasets)
+    reports = {}
+    for dataset, (writer, total) in writers.items():
+        report = _reporter(progress, dataset, total)
+        report(0)
+        writer.write(staging, report)
+        report(total)
+        reports[dataset] = writer.report()
+    _write_json(staging.path(COLUMNS_FILE), columns())
+    _write_json(staging.path(EXPECTED_FILE), {"rows": rows, "seed": seed, "datasets": reports})
+    sizes = staging.sizes()
+    return {
+        dataset: DatasetSummary(_FILES[dataset], writer.truth.rows, sum(sizes[name] for name in _FILES[dataset]))
+        for dataset, (writer, _) in writers.items()
+    }
 
 
 def _reporter(progress: Callable[[str, int, int], None] | None, dataset: str, total: int) -> Callable[[int], None]:

@@ -1,4 +1,4 @@
-"""From events to totals: what each event adds to which series. Pure: nothing is read or written here.
+"""Count events: what each one adds to which series. Pure: nothing is read or written here.
 
 Belongs here: the meaning of an event for metrics. Does not belong here: how Dagster writes events
 (`event_log/decoding.py`), and keeping totals (`totals.py`).
@@ -7,82 +7,31 @@ Events come in the order of their ids, and any split of them into pages gives th
 earlier events is in `Memory`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import NamedTuple, get_args
 
 from atlas_pipeline import labels
+from atlas_pipeline.event_log.event import Event, EventKind, Tick
+from atlas_pipeline.pii.kinds import kind_of
 from atlas_pipeline.telemetry.families import families
 from atlas_pipeline.telemetry.sample import Piece
-from atlas_pipeline.telemetry.series import OTHER, Key, Series
-
-EventKind = Literal[
-    "planned",
-    "run_started",
-    "run_succeeded",
-    "run_failed",
-    "run_canceled",
-    "step_succeeded",
-    "step_failed",
-    "step_skipped",
-    "step_retried",
-    "materialized",
-    "observed",
-    "checked",
-    "unknown",
-]
+from atlas_pipeline.telemetry.series import OTHER, Key, Series, clean
 
 OPEN_RUNS = 2000
 OPEN_ASSETS = 20_000
 """How many runs that have not ended, and assets of their steps, are remembered; the oldest runs are forgotten first."""
 NO_DIMENSION = "none"
-_ENDS: Mapping[EventKind, str] = {"run_succeeded": "success", "run_failed": "failure", "run_canceled": "canceled"}
+ASSETS = "assets"
+"""The job of a run that no job chose."""
+KINDS: Collection[EventKind] = frozenset(get_args(EventKind)) - {"freshness", "unknown"}
+"""The events that are counted."""
+_RUN_ENDS: Mapping[EventKind, str] = {"run_succeeded": "success", "run_failed": "failure", "run_canceled": "canceled"}
 _STEP_ENDS: Mapping[EventKind, str] = {
     "step_succeeded": "success",
     "step_failed": "failure",
     "step_skipped": "skipped",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """An evaluation of a check."""
-
-    name: str
-    passed: bool
-    severity: Literal["error", "warn"]
-    dimension: str = NO_DIMENSION
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What counts of an event. `at` is in seconds since 1970; `seconds` is how long a step took.
-
-    `rows` are those that a materialization brought, `personal` its columns with personal data by kind. An `unknown`
-    event could not be understood, and counts as read only.
-    """
-
-    kind: EventKind
-    at: float = 0.0
-    run: str = ""
-    job: str = ""
-    step: str = ""
-    asset: str = ""
-    seconds: float | None = None
-    error: str = OTHER
-    rows: float | None = None
-    personal: Mapping[str, int] = field(default_factory=dict)
-    check: Check | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """A tick that ended; `status` is success, skipped or failure."""
-
-    kind: Literal["schedule", "sensor"]
-    name: str
-    status: str
-    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +73,15 @@ class Counted:
 
 
 def count(events: Iterable[Event], memory: Memory) -> Counted:
-    """What these events add."""
+    """Count events.
+
+    Args:
+        events: in the order of their ids.
+        memory: what the count before returned.
+
+    Returns:
+        What they add to totals, and the memory for the next count.
+    """
     counter = _Counter(memory)
     for event in events:
         counter.add("atlas_event_log_events_total", ())
@@ -133,12 +90,39 @@ def count(events: Iterable[Event], memory: Memory) -> Counted:
 
 
 def count_ticks(ticks: Iterable[Tick], memory: Memory) -> Counted:
-    """What these ticks add."""
+    """Count ticks.
+
+    Args:
+        ticks: in any order.
+        memory: what the count before returned.
+
+    Returns:
+        What they add to totals, and the memory for the next count.
+    """
     counter = _Counter(memory)
     for tick in ticks:
         counter.add(f"atlas_{tick.kind}_ticks_total", (tick.name, tick.status))
         counter.newest(f"atlas_{tick.kind}_last_tick_timestamp_seconds", (tick.name,), tick.at)
     return counter.counted()
+
+
+class _Named(NamedTuple):
+    """Names of an event that are remembered or become labels, as a metrics store and `jsonb` can hold them."""
+
+    run: str
+    job: str
+    step: str
+    """The op: a mapped step without its index."""
+    asset: str
+
+    @staticmethod
+    def of(event: Event) -> "_Named":
+        return _Named(
+            clean(event.run),
+            ASSETS if event.job is None else clean(event.job),
+            clean((event.step or "").partition("[")[0]),
+            clean(event.assets[0]) if event.assets else OTHER,
+        )
 
 
 class _Counter:
@@ -177,55 +161,61 @@ class _Counter:
         self._added[key] = self._added.get(key, 0.0) + amount
 
     def event(self, event: Event) -> None:
-        if event.kind == "planned":
-            run = self._runs.get(event.run, Run())
-            self._remember(event.run, replace(run, planned=(*run.planned, (event.step, event.asset))))
-        elif event.kind == "run_started":
-            self.add("atlas_pipeline_runs_started_total", (event.job,))
-            self._remember(event.run, replace(self._runs.get(event.run, Run()), started=event.at))
-        elif event.kind in _ENDS:
-            self._run_ended(event)
-        elif event.kind in _STEP_ENDS:
-            self._step_ended(event)
-        elif event.kind == "step_retried":
-            self.add("atlas_pipeline_step_retries_total", (event.step,))
-        elif event.kind == "materialized":
-            self._materialized(event)
-        elif event.kind == "observed":
-            self.add("atlas_asset_observations_total", (event.asset,))
-        elif event.kind == "checked" and event.check is not None:
-            self._checked(event.asset, event.check)
+        named = _Named.of(event)
+        match event.kind:
+            case "planned":
+                run = self._runs.get(named.run, Run())
+                self._remember(named.run, replace(run, planned=(*run.planned, (named.step, named.asset))))
+            case "run_started":
+                self.add("atlas_pipeline_runs_started_total", (named.job,))
+                started = event.at.timestamp()
+                self._remember(named.run, replace(self._runs.get(named.run, Run()), started=started))
+            case "run_succeeded" | "run_failed" | "run_canceled":
+                self._run_ended(event, named)
+            case "step_succeeded" | "step_failed" | "step_skipped":
+                self._step_ended(event, named)
+            case "step_retried":
+                self.add("atlas_pipeline_step_retries_total", (named.step,))
+            case "materialized":
+                self._materialized(event, named)
+            case "observed":
+                self.add("atlas_asset_observations_total", (named.asset,))
+            case "check":
+                self._checked(event, named.asset)
+            case _:
+                pass
 
-    def _run_ended(self, event: Event) -> None:
-        self.add("atlas_pipeline_runs_total", (event.job, _ENDS[event.kind]))
-        run = self._forget(event.run)
+    def _run_ended(self, event: Event, named: "_Named") -> None:
+        self.add("atlas_pipeline_runs_total", (named.job, _RUN_ENDS[event.kind]))
+        run = self._forget(named.run)
         if run.started is not None:
-            self.observe("atlas_pipeline_duration_seconds", (event.job,), max(event.at - run.started, 0.0))
+            lasted = max(event.at.timestamp() - run.started, 0.0)
+            self.observe("atlas_pipeline_duration_seconds", (named.job,), lasted)
 
-    def _step_ended(self, event: Event) -> None:
+    def _step_ended(self, event: Event, named: "_Named") -> None:
         status = _STEP_ENDS[event.kind]
-        self.add("atlas_pipeline_steps_total", (event.step, status))
-        layer, _, name = event.step.partition("__")
+        self.add("atlas_pipeline_steps_total", (named.step, status))
+        layer, _, name = named.step.partition("__")
         if event.kind == "step_skipped":
             return
         if layer in ("silver", "gold"):
             self.add("atlas_transformations_total", (layer, status))
         elif layer == "bronze":
             self.add("atlas_connector_syncs_total", (name, status))
-        run = self._runs.get(event.run, Run())
+        run = self._runs.get(named.run, Run())
         if event.kind == "step_failed":
-            self.add("atlas_pipeline_errors_total", (event.step, event.error))
+            self.add("atlas_pipeline_errors_total", (named.step, event.error))
             if layer == "bronze":
                 self.add("atlas_connector_errors_total", (name, event.error))
-            for asset in (asset for step, asset in run.planned if step == event.step):
-                self._failed(asset, made=(event.step, asset) in run.made)
+            for asset in (asset for step, asset in run.planned if step == named.step):
+                self._failed(asset, made=(named.step, asset) in run.made)
         elif event.seconds is not None:
-            self.observe("atlas_pipeline_step_duration_seconds", (event.step,), event.seconds)
+            self.observe("atlas_pipeline_step_duration_seconds", (named.step,), event.seconds)
             if layer in ("silver", "gold"):
                 self.observe("atlas_transformation_duration_seconds", (layer,), event.seconds)
             elif layer == "bronze":
                 self.observe("atlas_connector_sync_duration_seconds", (name,), event.seconds)
-            for asset in (asset for step, asset in run.made if step == event.step):
+            for asset in (asset for step, asset in run.made if step == named.step):
                 self.latest("atlas_asset_last_duration_seconds", (asset,), event.seconds)
 
     def _failed(self, asset: str, made: bool) -> None:
@@ -234,25 +224,26 @@ class _Counter:
         if group == labels.BACKUPS and not made:
             self.add("atlas_backup_runs_total", (database, "failure"))
 
-    def _materialized(self, event: Event) -> None:
-        self.add("atlas_asset_materializations_total", (event.asset,))
-        self.newest("atlas_asset_last_materialization_timestamp_seconds", (event.asset,), event.at)
+    def _materialized(self, event: Event, named: "_Named") -> None:
+        self.add("atlas_asset_materializations_total", (named.asset,))
+        self.newest("atlas_asset_last_materialization_timestamp_seconds", (named.asset,), event.at.timestamp())
         if event.rows is not None:
-            self.add("atlas_pipeline_rows_processed_total", (event.asset,), event.rows)
-        for kind, columns in event.personal.items():
-            self.add("atlas_pii_detections_total", (event.asset, kind), columns)
-        group, _, database = event.asset.partition("/")
+            self.add("atlas_pipeline_rows_processed_total", (named.asset,), event.rows)
+        for kind, columns in event.entities.items():
+            if kind_of(kind).personal:
+                self.add("atlas_pii_detections_total", (named.asset, kind), columns)
+        group, _, database = named.asset.partition("/")
         if group == labels.BACKUPS:
             self.add("atlas_backup_runs_total", (database, "success"))
-        run = self._runs.get(event.run)
-        if run is not None and (event.step, event.asset) not in run.made:
-            self._remember(event.run, replace(run, made=(*run.made, (event.step, event.asset))))
+        run = self._runs.get(named.run)
+        if run is not None and (named.step, named.asset) not in run.made:
+            self._remember(named.run, replace(run, made=(*run.made, (named.step, named.asset))))
 
-    def _checked(self, asset: str, check: Check) -> None:
-        status = "passed" if check.passed else "failed"
-        self.add("atlas_quality_checks_total", (asset, check.dimension, check.severity, status))
-        if check.name == labels.LEAK_CHECK:
-            self.add("atlas_pii_leaks_total", (asset,), float(not check.passed))
+    def _checked(self, event: Event, asset: str) -> None:
+        status = "passed" if event.passed else "failed"
+        self.add("atlas_quality_checks_total", (asset, event.dimension or NO_DIMENSION, event.level, status))
+        if event.check == labels.LEAK_CHECK:
+            self.add("atlas_pii_leaks_total", (asset,), float(not event.passed))
 
     def _remember(self, name: str, run: Run) -> None:
         before = self._runs.get(name, Run())

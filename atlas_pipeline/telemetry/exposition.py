@@ -37,7 +37,15 @@ def media_type(accept: str) -> tuple[str, bool]:
 
 
 def page(samples: Iterable[Sample], openmetrics: bool) -> bytes:
-    """The samples written out, family by family, without `END`. Raises UnknownSample."""
+    """Write samples out, family by family, without `END`.
+
+    Args:
+        samples: in any order.
+        openmetrics: in that format; else in Prometheus's text format.
+
+    Raises:
+        UnknownSample: a family or label is not in families.yaml.
+    """
     by_family: dict[str, list[Sample]] = {}
     for sample in samples:
         by_family.setdefault(sample.family, []).append(sample)

@@ -1,4 +1,4 @@
-"""What is told of an error outside the databases: classes and places, and words only where they quote nothing.
+"""Serialise exceptions for logs and Sentry: type and stack always, message only where it cannot contain row values.
 
 Belongs here: from an exception, from Dagster's record of one, or from a printed traceback, to a chain of JSON-like
 descriptions, the error first and its causes after it. Does not belong here: where they go (`logs.py`, `sentry.py`). The
@@ -21,37 +21,37 @@ _OWN = ("atlas_pipeline.", "dagster._core.definitions.events.Failure")
 _START = re.compile(r"(?m)^(?:Traceback \(most recent call last\):|Stack Trace:|  File \")")
 
 Failure = dict[str, Any]
-"""`type`, `frames` (file, line, function; the innermost last), and `words` where they may be told."""
+"""`type`, `frames` (file, line, function; the innermost last), and the message as `words`, where it may be shown."""
 
 
-class Told(Protocol):
+class Recorded(Protocol):
     """Dagster's record of an error, as it is in events."""
 
     message: str
     stack: list[str]
     cls_name: str | None
-    cause: "Told | None"
+    cause: "Recorded | None"
 
 
 def of_exception(error: BaseException) -> list[Failure]:
-    """The exception and its causes, without local variables."""
+    """Serialise an exception and its causes, without local variables."""
     found: list[Failure] = []
     following: BaseException | None = error
     while following is not None and len(found) < _MOST_CAUSES:
         stack = traceback.StackSummary.extract(traceback.walk_tb(following.__traceback__), lookup_lines=False)
-        frames = [{"file": one.filename, "line": one.lineno, "function": one.name} for one in stack]
+        frames = [{"file": frame.filename, "line": frame.lineno, "function": frame.name} for frame in stack]
         found.append(_failure(_name(following), str(following), frames))
         # An error in Dagster's code server, as the daemon and the web server raise it.
-        for told in getattr(following, "user_code_process_error_infos", ()):
-            found += of_told(told)
+        for recorded in getattr(following, "user_code_process_error_infos", ()):
+            found += of_recorded(recorded)
         following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
     return found
 
 
-def of_told(error: Told) -> list[Failure]:
-    """What Dagster noted of an error and its causes."""
+def of_recorded(error: Recorded) -> list[Failure]:
+    """Serialise Dagster's record of an error and its causes."""
     found: list[Failure] = []
-    following: Told | None = error
+    following: Recorded | None = error
     while following is not None and len(found) < _MOST_CAUSES:
         name, words = _parted(following.message)
         found.append(
@@ -62,7 +62,8 @@ def of_told(error: Told) -> list[Failure]:
 
 
 def of_text(text: str) -> tuple[str, list[Failure]]:
-    """What stands before a traceback in the text, and the error; the text itself and nothing where there is none."""
+    """Split a text at its traceback: what stands before it, and the error serialised; all of the text and nothing where
+    there is no traceback."""
     start = _START.search(text)
     if start is None or _FRAME.search(text) is None:
         return text, []
@@ -77,7 +78,7 @@ def of_text(text: str) -> tuple[str, list[Failure]]:
 
 
 def words_of(error: BaseException) -> str:
-    """What may be said of an error in a sentence: its class, with its words if they are Atlas's own."""
+    """An error in a sentence: its class, and its message if it is of Atlas's own classes."""
     failure = _failure(_name(error), str(error), [])
     return f"{failure['type']}: {failure['words']}" if "words" in failure else failure["type"]
 
@@ -97,8 +98,8 @@ def _name(error: BaseException) -> str:
 
 
 def _frames(text: str) -> Iterator[dict[str, Any]]:
-    for one in _FRAME.finditer(text):
-        yield {"file": one["file"], "line": int(one["line"]), "function": one["function"] or "?"}
+    for frame in _FRAME.finditer(text):
+        yield {"file": frame["file"], "line": int(frame["line"]), "function": frame["function"] or "?"}
 
 
 def _failure(name: str, words: str, frames: list[dict[str, Any]]) -> Failure:

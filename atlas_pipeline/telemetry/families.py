@@ -43,4 +43,4 @@ def families() -> Mapping[str, Family]:
     import yaml
 
     listed = yaml.safe_load(resources.files(__package__).joinpath("families.yaml").read_text(encoding="utf-8"))
-    return {one["name"]: Family(**{**one, "labels": tuple(one["labels"])}) for one in listed}
+    return {entry["name"]: Family(**{**entry, "labels": tuple(entry["labels"])}) for entry in listed}

@@ -52,51 +52,64 @@ class Health:
         """Ask all at once; no answer takes longer than the slowest limit."""
         started = time.monotonic()
         with self._lock:
-            waiting = [(one, *self._ask(one)) for one in self._components]
+            waiting = [(component, *self._ask(component)) for component in self._components]
             found = []
-            for component, thread, said in waiting:
+            for component, thread, verdict in waiting:
                 limit = component.seconds - (time.monotonic() - started)
                 if thread is not None:
                     thread.join(max(0.0, limit))
                 late = Verdict(component.name, f"no answer within {component.seconds:g} s", time.monotonic() - started)
-                found.append(said[0] if said else late)
+                found.append(verdict[0] if verdict else late)
         return found
 
     def _ask(self, component: Component) -> tuple[threading.Thread | None, list[Verdict]]:
         """The thread that asks, or none while an earlier one still waits; and where its verdict will be."""
-        said: list[Verdict] = []
+        verdict: list[Verdict] = []
         before = self._asked.get(component.name)
         if before is not None and before.is_alive():
-            return None, said
-        thread = threading.Thread(target=_ask, args=(component, said), name=f"health {component.name}", daemon=True)
+            return None, verdict
+        thread = threading.Thread(target=_ask, args=(component, verdict), name=f"health {component.name}", daemon=True)
         self._asked[component.name] = thread
         thread.start()
-        return thread, said
+        return thread, verdict
 
 
-def _ask(component: Component, said: list[Verdict]) -> None:
+def _ask(component: Component, verdict: list[Verdict]) -> None:
     started = time.monotonic()
     try:
         problem = component.problem()
     except Exception as error:  # noqa: BLE001 — a component that cannot be asked is not well, whatever the reason
         problem = f"it cannot be asked ({type(error).__name__})"
-    said.append(Verdict(component.name, problem, time.monotonic() - started))
+    verdict.append(Verdict(component.name, problem, time.monotonic() - started))
 
 
 def silent_daemons(ages: Mapping[str, float], required: Collection[str]) -> str | None:
-    """What is wrong with daemons, of which `ages` has the seconds since they gave a sign of life."""
-    never = sorted(one.lower() for one in required if one not in ages)
-    ill = sorted(one for one in required if ages.get(one, 0) > HEARTBEAT_SECONDS)
-    silent = [f"{one.lower()} for {ages[one]:.0f} s" for one in ill]
-    said = [f"never alive: {', '.join(never)}"] if never else []
-    said += [f"no sign of life: {', '.join(silent)}"] if silent else []
-    return "; ".join(said) or None
+    """What is wrong with Dagster's daemons; null if nothing is.
+
+    Args:
+        ages: seconds since the last heartbeat of each daemon that ever had one.
+        required: the daemons that must run.
+    """
+    never = sorted(daemon.lower() for daemon in required if daemon not in ages)
+    ill = sorted(daemon for daemon in required if ages.get(daemon, 0) > HEARTBEAT_SECONDS)
+    silent = [f"{daemon.lower()} for {ages[daemon]:.0f} s" for daemon in ill]
+    problems = [f"never alive: {', '.join(never)}"] if never else []
+    problems += [f"no sign of life: {', '.join(silent)}"] if silent else []
+    return "; ".join(problems) or None
 
 
 def stuck_queue(
     length: int, oldest_seconds: float, going_on: int, room: int, last_start_seconds_ago: float | None
 ) -> str | None:
-    """What is wrong with a queue of `length` runs, of which `going_on` run where there is `room` for so many."""
+    """What is wrong with the run queue; null if nothing is.
+
+    Args:
+        length: queued runs.
+        oldest_seconds: how long the oldest of them has been queued.
+        going_on: runs that were started and have not ended.
+        room: how many may run at once.
+        last_start_seconds_ago: since the last run began; null if none ever did.
+    """
     none_began = last_start_seconds_ago is None or last_start_seconds_ago > QUEUE_SECONDS
     if length and oldest_seconds > QUEUE_SECONDS and going_on < room and none_began:
         return f"{length} runs wait, the oldest for {oldest_seconds:.0f} s, and none begins"

@@ -48,7 +48,7 @@ class ScrubbedRecord(logging.LogRecord):
     def __init__(self, *arguments: Any, **named: Any):
         super().__init__(*arguments, **named)
         if isinstance(self.args, Mapping):
-            self.args = {name: _argument(one) for name, one in self.args.items()}
+            self.args = {name: _argument(argument) for name, argument in self.args.items()}
         elif self.args:
             self.args = tuple(map(_argument, self.args))
         elif isinstance(self.msg, str):
@@ -64,11 +64,13 @@ class ScrubbedRecord(logging.LogRecord):
             return f"{_scrubber.text(str(self.msg))} [its arguments do not fit]"
 
 
-def _argument(one: Any) -> Any:
+def _argument(argument: Any) -> Any:
     """Numbers stay, so that `%d` takes them; what holds others is its text."""
-    if isinstance(one, BaseException):
-        one = failures.words_of(one)
-    return _scrubber.text(str(one)) if isinstance(one, str | Mapping | list | tuple | set | frozenset) else one
+    if isinstance(argument, BaseException):
+        argument = failures.words_of(argument)
+    if isinstance(argument, str | Mapping | list | tuple | set | frozenset):
+        return _scrubber.text(str(argument))
+    return argument
 
 
 class JsonLines:
@@ -81,16 +83,16 @@ class JsonLines:
     def of_record(self, record: logging.LogRecord) -> str:
         """The line of a log record, without a line end."""
         meta: Mapping[str, Any] = getattr(record, "dagster_meta", None) or {}
-        message, told = failures.of_text(str(meta["orig_message"]) if "orig_message" in meta else record.getMessage())
+        message, chain = failures.of_text(str(meta["orig_message"]) if "orig_message" in meta else record.getMessage())
         event = meta.get("dagster_event")
         error = getattr(getattr(event, "event_specific_data", None), "error", None)
         if error is not None:
-            told = failures.of_told(error)
+            chain = failures.of_recorded(error)
         elif record.exc_info and record.exc_info[1] is not None:
-            told = failures.of_exception(record.exc_info[1])
-        extra = {name: one for name, one in record.__dict__.items() if name not in _USUAL and name not in _DAGSTER}
+            chain = failures.of_exception(record.exc_info[1])
+        extra = {name: value for name, value in record.__dict__.items() if name not in _USUAL and name not in _DAGSTER}
         place = self._of_dagster(meta, event) if meta else self.here()
-        return self.line(record.created, record.levelname, record.name, message, place, told, extra)
+        return self.line(record.created, record.levelname, record.name, message, place, chain, extra)
 
     def here(self) -> Place:
         """Where the calling thread is: in a step, or at least in this process's run."""
@@ -103,10 +105,20 @@ class JsonLines:
         logger: str,
         message: str,
         place: Place,
-        told: list[failures.Failure],
+        chain: list[failures.Failure],
         extra: Mapping[str, Any],
     ) -> str:
-        """One JSON object; `seconds` counts from 1970."""
+        """One JSON object.
+
+        Args:
+            seconds: since 1970.
+            level: name of the level.
+            logger: name of the logger.
+            message: before scrubbing.
+            place: the run and step that the line comes from.
+            chain: the exception and its causes, innermost last.
+            extra: further fields.
+        """
         message = self._scrubber.text(message)
         entry: dict[str, Any] = {
             "time": datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -117,11 +129,11 @@ class JsonLines:
             "pid": os.getpid(),
         }
         entry |= {"correlation_id": CORRELATION.get(), **place}
-        if told:
-            entry["exception"] = self._scrubber.value(told)
+        if chain:
+            entry["exception"] = self._scrubber.value(chain)
         if extra:
             entry["extra"] = self._scrubber.value(extra)
-        return json.dumps({name: one for name, one in entry.items() if one is not None}, ensure_ascii=False)
+        return json.dumps({name: value for name, value in entry.items() if value is not None}, ensure_ascii=False)
 
     def _of_dagster(self, meta: Mapping[str, Any], event: Any) -> Place:
         run_id, step, key = meta.get("run_id"), meta.get("step_key"), getattr(event, "asset_key", None)
@@ -138,7 +150,7 @@ class JsonLines:
 
 
 class _Lines:
-    """A standard stream on which what is no JSON, such as a print or a printed traceback, becomes it."""
+    """A standard stream that turns what is not JSON, such as a print or a traceback, into a log line."""
 
     def __init__(self, stream: TextIO, name: str, lines: JsonLines):
         self._stream, self._name, self._lines = stream, name, lines
@@ -186,18 +198,18 @@ class _Lines:
             self._stream.write(f"{line}\n")
         elif line.strip():
             self._after_traceback = False
-            # What a command ends with is told so: see `failures_as_messages`.
+            # A command says itself why it ends: see `failures_as_messages`.
             self._put("ERROR" if line.startswith("atlas: ") else "INFO", line, [])
 
     def _put_traceback(self) -> None:
-        message, told = failures.of_text("\n".join(self._traceback))
+        message, chain = failures.of_text("\n".join(self._traceback))
         self._traceback.clear()
         self._after_traceback = True
-        self._put("ERROR", told[0]["type"] if told else message, told)
+        self._put("ERROR", chain[0]["type"] if chain else message, chain)
 
-    def _put(self, level: str, message: str, told: list[failures.Failure]) -> None:
+    def _put(self, level: str, message: str, chain: list[failures.Failure]) -> None:
         now = datetime.now(UTC).timestamp()
-        self._stream.write(self._lines.line(now, level, self._name, message, self._lines.here(), told, {}) + "\n")
+        self._stream.write(self._lines.line(now, level, self._name, message, self._lines.here(), chain, {}) + "\n")
         self._stream.flush()
 
 
@@ -221,9 +233,14 @@ def install(
     place: Callable[[], Place] = dict,
     answers: bool = False,
 ) -> None:
-    """Make this process write so from now on. A second call changes what the first one said.
+    """Set the format of this process's log lines. A later call replaces an earlier one.
 
-    `process` names the kind of process in each line. `answers`: standard output is what a command answers, and no log.
+    Args:
+        scrubber: removes secrets and personal data from every line.
+        process: the kind of process, named in each line.
+        as_json: one JSON object for each line; else text, only scrubbed.
+        place: called for each line: the run, step and asset that the current thread works on.
+        answers: standard output is the output of a command, not a log.
     """
     global _scrubber, _lines
     _scrubber = scrubber
@@ -234,7 +251,7 @@ def install(
         return
     warnings.showwarning = _warned
     sys.excepthook = _uncaught
-    threading.excepthook = lambda one: _uncaught(one.exc_type, one.exc_value, one.exc_traceback)
+    threading.excepthook = lambda uncaught: _uncaught(uncaught.exc_type, uncaught.exc_value, uncaught.exc_traceback)
     for name in ("stderr",) if answers else ("stderr", "stdout"):
         stream = getattr(sys, name)
         if not isinstance(stream, _Lines):

@@ -1,4 +1,4 @@
-"""What metrics are made of: one number of one series.
+"""A sample: one number of one series.
 
 Belongs here: the shape that all parts give. Does not belong here: which families there are (`families.py`), and how
 samples are shown.

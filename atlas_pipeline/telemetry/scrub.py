@@ -2,7 +2,7 @@
 
 Belongs here: the patterns and the replacement. Does not belong here: which texts pass through (`logs.py`, `sentry.py`),
 and finding personal data in tables, which is the work of `pii/`: that looks at columns and language, takes
-milliseconds, and may be wrong about an identifier; here a line takes microseconds and what is no secret stays as it is.
+milliseconds, and may be wrong about an identifier; here a line takes microseconds and the rest of it stays as it is.
 Names of people have no form, and are not found.
 """
 
@@ -42,7 +42,7 @@ class _Pattern:
 
 
 def _token(text: str) -> bool:
-    """Whether it is no word: `Bearer authentication` is not a token."""
+    """Whether it is not a word: `Bearer authentication` is not a token."""
     return any(letter.isdigit() or letter == "=" for letter in text)
 
 
@@ -176,12 +176,12 @@ class Scrubber:
         if isinstance(value, Mapping):
             return {
                 self.text(str(key)): "[secret]"
-                if isinstance(one, str) and one and _SECRET_KEY.fullmatch(str(key))
-                else self.value(one)
-                for key, one in value.items()
+                if isinstance(inner, str) and inner and _SECRET_KEY.fullmatch(str(key))
+                else self.value(inner)
+                for key, inner in value.items()
             }
         if isinstance(value, list | tuple | set | frozenset):
-            return [self.value(one) for one in value]
+            return [self.value(inner) for inner in value]
         return f"<{type(value).__qualname__}>"
 
 

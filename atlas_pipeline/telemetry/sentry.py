@@ -42,7 +42,14 @@ _started = False
 
 
 def start(settings: Settings, process: str, scrubber: Scrubber, place: Callable[[], Place]) -> None:
-    """Send errors of this process from now on, if a DSN is set; the first call counts."""
+    """Send errors of this process to Sentry from now on, if a DSN is set. Later calls do nothing.
+
+    Args:
+        settings: the DSN, and the share of traces to send.
+        process: the kind of process, a tag of each report.
+        scrubber: removes secrets and personal data from reports.
+        place: the run, step and asset that the current thread works on.
+    """
     global _started
     dsn = settings.sentry_dsn.get_secret_value() if settings.sentry_dsn else ""
     if not dsn or _started:
@@ -89,7 +96,7 @@ def start(settings: Settings, process: str, scrubber: Scrubber, place: Callable[
 
 
 def _flush_at_the_end() -> None:
-    """A process of `multiprocessing`, as a run's is, ends without what `atexit` was told."""
+    """A process of `multiprocessing`, as a run's is, ends without running what is registered with `atexit`."""
     from multiprocessing.util import Finalize
 
     import sentry_sdk
@@ -110,35 +117,35 @@ class Reports:
         record = hint.get("log_record")
         meta: Mapping[str, Any] = getattr(record, "dagster_meta", None) or {}
         happened = meta.get("dagster_event")
-        if meta and self._was_told(meta, happened):
+        if meta and self._was_sent(meta, happened):
             return None
         error = getattr(getattr(happened, "event_specific_data", None), "error", None)
         message = str(meta.get("orig_message", "")) if meta else record.getMessage() if record is not None else ""
-        message, told = failures.of_text(message)
+        message, chain = failures.of_text(message)
         if error is not None:
-            told = failures.of_told(error)
+            chain = failures.of_recorded(error)
         elif hint.get("exc_info") and hint["exc_info"][1] is not None:
-            told = failures.of_exception(hint["exc_info"][1])
-        sent = {name: one for name, one in event.items() if name in _KEPT}
+            chain = failures.of_exception(hint["exc_info"][1])
+        sent = {name: value for name, value in event.items() if name in _KEPT}
         sent["tags"] = self._tags(meta, happened)
         if message:
             sent["logentry"] = {"formatted": self._scrubber.text(message)}
-        if told:
-            sent["exception"] = {"values": [self._exception(one) for one in reversed(told)]}
+        if chain:
+            sent["exception"] = {"values": [self._exception(failure) for failure in reversed(chain)]}
         return sent  # type: ignore[return-value]
 
     def transaction(self, event: "Event", hint: "Hint") -> "Event | None":
         """A trace: what was done and how long it took, with no request's address, headers or body."""
-        sent: dict[str, Any] = {name: one for name, one in event.items() if name in _KEPT}
+        sent: dict[str, Any] = {name: value for name, value in event.items() if name in _KEPT}
         trace = event.get("contexts", {}).get("trace", {})
         spans: Any = event.get("spans") or []
         sent["transaction"] = self._scrubber.text(str(event.get("transaction", "")))
         sent["tags"] = {"process": self._process}
         sent["contexts"] = {"trace": {name: trace[name] for name in _TRACE if name in trace}}
-        sent["spans"] = [{name: one[name] for name in _TRACE if name in one} for one in spans]
+        sent["spans"] = [{name: span[name] for name in _TRACE if name in span} for span in spans]
         return sent  # type: ignore[return-value]
 
-    def _was_told(self, meta: Mapping[str, Any], happened: Any) -> bool:
+    def _was_sent(self, meta: Mapping[str, Any], happened: Any) -> bool:
         """Dagster hands one message to several loggers, and says of a failed step once more that its run failed."""
         kind, run = getattr(happened, "event_type_value", ""), str(meta.get("run_id"))
         message = str(meta.get("log_message_id") or meta.get("orig_message"))
@@ -156,20 +163,20 @@ class Reports:
             asset = "/".join(key.path) if key is not None else asset_of(step)
             place = {"run_id": meta.get("run_id"), "job": meta.get("job_name"), "step": step, "asset": asset}
         named = {"run": place.get("run_id"), **{name: place.get(name) for name in ("job", "asset", "step")}}
-        return {"process": self._process, **{name: one for name, one in named.items() if one}}
+        return {"process": self._process, **{name: value for name, value in named.items() if value}}
 
-    def _exception(self, told: failures.Failure) -> dict[str, Any]:
-        module, _, name = told["type"].rpartition(".")
+    def _exception(self, failure: failures.Failure) -> dict[str, Any]:
+        module, _, name = failure["type"].rpartition(".")
         frames = [
             {
-                "filename": one["file"].partition("site-packages/")[2] or one["file"],
-                "function": one["function"],
-                "lineno": one["line"],
-                "in_app": "atlas_pipeline" in one["file"],
+                "filename": frame["file"].partition("site-packages/")[2] or frame["file"],
+                "function": frame["function"],
+                "lineno": frame["line"],
+                "in_app": "atlas_pipeline" in frame["file"],
             }
-            for one in told["frames"]
+            for frame in failure["frames"]
         ]
         found: dict[str, Any] = {"type": name, "module": module or None, "stacktrace": {"frames": frames}}
-        if "words" in told:
-            found["value"] = self._scrubber.text(told["words"])
+        if "words" in failure:
+            found["value"] = self._scrubber.text(failure["words"])
         return found

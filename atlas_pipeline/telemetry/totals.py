@@ -1,4 +1,4 @@
-"""Totals and the place up to which they were counted, kept together in the warehouse.
+"""Totals and the cursor up to which they were counted, kept together in the warehouse.
 
 Belongs here: every statement on these two tables. Does not belong here: what is counted (`counting.py`).
 
@@ -9,7 +9,6 @@ counts nothing twice, and several exporters count once.
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from functools import lru_cache
 from typing import Any, Literal, LiteralString
 
@@ -43,7 +42,13 @@ def begun(connection: psycopg.Connection, source: CountedSource) -> bool:
 
 
 def begin(connection: psycopg.Connection, source: CountedSource, position: int) -> None:
-    """Count from `position` on, unless somebody began already."""
+    """Create the cursor, unless there is one.
+
+    Args:
+        connection: the warehouse.
+        source: what is counted.
+        position: the id after which counting begins.
+    """
     connection.execute(
         "INSERT INTO atlas.telemetry_cursor (source, position, recent, memory, moved_at) "
         "VALUES (%s, %s, '{}', '{}', clock_timestamp()) ON CONFLICT (source) DO NOTHING",
@@ -66,7 +71,15 @@ def claim(connection: psycopg.Connection, source: CountedSource) -> Cursor | Non
 def save(
     connection: psycopg.Connection, source: CountedSource, position: int, recent: frozenset[int], counted: Counted
 ) -> None:
-    """Add what was counted and move the cursor. To be called by who holds it, in that transaction."""
+    """Add what was counted and move the cursor. To be called by who holds it, in that transaction.
+
+    Args:
+        connection: the warehouse.
+        source: whose cursor it is.
+        position: all ids up to it were counted.
+        recent: ids after it that were counted too.
+        counted: what was counted since `claim`.
+    """
     _write(connection, _ADD, counted.added)
     _write(connection, _RAISE, counted.newest)
     _write(connection, _REPLACE, counted.latest)
@@ -83,14 +96,8 @@ def touch(connection: psycopg.Connection, source: CountedSource) -> None:
     connection.execute("UPDATE atlas.telemetry_cursor SET moved_at = clock_timestamp() WHERE source = %s", [source])
 
 
-def moved_at(connection: psycopg.Connection) -> dict[str, datetime]:
-    """When each cursor was last moved or found at the end; a source that was never counted is not there."""
-    rows = connection.execute("SELECT source, moved_at FROM atlas.telemetry_cursor").fetchall()
-    return dict(rows)
-
-
 def totals(connection: psycopg.Connection) -> Iterator[Sample]:
-    """All totals as samples. Families that are no more in the list are left out."""
+    """All totals as samples. Families that are no longer in the list are left out."""
     named = _names()
     for name, labels, value in connection.execute("SELECT family, labels::text, value FROM atlas.telemetry_totals"):
         if name in named:
@@ -126,7 +133,7 @@ def _series(connection: psycopg.Connection, source: CountedSource) -> dict[str, 
     query = "SELECT family, labels::text FROM atlas.telemetry_totals WHERE family = ANY(%s)"
     for name, text in connection.execute(query, [list(named)]):
         family, labels = named[name], _labels(text)
-        found.setdefault(family.name, set()).add(tuple(labels[one] for one in family.labels))
+        found.setdefault(family.name, set()).add(tuple(labels[label] for label in family.labels))
     return {name: frozenset(values) for name, values in found.items()}
 
 

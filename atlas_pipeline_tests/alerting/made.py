@@ -41,8 +41,8 @@ def alert(**changes: Any) -> Alert:
 def message(number: object = 0, channel: str = "hook", **changes: Any) -> Message:
     """A message to a channel; another number makes another message."""
     made = Message(
-        dedupe=f"dedupe-{number}",
-        conversation="check-failed/silver/orders",
+        dedup_key=f"dedupe-{number}",
+        thread_key="check-failed/silver/orders",
         channel=channel,
         kind="firing",
         severity="critical",

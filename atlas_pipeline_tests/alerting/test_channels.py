@@ -93,7 +93,7 @@ def test_an_entry_that_is_wrong_is_named_and_not_quoted(text: str, said: str) ->
 
 def test_a_webhook_gets_the_document_and_its_credentials_as_a_header() -> None:
     with receiver() as to:
-        sent = message(more={"check-warned": 3}, dedupe="check-failed/größe/1")
+        sent = message(more={"check-warned": 3}, dedup_key="check-failed/größe/1")
         channel(f"webhook+http://us%40er:p%3Aw@{to.address}/a/b?c=d#e").send(document_of(sent), True)
     [got] = to.got
     assert got.path == "/a/b?c=d"
@@ -336,7 +336,7 @@ def test_pagerduty_closes_the_incident_that_an_alert_opened(the_internet: Receiv
     one.send(document_of(message(1)), False)
     one.send(document_of(message(2, kind="resolved", alerts=(ended,), closes=("own", "group"))), False)
     one.send(document_of(message(3, kind="resolved", alerts=(ended,))), False)
-    one.send(document_of(message(4, kind="summary", alerts=(), conversation="s", closes=("counted",))), False)
+    one.send(document_of(message(4, kind="summary", alerts=(), thread_key="s", closes=("counted",))), False)
     actions = [(got.json["event_action"], got.json["dedup_key"]) for got in the_internet.got]
     assert actions == [
         ("trigger", "check-failed/silver/orders"),

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from atlas_pipeline.alerting.event import Condition, Event, EventKind, Finding, Known, Look
+from atlas_pipeline.alerting.conditions import Condition, Finding, Known, Snapshot
 from atlas_pipeline.alerting.fold import fold
 from atlas_pipeline.alerting.policy import Policies, Policy, default_policies
 from atlas_pipeline.alerting.state import Alert, Message, Silence, State
+from atlas_pipeline.event_log.event import Event, EventKind
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
@@ -41,10 +42,10 @@ def check(passed: bool = False, name: str = "amount_valid", asset: str = "silver
     return event("check", assets=(asset,), check=name, passed=passed, **said)
 
 
-def look(condition: Condition, **found: float | None) -> Look:
+def look(condition: Condition, **found: float | None) -> Snapshot:
     """What a look found; `__` in a name stands for a space."""
     findings = {name.replace("__", " "): Finding("wrong", amount=amount) for name, amount in found.items()}
-    return Look(condition, START, findings)
+    return Snapshot(condition, START, findings)
 
 
 @dataclass
@@ -57,7 +58,7 @@ class Story:
     now: datetime = START
     state: State = field(default_factory=State)
 
-    def fold(self, *items: Event | Look, after: timedelta = timedelta(0)) -> list[Message]:
+    def fold(self, *items: Event | Snapshot, after: timedelta = timedelta(0)) -> list[Message]:
         """Fold once, a while after the last time; what is sent."""
         self.now += after
         self.state, messages = fold(self.state, items, self.policies, self.silences, self.now, self.known)
@@ -168,8 +169,8 @@ def test_a_warning_is_told_after_half_a_minute_and_every_six_hours(story: Story)
     assert story.fold(after=6 * HOUR - SECOND) == []
     (second,) = story.fold(after=SECOND)
     assert (first.kind, second.kind) == ("firing", "repeated")
-    assert first.conversation == second.conversation
-    assert first.dedupe != second.dedupe
+    assert first.thread_key == second.thread_key
+    assert first.dedup_key != second.dedup_key
 
 
 def test_a_critical_alert_is_told_at_once_and_every_hour(story: Story) -> None:
@@ -182,12 +183,12 @@ def test_a_check_that_gets_worse_is_told_anew_and_one_that_gets_better_is_not(st
     story.fold(check(level="warn"))
     (warned,) = story.fold(after=MINUTE)
     (failed,) = story.fold(check(), after=MINUTE)
-    assert (failed.kind, failed.severity, failed.conversation) == ("firing", "critical", warned.conversation)
+    assert (failed.kind, failed.severity, failed.thread_key) == ("firing", "critical", warned.thread_key)
     assert list(story.lasting()) == [("check-failed", "silver/orders: amount_valid")]
     assert story.fold(check(level="warn"), after=MINUTE) == []
     assert list(story.state.alerts) == [("check-warned", "silver/orders: amount_valid")]
     (over,) = story.fold(check(passed=True), after=MINUTE)
-    assert (over.kind, over.conversation, over.closes) == ("resolved", warned.conversation, (warned.conversation,))
+    assert (over.kind, over.thread_key, over.closes) == ("resolved", warned.thread_key, (warned.thread_key,))
 
 
 @pytest.mark.parametrize(
@@ -259,7 +260,7 @@ def test_a_critical_alert_holds_back_the_warnings_of_its_asset(story: Story) -> 
     other = check(level="warn", asset="gold/sales")
     story.fold(check(level="warn", name="other"), other, *failed_run())
     assert heard(story.fold(after=MINUTE)) == [("firing", "check-warned", "gold/sales: amount_valid")]
-    assert story.state.alerts["check-warned", "silver/orders: other"].held_by == "silver/orders"
+    assert story.state.alerts["check-warned", "silver/orders: other"].inhibited_by == "silver/orders"
     messages = story.fold(event("materialized", assets=ORDERS), after=MINUTE)
     assert heard(messages) == [
         ("resolved", "run-failed", "silver/orders"),
@@ -307,7 +308,7 @@ def test_a_failure_that_came_back_under_a_silence_goes_on_as_it_was(story: Story
     story.fold(check(), after=TICK)
     assert story.fold(after=MINUTE) == []
     (over,) = story.fold(check(passed=True), after=TICK)
-    assert (over.kind, over.conversation) == ("resolved", first.conversation)
+    assert (over.kind, over.thread_key) == ("resolved", first.thread_key)
 
 
 def test_an_asset_that_is_removed_while_its_alert_fires(story: Story) -> None:
@@ -327,7 +328,7 @@ def test_what_a_message_shows_is_how_the_alert_stands_now(story: Story) -> None:
     story.fold(look("system_down", warehouse=None), event("materialized", assets=ORDERS), after=TICK)
     messages = story.fold(*failed_run(), look("system_down"), after=TICK)
     ends = [alert for message in messages if message.kind == "resolved" for alert in message.alerts]
-    assert {alert.subject: alert.held_by for alert in ends} == {"silver/orders": None, "warehouse": None}
+    assert {alert.subject: alert.inhibited_by for alert in ends} == {"silver/orders": None, "warehouse": None}
 
 
 def test_a_policy_that_is_removed_while_its_alert_fires(story: Story) -> None:
@@ -359,7 +360,7 @@ def test_a_severity_that_is_edited_while_the_alert_fires(story: Story) -> None:
     (first,) = story.fold(after=MINUTE)
     story.policies = policies_like({"team": "shop", "runbook": "https://run.book"}, "check-failed")
     (risen,) = story.fold(after=MINUTE)
-    assert (risen.kind, risen.severity, risen.conversation) == ("firing", "critical", first.conversation)
+    assert (risen.kind, risen.severity, risen.thread_key) == ("firing", "critical", first.thread_key)
     assert (risen.alerts[0].team, risen.alerts[0].runbook) == ("shop", "https://run.book")
     story.policies = policies_like({"severity": "warning"}, "check-failed")
     assert story.fold(after=MINUTE) == []
@@ -391,14 +392,14 @@ def test_many_alerts_of_a_policy_are_one_message(story: Story) -> None:
     assert (len(group.alerts), group.more) == (20, {"run-failed": 40})
     assert len([message for message in messages if message.channel == "am"]) == 60
     repeated = [message for message in story.fold(after=HOUR) if message.channel == "mail"]
-    assert [(message.kind, message.conversation) for message in repeated] == [("repeated", group.conversation)]
+    assert [(message.kind, message.thread_key) for message in repeated] == [("repeated", group.thread_key)]
     some = story.fold(event("materialized", assets=MANY[:58]), after=TICK)
     (part,) = [message for message in some if message.channel == "mail"]
     assert part.closes == ()
-    assert part.conversation != group.conversation
+    assert part.thread_key != group.thread_key
     rest = story.fold(event("materialized", assets=MANY[58:]), after=TICK)
     last = [message for message in rest if message.channel == "mail"]
-    assert {message.conversation for message in last} == {group.conversation}
+    assert {message.thread_key for message in last} == {group.thread_key}
     assert len([message for message in (*some, *rest) if message.channel == "am" and message.closes]) == 60
 
 
@@ -415,7 +416,7 @@ def test_what_is_beyond_the_cap_comes_as_one_summary(story: Story) -> None:
     assert over == []
     summary, *repeated = story.fold(after=HOUR)
     assert (summary.kind, summary.more) == ("summary", {"run-failed": 55, "run-failed (resolved)": 40})
-    assert set(summary.closes) == {message.conversation for message in messages}
+    assert set(summary.closes) == {message.thread_key for message in messages}
     assert [message.kind for message in repeated] == ["firing"], "those that last were only counted before"
     assert [message.kind for message in story.fold(after=2 * HOUR)] == ["repeated"]
 
@@ -491,7 +492,7 @@ def test_names_of_messages_are_unlike(story: Story) -> None:
         messages += story.fold(check(passed=True))
         messages += story.fold(check(), check(passed=True), check())
         messages += story.fold(check(passed=True))
-    assert len({message.dedupe for message in messages}) == len(messages) > 30
+    assert len({message.dedup_key for message in messages}) == len(messages) > 30
 
 
 def test_alerts_say_who_owns_the_asset_and_where_it_is_shown(story: Story) -> None:

@@ -14,17 +14,18 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atlas_pipeline.alerting.event import Condition, Event, Finding, Known, Look
+from atlas_pipeline.alerting.conditions import Condition, Finding, Known, Snapshot
 from atlas_pipeline.alerting.fold import fold
 from atlas_pipeline.alerting.policy import Policies, Policy, default_policies
 from atlas_pipeline.alerting.state import Alert, Message, Silence, State
+from atlas_pipeline.event_log.event import Event
 
 START = datetime(2026, 3, 1, 12, 20, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 ASSETS = ("silver/a", "silver/b", "silver/c", "gold/d", "gold/e", "backups/f")
 KNOWN = Known(frozenset(ASSETS), frozenset({"daily", "landing"}))
 DEFAULTS = Policies(default_policies(), ("mail", "am"), ungrouped=frozenset({"am"}))
-Items = list[Event | Look]
+Items = list[Event | Snapshot]
 
 SAID: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.one_of(
     st.tuples(
@@ -70,11 +71,11 @@ SAID: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.one_of(
     st.tuples(st.sampled_from(["run_succeeded", "run_canceled"]), st.just({"job": "daily"})),
 )
 LOOKED_AT: tuple[Condition, ...] = ("tick_failed", "system_down", "queue_long")
-NOTHING_WRONG = [Look(condition, START, {}) for condition in LOOKED_AT]
+NOTHING_WRONG = [Snapshot(condition, START, {}) for condition in LOOKED_AT]
 LOOKS = st.tuples(
     st.sampled_from(LOOKED_AT),
     st.dictionaries(st.sampled_from(["sensor landing", "warehouse"]), st.just(Finding("x", amount=200)), max_size=2),
-).map(lambda said: Look(said[0], START, said[1]))
+).map(lambda said: Snapshot(said[0], START, said[1]))
 RUNS = st.tuples(st.sampled_from(["r1", "r2", "r3"]), st.sampled_from(["r1", "r2"]))
 EVENTS = st.tuples(SAID, RUNS).map(
     lambda said: Event(0, said[0][0], START, run=said[1][0], root_run=said[1][1], **said[0][1])
@@ -82,16 +83,16 @@ EVENTS = st.tuples(SAID, RUNS).map(
 ITEMS: st.SearchStrategy[Items] = st.lists(st.one_of(EVENTS, EVENTS, EVENTS, LOOKS), max_size=8)
 
 
-def numbered(items: Sequence[Event | Look], ids: "count[int]") -> Items:
+def numbered(items: Sequence[Event | Snapshot], ids: "count[int]") -> Items:
     """The items as the log would have them, each with an id of its own."""
     return [replace(item, id=next(ids)) if isinstance(item, Event) else item for item in items]
 
 
 def bare(alert: Alert) -> Alert:
     """An alert without what it says of messages; one that is over is held back only if somebody was told of it."""
-    held = None if alert.status == "resolved" else alert.held_by
-    alert = replace(alert, conversation="", group="", held_by=held)
-    return replace(alert, told_at=None, told_to=(), counted_to=(), told_severity=None)
+    held = None if alert.status == "resolved" else alert.inhibited_by
+    alert = replace(alert, thread_key="", group="", inhibited_by=held)
+    return replace(alert, notified_at=None, notified=(), summarized=(), notified_severity=None)
 
 
 @settings(deadline=None)
@@ -157,11 +158,11 @@ def test_each_end_is_told_once_to_each_who_heard_of_the_beginning(walk: Walk) ->
         assert not message.more
         for alert in message.alerts:
             if message.kind == "resolved":
-                assert alert.conversation in told[message.channel], "an end without a beginning"
-                ended[message.channel, alert.conversation] += 1
+                assert alert.thread_key in told[message.channel], "an end without a beginning"
+                ended[message.channel, alert.thread_key] += 1
             else:
-                assert (message.channel, alert.conversation) not in ended, "told after its end"
-                told[message.channel].add(alert.conversation)
+                assert (message.channel, alert.thread_key) not in ended, "told after its end"
+                told[message.channel].add(alert.thread_key)
     assert ended == Counter((channel, one) for channel, some in told.items() for one in some)
     assert all(alert.status == "resolved" for alert in state.alerts.values())
 
@@ -172,7 +173,7 @@ def test_all_incidents_that_were_opened_are_closed(walk: Walk) -> None:
     _, sent = walked(walk, cap=3)
     for channel in ("mail", "am"):
         messages = [message for _, _, message in sent if message.channel == channel]
-        opened = {message.conversation for message in messages if message.kind in ("firing", "repeated")}
+        opened = {message.thread_key for message in messages if message.kind in ("firing", "repeated")}
         assert opened <= {one for message in messages for one in message.closes}
 
 
@@ -198,7 +199,7 @@ def test_nobody_hears_of_what_is_silenced_or_held(walk: Walk) -> None:
     for _, patterns, message in sent:
         for alert in message.alerts:
             assert not any(fnmatchcase(alert.subject, pattern) for pattern in patterns)
-            assert alert.held_by is None
+            assert alert.inhibited_by is None
 
 
 @settings(deadline=None)
@@ -207,7 +208,7 @@ def test_names_are_the_same_each_time_and_no_two_are_alike(walk: Walk, cap: int)
     _, sent = walked(walk, cap)
     assert sent == walked(walk, cap)[1]
     if all(gap > timedelta(0) for _, gap, _, _ in walk):
-        names = [(message.channel, message.dedupe) for _, _, message in sent]
+        names = [(message.channel, message.dedup_key) for _, _, message in sent]
         assert len(names) == len(set(names))
 
 

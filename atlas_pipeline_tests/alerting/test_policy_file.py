@@ -190,8 +190,8 @@ FAULTS: dict[str, tuple[str | bytes, str]] = {
     "not UTF-8": (b"# ok\n# \xff\n", "2: not valid YAML: byte 0xff is not UTF-8"),
     "UTF-16": ("policies: []\n".encode("utf-16"), "1: not valid YAML: byte 0xff is not UTF-8"),
     "a control character": ("defaults: \x07\n", "1: not valid YAML: "),
-    "nested too deep": ("[" * 5000, "1: nested too deep: this is not a file of policies"),
-    "too large": ("#" * 300_000, "1: more than 256 KiB: this is not a file of policies"),
+    "nested too deep": ("[" * 5000, "1: nested too deep: this is not a policy file"),
+    "too large": ("#" * 300_000, "1: more than 256 KiB: this is not a policy file"),
     "a list": (
         "- name: own\n",
         "1: found a list, expected a mapping with the keys teams, policies, defaults, messages",

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from atlas_pipeline.alerting import store
-from atlas_pipeline.alerting.event import Event
 from atlas_pipeline.alerting.state import Hour, RunSoFar, State
+from atlas_pipeline.event_log.event import Event
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline_tests.alerting.made import ALERT, AT, alert, message, put
 
@@ -17,9 +18,26 @@ EVENT = Event(
     7, "check", AT, run="r", assets=("silver/orders",), check="amount_valid", score=0.5, facts={"measured": 3}
 )
 
+OLD_EVENT = {
+    **{"id": 7, "kind": "check", "run": "r", "root_run": "root", "will_retry": False, "may_retry": True, "job": None},
+    **{"step": None, "assets": ["silver/orders"], "check": "amount_valid", "passed": False, "level": "error"},
+    **{"freshness": None, "score": None, "problem": "3 rows", "facts": {"measured": 3}},
+}
+OLD_ALERT = {
+    **{"policy": "check-failed", "subject": "silver/orders: amount_valid", "condition": "check_failed"},
+    **{"severity": "critical", "level": "error", "team": "default", "status": "firing", "count": 3, "asset": None},
+    **{"found_at": "2026-05-04T12:30:00Z", "seen_at": "2026-05-04T12:30:00Z", "job": None, "run": "6d1c"},
+    **{"problem": "", "link": "", "facts": {}, "runbook": None, "owner": None, "amount": None, "conversation": "abc"},
+    **{"group": "", "told_at": "2026-05-04T12:30:00Z", "told_to": ["hook"], "counted_to": ["mail"]},
+    **{"told_severity": "critical", "held_by": "silver/orders", "silenced_by": None, "resolved_at": None, "reason": ""},
+}
+"""An event and an alert as version 0.1 stores them."""
+
 
 def full_state() -> State:
-    silent = alert(subject="job x", silenced_by=3, told_at=AT, told_to=("hook", "mail"), told_severity="warning")
+    silent = alert(
+        subject="job x", silenced_by=3, notified_at=AT, notified=("hook", "mail"), notified_severity="warning"
+    )
     ended = alert(subject="silver/é☃", status="resolved", resolved_at=AT, reason="asset removed", job="j")
     return State(
         alerts={each.key: each for each in (ALERT, silent, ended)},
@@ -36,6 +54,32 @@ def test_all_that_is_remembered_comes_back(warehouse: psycopg.Connection) -> Non
     store.save(warehouse, before, full_state(), 12, [14, 17], [])
     loaded = store.load(warehouse)
     assert (loaded.state, loaded.position, loaded.recent) == (full_state(), 12, (14, 17))
+
+
+def test_what_the_first_release_remembered_is_read(warehouse: psycopg.Connection) -> None:
+    at, document = AT.isoformat(), {**OLD_ALERT, "since": AT.isoformat()}
+    event = {**OLD_EVENT, "at": at}
+    memory = {"runs": {"r": {"at": at, "failures": [event], "awaited": True}}, "hours": [], "scores": {}, "clock": at}
+    warehouse.execute(
+        "INSERT INTO atlas.alert_cursor (position, recent, memory, saves, moved_at) VALUES (5, '{7}', %s, 3, now())",
+        [Jsonb(memory)],
+    )
+    warehouse.execute(
+        "INSERT INTO atlas.alerts (policy, subject, status, severity, since, document) "
+        "VALUES ('check-failed', 'silver/orders: amount_valid', 'firing', 'critical', %s, %s)",
+        [AT, Jsonb(document)],
+    )
+    loaded = store.load(warehouse)
+    assert (loaded.position, loaded.recent, loaded.saves) == (5, (7,), 3)
+    [run] = loaded.state.runs.values()
+    failed = Event(7, "check", AT, "r", "root", may_retry=True, assets=("silver/orders",), check="amount_valid")
+    assert run.failures == (replace(failed, passed=False, problem="3 rows", facts={"measured": 3}),)
+    [one] = loaded.state.alerts.values()
+    assert (one.thread_key, one.notified, one.summarized) == ("abc", ("hook",), ("mail",))
+    assert (one.notified_at, one.notified_severity, one.inhibited_by) == (AT, "critical", "silver/orders")
+    store.save(warehouse, loaded, replace(loaded.state, alerts={one.key: replace(one, count=4)}), 6, (), [])
+    [(written,)] = warehouse.execute("SELECT document FROM atlas.alerts").fetchall()
+    assert written == {**document, "count": 4} | {name: written[name] for name in ("since", "found_at", "seen_at")}
 
 
 def test_only_alerts_that_changed_are_written(warehouse: psycopg.Connection) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas_pipeline.backup.catalogue import Catalogue, Fault, NoSuchBackup, quoted
+from atlas_pipeline.backup.catalogue import Catalogue, Contents, Fault, NoSuchBackup, quoted
 from atlas_pipeline.backup.manifest import Backup, BackupClass, DatabaseState, Manifest, Proof, StoredObject
 from atlas_pipeline.backup.retention import expires_at
 from atlas_pipeline.backup.store import AlreadyThere, Store, StoreError
@@ -89,7 +89,7 @@ def keys(store: Store) -> list[str]:
 
 
 def test_an_empty_store_has_no_backups(catalogue: Catalogue) -> None:
-    assert catalogue.backups() == catalogue.faults() == catalogue.leftovers(LATER) == []
+    assert (catalogue.read(), catalogue.leftovers(LATER)) == (Contents((), ()), [])
     with pytest.raises(NoSuchBackup, match="holds no backup of app"):
         catalogue.get("latest", "app")
 
@@ -137,7 +137,7 @@ def test_a_folder_without_a_manifest_is_no_backup_but_a_leftover(catalogue: Cata
     store.put_new("app/README", b"not of Atlas")
     store.put_new("app/notes/2026.txt", b"not of Atlas")
     assert [one.manifest.id for one in catalogue.backups("app")] == [manifest().id]
-    assert catalogue.faults() == []
+    assert catalogue.read().faults == ()
     assert catalogue.leftovers(NOW - DAY * 3000) == []
     (left,) = catalogue.leftovers(LATER)
     assert (left.folder, left.bytes, len(left.keys)) == (catalogue.folder(broken), 5, 1)
@@ -179,7 +179,7 @@ def test_a_broken_manifest_is_a_fault_and_is_neither_swept_nor_hides_others(
     place = f"{catalogue.folder(broken)}/manifest.json"
     spoil(store, place, data)
     assert [one.manifest.id for one in catalogue.backups("app")] == [manifest().id]
-    (fault,) = catalogue.faults()
+    (fault,) = catalogue.read().faults
     assert fault.place == f"{store.place}/{place}"
     assert fault.problem
     assert catalogue.leftovers(LATER) == []
@@ -200,7 +200,7 @@ def test_a_copied_folder_is_a_fault_since_deleting_it_would_delete_another(
     store.put_new(f"app_test/{made.id}/manifest.json", data)
     assert catalogue.backups("app_test") == []
     assert [one.manifest.database for one in catalogue.backups()] == ["app"]
-    assert "somebody moved or copied it" in catalogue.faults()[0].problem
+    assert "somebody moved or copied it" in catalogue.read().faults[0].problem
 
 
 def test_a_manifest_is_written_once(catalogue: Catalogue) -> None:
@@ -250,7 +250,7 @@ def test_a_broken_proof_proves_nothing(catalogue: Catalogue, store: FolderStore,
     key = catalogue.add_proof(made, Proof("verified", NOW + DAY, 1.0))
     spoil(store, key, data)
     assert not catalogue.get("latest", "app").verified
-    assert [fault.place for fault in catalogue.faults()] == [f"{store.place}/{key}"]
+    assert [fault.place for fault in catalogue.read().faults] == [f"{store.place}/{key}"]
 
 
 def test_a_half_deleted_backup_is_none(
@@ -330,7 +330,7 @@ def test_a_backup_that_goes_while_it_is_read_is_none_and_a_store_that_fails_is_a
     with monkeypatch.context() as patched:
         patched.setattr(store, "get", going)
         assert [one.manifest.started_at for one in catalogue.backups()] == [NOW + DAY]
-        assert catalogue.faults() == []
+        assert catalogue.read().faults == ()
 
     def failing(key: str) -> object:
         raise StoreError("away")

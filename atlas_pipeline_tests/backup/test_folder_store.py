@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -85,7 +86,7 @@ def test_keys_that_lead_elsewhere(store: FolderStore, key: str) -> None:
         lambda: read(store, key),
         lambda: store.delete([key]),
     ):
-        with pytest.raises(StoreError, match="is no key"):
+        with pytest.raises(StoreError, match="is not a key"):
             act()
     with pytest.raises(StoreError):
         names(store, "../")
@@ -117,8 +118,6 @@ def test_links_are_not_followed(store: FolderStore, tmp_path: Path) -> None:
 def test_a_check_leaves_nothing(store: FolderStore) -> None:
     store.check()
     assert [path.name for path in Path(store.place).rglob("*")] == [INCOMING]
-    assert (store.free_bytes() or 0) > 0
-    assert FolderStore(Path(store.place) / "not" / "there").free_bytes() is not None
 
 
 def test_it_is_on_the_disk_before_it_has_its_name(store: FolderStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,14 +246,13 @@ def test_a_full_disk_is_said_and_nothing_stays(small_disk: Callable[[int], Path]
     disk = small_disk(4)
     store = FolderStore(disk / "backups")
     store.put("small", [b"x"])
-    free = store.free_bytes()
-    assert free is not None
+    free = shutil.disk_usage(disk).free
     assert free < 4 << 20
     with pytest.raises(StoreError, match=f"{store.place} is full: big was not written; free some space"):
         store.put("big", (DATA for _ in range(10)))
     assert names(store) == ["small"]
     assert incoming(store) == []
-    assert store.free_bytes() == free
+    assert shutil.disk_usage(disk).free == free
     store.put("other", [DATA])
     with pytest.raises(StoreError, match="is full: new was not written"):
         store.put_new("new", DATA)

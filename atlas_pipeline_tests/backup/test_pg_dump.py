@@ -62,7 +62,7 @@ def everything(url: str) -> None:
 
 def dump(engine: PgDump, url: str, sink: MemorySink, **options: object) -> Dumped:
     """A backup with the usual options."""
-    return engine.backup(url, sink, **{"jobs": 2, "exclude": [], "oracle": True, "progress": quiet, **options})  # type: ignore[arg-type]
+    return engine.backup(url, sink, **{"jobs": 2, "exclude": [], "progress": quiet, **options})  # type: ignore[arg-type]
 
 
 def test_a_table_comes_back(engine: PgDump, database: Callable[[], str]) -> None:

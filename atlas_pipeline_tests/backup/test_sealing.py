@@ -226,7 +226,7 @@ def test_recipients() -> None:
         (secret.lower(), "is a secret key; give its public half"),
         (FOR_KEY[:-1], "61 characters of 62"),
         (FOR_KEY[:-1] + ("q" if FOR_KEY[-1] != "q" else "p"), "a typing error"),
-        ("ssh-ed25519 AAAA nobody", "is no ssh-ed25519 key"),
+        ("ssh-ed25519 AAAA nobody", "is not an ssh-ed25519 key"),
         ("", "a recipient is a public key"),
         ("correct horse", "a recipient is a public key"),
     ):

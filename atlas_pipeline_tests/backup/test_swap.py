@@ -114,7 +114,7 @@ def test_there_and_back_again(admin_url: str, live: str) -> None:
         undo(admin_url, live)
     drop_copy(admin_url, undone)
     assert set(databases(admin_url)) == before
-    with pytest.raises(RestoreFailed, match="no database that a restore put aside"):
+    with pytest.raises(RestoreFailed, match="not a database that a restore put aside"):
         drop_copy(admin_url, live)
 
 

@@ -215,7 +215,7 @@ def test_what_restores_put_aside_is_listed_and_dropped(installed: Path, name: st
     before = databases(postgres)
     for wrong in (name, "postgres", "absent"):
         said = backup("copies", "--drop", wrong, "--yes", expect=1).stderr
-        assert f"{wrong} is no database that a restore put aside" in said
+        assert f"{wrong} is not a database that a restore put aside" in said
     for typed in (f"{name}\n", f"{third}x\n", "yes\n"):
         assert "nothing was done" in backup("copies", "--drop", third, stdin=typed, expect=2).stderr
     backup("copies", "--drop", third, stdin="", expect=1)
@@ -255,7 +255,7 @@ def test_damage_fails(installed: Path, name: str) -> None:
     (installed / "backups" / name / data.parent.name / "manifest.json").write_text("{}")
     done = backup("list", "--json", expect=1)
     assert json.loads(done.stdout) == {"backups": []}
-    assert "is no manifest" in done.stderr
+    assert "is not a manifest" in done.stderr
 
 
 @pytest.mark.slow

@@ -85,7 +85,7 @@ class Echo:
         self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self.server.daemon_threads = True
         self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
 
     def answer(self, path: str, seen: dict[str, Any]) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body. `/held` waits until `held` is set."""

@@ -62,6 +62,7 @@ mutation Launch($selector: JobOrPipelineSelector!) {
   }
 }
 """
+TERMINATE = "mutation Terminate($id: String!) { terminateRun(runId: $id) { __typename } }"
 RELOAD = 'mutation { reloadRepositoryLocation(repositoryLocationName: "project") { __typename } }'
 
 
@@ -280,6 +281,19 @@ def test_a_run_that_lives_is_not_touched(servers: Servers, instance: dg.DagsterI
     (servers.home / "go-on").touch()
     until(lambda: status(instance, run_id) == dg.DagsterRunStatus.SUCCESS)
     assert instance.get_runs_count() == 1
+
+
+def test_a_run_is_forked_from_a_process_with_one_thread_and_can_be_terminated(
+    servers: Servers, instance: dg.DagsterInstance
+) -> None:
+    servers.start()
+    run_id = servers.launch()
+    origin = psutil.Process(pid(instance, run_id)).parent()
+    assert origin is not None
+    assert "multiprocessing.forkserver" in " ".join(origin.cmdline())
+    assert origin.num_threads() == 1
+    assert servers.ask(TERMINATE, id=run_id)["terminateRun"]["__typename"] == "TerminateRunSuccess"
+    until(lambda: status(instance, run_id) == dg.DagsterRunStatus.CANCELED)
 
 
 def looks(instance: dg.DagsterInstance, number: int, pid: int = 0, **address: Any) -> list[WorkerStatus]:

@@ -124,7 +124,7 @@ def test_the_collectors_check_tells_ready_from_not(status: int | None, well: boo
     [port] = free_ports(1)
     if status:
         server = HTTPServer(("127.0.0.1", port), Ready)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     _, *command = services()["alloy"]["healthcheck"]["test"]
     done = subprocess.run([one.replace("/12345", f"/{port}") for one in command], capture_output=True, check=False)
     if status:

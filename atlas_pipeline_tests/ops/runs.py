@@ -18,6 +18,7 @@ from atlas_pipeline.ops.counting import follow as follow_log
 from atlas_pipeline.orchestration.tables.personal_data import plan_table
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.settings import load_settings
+from atlas_pipeline.telemetry.counting import KINDS
 from atlas_pipeline.telemetry.families import families
 from atlas_pipeline.telemetry.totals import totals
 
@@ -175,7 +176,7 @@ def counted_by_sql(instance: dg.DagsterInstance) -> dict[tuple[str, ...], float]
         "asset_key::jsonb)), '/') AS asset, CASE WHEN event::jsonb ->> 'pipeline_name' LIKE '\\_\\_%' THEN 'assets' "
         "ELSE event::jsonb ->> 'pipeline_name' END AS job FROM event_logs WHERE dagster_event_type = ANY(:types)) "
     )
-    types = list(TYPES)
+    types = [TYPES[kind] for kind in KINDS]
     with instance.event_log_storage.index_connection() as connection:
         rows = connection.execute(text(prepared + " UNION ALL ".join(f"({one})" for one in EXPECTED)), {"types": types})
         return {(family, *labels): float(value) for family, labels, value in rows}

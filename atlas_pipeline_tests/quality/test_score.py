@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atlas_pipeline.quality.outcome import DIMENSIONS, Check, Dimension, Outcome, Status
-from atlas_pipeline.quality.score import DimensionScore, outcome_score, scores, shown
+from atlas_pipeline.quality.score import DimensionScore, scores, shown
 
 NUMBERS = count()
 
@@ -55,7 +55,7 @@ SCORES = st.floats(0, 1)
     ],
 )
 def test_the_score_of_a_check(one: Outcome, score: float) -> None:
-    assert outcome_score(one) == score
+    assert [found.score for found in scores([one])] == [score, score]
 
 
 def test_a_table_is_the_mean_of_its_dimensions_and_they_of_their_checks() -> None:
@@ -124,7 +124,7 @@ def test_what_is_worse_raises_no_score(
 def test_only_what_is_perfect_is_one(outcomes: list[Outcome]) -> None:
     for found in scores(outcomes):
         of_it = [one for one in outcomes if found.dimension in ("overall", one.check.dimension)]
-        perfect = all(outcome_score(one) == 1 for one in of_it)
+        perfect = all(scores([one])[-1].score == 1 for one in of_it)
         assert (found.score == 1) == perfect == (shown(found.score) == "1.0000")
 
 

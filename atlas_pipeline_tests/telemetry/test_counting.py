@@ -7,41 +7,39 @@ from typing import get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from atlas_pipeline.telemetry.counting import (
-    OPEN_ASSETS,
-    OPEN_RUNS,
-    Check,
-    Counted,
-    Event,
-    EventKind,
-    Memory,
-    Run,
-    Tick,
-    count,
-    count_ticks,
-)
+from atlas_pipeline.event_log.event import Event, EventKind, Tick
+from atlas_pipeline.telemetry.counting import OPEN_ASSETS, OPEN_RUNS, Counted, Memory, Run, count, count_ticks
 from atlas_pipeline.telemetry.families import families
 from atlas_pipeline.telemetry.series import MOST_ERRORS, MOST_SERIES, Key
+from atlas_pipeline_tests.telemetry.made import event
 
 NAMES = st.sampled_from(["silver__a", "gold__b", "bronze__c", "backup__d", "e", "x" * 201, "nul\0", "", "\ud800"])
 EVENTS = st.builds(
-    Event,
+    event,
     kind=st.sampled_from(get_args(EventKind)) | st.sampled_from(["materialized", "step_succeeded", "run_started"]),
     at=st.integers(0, 100_000).map(float),
     run=st.sampled_from(["r1", "r2", "r3"]),
-    job=st.sampled_from(["assets", "j"]),
-    step=NAMES,
-    asset=st.sampled_from(["silver/a", "silver/a", "backups/d"]) | NAMES,
+    job=st.sampled_from([None, "j"]),
+    step=st.none() | NAMES,
+    asset=st.none() | st.sampled_from(["silver/a", "silver/a", "backups/d"]) | NAMES,
     seconds=st.none() | st.integers(0, 50_000).map(float),
     error=NAMES,
     rows=st.none() | st.integers(0, 10**6).map(float),
-    personal=st.dictionaries(st.sampled_from(["EMAIL_ADDRESS", "PERSON"]), st.integers(1, 9), max_size=2),
-    check=st.none() | st.builds(Check, NAMES | st.just("leak_check"), st.booleans(), st.just("warn"), NAMES),
+    entities=st.dictionaries(
+        st.sampled_from(["EMAIL_ADDRESS", "PERSON", "URL"]) | NAMES, st.integers(1, 9), max_size=2
+    ),
+    check=st.none() | NAMES | st.just("leak_check"),
+    passed=st.booleans(),
+    level=st.just("warn"),
+    dimension=NAMES,
 )
 
 
 def run(*kinds: EventKind, **more: object) -> list[Event]:
-    return [replace(Event(kind, at=100.0 * number, run="r", job="j"), **more) for number, kind in enumerate(kinds)]
+    return [
+        event(kind, **{"at": 100.0 * number, "run": "r", "job": "j"} | more)  # type: ignore[arg-type]
+        for number, kind in enumerate(kinds)
+    ]
 
 
 def added(events: Sequence[Event], family: str, piece: str = "", memory: Memory | None = None) -> dict[object, float]:
@@ -118,21 +116,21 @@ def test_the_duration_of_an_asset_is_that_of_the_step_that_made_it() -> None:
 
 
 def test_runs_that_never_end_are_forgotten_oldest_first() -> None:
-    events = [Event("run_started", run=f"r{number}") for number in range(OPEN_RUNS + 5)]
+    events = [event("run_started", run=f"r{number}") for number in range(OPEN_RUNS + 5)]
     memory = count(events, Memory()).memory
     assert list(memory.runs) == [one.run for one in events[5:]]
-    ends = [Event("run_succeeded", at=1.0, run=f"r{number}", job="j") for number in (0, OPEN_RUNS)]
+    ends = [event("run_succeeded", at=1.0, run=f"r{number}", job="j") for number in (0, OPEN_RUNS)]
     assert added(ends, "atlas_pipeline_duration_seconds", "count", memory) == {("j",): 1.0}
 
 
 def test_what_is_remembered_of_assets_is_bounded() -> None:
     memory = Memory({"old": Run(started=1.0), "new": Run(planned=(("s", "a"),) * (OPEN_ASSETS - 1))})
-    events = [Event("planned", run="last", step="s", asset=f"a{number}") for number in range(3)]
+    events = [event("planned", run="last", step="s", asset=f"a{number}") for number in range(3)]
     assert list(count(events, memory).memory.runs) == ["last"]
 
 
 def test_kinds_of_errors_are_bounded_in_each_family() -> None:
-    events = [Event("step_failed", step=f"s{n % 7}", error=f"Error{n}") for n in range(MOST_ERRORS * 3)]
+    events = [event("step_failed", step=f"s{n % 7}", error=f"Error{n}") for n in range(MOST_ERRORS * 3)]
     found = added(events, "atlas_pipeline_errors_total")
     kinds = {labels[1] for labels in found}
     assert len(kinds) == MOST_ERRORS + 1
@@ -141,7 +139,7 @@ def test_kinds_of_errors_are_bounded_in_each_family() -> None:
 
 
 def test_hostile_names_cannot_make_more_series_than_are_allowed() -> None:
-    events = [Event("step_succeeded", step=f"s{number}", seconds=1.0) for number in range(MOST_SERIES + 500)]
+    events = [event("step_succeeded", step=f"s{number}", seconds=1.0) for number in range(MOST_SERIES + 500)]
     found = added(events, "atlas_pipeline_steps_total")
     assert len(found) == MOST_SERIES + 1
     assert found["other", "success"] == 500

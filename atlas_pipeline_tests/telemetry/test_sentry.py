@@ -15,8 +15,8 @@ from atlas_pipeline_tests.telemetry.receiver import Receiver, receiver
 BEGIN = """
 import logging, sys, threading
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.telemetry.beginning import begin
-begin(load_settings())
+from atlas_pipeline.telemetry.setup import configure
+configure(load_settings())
 log = logging.getLogger("shop.orders")
 """
 

@@ -1,4 +1,4 @@
-"""Ways to people: webhooks, Alertmanager, and everything that Apprise knows.
+"""Notification channels: webhooks, Alertmanager, and every receiver that Apprise supports.
 
 Belongs here: how a channel is declared, and which class sends to it. Does not belong here: sending (the modules), and
 when to try again (`alerting/delivery.py`).
@@ -62,7 +62,16 @@ def configured_channels(settings: Settings) -> Mapping[str, Channel]:
 
 
 def make_channel(name: str, url: SecretStr, ui_url: str) -> Channel:
-    """What sends to a URL; links in messages begin with `ui_url`. Raises ChannelError."""
+    """The channel for a URL.
+
+    Args:
+        name: the channel's, for errors.
+        url: of the receiver; its scheme says which kind of channel it is.
+        ui_url: address of Dagster's UI, which links in messages begin with.
+
+    Raises:
+        ChannelError: the URL cannot be read.
+    """
     scheme, found, rest = url.get_secret_value().partition("://")
     if not found or not rest or not _SCHEME.fullmatch(scheme):
         raise ChannelError(f"channel {name}: expected a URL such as webhook+https://host/path")

@@ -7,7 +7,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from atlas_pipeline.alerting.channels.http import Address, Poster
-from atlas_pipeline.alerting.document import for_people, told
+from atlas_pipeline.alerting.document import alert_text, for_people
 from atlas_pipeline.alerting.policy import REPEAT
 from atlas_pipeline.alerting.state import Document
 
@@ -16,7 +16,7 @@ _TEST_LASTS = timedelta(minutes=5)
 
 
 class Alertmanager:
-    """Posts to /api/v2/alerts below the address. An alert that is not told again in time is over there by itself."""
+    """Posts to /api/v2/alerts below the address. Alertmanager resolves an alert that is not posted again in time."""
 
     def __init__(self, address: Address, ui_url: str):
         self._poster, self._ui_url = Poster(address.below("/api/v2/alerts")), ui_url
@@ -44,7 +44,7 @@ def _alert(alert: Document, document: Document, now: datetime) -> Document:
     }
     annotations = {
         "summary": document["title"] if len(document["alerts"]) == 1 else f"{alert['subject']}: {alert['condition']}",
-        "description": told(alert, document),
+        "description": alert_text(alert, document),
         "runbook_url": alert["runbook"],
     }
     return {

@@ -50,10 +50,10 @@ class AppriseChannel:
         lines = done.stdout.splitlines()
         if done.returncode or not lines:
             raise Unreachable("the process that sends by Apprise failed", unsure=True)
-        told = json.loads(lines[-1])
-        if told["refused"]:
-            raise Refused(told["problem"])
-        if told["status"] is not None:
-            judge(told["status"], told["retry_after"])
-        if told["problem"]:
-            raise Unreachable(told["problem"], unsure=told["unsure"])
+        answer = json.loads(lines[-1])
+        if answer["refused"]:
+            raise Refused(answer["problem"])
+        if answer["status"] is not None:
+            judge(answer["status"], answer["retry_after"])
+        if answer["problem"]:
+            raise Unreachable(answer["problem"], unsure=answer["unsure"])

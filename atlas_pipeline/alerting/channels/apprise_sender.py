@@ -65,8 +65,8 @@ def _tell(
     refused: bool = False,
     unsure: bool = False,
 ) -> None:
-    told = {"problem": problem, "status": status, "retry_after": retry_after, "refused": refused, "unsure": unsure}
-    print("\n" + json.dumps(told))
+    outcome = {"problem": problem, "status": status, "retry_after": retry_after, "refused": refused, "unsure": unsure}
+    print("\n" + json.dumps(outcome))
 
 
 def _plugin(url: str) -> Any:

@@ -41,21 +41,37 @@ class Refused(Exception):
 
 
 class Channel(Protocol):
-    """One way to people, or to what tells them."""
+    """A notification channel."""
 
     def send(self, document: Document, repeat: bool) -> None:
-        """Hand over one document of the outbox; `repeat` says that it may have been handed over before.
+        """Send one document of the outbox. Returns within `CALL_SECONDS`.
 
-        Returns within `CALL_SECONDS`. Raises Unreachable, Busy or Refused.
+        Args:
+            document: the message, as `document_of` makes it.
+            repeat: whether it may have been sent before.
+
+        Raises:
+            Unreachable: the receiver did not take it, and may later.
+            Busy: the receiver asks for a pause.
+            Refused: the receiver will never take it.
         """
         ...
 
 
 def judge(status: int, retry_after: str | None) -> None:
-    """Return for an HTTP status of success. Raises Busy, Refused or Unreachable as the status says.
+    """Turn an HTTP status into an exception, unless it is one of success.
 
     A redirect is not followed, because credentials would go where it leads; it counts as unreachable, since a proxy
     that is away may answer so.
+
+    Args:
+        status: of the response.
+        retry_after: its Retry-After header: seconds or an HTTP date.
+
+    Raises:
+        Busy: 429, or Retry-After with a status that may pass.
+        Refused: any other 4xx, save 408 and 425.
+        Unreachable: everything else.
     """
     if 200 <= status < 300:
         return

@@ -114,15 +114,15 @@ class Poster:
 
 def _reason(error: BaseException) -> str:
     """Why, in words of the operating system or of TLS, which quote no URL; else the kind of the error."""
-    seen: Any = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
+    cause: Any = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
             return "the certificate is not trusted"
-        if isinstance(seen, ssl.SSLError):
-            return f"TLS: {(seen.reason or 'failed').replace('_', ' ').lower()}"
-        if isinstance(seen, socket.gaierror):
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS: {(cause.reason or 'failed').replace('_', ' ').lower()}"
+        if isinstance(cause, socket.gaierror):
             return "the name of the host is not known"
-        if isinstance(seen, OSError) and seen.errno:
-            return str(seen.strerror).lower()
-        seen = seen.__cause__ or seen.__context__
+        if isinstance(cause, OSError) and cause.errno:
+            return str(cause.strerror).lower()
+        cause = cause.__cause__ or cause.__context__
     return type(error).__name__

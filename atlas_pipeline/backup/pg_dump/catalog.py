@@ -13,7 +13,7 @@ _NO_ACCESS = "NULL, NULL::text[], NULL::text[]"
 
 
 def _own(catalog: str, row: str) -> str:
-    """A condition: the object is no member of an extension."""
+    """A condition: the object is not a member of an extension."""
     member = f"e.classid = '{catalog}'::regclass AND e.objid = {row}.oid AND e.deptype = 'e'"
     return f"NOT EXISTS (SELECT FROM pg_depend e WHERE {member})"
 

@@ -66,13 +66,18 @@ class PgDump:
         with _told(url), closing(connect(url)) as connection:
             self._check(connection, url)
 
-    def backup(
-        self, url: str, sink: Sink, *, jobs: int, exclude: Sequence[str], oracle: bool, progress: Progress
-    ) -> Dumped:
-        """Dump the database into `sink`, in one snapshot with its state. Raises BackupFailed, or what the sink raises.
+    def backup(self, url: str, sink: Sink, *, jobs: int, exclude: Sequence[str], progress: Progress) -> Dumped:
+        """Dump with pg_dump and hash all rows, in one exported snapshot. Implements Engine.backup.
 
-        `exclude` are tables whose rows are left out, as in `pg_dump --exclude-table-data`. Without `oracle` the state
-        has no rows and hashes of tables and large objects.
+        Args:
+            url: connection URL of the database.
+            sink: takes the files of the dump.
+            jobs: workers of pg_dump, and as many sessions that hash rows.
+            exclude: patterns of tables whose rows are left out.
+            progress: is told in words how far it is.
+
+        Raises:
+            BackupFailed: the database or pg_dump failed, or the spool is full.
         """
         jobs = max(1, jobs)
         with _told(url), self._roomy(url), ExitStack() as stack:
@@ -94,22 +99,31 @@ class PgDump:
             (folder / "roles.sql").write_text(roles.roles_sql(roles.read_roles(connection)), encoding="utf-8")
             (folder / "database.sql").write_text(roles.database_sql(connection), encoding="utf-8")
             found = _names(connection)
-            wanted = kept if oracle else []
-            counting = stack.enter_context(self._counting(url, snapshot, wanted, jobs, beside_dump=True))
+            counting = stack.enter_context(self._counting(url, snapshot, kept, jobs, beside_dump=True))
             self._drain(url, child, outlet, counting, progress, connection.info.password)
             self.most_unread = outlet.most_unread
-            if oracle:
-                found = replace(found, tables=counting.result(), large_objects=state.large_objects(connection))
-            found = replace(found, sequences=_sequences(tools, folder))
+            found = replace(
+                found,
+                tables=counting.result(),
+                large_objects=state.large_objects(connection),
+                sequences=_sequences(tools, folder),
+            )
             outlet.close([folder / "roles.sql", folder / "database.sql", folder / "dump" / TOC])
             return Dumped(sink.objects, found, _version(connection), tools.version)
 
     def restore(
         self, url: str, objects: Mapping[str, Callable[[], Iterator[bytes]]], *, jobs: int, progress: Progress
     ) -> None:
-        """Restore into the empty database at `url`. `objects` has contents by the name given to the sink.
+        """Restore with pg_restore. Implements Engine.restore.
 
-        Raises RestoreFailed.
+        Args:
+            url: connection URL of the empty database.
+            objects: reads the raw contents of an object, by each name that the sink was given for it.
+            jobs: workers of pg_restore.
+            progress: is told in words how far it is.
+
+        Raises:
+            RestoreFailed: the dump or the server is at fault, or the spool is full.
         """
         restore.restore(self.spool, url, objects, jobs=max(1, jobs), progress=progress)
 

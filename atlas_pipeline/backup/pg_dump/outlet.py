@@ -51,7 +51,15 @@ class _File:
 
 
 class Outlet:
-    """Streams the files of `folder`, which `child` writes with `jobs` writers, into `sink`."""
+    """Streams the files of a dump into a sink while pg_dump writes them.
+
+    Args:
+        folder: where pg_dump writes.
+        child: pg_dump; it is paused while too much is unread.
+        sink: takes the files.
+        jobs: workers of pg_dump, and streams into the sink at the same time.
+        limit: bytes that may lie unread on the disk.
+    """
 
     def __init__(self, folder: Path, child: Child, sink: Sink, *, jobs: int, limit: int):
         self.folder = folder

@@ -15,7 +15,12 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
 def matching(connection: psycopg.Connection, wanted: Sequence[str]) -> dict[str, state.Table]:
-    """Tables by quoted name that any of the patterns means. One without a schema means those on the search path."""
+    """The tables that match, by quoted name.
+
+    Args:
+        connection: a session of the database.
+        wanted: patterns of pg_dump; one without a schema means tables on the search path.
+    """
     tables = state.tables(connection) if wanted else []
     found = {}
     for pattern in wanted:

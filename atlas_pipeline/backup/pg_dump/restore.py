@@ -62,7 +62,18 @@ ORDER BY pg_table_size(c.oid) DESC, c.oid
 
 
 def restore(spool: Path, url: str, objects: Mapping[str, Contents], *, jobs: int, progress: Progress) -> None:
-    """Restore `objects`, by the names that the engine gave them. Raises RestoreFailed."""
+    """Restore a dump into an empty database.
+
+    Args:
+        spool: folder for files that pg_restore reads.
+        url: connection URL of the database.
+        objects: reads the raw contents of an object, by each name that the sink was given for it.
+        jobs: tables that are written at the same time.
+        progress: is told in words how far it is.
+
+    Raises:
+        RestoreFailed: the dump or the server is at fault.
+    """
     try:
         _restore(spool, url, objects, jobs, progress)
     except (WarehouseError, ServerError) as error:
@@ -92,7 +103,7 @@ def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, 
         big = {name: contents for name, contents in objects.items() if not _PACK.fullmatch(name)}
         for name in big:
             if not _FILE.fullmatch(name):
-                raise RestoreFailed(f"the backup has an object {name}, which is no part of a dump")
+                raise RestoreFailed(f"the backup has an object {name}, which is not part of a dump")
             os.mkfifo(dump / name, 0o600)
         sizes = _complete(folder, unpacked, big)
         env = environment(connection, url, folder, _allowed(connection))
@@ -154,7 +165,7 @@ def _unpack(name: str, contents: Contents, folder: Path) -> int:
                 place = folder if member.name in _BESIDE else folder / "dump"
                 source = tar.extractfile(member)
                 if source is None or not (_FILE.fullmatch(member.name) or place == folder):
-                    raise RestoreFailed(f"{name} holds something that is no part of a dump")
+                    raise RestoreFailed(f"{name} holds a file that is not part of a dump")
                 with (place / member.name).open("xb") as target:
                     while chunk := source.read(1 << 20):
                         target.write(chunk)
@@ -228,7 +239,15 @@ class _Feeding:
         return list(self._waiting)
 
     def attend(self, child: Child, progress: Progress) -> int:
-        """Fill pipes until pg_restore has ended; its exit status. Raises what filling one raised."""
+        """Fill pipes until pg_restore has ended. Raises what filling one raised.
+
+        Args:
+            child: pg_restore.
+            progress: is told in words how far it is.
+
+        Returns:
+            Its exit status.
+        """
         told = time.monotonic()
         while (status := child.poll()) is None:
             for name in list(self._waiting):

@@ -55,7 +55,16 @@ def _fallocate() -> Any:
 
 
 def give_back(file: int, start: int, end: int) -> bool:
-    """Free the disk under a part of an open file, which keeps its size. Tells whether the system can."""
+    """Free the disk under a part of an open file, which keeps its size.
+
+    Args:
+        file: descriptor.
+        start: first byte.
+        end: byte after the last.
+
+    Returns:
+        Whether the system supports this.
+    """
     function = _fallocate()
     return function is not None and function(file, _KEEP_SIZE_AND_PUNCH_HOLE, start, end - start) == 0
 

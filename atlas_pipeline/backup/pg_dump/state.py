@@ -1,4 +1,4 @@
-"""What a database holds, so that two can be compared: the oracle of backups and restores.
+"""What a database holds, so that two can be compared: proves that a restore equals its backup.
 
 Belongs here: counting, hashing and comparing. Does not belong here: queries of the catalogs (`catalog.py`).
 
@@ -77,7 +77,12 @@ class Table:
 
 
 def prepare(connection: psycopg.Connection, lock_seconds: float) -> None:
-    """Settings of a session under which the same values give the same text everywhere."""
+    """Set up a session so that equal values have equal text on every server.
+
+    Args:
+        connection: the session.
+        lock_seconds: how long it waits for a lock.
+    """
     connection.execute(sql.SQL(_SESSION).format(sql.Literal(round(lock_seconds * 1000))))
 
 
@@ -87,7 +92,12 @@ def tables(connection: psycopg.Connection) -> list[Table]:
 
 
 def hashed(connection: psycopg.Connection, table: Table) -> tuple[int, str]:
-    """Rows of a table, and the hash of its content."""
+    """Number of rows of a table, and the hash of its content in hex.
+
+    Args:
+        connection: a session that `prepare` set up.
+        table: not partitioned.
+    """
     columns = connection.execute(catalog.COLUMNS, [table.oid]).fetchall()
     hashes = [_hash(sql.Identifier("t", name), kind, number) for number, (name, kind) in enumerate(columns, 1)]
     # Mixed once more: else what changes places between two rows might not change the sum.
@@ -115,7 +125,13 @@ def _together(hashes: Sequence[sql.Composed]) -> sql.Composed:
 def hash_all(
     wanted: Iterable[Table], connections: Sequence[psycopg.Connection], stopped: threading.Event
 ) -> dict[str, tuple[int, str]]:
-    """Rows and hash of each table by quoted name, on several connections at once."""
+    """Number of rows and hash of each table, by quoted name.
+
+    Args:
+        wanted: tables; partitioned ones are passed over, as their partitions hold the rows.
+        connections: sessions that work at the same time, in one snapshot.
+        stopped: ends it after the tables in work.
+    """
     queue = deque(table for table in wanted if not table.partitioned)
     found: dict[str, tuple[int, str]] = {}
 
@@ -153,12 +169,22 @@ def sequences(connection: psycopg.Connection) -> dict[str, str]:
 
 
 def quoted(schema: str, name: str) -> str:
-    """The name of a sequence, quoted whether it needs it or not: programs differ in what needs it."""
+    """A qualified name, always quoted: programs differ in which names need quotes.
+
+    Args:
+        schema: as Postgres stores it.
+        name: as Postgres stores it.
+    """
     return ".".join('"' + part.replace('"', '""') + '"' for part in (schema, name))
 
 
 def sequence_text(last: int, called: bool) -> str:
-    """The state of a sequence."""
+    """The state of a sequence as text.
+
+    Args:
+        last: its `last_value`.
+        called: its `is_called`: whether that value was given out.
+    """
     return f"{last} {'given out' if called else 'next'}"
 
 
@@ -181,7 +207,7 @@ def access(acl: Sequence[str]) -> str:
 
 
 def digest(text: str) -> str:
-    """A short hash, for text that is nobody's business."""
+    """A short hash, for text that must not be shown."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -211,7 +237,12 @@ def pairs(config: Sequence[str] | None) -> list[tuple[str, str]]:
 
 
 def difference(expected: DatabaseState, found: DatabaseState) -> list[str]:
-    """What is not the same, in words, by names and counts. A table whose rows were left out may be empty."""
+    """How two databases differ, one text for each difference. A table whose rows were left out may be empty.
+
+    Args:
+        expected: the state in a manifest.
+        found: the state of the restored database.
+    """
     said = []
     for name, (rows, content) in expected.tables.items():
         if name not in found.tables:

@@ -66,10 +66,16 @@ def _version(folder: Path) -> str | None:
 def environment(
     connection: psycopg.Connection, url: str, folder: Path, session: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The environment that leads a program to where `connection` is, through files in the private `folder`.
+    """Environment variables that make a program connect as a connection does.
 
-    `session` are settings of the program's sessions, whose values need no quoting.
-    Neither arguments nor environment hold a password, and nothing of this process's environment is handed on.
+    They name a service file and a password file: neither arguments nor environment hold a password. Nothing of this
+    process's environment is handed on.
+
+    Args:
+        connection: an open connection.
+        url: what it was opened with, for parameters that it does not tell.
+        folder: private folder for the two files.
+        session: settings of the program's sessions, whose values need no quoting.
     """
     given = conninfo.conninfo_to_dict(url)
     settings = {k: v for k, v in connection.info.get_parameters().items() if k not in _OPTIONS_OF_ATLAS}
@@ -111,7 +117,13 @@ class Child:
 
     @classmethod
     def start(cls, command: Sequence[str | Path], env: dict[str, str], folder: Path) -> "Child":
-        """Run `command`. The private `folder` is removed if this process is killed."""
+        """Start a program.
+
+        Args:
+            command: program and arguments.
+            env: its whole environment.
+            folder: private folder, removed if this process is killed.
+        """
         errors = _messages(folder)
         process = subprocess.Popen(
             [str(part) for part in command],
@@ -216,7 +228,16 @@ def _signal(group: int, number: signal.Signals) -> None:
 
 
 def run(command: Sequence[str | Path], env: dict[str, str], folder: Path) -> tuple[int, str]:
-    """Run a program to its end; its exit status and messages."""
+    """Run a program to its end.
+
+    Args:
+        command: program and arguments.
+        env: its whole environment.
+        folder: private folder, removed if this process is killed.
+
+    Returns:
+        Its exit status and what it wrote to stderr.
+    """
     child = Child.start(command, env, folder)
     try:
         while (status := child.poll()) is None:
@@ -232,7 +253,12 @@ _QUOTED_VALUE = re.compile(r"""\s*(?::\s+"[^\n]*$|'(?:[^'\n]|'')*')""")
 
 
 def reason(said: str, password: str | None = None) -> str:
-    """What a program complained of, in one line without statements, values or a password."""
+    """What a program complained of, in one line without statements or values.
+
+    Args:
+        said: its messages.
+        password: replaced wherever it occurs.
+    """
     lines = [line for line in said.splitlines() if not _ONLY_FOLLOWS.search(line)]
     found = [_QUOTED_VALUE.sub(" …", match[1].strip()) for line in lines if (match := _WORTH_TELLING.search(line))]
     text = "; ".join(dict.fromkeys(found[:1] + found[-1:])) or "it said nothing of why"
@@ -240,7 +266,15 @@ def reason(said: str, password: str | None = None) -> str:
 
 
 def output(command: Sequence[str | Path], folder: Path) -> str:
-    """What a short program that needs no server prints. Raises ServerError."""
+    """What a short program that needs no server prints.
+
+    Args:
+        command: program and arguments.
+        folder: its HOME.
+
+    Raises:
+        ServerError: it failed.
+    """
     env = {"PATH": os.defpath, "LC_ALL": "C", "HOME": str(folder)}
     done = subprocess.run([str(part) for part in command], capture_output=True, env=env, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""Where backups are kept: what any place must do. `folder.py` and `s3.py` are such places.
+"""Where backups are stored: the protocol that `folder.py` and `s3.py` implement.
 
 Belongs here: the protocol and its errors. Does not belong here: manifests and databases.
 """
@@ -10,15 +10,15 @@ from typing import Protocol
 
 
 class StoreError(Exception):
-    """The store cannot do it; the message says which store, what failed and what to do. It holds no secret."""
+    """A request of a store failed; the message says which store, what failed and what to do. It holds no secret."""
 
 
 class StoreUnavailable(StoreError):
-    """The store does not answer: nothing is known of what is in it, and it may be tried again later."""
+    """The store does not answer: nothing is known of its content, and a later attempt may succeed."""
 
 
 class AlreadyThere(StoreError):
-    """An object of that key is there, and was not to be replaced."""
+    """An object of that key exists, and must not be replaced."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +51,28 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, chunks: Iterable[bytes]) -> Written:
-        """Stream an object in. It is not there until all of it is; when `chunks` raises, nothing stays.
+        """Stream an object in. It becomes visible when all of it is written; on failure nothing stays.
 
-        Raises StoreError; whatever `chunks` raises passes through.
+        Args:
+            key: its name; an object of that name is replaced.
+            chunks: its bytes; what it raises passes through.
+
+        Raises:
+            StoreError: it was not written.
         """
         ...
 
     def put_new(self, key: str, data: bytes) -> None:
-        """Write a small object if there is none of that key, at once and durably. Raises AlreadyThere, StoreError."""
+        """Write a small object unless one of that key exists, atomically and durably.
+
+        Args:
+            key: its name.
+            data: its bytes.
+
+        Raises:
+            AlreadyThere: an object of that key exists, and stays as it is.
+            StoreError: it was not written.
+        """
         ...
 
     def get(self, key: str) -> Iterator[bytes]:
@@ -75,8 +89,4 @@ class Store(Protocol):
 
     def sweep(self, older_than: datetime) -> int:
         """Remove what broken uploads left before that moment. Returns how many."""
-        ...
-
-    def free_bytes(self) -> int | None:
-        """Bytes that still fit; null when nobody knows."""
         ...

@@ -122,17 +122,10 @@ class FolderStore:
                         removed += 1
         return removed
 
-    def free_bytes(self) -> int | None:
-        for folder in (self._root, *self._root.parents):
-            with suppress(FileNotFoundError):
-                room = os.statvfs(folder)
-                return room.f_bavail * room.f_frsize
-        return None
-
     def _path(self, key: str) -> Path:
         names = parts(key, self.place)
         if names[0] == INCOMING:
-            raise StoreError(f"{self.place}: {key!r} is no key: {INCOMING} is where uploads lie")
+            raise StoreError(f"{self.place}: {key!r} is not a key: {INCOMING} holds unfinished uploads")
         return self._root.joinpath(*names)
 
     def _files(self, folder: Path) -> Iterator[Entry]:

@@ -1,4 +1,4 @@
-"""What holds in every store: how keys look, and how a store is proven to work.
+"""Rules for every store: valid keys, and the self-test.
 
 Belongs here: what folders and buckets share. Does not belong here: either of them (`folder.py`, `s3.py`).
 """
@@ -10,15 +10,31 @@ from atlas_pipeline.backup.store import AlreadyThere, Store, StoreError
 
 
 def parts(key: str, place: str) -> list[str]:
-    """The parts of a key, none of which leads elsewhere. Raises StoreError."""
+    """The parts of a key, none of which leads elsewhere.
+
+    Args:
+        key: names with `/` between them.
+        place: the store, for messages.
+
+    Raises:
+        StoreError: it is not a key.
+    """
     found = key.split("/")
     if any(part in ("", ".", "..") or "\0" in part or len(part.encode()) > 255 for part in found):
-        raise StoreError(f"{place}: {key!r} is no key: its parts are names, with / between them")
+        raise StoreError(f"{place}: {key!r} is not a key: its parts are names, with / between them")
     return found
 
 
 def prefix_parts(prefix: str, place: str) -> list[str]:
-    """The parts of a prefix, which ends in `/` or is empty. Raises StoreError."""
+    """The parts of a prefix.
+
+    Args:
+        prefix: a key and `/`, or empty.
+        place: the store, for messages.
+
+    Raises:
+        StoreError: it is not a prefix.
+    """
     if prefix and not prefix.endswith("/"):
         raise StoreError(f"{place}: the prefix {prefix!r} does not end in /")
     return parts(prefix[:-1], place) if prefix else []

@@ -1,6 +1,7 @@
-"""Backups in S3, or in what speaks like it.
+"""Backups in S3 and compatible servers.
 
-Belongs here: buckets, uploads in parts, and what S3 answers. Does not belong here: folders (`folder.py`).
+Belongs here: multipart uploads, and proving that an object is the one that was sent. Does not belong here: clients,
+errors and retries (the room `s3/`), and folders (`folder.py`).
 
 An object larger than a part is uploaded in parts, one of which is held in memory; it is not there until S3 has put
 them together. Each request is tried again where that may help, for about a minute. Objects carry a token of their
@@ -40,7 +41,19 @@ _HINTS = {
 
 
 class S3Store:
-    """Objects below a prefix of a bucket. Implements Store; `client` is boto3's, which threads may share."""
+    """Objects below a prefix of a bucket. Implements Store.
+
+    Args:
+        bucket: its name.
+        prefix: put before each key, with `/` between; may be empty.
+        client: boto3's, as `s3_client` makes it; threads may share it.
+        storage_class: of new objects; null for the bucket's.
+        sse: server-side encryption of new objects, AES256 or aws:kms; null for the bucket's.
+        kms_key_id: key for aws:kms.
+        part_bytes: size of the parts of an upload, one of which is held in memory; at least 5 MiB.
+        attempts: of each request.
+        pause_seconds: before the second attempt, doubled before each further one.
+    """
 
     def __init__(
         self,
@@ -156,9 +169,6 @@ class S3Store:
                 self._end(one["Key"].removeprefix(self._prefix), one["UploadId"])
                 removed += 1
         return removed
-
-    def free_bytes(self) -> int | None:
-        return None
 
     def _at(self, key: str) -> dict[str, Any]:
         return {"Bucket": self._bucket.name, "Key": self._prefix + key}

@@ -1,4 +1,4 @@
-"""`atlas alerts`: what is wrong, told for a test, and silenced.
+"""`atlas alerts`: list alerts, test their channels, silence them.
 
 Belongs here: arguments. Does not belong here: what the commands do (`commands.py`, loaded when used).
 """
@@ -14,7 +14,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 
 @app.command("list", epilog="Example: atlas alerts list --json | jq '.alerts[] | select(.status == \"firing\")'")
 def list_(json: Json = False) -> None:
-    """List what fires, what is silenced, what ended in the last day, and messages that are not delivered.
+    """List alerts that fire or ended in the last day, silences, and messages that are not delivered.
 
     Exit code 1 when a critical alert fires that is not silenced.
     """
@@ -43,7 +43,7 @@ def silence(
     lasting: Annotated[str, typer.Option("--for", help="How long, such as 30m, 2h or 1 day; up to 365 days.")] = "2h",
     json: Json = False,
 ) -> None:
-    """Tell nobody of what matches, for a while. It is still listed, and told when it lasts longer."""
+    """Mute matching alerts for a while. They stay listed; one still firing when the silence ends is sent then."""
     from atlas_pipeline.cli.alerts.commands import add_silence
 
     raise typer.Exit(add_silence(selection, lasting, why, json))

@@ -4,6 +4,7 @@ Belongs here: asking, printing, exit codes. Does not belong here: arguments (`__
 """
 
 import getpass
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from atlas_pipeline.alerting.channels import configured_channels
 from atlas_pipeline.alerting.direct import send_now
 from atlas_pipeline.alerting.document import cut
 from atlas_pipeline.alerting.policy_schema import duration
-from atlas_pipeline.alerting.state import Alert
+from atlas_pipeline.alerting.state import Alert, Silence
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
@@ -39,58 +40,65 @@ def list_alerts(json: bool) -> int:
     if json:
         print_json(
             {
-                "alerts": [_document(one) for one in alerts],
-                "silences": [
-                    {"number": one.id, "selection": one.selection, "until": one.until, "why": one.why, "by": one.by}
-                    for one in silences
-                ],
-                "undelivered": [
-                    {
-                        "channel": one.channel,
-                        "kind": one.kind,
-                        "severity": one.severity,
-                        "made_at": one.made_at,
-                        "attempts": one.attempts,
-                        "next_at": one.next_at,
-                        "given_up": one.given_up,
-                        "problem": one.problem,
-                    }
-                    for one in waiting
-                ],
+                "alerts": [_alert_document(alert) for alert in alerts],
+                "silences": [_silence_document(silence) for silence in silences],
+                "undelivered": [_message_document(message) for message in waiting],
             }
         )
     else:
-        columns = {"state": "left", "severity": "left", "subject": "left", "since": "left", "count": "right"}
-        rows = [
-            [
-                _state(one),
-                one.severity,
-                one.subject,
-                _moment(one.since),
-                one.count,
-                cut(one.problem, _PROBLEM_CHARACTERS),
-            ]
-            for one in alerts
-        ]
-        print_table("Alerts", {**columns, "problem": "left"}, rows)
-        if silences:
-            lines = [[one.id, one.selection, _moment(one.until), one.by, one.why] for one in silences]
-            head = {"number": "right", "silenced": "left", "until": "left", "by": "left", "why": "left"}
-            print_table("Silences", head, lines)
-        if waiting:
-            lines = [
-                [one.channel, one.kind, _moment(one.made_at), one.attempts, _fate(one), one.problem or ""]
-                for one in waiting
-            ]
-            head = {"channel": "left", "kind": "left", "made": "left", "tries": "right", "next": "left"}
-            print_table("Not delivered", {**head, "problem": "left"}, lines)
-    critical = any(one.status == "firing" and one.severity == "critical" and not one.silenced_by for one in alerts)
+        _print_tables(alerts, silences, waiting)
+    critical = any(
+        alert.status == "firing" and alert.severity == "critical" and not alert.silenced_by for alert in alerts
+    )
     return 1 if critical else 0
 
 
+def _print_tables(alerts: Sequence[Alert], silences: Sequence[Silence], waiting: Sequence[store.Waiting]) -> None:
+    columns = {"state": "left", "severity": "left", "subject": "left", "since": "left", "count": "right"}
+    rows = [
+        [
+            _state(alert),
+            alert.severity,
+            alert.subject,
+            _moment(alert.since),
+            alert.count,
+            cut(alert.problem, _PROBLEM_CHARACTERS),
+        ]
+        for alert in alerts
+    ]
+    print_table("Alerts", {**columns, "problem": "left"}, rows)
+    if silences:
+        lines = [
+            [silence.id, silence.selection, _moment(silence.until), silence.by, silence.why] for silence in silences
+        ]
+        head = {"number": "right", "silenced": "left", "until": "left", "by": "left", "why": "left"}
+        print_table("Silences", head, lines)
+    if waiting:
+        lines = [
+            [
+                message.channel,
+                message.kind,
+                _moment(message.made_at),
+                message.attempts,
+                _next_attempt(message),
+                message.problem or "",
+            ]
+            for message in waiting
+        ]
+        head = {"channel": "left", "kind": "left", "made": "left", "tries": "right", "next": "left"}
+        print_table("Not delivered", {**head, "problem": "left"}, lines)
+
+
 def send_test(channel: str | None, json: bool) -> int:
-    """Send a test to one channel or all, and print what came of it. Returns 1 when one did not take it, 2 when there
-    is none of that name."""
+    """Send a test message and print what came of it.
+
+    Args:
+        channel: name of the channel; null for all.
+        json: print one JSON document instead of text.
+
+    Returns:
+        The exit code: 1 when a channel did not take it, 2 when there is none of that name.
+    """
     settings = load_settings()
     with failures_as_messages(), progress("sending"):
         channels = configured_channels(settings)
@@ -99,7 +107,7 @@ def send_test(channel: str | None, json: bool) -> int:
         if channel is not None and channel not in channels:
             ERR.print(f"atlas: there is no channel {channel}: expected one of {', '.join(channels)}", markup=False)
             return 2
-        chosen = {name: one for name, one in channels.items() if channel in (None, name)}
+        chosen = {name: target for name, target in channels.items() if channel in (None, name)}
         now = datetime.now(UTC)
         alert = Alert("test", "test", "system_down", "warning", "warn", "default", "firing", now, now, now)
         came = send_now(chosen, "test", alert, now, _TEST_SECONDS)
@@ -112,7 +120,14 @@ def send_test(channel: str | None, json: bool) -> int:
 
 
 def add_silence(selection: str, lasting: str, why: str, json: bool) -> int:
-    """Write the silence, print its number."""
+    """Add a silence and print its number.
+
+    Args:
+        selection: Dagster's asset selection, or a pattern of subjects.
+        lasting: how long, such as 30m, 2h, 1d.
+        why: shown beside each alert that it silences.
+        json: print one JSON document instead of text.
+    """
     with failures_as_messages():
         until = datetime.now(UTC) + duration(lasting)
         with connect(warehouse_url(load_settings())) as connection:
@@ -126,7 +141,15 @@ def add_silence(selection: str, lasting: str, why: str, json: bool) -> int:
 
 
 def end_silence(number: int, json: bool) -> int:
-    """End the silence. Returns 1 when there was none of that number."""
+    """End a silence.
+
+    Args:
+        number: its number.
+        json: print one JSON document instead of text.
+
+    Raises:
+        typer.Exit: with 1, when no silence of that number holds.
+    """
     with failures_as_messages():
         with connect(warehouse_url(load_settings())) as connection:
             prepare_warehouse(connection)
@@ -143,35 +166,58 @@ def end_silence(number: int, json: bool) -> int:
 def _state(alert: Alert) -> str:
     if alert.status == "firing" and alert.silenced_by:
         return f"silenced ({alert.silenced_by})"
-    return f"held by {alert.held_by}" if alert.status == "firing" and alert.held_by else alert.status
+    return f"held by {alert.inhibited_by}" if alert.status == "firing" and alert.inhibited_by else alert.status
 
 
-def _fate(one: store.Waiting) -> str:
-    return "given up" if one.given_up else _moment(one.next_at) if one.next_at else "now"
+def _next_attempt(message: store.Waiting) -> str:
+    return "given up" if message.given_up else _moment(message.next_at) if message.next_at else "now"
 
 
 def _moment(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
-def _document(one: Alert) -> dict[str, Any]:
-    state = "silenced" if one.status == "firing" and one.silenced_by else one.status
+def _alert_document(alert: Alert) -> dict[str, Any]:
+    state = "silenced" if alert.status == "firing" and alert.silenced_by else alert.status
     return {
-        "policy": one.policy,
-        "subject": one.subject,
-        "condition": one.condition,
+        "policy": alert.policy,
+        "subject": alert.subject,
+        "condition": alert.condition,
         "status": state,
-        "severity": one.severity,
-        "team": one.team,
-        "since": one.since,
-        "resolved_at": one.resolved_at,
-        "reason": one.reason,
-        "count": one.count,
-        "problem": one.problem,
-        "facts": dict(one.facts),
-        "held_by": one.held_by,
-        "silenced_by": one.silenced_by,
-        "told_to": list(one.told_to),
-        "link": one.link,
-        "runbook": one.runbook,
+        "severity": alert.severity,
+        "team": alert.team,
+        "since": alert.since,
+        "resolved_at": alert.resolved_at,
+        "reason": alert.reason,
+        "count": alert.count,
+        "problem": alert.problem,
+        "facts": dict(alert.facts),
+        "held_by": alert.inhibited_by,
+        "silenced_by": alert.silenced_by,
+        "told_to": list(alert.notified),
+        "link": alert.link,
+        "runbook": alert.runbook,
+    }
+
+
+def _silence_document(silence: Silence) -> dict[str, Any]:
+    return {
+        "number": silence.id,
+        "selection": silence.selection,
+        "until": silence.until,
+        "why": silence.why,
+        "by": silence.by,
+    }
+
+
+def _message_document(message: store.Waiting) -> dict[str, Any]:
+    return {
+        "channel": message.channel,
+        "kind": message.kind,
+        "severity": message.severity,
+        "made_at": message.made_at,
+        "attempts": message.attempts,
+        "next_at": message.next_at,
+        "given_up": message.given_up,
+        "problem": message.problem,
     }

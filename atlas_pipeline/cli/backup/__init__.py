@@ -1,4 +1,4 @@
-"""`atlas backup`: backups made, listed, verified, restored, drilled and pruned, and what restores put aside.
+"""`atlas backup`: make, list, verify, restore, test and prune backups, and manage the databases that restores replaced.
 
 Belongs here: arguments. Does not belong here: what the commands do (`commands.py`, loaded when used).
 """
@@ -22,7 +22,7 @@ def run(
     ] = "manual",
     json: Json = False,
 ) -> None:
-    """Back up each database and verify what was stored. Fails when one could not be."""
+    """Back up each database and verify what was stored. Fails when a backup fails."""
     from atlas_pipeline.cli.backup.commands import run
 
     raise typer.Exit(run(database, backup_class, json))
@@ -30,7 +30,7 @@ def run(
 
 @app.command("list", epilog="Example: atlas backup list --database atlas")
 def list_(database: Name = None, json: Json = False) -> None:
-    """List the backups in the store, newest first. No database is needed."""
+    """List the backups in the store, newest first. Needs no database."""
     from atlas_pipeline.cli.backup.commands import list_backups
 
     raise typer.Exit(list_backups(database, json))
@@ -38,7 +38,7 @@ def list_(database: Name = None, json: Json = False) -> None:
 
 @app.command(epilog="Example: atlas backup show latest --database atlas")
 def show(backup: One = "latest", database: Name = None, json: Json = False) -> None:
-    """Show one backup: what is in it, and what was proven of it."""
+    """Show one backup: its contents, and its verifications and restore tests."""
     from atlas_pipeline.cli.backup.commands import show
 
     raise typer.Exit(show(backup, database, json))
@@ -46,7 +46,7 @@ def show(backup: One = "latest", database: Name = None, json: Json = False) -> N
 
 @app.command(epilog="Example: atlas backup verify latest")
 def verify(backup: One = "latest", database: Name = None, json: Json = False) -> None:
-    """Read every object of a backup and compare it with its manifest. Fails when something differs."""
+    """Read every object of a backup and compare it with its manifest. Fails on any difference."""
     from atlas_pipeline.cli.backup.commands import verify
 
     raise typer.Exit(verify(backup, database, json))
@@ -56,12 +56,12 @@ def verify(backup: One = "latest", database: Name = None, json: Json = False) ->
 def restore(
     backup: One = "latest",
     database: Name = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the name of the database.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done.")] = False,
-    undo: Annotated[bool, typer.Option("--undo", help="Take back what the last restore replaced.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask to type the name of the database.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
+    undo: Annotated[bool, typer.Option("--undo", help="Put back the database that the last restore replaced.")] = False,
     json: Json = False,
 ) -> None:
-    """Restore a backup beside the live database, prove it equal to its manifest, and put it in its place."""
+    """Restore a backup beside the live database, compare it with its manifest, and swap the two."""
     from atlas_pipeline.cli.backup.commands import restore
 
     raise typer.Exit(restore(backup, database, yes=yes, dry_run=dry_run, undo=undo, json=json))
@@ -71,10 +71,10 @@ def restore(
 def copies(
     database: Name = None,
     drop: Annotated[str | None, typer.Option("--drop", metavar="COPY", help="Drop this copy.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the name of the copy.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask to type the name of the copy.")] = False,
     json: Json = False,
 ) -> None:
-    """List the databases that restores put aside, or drop one."""
+    """List the databases that restores replaced and kept, or drop one."""
     from atlas_pipeline.cli.backup import commands
 
     raise typer.Exit(commands.drop(drop, database, yes=yes, json=json) if drop else commands.copies(database, json))
@@ -82,7 +82,7 @@ def copies(
 
 @app.command(epilog="Example: atlas backup drill")
 def drill(database: Name = None, json: Json = False) -> None:
-    """Restore the newest backup of each database into a scratch server and prove it equal to its manifest."""
+    """Restore the newest backup of each database into a scratch server and compare it with its manifest."""
     from atlas_pipeline.cli.backup.commands import drill
 
     raise typer.Exit(drill(database, json))
@@ -90,13 +90,13 @@ def drill(database: Name = None, json: Json = False) -> None:
 
 @app.command(epilog="Example: atlas backup prune --dry-run")
 def prune(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted.")] = False,
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Delete also what was refused; the newest verified one always stays.")
+        bool, typer.Option("--confirm", help="Delete also what was refused; the newest verified backup is always kept.")
     ] = False,
     json: Json = False,
 ) -> None:
-    """Delete expired backups. Never the newest verified one of a database, nor more than half at once."""
+    """Delete expired backups; never the newest verified one of a database, nor more than half at once."""
     from atlas_pipeline.cli.backup.commands import prune
 
     raise typer.Exit(prune(dry_run, confirm, json))

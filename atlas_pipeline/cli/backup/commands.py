@@ -1,6 +1,7 @@
-"""What the commands of `atlas backup` do, and how they say it.
+"""The commands of `atlas backup`.
 
-Belongs here: asking, printing, exit codes. Does not belong here: arguments (`__init__.py`) and the work (`backup/`).
+Belongs here: prompts, output, exit codes. Does not belong here: arguments, which `__init__.py` describes, and the work
+(`backup/`). Each command returns its exit code; `json` prints one JSON document in place of text.
 """
 
 import sys
@@ -30,7 +31,16 @@ _FAILURES = (BackupFailed, RestoreFailed, AlreadyRunning, StoreError, SealError,
 
 
 def run(database: str | None, backup_class: str, json: bool) -> int:
-    """Back up, verify, print. Returns 1 when one of them failed."""
+    """Back up and verify.
+
+    Args:
+        database: its name; null for all.
+        backup_class: how long it is kept.
+        json: print JSON.
+
+    Returns:
+        1 when a backup or its verification failed, 2 when the class is not known.
+    """
     try:
         kept_as = class_of(backup_class)
     except UnknownClass as error:
@@ -38,7 +48,7 @@ def run(database: str | None, backup_class: str, json: bool) -> int:
         return 2
     done: list[Backup] = []
     failed = False
-    with _speaking("looking for databases") as show:
+    with _reporting("looking for databases") as show:
         settings = load_settings()
         made = backups(settings)
         for one in _chosen(settings, database):
@@ -52,8 +62,16 @@ def run(database: str | None, backup_class: str, json: bool) -> int:
 
 
 def list_backups(database: str | None, json: bool) -> int:
-    """Print the catalogue. Returns 1 when a manifest cannot be read."""
-    with _speaking("reading the manifests"):
+    """Print the catalogue.
+
+    Args:
+        database: its name; null for all.
+        json: print JSON.
+
+    Returns:
+        1 when a manifest cannot be read.
+    """
+    with _reporting("reading the manifests"):
         contents = backups(load_settings()).catalogue.read(database)
     _print(contents.backups, json)
     for fault in contents.faults:
@@ -62,8 +80,14 @@ def list_backups(database: str | None, json: bool) -> int:
 
 
 def show(backup: str, database: str | None, json: bool) -> int:
-    """Print one backup, table by table."""
-    with _speaking("reading the manifest"):
+    """Print one backup of each database, table by table.
+
+    Args:
+        backup: its id, the beginning of its id, or `latest`.
+        database: its name; null for all.
+        json: print JSON.
+    """
+    with _reporting("reading the manifest"):
         settings = load_settings()
         made = backups(settings)
         found = [made.catalogue.get(backup, name) for name in _named(settings, database)]
@@ -79,8 +103,17 @@ def show(backup: str, database: str | None, json: bool) -> int:
 
 
 def verify(backup: str, database: str | None, json: bool) -> int:
-    """Verify, print. Returns 1 when something differs."""
-    with _speaking("reading the manifest") as progress_:
+    """Verify one backup of each database.
+
+    Args:
+        backup: its id, the beginning of its id, or `latest`.
+        database: its name; null for all.
+        json: print JSON.
+
+    Returns:
+        1 when something differs.
+    """
+    with _reporting("reading the manifest") as progress_:
         settings = load_settings()
         made = backups(settings)
         found = [made.catalogue.get(backup, name) for name in _named(settings, database)]
@@ -89,8 +122,16 @@ def verify(backup: str, database: str | None, json: bool) -> int:
 
 
 def drill(database: str | None, json: bool) -> int:
-    """Drill, print. Returns 1 when one does not restore."""
-    with _speaking("reading the manifests") as progress_:
+    """Test the restore of the newest backup of each database.
+
+    Args:
+        database: its name; null for all.
+        json: print JSON.
+
+    Returns:
+        1 when one does not restore.
+    """
+    with _reporting("reading the manifests") as progress_:
         settings = load_settings()
         made = backups(settings)
         found = [made.catalogue.get("latest", name) for name in _named(settings, database)]
@@ -99,8 +140,20 @@ def drill(database: str | None, json: bool) -> int:
 
 
 def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo: bool, json: bool) -> int:
-    """Restore or undo, after asking. Returns 1 when nothing was restored, 2 when the name was not typed."""
-    with _speaking("looking for the database") as progress_:
+    """Restore a backup or undo a restore, after a prompt.
+
+    Args:
+        backup: its id, the beginning of its id, or `latest`.
+        database: its name.
+        yes: do not prompt.
+        dry_run: print the plan only.
+        undo: put back the database that the last restore replaced.
+        json: print JSON.
+
+    Returns:
+        2 when the database is not known, or its name was not typed.
+    """
+    with _reporting("looking for the database") as progress_:
         settings = load_settings()
         known = databases(settings)
         if database is None or database not in known:
@@ -119,7 +172,7 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
     if not yes and typer.prompt(f"Type {database} to go on", err=True) != database:
         _say("that is another name: nothing was done")
         return 2
-    with _speaking("beginning") as progress_:
+    with _reporting("beginning") as progress_:
         if wanted is None:
             kept = undo_swap(one.admin_url, database, now)
             seconds = None
@@ -136,8 +189,13 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
 
 
 def copies(database: str | None, json: bool) -> int:
-    """Print what restores put aside."""
-    with _speaking("looking for copies"):
+    """Print the databases that restores replaced.
+
+    Args:
+        database: only copies of this one; null for all.
+        json: print JSON.
+    """
+    with _reporting("looking for copies"):
         found = [
             (one.name, copy)
             for one in _chosen(load_settings(), database)
@@ -161,16 +219,26 @@ def copies(database: str | None, json: bool) -> int:
 
 
 def drop(name: str, database: str | None, *, yes: bool, json: bool) -> int:
-    """Drop a copy, after asking. Returns 2 when the name was not typed."""
-    with _speaking("looking for the copy"):
+    """Drop a database that a restore replaced, after a prompt.
+
+    Args:
+        name: of the copy.
+        database: that it is a copy of; null to look among all.
+        yes: do not prompt.
+        json: print JSON.
+
+    Returns:
+        2 when the name was not typed.
+    """
+    with _reporting("looking for the copy"):
         known = _chosen(load_settings(), database)
         places = [one for one in known if name in {copy.name for copy in old_copies(one.admin_url, one.name)}]
         if not places:
-            raise ValueError(f"{name} is no database that a restore put aside: `atlas backup copies` lists those")
+            raise ValueError(f"{name} is not a database that a restore put aside: `atlas backup copies` lists those")
     if not yes and typer.prompt(f"Type {name} to drop it for good", err=True) != name:
         _say("that is another name: nothing was done")
         return 2
-    with _speaking(f"dropping {name}"):
+    with _reporting(f"dropping {name}"):
         drop_copy(places[0].admin_url, name)
     if json:
         print_json({"dropped": name})
@@ -180,8 +248,17 @@ def drop(name: str, database: str | None, *, yes: bool, json: bool) -> int:
 
 
 def prune(dry_run: bool, confirm: bool, json: bool) -> int:
-    """Prune, print. Returns 1 when it was refused."""
-    with _speaking("reading the manifests"):
+    """Delete expired backups.
+
+    Args:
+        dry_run: print the decision only.
+        confirm: delete also what retention refuses.
+        json: print JSON.
+
+    Returns:
+        1 when something was refused.
+    """
+    with _reporting("reading the manifests"):
         decision = backups(load_settings()).prune(datetime.now(UTC), dry_run=dry_run, confirmed=confirm)
     if json:
         print_json({"deleted": _ids(decision.delete), "kept": _ids(decision.keep), "refused": decision.refused})
@@ -320,7 +397,7 @@ def _document(one: Backup, *, tables: bool = False) -> dict[str, Any]:
 
 
 @contextmanager
-def _speaking(message: str) -> Iterator[Callable[[str], None]]:
+def _reporting(message: str) -> Iterator[Callable[[str], None]]:
     """Progress, and failures of backups as messages."""
     with failures_as_messages(), progress(message) as show:
         try:

@@ -1,6 +1,6 @@
-"""Runs that a restored database of Dagster's believes to be going on, though their processes are long gone.
+"""Runs that are in progress according to a restored database of Dagster's, though their processes are gone.
 
-Belongs here: ending them in Dagster's books. Does not belong here: restoring (`commands.py`). Run monitoring looks
+Belongs here: marking them as failed. Does not belong here: restoring (`commands.py`). Run monitoring looks
 for the processes of runs that a server started, and of no others, which would hold their pools and slots for ever. What
 only waits in the queue is left to the queue.
 """
@@ -12,9 +12,16 @@ from atlas_pipeline.settings import Settings
 
 
 def end_lost_runs(settings: Settings, moment: str) -> int:
-    """Mark as failed what was starting or going on when `moment`, such as "the backup was made". Tells how many.
+    """Mark runs as failed that were starting or in progress when the backup was made.
 
-    Dagster's daemon then frees what they held and starts them again, as it does with any run whose process was lost.
+    Dagster's daemon then frees their slots and retries them, as it does with any run whose process was lost.
+
+    Args:
+        settings: where Dagster's home is.
+        moment: when that was, in words for the event log.
+
+    Returns:
+        How many runs.
     """
     statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
     with dg.DagsterInstance.from_config(str(dagster_home(settings))) as instance:

@@ -1,10 +1,8 @@
 """`atlas pii scan`: report the personal data in files, and the plan of each column."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import typer
 
 from atlas_pipeline.cli.output import print_json, print_table, progress
@@ -28,7 +26,6 @@ def run(files: list[Path], policy_file: Path | None, rows: int, json: bool) -> i
     """
     documents = []
     code = 0
-    _defer_pandas()
     with failures():
         policy = policy_of(policy_file)
     with progress("reading") as show:
@@ -55,20 +52,6 @@ def run(files: list[Path], policy_file: Path | None, rows: int, json: bool) -> i
         ]
         print_table(f"{document['file']}, {document['rows']:,} rows", headings | {"evidence": "left"}, lines)
     return code
-
-
-def _defer_pandas() -> None:
-    """Keep pyarrow from importing pandas, a third of a short scan's time, until something is converted to pandas.
-
-    pyarrow tries the import when it first makes a scalar or an array; after a failure it tries again only where it needs
-    pandas itself.
-    """
-    if "pandas" not in sys.modules:
-        sys.modules["pandas"] = None  # type: ignore[assignment]  # fails the import
-        try:
-            pa.scalar(None)
-        finally:
-            del sys.modules["pandas"]
 
 
 def _document(path: Path, surveyed: Survey) -> dict[str, Any]:

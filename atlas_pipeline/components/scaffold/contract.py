@@ -1,7 +1,7 @@
-"""The first contract of a dataset, in Soda's language, from what was seen of its data.
+"""The first contract of a dataset, in Soda's language, from the data that was read.
 
 Belongs here: which checks the data gives reason for, and their text. Does not belong here: what the data holds
-(`ingest/infer.py`), what becomes of personal data (`pii/`), and the files that a scaffold writes (`scaffold.py`).
+(`ingest/infer.py`), what becomes of personal data (`pii/`), and the files that a scaffold writes (`dataset.py`).
 
 All checks hold for the rows that were seen, and no value of a column that holds personal data is in the text. What must
 hold for any such table is an error; what is only a guess, such as a range, is a warning.
@@ -22,14 +22,21 @@ _UNCHECKABLE = ("${", '"')  # in a name or value: Soda evaluates the first, and 
 _SODA_TYPE = {"timestamptz": "timestamp with time zone", "time": "time without time zone"}
 _DAY = dt.timedelta(days=1)
 _FEWEST_DAYS = 2
-_LIKELY_YEARS = (1990, 1900)  # before which a date is more likely a mistake, where no date seen is
-_MOST = 10**18  # beyond which a number is no quantity
+_LIKELY_YEARS = (1990, 1900)  # before which a date is more likely a mistake, unless the data has earlier ones
+_MOST = 10**18  # beyond which a number is not a quantity
 _HUNDREDTHS = re.compile(r"(?:^|[^a-z])(?:percent|percentage|pct)(?:$|[^a-z])", re.IGNORECASE)
 _PARTS = re.compile(r"(?:^|[^a-z])(?:share|ratio|fraction|probability)(?:$|[^a-z])", re.IGNORECASE)
 
 
 def contract(dataset: Dataset, guess: Inference, *, complete: bool, now: dt.datetime) -> str:
-    """A contract for silver of a dataset that has its plans; `complete` says that all rows were read, `now` when."""
+    """The text of a contract for silver of a dataset.
+
+    Args:
+        dataset: with the plans of its columns.
+        guess: what was inferred from its rows.
+        complete: whether all rows were read.
+        now: when they were read.
+    """
     columns = [(c, _seen(guess, c.name)) for c in dataset.published_columns if _checkable(c.name)]
     seen = f"{guess.rows:,} rows" if complete else f"the first {guess.rows:,} rows"
     lines = [f"# From {seen}. Checks with `level: warn` are guesses at what is usual: review them."]
@@ -130,7 +137,7 @@ def _bounds(name: str, least: Decimal, greatest: Decimal, rows: int) -> tuple[in
 
 
 def _beyond(number: Decimal) -> int | None:
-    """The power of ten, or nought, that is at least twice a number; null for one that is no quantity."""
+    """The power of ten, or zero, that is at least twice a number; null for one that is not a quantity."""
     if number < 0:
         return 0
     bound = 1 if 0 < number * 2 <= 1 else 10
@@ -140,7 +147,7 @@ def _beyond(number: Decimal) -> int | None:
 
 
 def _moments(found: ColumnInference, now: dt.datetime) -> list[str]:
-    """Dates that are no mistake: Soda's ranges are of numbers, so this is an expression."""
+    """Plausible dates: Soda's ranges are of numbers, so this is an expression."""
     if found.type not in ("date", "timestamp") or found.minimum is None:
         return []
     column, latest = f'"{found.name}"', _moment(found.maximum)

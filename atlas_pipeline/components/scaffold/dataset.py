@@ -19,7 +19,7 @@ import yaml
 from dagster.components.scaffold.scaffold import Scaffolder, ScaffoldRequest
 from pydantic import BaseModel, Field
 
-from atlas_pipeline.components.declaration import NAME, NAME_EXPECTED, RESERVED
+from atlas_pipeline.components.declaration import NAME_EXPECTED, is_table_name
 from atlas_pipeline.components.scaffold.contract import contract, count_checks
 from atlas_pipeline.ingest.sources import SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
@@ -53,7 +53,7 @@ class DatasetScaffoldParams(BaseModel):
 
 
 class DatasetScaffolder(Scaffolder[DatasetScaffoldParams]):
-    """Reads the real files and writes what it sees."""
+    """Reads the real files and writes a declaration and a contract for them."""
 
     @classmethod
     def get_scaffold_params(cls) -> type[DatasetScaffoldParams]:
@@ -158,7 +158,7 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
                 f"{text!r} holds {{{{ or {{%, which Dagster takes for a template: rename it at the source"
             )
     if unknown := [key for key in keys if key not in names]:
-        raise ScaffoldError(f"--key names {unknown[0]!r}, which is no column. The columns are: {', '.join(names)}")
+        raise ScaffoldError(f"--key names {unknown[0]!r}, which is not a column. The columns are: {', '.join(names)}")
     if keys:
         guess = replace(guess, key=None, latest_by=guess_latest_by(guess.columns))
     keys = keys or ([guess.key] if guess.key else [])
@@ -209,7 +209,7 @@ def _planned(name: str, pattern: str, guess: "Inference", keys: list[str], rows:
 
 
 def _check_name(request: ScaffoldRequest[DatasetScaffoldParams], name: str) -> None:
-    if not NAME.fullmatch(name) or name in RESERVED or "__" in name:
+    if not is_table_name(name):
         raise ScaffoldError(f"{name!r} cannot be the name of a table: expected {NAME_EXPECTED}")
     for other in sorted(_defs_folder(request).glob("**/defs.y*ml")):
         if other.parent == request.target_path:

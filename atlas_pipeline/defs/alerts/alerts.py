@@ -86,7 +86,7 @@ def _said(tick: Tick) -> str:
 
 
 def _observations(tick: Tick) -> Iterator[dg.AssetObservation]:
-    changed = [*(("began", one) for one in tick.began), *(("over", one) for one in tick.ended)]
+    changed = [*(("began", alert) for alert in tick.began), *(("over", alert) for alert in tick.ended)]
     for event, alert in changed[:SHOWN]:
         yield dg.AssetObservation(ALERTS, metadata={"event": event, **_shown(alert)})
     if len(changed) > SHOWN:

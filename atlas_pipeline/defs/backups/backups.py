@@ -1,7 +1,7 @@
 """Jobs and schedules of backups.
 
-Belongs here: when which databases are backed up, when a restore is tested, and the S3 that such runs are handed. Does
-not belong here: what they do (`orchestration/backups/assets.py`).
+Belongs here: when which databases are backed up, when a restore is tested, and the S3 resource of such runs. Does not
+belong here: what they do (`orchestration/backups/assets.py`).
 """
 
 import zoneinfo
@@ -13,6 +13,7 @@ from atlas_pipeline import labels
 from atlas_pipeline.backup.configured import names
 from atlas_pipeline.orchestration.backups.assets import backup_asset, step_of
 from atlas_pipeline.orchestration.backups.jobs import backup_prune, backup_restore
+from atlas_pipeline.orchestration.backups.observations import asset_key
 from atlas_pipeline.orchestration.backups.s3 import BackupS3Resource
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
@@ -39,7 +40,7 @@ def backups() -> dg.Definitions:
         )
         for name in CRON
     ]
-    checks = dg.AssetSelection.checks_for_assets(*(dg.AssetKey([labels.BACKUPS, name]) for name in databases))
+    checks = dg.AssetSelection.checks_for_assets(*(asset_key(name) for name in databases))
     verify = dg.define_asset_job(
         "backup_verify",
         checks,
@@ -82,7 +83,7 @@ def backups() -> dg.Definitions:
 
 
 def _can_restore(settings: Settings) -> bool:
-    """Whether what is backed up can be opened here: a machine that has only the public key makes backups."""
+    """Whether backups can be decrypted here: a machine may have the public key only, which suffices to make them."""
     return not settings.backup_recipients or settings.backup_identity_file is not None
 
 

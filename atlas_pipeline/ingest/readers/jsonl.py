@@ -76,7 +76,7 @@ def _blocks(source: Source, block_bytes: int) -> Iterator[tuple[int, bytes, bool
 
 
 def _check_head(head: bytes) -> None:
-    """Refuse what is no JSON Lines at all: binary data, or one JSON array."""
+    """Refuse what is not JSON Lines at all: binary data, or one JSON array."""
     first, newline, rest = head.lstrip().partition(b"\n")
     if b"\0" in first[:2] or (b"\0" in first[:1024] and not first.startswith(b"{")):
         raise text.looks_binary("JSON Lines")

@@ -1,7 +1,7 @@
-"""The warehouse is away, and with it the outbox: told at once, again each hour, and when it is back.
+"""The alert that the warehouse is unreachable, and with it the outbox: sent at once, each hour, and when it is back.
 
-Belongs here: what is remembered of it, in the sensor's cursor, which Dagster keeps elsewhere. Does not belong here:
-every other alert (`tick.py`).
+Belongs here: its state, which is in the sensor's cursor, in Dagster's database. Does not belong here: every other alert
+(`tick.py`).
 """
 
 import json
@@ -20,47 +20,67 @@ _PROBLEM_CHARACTERS = 300
 
 @dataclass(frozen=True)
 class Outage:
-    """Since when the warehouse is away, when that was told last, and to whom; all null while it is there."""
+    """Since when the warehouse is unreachable, when channels were notified last, and which; empty while it is there.
+
+    The cursor has the names of the first release: `told_at` and `told_to`.
+    """
 
     since: datetime | None = None
-    told_at: datetime | None = None
-    told_to: tuple[str, ...] = ()
+    notified_at: datetime | None = None
+    notified: tuple[str, ...] = ()
 
     @staticmethod
     def of(cursor: str | None) -> "Outage":
-        """What the cursor says."""
+        """Read the sensor's cursor."""
         if not cursor:
             return Outage()
-        said = json.loads(cursor)
-        since, told_at = datetime.fromisoformat(said["since"]), datetime.fromisoformat(said["told_at"])
-        return Outage(since, told_at, tuple(said["told_to"]))
+        stored = json.loads(cursor)
+        since, notified_at = datetime.fromisoformat(stored["since"]), datetime.fromisoformat(stored["told_at"])
+        return Outage(since, notified_at, tuple(stored["told_to"]))
 
     @property
     def cursor(self) -> str:
-        """What the cursor is to say; empty while the warehouse is there."""
-        if self.since is None or self.told_at is None:
+        """The cursor to store; empty while the warehouse is there."""
+        if self.since is None or self.notified_at is None:
             return ""
-        said = {"since": self.since.isoformat(), "told_at": self.told_at.isoformat(), "told_to": self.told_to}
-        return json.dumps(said)
+        stored = {"since": self.since.isoformat(), "told_at": self.notified_at.isoformat(), "told_to": self.notified}
+        return json.dumps(stored)
 
     def lasts(self, channels: Mapping[str, Channel], problem: str, now: datetime) -> "Outage":
-        """The warehouse is away: tell the channels that were not told, and an hour later all of them again."""
+        """Notify channels that were not, and an hour later all of them again.
+
+        Args:
+            channels: by name.
+            problem: how it shows that the warehouse is unreachable.
+            now: the moment of the look.
+
+        Returns:
+            The outage to remember.
+        """
         since = self.since or now
-        again = self.told_at is None or not now - self.told_at < REPEAT["critical"]
-        chosen = {name: one for name, one in channels.items() if again or name not in self.told_to}
-        kind: MessageKind = "repeated" if self.told_at and again else "firing"
-        told = self._tell(chosen, kind, _alert(since, now, problem), now)
-        told_at = now if again or self.told_at is None else self.told_at
-        return Outage(since, told_at, tuple(sorted({*told, *(() if again else self.told_to)})))
+        again = self.notified_at is None or not now - self.notified_at < REPEAT["critical"]
+        chosen = {name: channel for name, channel in channels.items() if again or name not in self.notified}
+        kind: MessageKind = "repeated" if self.notified_at and again else "firing"
+        sent = self._send(chosen, kind, _alert(since, now, problem), now)
+        notified_at = now if again or self.notified_at is None else self.notified_at
+        return Outage(since, notified_at, tuple(sorted({*sent, *(() if again else self.notified)})))
 
     def over(self, channels: Mapping[str, Channel], now: datetime) -> "Outage":
-        """The warehouse is there: tell those who were told that it was away."""
+        """The warehouse is back: notify the channels that were notified of the outage.
+
+        Args:
+            channels: by name.
+            now: the moment of the look.
+
+        Returns:
+            The outage to remember: none.
+        """
         if self.since is not None:
-            chosen = {name: one for name, one in channels.items() if name in self.told_to}
-            self._tell(chosen, "resolved", _alert(self.since, now, "", resolved_at=now), now)
+            chosen = {name: channel for name, channel in channels.items() if name in self.notified}
+            self._send(chosen, "resolved", _alert(self.since, now, "", resolved_at=now), now)
         return Outage()
 
-    def _tell(self, channels: Mapping[str, Channel], kind: MessageKind, alert: Alert, now: datetime) -> list[str]:
+    def _send(self, channels: Mapping[str, Channel], kind: MessageKind, alert: Alert, now: datetime) -> list[str]:
         came = send_now(channels, kind, alert, now, _SEND_SECONDS)
         return [name for name, problem in came.items() if problem is None]
 

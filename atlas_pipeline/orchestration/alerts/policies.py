@@ -27,15 +27,20 @@ warnings.filterwarnings("ignore", "Parameter `include_sources` of function", dg.
 def load_policies(graph: dg.Definitions | BaseAssetGraph, settings: Settings) -> Policies:
     """The policies of `alerts_file`, or the defaults when the setting is not set and there is no such file.
 
-    Raises PolicyFileError for a file that cannot be used, or that the setting names and is not there; ChannelError when
-    the channels cannot be read.
+    Args:
+        graph: the assets that policies may select.
+        settings: name the file and the channels.
+
+    Raises:
+        PolicyFileError: the file cannot be used, or the setting names one that is not there.
+        ChannelError: the channels cannot be read.
     """
     channels = configured_channels(settings)
     path = PROJECT_ROOT / settings.alerts_file
     policies = read_policies(path, tuple(channels), selector(graph))
     if "alerts_file" in settings.model_fields_set and not path.exists():
-        raise PolicyFileError(f"{path}:1: there is no such file, expected the one that {PREFIX}ALERTS_FILE names")
-    ungrouped = frozenset(name for name, one in channels.items() if isinstance(one, Alertmanager))
+        raise PolicyFileError.at(path, 1, f"there is no such file, expected the one that {PREFIX}ALERTS_FILE names")
+    ungrouped = frozenset(name for name, channel in channels.items() if isinstance(channel, Alertmanager))
     return replace(policies, ungrouped=ungrouped)
 
 
@@ -63,7 +68,7 @@ def selector(graph: dg.Definitions | BaseAssetGraph) -> Callable[[str], frozense
 
 
 def _syntax_error(selection: str) -> str:
-    """Dagster's reason, which `from_string` keeps for itself."""
+    """Dagster's reason, which `from_string` does not pass on."""
     try:
         AntlrAssetSelectionParser(selection)
     except RecursionError:

@@ -1,7 +1,7 @@
-"""What can be asked of backups from the launchpad, besides making them: restoring one, and pruning.
+"""Jobs for the launchpad: restore a backup, prune. Both need explicit confirmation in their run config.
 
-Belongs here: these two jobs, their configuration and what they say. Does not belong here: the assets and their checks
-(`backup_assets.py`), schedules (`defs/backups/`), and the work (`backup/`).
+Belongs here: these two jobs, their configuration and messages. Does not belong here: the assets (`assets.py`),
+schedules (`defs/backups/`), and the work itself (`backup/`).
 """
 
 from datetime import UTC, datetime
@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import Field
 
-from atlas_pipeline import labels
 from atlas_pipeline.backup.catalogue import NoSuchBackup
 from atlas_pipeline.backup.configured import backups, dagsters_own, databases
 from atlas_pipeline.backup.engine import RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
 from atlas_pipeline.backup.swap import former, undo
-from atlas_pipeline.orchestration.backups.assets import DELETED, FAILURES, marks, observation
+from atlas_pipeline.orchestration.backups.assets import FAILURES
+from atlas_pipeline.orchestration.backups.observations import DELETED, asset_key, marks, observation
 from atlas_pipeline.orchestration.backups.s3 import BackupS3Resource
 from atlas_pipeline.settings import load_settings
 
 _ONCE = {"dagster/max_retries": "0"}
-"""What somebody asked for once is not done again by Dagster when its run is lost."""
+"""Dagster must not repeat a restore or a deletion when its run is lost."""
 
 
 class RestoreConfig(dg.Config):
@@ -29,14 +29,14 @@ class RestoreConfig(dg.Config):
     database: str = Field(description="The database to restore.")
     confirm: str = Field("", description="The name of the database once more; without it only the plan is shown.")
     backup: str = Field("latest", description="Id of the backup, or its beginning, or `latest`.")
-    undo: bool = Field(False, description="Take back what the last restore replaced, instead.")
+    undo: bool = Field(False, description="Instead, put back the database that the last restore replaced.")
 
 
 class PruneConfig(dg.Config):
-    """How pruning goes about it."""
+    """Whether pruning deletes anything."""
 
-    dry_run: bool = Field(True, description="Only say what would be deleted.")
-    confirm: bool = Field(False, description="Delete also what was refused; the newest verified one always stays.")
+    dry_run: bool = Field(True, description="Only list what would be deleted.")
+    confirm: bool = Field(False, description="Delete also what was refused; the newest verified backup is always kept.")
 
 
 @dg.op(name="restore_backup", description="Restores a backup beside the live database, compares, and swaps.")
@@ -64,7 +64,7 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig, s3: Ba
         if wanted is None:
             kept = undo(one.admin_url, one.name, now)
             metadata = {"event": "restore undone", "kept as": kept or ""}
-            seen = dg.AssetObservation(dg.AssetKey([labels.BACKUPS, one.name]), metadata=metadata)
+            seen = dg.AssetObservation(asset_key(one.name), metadata=metadata)
         else:
             proof, kept = made.restore(wanted, one.admin_url, now, context.log.info)
             more = {"kept as": kept or "", "time to restore (s)": proof.seconds} | marks(proof)
@@ -77,7 +77,7 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig, s3: Ba
 
 @dg.op(name="prune_backups", description="Deletes expired backups, never the newest verified one of a database.")
 def prune_backups(context: dg.OpExecutionContext, config: PruneConfig, s3: BackupS3Resource) -> None:
-    """Say what retention would delete, and delete it unless it is a dry run."""
+    """Log what retention would delete, and delete it unless it is a dry run."""
     made = backups(load_settings(), s3.get_client)
     try:
         decision = made.prune(datetime.now(UTC), dry_run=config.dry_run, confirmed=config.confirm)
@@ -100,13 +100,13 @@ def prune_backups(context: dg.OpExecutionContext, config: PruneConfig, s3: Backu
     tags=_ONCE,
 )
 def backup_restore() -> None:
-    """One step."""
+    """A single op."""
     restore_backup()
 
 
 @dg.job(name="backup_prune", description="Deletes expired backups. Set dry_run: false to delete.", tags=_ONCE)
 def backup_prune() -> None:
-    """One step."""
+    """A single op."""
     prune_backups()
 
 

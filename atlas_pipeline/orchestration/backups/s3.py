@@ -1,7 +1,7 @@
-"""The S3 that backups are kept in, as a Dagster resource.
+"""S3 as a Dagster resource for backups.
 
-Belongs here: what backup assets and jobs are handed. Does not belong here: what is stored (`backup/store/s3.py`), and
-the sources of datasets, which read S3 by themselves.
+Belongs here: what backup assets and jobs are given. Does not belong here: what is stored (`backup/store/s3.py`), and
+the sources of datasets, which make their own client (`ingest/sources/s3.py`).
 """
 
 from typing import Any
@@ -14,9 +14,9 @@ from atlas_pipeline.settings import Settings
 
 
 class BackupS3Resource(S3Resource):
-    """dagster-aws's resource, with the client that stores of backups want: the same one as the command line makes.
+    """dagster-aws's resource with the client of the room `s3/`, which the command line uses too.
 
-    Credentials come from where every AWS program takes them. No client is made while backups are in a folder.
+    Credentials come from the standard AWS variables and files. No client is made while backups are in a folder.
     """
 
     @classmethod
@@ -25,9 +25,9 @@ class BackupS3Resource(S3Resource):
         return cls(**s3_options(settings))
 
     def get_client(self) -> Any:
-        """A client with time limits that leaves retries to the store, and knows servers that are not Amazon's."""
+        """A client with timeouts that leaves retries to the store, and works with S3-compatible servers."""
         return s3_client(self.endpoint_url, self.region_name, self.max_attempts)
 
     def get_object_to_set_on_execution_context(self) -> Any:
-        """Itself, since backups in a folder need no client, and may have no way to make one."""
+        """The resource itself: backups in a folder need no client, and the AWS configuration may allow none."""
         return self

@@ -114,7 +114,7 @@ def _materialize(
             result = build_silver(build, lambda planned, schema, table: audit.verify(schema, table, shown_key(planned)))
             outcomes = [*result.audited.outcomes, _accounted(result.audited.rows)]
             scores = audit.record(connection, outcomes, published=result.shown_to_readers)
-            if result.published is None and not result.shown_to_readers:
+            if not result.shown_to_readers:
                 quarantine_failed(connection, dataset.name, list(_failed_rows(outcomes)))
             shown = preview(connection, result.dataset) if result.published else ""
     except PersonalDataDrift as error:

@@ -50,11 +50,20 @@ def measure(
     unique: Collection[str] = (),
     rewrite: Callable[[str], str] = lambda statement: statement,
 ) -> list[Outcome]:
-    """What comes of `checks`, which are all or some of those in the contract `text`, on `dataset` instead of its own.
+    """Measure checks of a contract on another dataset than its own.
 
-    Each query, after `rewrite`, runs in a savepoint of the connection's transaction. `key` names the columns whose
-    values may be shown, of up to `sample` rows that failed. No value of a column in `unique` is there twice. Raises
-    psycopg.OperationalError when the connection is lost.
+    Args:
+        text: the contract.
+        connection: each query runs in a savepoint of its transaction.
+        dataset: the table that is measured, as the contract would name it.
+        checks: all or some of those in the contract.
+        key: columns whose values may be shown of rows that failed.
+        sample: most such rows for each check.
+        unique: columns that have no value twice.
+        rewrite: applied to each query before it runs.
+
+    Raises:
+        psycopg.OperationalError: when the connection is lost.
     """
     wanted = {check.path: check for check in checks}
     source = PostgresDataSourceImpl(

@@ -30,6 +30,17 @@ def outcome_of(
     key: Sequence[str],
     sample: int,
 ) -> Outcome:
+    """The outcome of a check, from Soda's result.
+
+    Args:
+        contract: being measured.
+        refusals: why a metric has no value, by its id.
+        impl: the check as Soda evaluates it.
+        result: Soda's result.
+        check: the same check as the contract declares it.
+        key: columns that may be shown of rows that failed.
+        sample: most such rows.
+    """
     threshold = " and ".join(_limit(one) for one in (impl.threshold, impl.warn_threshold) if one)
     refused = next((refusals[metric.id] for metric in impl.metrics if metric.id in refusals), None)
     status = _STATUS.get(result.outcome.name, "not evaluated") if refused is None else "not evaluated"

@@ -25,7 +25,14 @@ from soda_core.contracts.impl.contract_verification_impl import CheckImpl, Contr
 def failed_rows(
     contract: ContractImpl, impl: CheckImpl, key: Sequence[str], rows: int
 ) -> tuple[Mapping[str, str], ...]:
-    """The keys of up to `rows` rows that failed; empty when Soda cannot tell which rows they are."""
+    """The keys of rows that failed a check; empty when Soda cannot tell which rows they are.
+
+    Args:
+        contract: being measured.
+        impl: the check.
+        key: columns that may be shown.
+        rows: most rows.
+    """
     source = contract.data_source_impl
     dialect, cte = source.sql_dialect, impl.scope.cte
     keys = [COLUMN(name) for name in key]

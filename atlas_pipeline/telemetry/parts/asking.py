@@ -28,10 +28,18 @@ class Database:
     """A database that is asked again and again over one connection, which is made anew after it was lost.
 
     `name` is `warehouse` or `dagster`, and the label under which `tally` has what questions took. Nobody waits longer
-    than `seconds` for an answer: the server is told, and when it does not act, the connection is cut on this side.
+    than `seconds` for an answer: the server has that limit too, and if it does not act, this side cuts the connection.
     """
 
     def __init__(self, name: str, url: str, tally: Tally, seconds: float = 2.0):
+        """A database that is not connected to yet.
+
+        Args:
+            name: the label `database` of its metrics.
+            url: libpq URL.
+            tally: counts queries, their seconds, and errors.
+            seconds: how long a query may take.
+        """
         self.name = name
         self._url = url
         self._tally = tally
@@ -43,7 +51,15 @@ class Database:
             tally.add("atlas_db_errors_total", 0, database=name, error=kind)
 
     def rows(self, statement: LiteralString, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
-        """The answer. Raises Away."""
+        """Run a query.
+
+        Args:
+            statement: SQL, with `%s` for parameters.
+            parameters: its parameters.
+
+        Raises:
+            Away: the database did not answer in time, cannot be reached, or refused the query.
+        """
         with self._asking:
             started = time.monotonic()
             try:

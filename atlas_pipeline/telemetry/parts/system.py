@@ -32,7 +32,6 @@ class Machine:
     """
 
     def __init__(self, home: Path, places: Mapping[str, Path]):
-        self._home = home
         self._dagster_home = str(home / "dagster")
         self._postgres = str((home / "postgres" / "data").resolve())
         self._places = places
@@ -50,7 +49,7 @@ class Machine:
         yield Sample("atlas_system_memory_bytes", {"state": "total"}, memory.total)
         yield Sample("atlas_system_memory_bytes", {"state": "available"}, memory.available)
         for place, folder in self._places.items():
-            existing = next(one for one in (folder, *folder.parents) if one.exists())
+            existing = next(path for path in (folder, *folder.parents) if path.exists())
             disk = psutil.disk_usage(str(existing))
             yield Sample("atlas_disk_size_bytes", {"place": place}, disk.total)
             yield Sample("atlas_disk_free_bytes", {"place": place}, disk.free)
@@ -90,7 +89,7 @@ class Machine:
             if not name.startswith(("python", "dagster")):
                 return None
             words = process.cmdline()
-            named = {one.rpartition("/")[2] for one in words}
+            named = {word.rpartition("/")[2] for word in words}
             kind = next((kind for word, kind in _WORDS if word in named), None)
             return kind if kind and process.environ().get("DAGSTER_HOME") == self._dagster_home else None
         except psutil.Error:

@@ -70,7 +70,15 @@ _CHANNELS = "SELECT channel, coalesce(open_until > clock_timestamp(), false) FRO
 
 
 def samples(warehouse: Database, channels: Collection[str] = ()) -> Iterator[Sample]:
-    """All of them; `channels` are those that alerts are told by now. Raises Away."""
+    """Gauges and counters of Atlas's own tables.
+
+    Args:
+        warehouse: the database.
+        channels: names of the configured alert channels, which have samples before their first message.
+
+    Raises:
+        Away: the warehouse does not answer.
+    """
     yield from _files(warehouse)
     yield from _published(warehouse)
     yield from _quality(warehouse)
@@ -82,7 +90,7 @@ def _files(warehouse: Database) -> Iterator[Sample]:
     found: dict[str, dict[str, tuple[float, ...]]] = {}
     tables = set()
     for dataset, status, *amounts, is_table in warehouse.rows(_FILES):
-        found.setdefault(dataset, {})[status] = tuple(float(one) for one in amounts)
+        found.setdefault(dataset, {})[status] = tuple(float(amount) for amount in amounts)
         tables |= {dataset} if is_table else set()
     nothing = (0.0, 0.0, 0.0, 0.0)
     for dataset, by_status in found.items():
@@ -142,10 +150,10 @@ def _alerting(warehouse: Database, channels: Collection[str]) -> Iterator[Sample
         for status in ("firing", "silenced", "pending"):
             number = lasting.get((severity, status), 0)
             yield Sample("atlas_alerts", {"severity": severity, "status": status}, number)
-    told = dict.fromkeys(channels, (0, 0, 0))
-    told |= {channel: (delivered, *others) for channel, delivered, *others in warehouse.rows(_MESSAGES)}
-    is_open = dict.fromkeys(told, False) | dict(warehouse.rows(_CHANNELS))
-    for channel, (delivered, given_up, waiting) in told.items():
+    messages = dict.fromkeys(channels, (0, 0, 0))
+    messages |= {channel: (delivered, *others) for channel, delivered, *others in warehouse.rows(_MESSAGES)}
+    is_open = dict.fromkeys(messages, False) | dict(warehouse.rows(_CHANNELS))
+    for channel, (delivered, given_up, waiting) in messages.items():
         for outcome, number in (("delivered", delivered), ("given_up", given_up)):
             yield Sample("atlas_alert_messages_total", {"channel": channel, "outcome": outcome}, number)
         yield Sample("atlas_alert_messages_waiting", {"channel": channel}, waiting)

@@ -44,9 +44,9 @@ class Tally:
         for (family, labels), value in counts:
             yield Sample(family, dict(labels), value)
         for (family, labels), buckets, total in observed:
-            seen = 0
+            cumulative = 0
             for bound, number in zip((*families()[family].buckets, "+Inf"), buckets, strict=True):
-                seen += number
-                yield Sample(family, {**dict(labels), "le": str(bound)}, seen, "bucket")
+                cumulative += number
+                yield Sample(family, {**dict(labels), "le": str(bound)}, cumulative, "bucket")
             yield Sample(family, dict(labels), total, "sum")
-            yield Sample(family, dict(labels), seen, "count")
+            yield Sample(family, dict(labels), cumulative, "count")

@@ -1,4 +1,4 @@
-"""Dagster's events as alerting gets them: from real runs, read from the real log."""
+"""Events of real runs as alerting gets them, with what only the instance knows of their runs."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +8,10 @@ import dagster as dg
 import pytest
 from sqlalchemy import text
 
-from atlas_pipeline.alerting.event import Event
-from atlas_pipeline.event_log.entries import OVERLAP, Position, newest, read_page
-from atlas_pipeline.orchestration.alerts.events import TYPES, assets_of_steps, events_of
+from atlas_pipeline.event_log.event import Event
+from atlas_pipeline.event_log.reader import Position, read_events
+from atlas_pipeline.orchestration.alerts.retries import KINDS, assets_of_steps, with_runs
+from atlas_pipeline.orchestration.alerts.tick import log_of
 
 SECRET = "ada@example.com"
 
@@ -64,9 +65,10 @@ def materialize(instance: dg.DagsterInstance, *keys: str, **tags: str) -> None:
 
 
 def read(instance: dg.DagsterInstance, *, awaited: bool = False) -> list[Event]:
-    page = read_page(instance, Position(0), TYPES)
+    with log_of(instance) as log:
+        page = read_events(log, Position(0), KINDS, 1000)
     steps = assets_of_steps(DEFS.resolve_asset_graph().assets_defs)
-    return events_of(page.events, instance, steps, awaited)
+    return with_runs(page.entries, instance, steps, awaited)
 
 
 def test_a_failed_run_names_the_assets_of_the_steps_that_failed_themselves(instance: dg.DagsterInstance) -> None:
@@ -107,43 +109,3 @@ def test_a_run_that_is_tried_again_says_so(instance: dg.DagsterInstance) -> None
         body = 'replace(run_body, \'"dagster/will_retry": "true"\', \'"x": "y"\')'
         connection.execute(text(f"UPDATE runs SET run_body = {body}"))
     assert [one.will_retry for one in read(instance) if one.kind == "run_failed"] == [True]
-
-
-def test_an_event_that_becomes_visible_late_is_read_once(instance: dg.DagsterInstance) -> None:
-    for _ in range(3):
-        materialize(instance, "good")
-    first = read_page(instance, Position(0), TYPES)
-    ids = [number for number, _ in first.events]
-    late = ids[1]
-    move = "UPDATE event_logs SET id = {} WHERE id = {}"
-    with instance.event_log_storage.index_connection() as connection:
-        connection.execute(text(move.format(-late, late)))
-    before = read_page(instance, Position(0), TYPES)
-    assert [number for number, _ in before.events] == [number for number in ids if number != late]
-    with instance.event_log_storage.index_connection() as connection:
-        connection.execute(text(move.format(late, -late)))
-    after = read_page(instance, before.position, TYPES)
-    assert [number for number, _ in after.events] == [late]
-    assert not read_page(instance, after.position, TYPES).events
-
-
-def test_pages_go_through_the_log_once_and_the_first_look_begins_at_its_end(instance: dg.DagsterInstance) -> None:
-    assert not read_page(instance, newest(instance), TYPES).events
-    materialize(instance, "good", "broken")
-    assert not read_page(instance, newest(instance), TYPES).events
-    whole = [number for number, _ in read_page(instance, Position(0), TYPES).events]
-    position, seen, more = Position(0), list[int](), True
-    while more:
-        page = read_page(instance, position, TYPES, limit=2)
-        seen += [number for number, _ in page.events]
-        position, more = page.position, page.more
-    assert seen == whole
-    assert position.through == 0
-    assert len(position.recent) <= OVERLAP
-
-
-def test_a_log_that_ends_before_the_position_is_another_log(instance: dg.DagsterInstance) -> None:
-    materialize(instance, "good")
-    page = read_page(instance, Position(10**9), TYPES)
-    assert not page.events
-    assert page.position == newest(instance)

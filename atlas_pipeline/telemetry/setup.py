@@ -1,6 +1,7 @@
-"""What every process of Atlas does first: it says how its lines look and where its errors go.
+"""Set up logging and Sentry for a process, which each process of Atlas does first.
 
-Belongs here: which kind of process this is, and the order. Does not belong here: what is done (`logs.py`, `sentry.py`).
+Belongs here: which kind of process this is, and the order. Does not belong here: what log lines and reports look like
+(`logs.py`, `sentry.py`).
 """
 
 import multiprocessing
@@ -13,8 +14,13 @@ from atlas_pipeline.telemetry import logs, sentry
 from atlas_pipeline.telemetry.scrub import Scrubber, secrets_of
 
 
-def begin(settings: Settings, place: Callable[[], logs.Place] = dict) -> None:
-    """Install logs and error reports in this process. May be called again, by whatever knows more of the place."""
+def configure(settings: Settings, place: Callable[[], logs.Place] = dict) -> None:
+    """Set up logging and Sentry for this process. A later call with a better `place` replaces an earlier one.
+
+    Args:
+        settings: the log format, the DSN of Sentry, and the secrets to scrub.
+        place: called for each line: the run, step and asset that the current thread works on, as far as is known.
+    """
     process = process_name()
     scrubber = Scrubber(secrets_of(settings))
     serves = process in {"webserver", "daemon", "code", "dev", "run"}

@@ -1,4 +1,4 @@
-"""What no event tells of: ticks that fail, a queue that grows, daemons that are silent.
+"""Snapshots of what no event reports: ticks that fail, a queue that grows, daemons without a heartbeat.
 
 Belongs here: asking Dagster how these stand now. Does not belong here: from when on that is an alert (`alerting/`).
 """
@@ -9,19 +9,19 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorTick, TickStatus
 
-from atlas_pipeline.alerting.event import Finding, Look
+from atlas_pipeline.alerting.conditions import Finding, Snapshot
 
 _PROBLEM_CHARACTERS = 300
 
 
-def looks(instance: dg.DagsterInstance, now: datetime) -> list[Look]:
-    """How ticks, the queue and the daemons stand."""
+def snapshots(instance: dg.DagsterInstance, now: datetime) -> list[Snapshot]:
+    """How ticks, the run queue and the daemons of an instance stand at the moment `now`."""
     return [_ticks(instance, now), _queue(instance, now), _daemons(instance, now)]
 
 
-def _ticks(instance: dg.DagsterInstance, now: datetime) -> Look:
+def _ticks(instance: dg.DagsterInstance, now: datetime) -> Snapshot:
     """Schedules and sensors that are on and whose last tick failed."""
-    found = {}
+    failed = {}
     on = (InstigatorStatus.RUNNING, InstigatorStatus.DECLARED_IN_CODE)
     states = [state for state in instance.all_instigator_state() if state.status in on]
     for state, tick in _last_ticks(instance, states):
@@ -29,8 +29,8 @@ def _ticks(instance: dg.DagsterInstance, now: datetime) -> Look:
             kind = "sensor" if state.instigator_type.value == "SENSOR" else "schedule"
             link = f"/automation/schedules-and-sensors/{kind}/{state.name}"
             since = datetime.fromtimestamp(tick.timestamp, UTC)
-            found[f"{kind} {state.name}"] = Finding(_problem(tick), since=since, link=link)
-    return Look("tick_failed", now, found)
+            failed[f"{kind} {state.name}"] = Finding(_problem(tick), since=since, link=link)
+    return Snapshot("tick_failed", now, failed)
 
 
 def _last_ticks(
@@ -45,7 +45,7 @@ def _last_ticks(
 
 
 def _problem(tick: InstigatorTick) -> str:
-    """The kind of error; its own words may quote a row, unless they were said by dg.Failure."""
+    """The error's class: its message may quote a row."""
     error = tick.error
     while error is not None and error.cause is not None:
         error = error.cause
@@ -54,23 +54,23 @@ def _problem(tick: InstigatorTick) -> str:
     return f"its last tick failed: {error.cls_name or 'an error'}; see the tick"[:_PROBLEM_CHARACTERS]
 
 
-def _queue(instance: dg.DagsterInstance, now: datetime) -> Look:
-    """Runs that wait."""
+def _queue(instance: dg.DagsterInstance, now: datetime) -> Snapshot:
+    """The run queue, if runs wait in it."""
     waiting = instance.get_runs_count(dg.RunsFilter(statuses=[dg.DagsterRunStatus.QUEUED]))
-    found = {}
+    queues = {}
     if waiting:
         text = f"{waiting:,} runs are queued"
-        found["run queue"] = Finding(text, amount=waiting, link="/runs?view=queued", facts={"queued": waiting})
-    return Look("queue_long", now, found)
+        queues["run queue"] = Finding(text, amount=waiting, link="/runs?view=queued", facts={"queued": waiting})
+    return Snapshot("queue_long", now, queues)
 
 
-def _daemons(instance: dg.DagsterInstance, now: datetime) -> Look:
-    """Daemons that were alive once and are silent now."""
-    found = {}
+def _daemons(instance: dg.DagsterInstance, now: datetime) -> Snapshot:
+    """Daemons that had a heartbeat once and have none now."""
+    silent = {}
     for name, status in instance.get_daemon_statuses().items():
         if status.required and not status.healthy and status.last_heartbeat is not None:
             since = datetime.fromtimestamp(status.last_heartbeat.timestamp, UTC)
-            found[f"daemon {name.lower()}"] = Finding(
+            silent[f"daemon {name.lower()}"] = Finding(
                 "it gives no sign of life", since=since, link="/deployment/daemons"
             )
-    return Look("system_down", now, found)
+    return Snapshot("system_down", now, silent)

@@ -1,0 +1,59 @@
+"""Conditions that alerts are about, snapshots of those that no event reports, and what exists to be watched.
+
+Belongs here: these types. Does not belong here: events (`event_log/event.py`), where snapshots come from
+(`orchestration/alerts/snapshots.py`), and what follows (`fold.py`).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from atlas_pipeline.event_log.event import Fact
+
+Condition = Literal[
+    "run_failed",
+    "check_failed",
+    "stale",
+    "missing",
+    "low_score",
+    "pii_leak",
+    "backup_failed",
+    "backup_missing",
+    "backup_unverified",
+    "tick_failed",
+    "queue_long",
+    "system_down",
+]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """How all subjects of one condition stand at a moment: whatever is not among `found` is over."""
+
+    condition: Condition
+    at: datetime
+    found: Mapping[str, "Finding"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a snapshot shows wrong with one subject. `amount` is compared with a policy's `above`."""
+
+    problem: str
+    since: datetime | None = None
+    amount: float | None = None
+    link: str = ""
+    facts: Mapping[str, Fact] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What exists now: paths of assets; names of jobs, schedules and sensors; and the owner of each asset that has one.
+
+    An alert of an asset or a job that is not here is over.
+    """
+
+    assets: frozenset[str]
+    jobs: frozenset[str]
+    owners: Mapping[str, str] = field(default_factory=dict)
