@@ -131,6 +131,9 @@ def _load(
     connection.commit()
     result = BronzeResult()
     for number, file in enumerate(map(_named, files), 1):
+        if file.problem:
+            result.refused.append(FileResult(file.uri, "refused", rule=file.problem.rule, reason=file.problem.reason))
+            continue
         entry = known.get(file.uri)
         look = ledger.Look(dataset, file.partition, file.uri, file.version, intake.fingerprint, run_id)
         if entry and entry.same(file.version, intake.fingerprint):
@@ -235,16 +238,15 @@ def _refuse_shrunken(rows: int, before: int) -> None:
 def _not_taken(uri: str, error: psycopg.Error) -> FileResult:
     """What Postgres says against the rows of a file; its own words may quote them. Raises any other error."""
     if isinstance(error, psycopg.errors.TooManyColumns):
-        rule = "too_many_columns"
         reason = "with this file the table would have more columns than Postgres can hold (1,600): split the dataset"
-    elif isinstance(error, psycopg.errors.ProgramLimitExceeded):
-        rule = "row_too_wide"
+        return FileResult(uri, "refused", rule="too_many_columns", reason=reason)
+    if isinstance(error, psycopg.errors.ProgramLimitExceeded):
         reason = "it has rows wider than Postgres can hold (8 KB when every value is short): drop columns or split it"
-    elif isinstance(error, psycopg.DataError):
-        rule, reason = "not_loadable", f"Postgres does not take its rows ({type(error).__name__})"
-    else:
-        raise error
-    return FileResult(uri, "refused", rule=rule, reason=reason)
+        return FileResult(uri, "refused", rule="row_too_wide", reason=reason)
+    if isinstance(error, psycopg.DataError):
+        reason = f"Postgres does not take its rows ({type(error).__name__})"
+        return FileResult(uri, "refused", rule="not_loadable", reason=reason)
+    raise error
 
 
 @dataclass(frozen=True)

@@ -96,9 +96,13 @@ class _Tick:
         name = dataset.name
         try:
             files = dataset.source.list(self.settings)
-        except (SourceError, ServiceUnavailable) as error:
+        except (SourceError, ServiceUnavailable, OSError) as error:
             self.notes.append(f"{name}: {error}")
             return
+        odd = [file.problem for file in files if file.problem]
+        if odd:
+            self.notes.append(f"{name}: {len(odd)} files or folders cannot be loaded ({odd[0].reason})")
+        files = [file for file in files if not file.problem]
         self.files += len(files)
         if partitions is not None:
             inside = [file for file in files if partitions.has_partition_key(file.partition or "")]

@@ -22,8 +22,19 @@ class ServiceUnavailable(Exception):
 
 
 @dataclass(frozen=True)
+class Problem:
+    """Why something that was listed cannot be loaded: a stable rule, and the reason for people."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class SourceFile:
-    """One file, object or table. `version` changes when its content may have: size and change time, or ETag."""
+    """One file, object or table. `version` changes when its content may have: size and change time, or ETag.
+
+    With a `problem` it is only named; a folder that cannot be read is one, too.
+    """
 
     uri: str
     name: str
@@ -32,6 +43,7 @@ class SourceFile:
     modified: float
     open: Callable[[], AbstractContextManager[BinaryIO]]
     partition: str | None = None
+    problem: Problem | None = None
 
     def settled(self, seconds: float, now: float | None = None) -> bool:
         """Whether it has not changed for a while, so that it is no longer being written.

@@ -1,0 +1,173 @@
+"""Files in folders, listed as if whoever put them there were hostile.
+
+Belongs here: which local files match a pattern, what is odd about them, and opening the very file that was listed. Does
+not belong here: S3 (`s3.py`), partitions (`files.py`).
+
+What a link leads to counts: outside of the folder that is looked through, a file is refused by its name. Pipes, devices
+and folders that cannot be read are reported, and do not keep the others from being listed.
+"""
+
+import errno
+import fnmatch
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from atlas_pipeline.ingest.sources import Problem, SourceError, SourceFile
+from atlas_pipeline.ingest.sources.patterns import UNFINISHED
+
+_WILD = "*?"
+_OUTSIDE = Problem(
+    "outside_landing",
+    "It is a link that leads out of the folder that is looked through. Put the file itself there instead.",
+)
+_IRREGULAR = Problem("not_a_file", "It is a pipe, a socket or a device. Only files can be loaded: remove it.")
+
+
+def matching(pattern: str, landing: Path) -> Iterator[tuple[str, SourceFile]]:
+    """Each file that a pattern matches, with its path as the pattern sees it; odd ones have a `problem`.
+
+    Args:
+        pattern: a path with `*`, `?` and `**`, relative to `landing` or absolute.
+        landing: the landing folder.
+    """
+    parts = pattern.split("/")
+    fixed = next((i for i, part in enumerate(parts) if any(mark in part for mark in _WILD)), len(parts) - 1)
+    root = landing if not pattern.startswith("/") else Path("/".join(parts[:fixed]) or "/")
+    walk = _Walk(Path(os.path.realpath(root)))
+    start, left = (root, parts) if not pattern.startswith("/") else (root, parts[fixed:])
+    prefix = "" if not pattern.startswith("/") else f"{str(root).rstrip('/')}/"
+    seen: set[str] = set()
+    for relative, path in walk.files(start, "", left):
+        name = prefix + relative
+        if name not in seen:
+            seen.add(name)
+            found = walk.look(path)
+            if found is not None:
+                yield name, found
+    for folder, reason in walk.unreadable.items():
+        yield prefix + folder, _odd(Path(root, folder), Problem("unavailable", reason))
+
+
+@dataclass
+class _Walk:
+    """One look through the folders below `root`, whose links are resolved."""
+
+    root: Path
+
+    def __post_init__(self) -> None:
+        self.unreadable: dict[str, str] = {}
+        self._passed: set[tuple[int, int]] = set()
+
+    def files(self, folder: Path, relative: str, parts: list[str]) -> Iterator[tuple[str, Path]]:
+        """Paths below a folder that the parts of a pattern match, relative to the root and whole."""
+        part, rest = parts[0], parts[1:]
+        if part == "**" and rest:
+            yield from self.files(folder, relative, rest)
+        for name, path in self._entries(folder, relative, part):
+            below = f"{relative}{name}"
+            if rest and (part == "**" or _matches(name, part)):
+                if self._may_enter(path, below):
+                    yield from self.files(path, f"{below}/", parts if part == "**" else rest)
+            elif not rest and _matches(name, "*" if part == "**" else part):
+                yield below, path
+
+    def look(self, path: Path) -> SourceFile | None:
+        """What is at a path: null for a folder, a file that is still being written, or one that is gone."""
+        if path.name.endswith(UNFINISHED):
+            return None
+        try:
+            state = path.stat()
+        except FileNotFoundError:
+            return _odd(path, _OUTSIDE) if path.is_symlink() and not self._inside(path) else None
+        except OSError as error:
+            return _odd(path, Problem("unavailable", f"cannot be read: {_words(error)}"))
+        if stat.S_ISDIR(state.st_mode):
+            return None
+        if not self._inside(path):
+            return _odd(path, _OUTSIDE)
+        if not stat.S_ISREG(state.st_mode):
+            return _odd(path, _IRREGULAR)
+        return SourceFile(
+            uri=str(path),
+            name=path.name,
+            version=f"{state.st_size} bytes, changed {state.st_mtime_ns}",
+            bytes=state.st_size,
+            modified=state.st_mtime,
+            open=partial(_open, path, (state.st_dev, state.st_ino)),
+        )
+
+    def _entries(self, folder: Path, relative: str, part: str) -> Iterator[tuple[str, Path]]:
+        if part != "**" and not any(mark in part for mark in _WILD):
+            if os.path.lexists(folder / part):
+                yield part, folder / part
+            return
+        try:
+            names = sorted(os.listdir(folder))  # noqa: PTH208 — names that are not UTF-8 stay as they are
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.unreadable[relative.rstrip("/") or "."] = f"the folder cannot be read: {_words(error)}"
+            return
+        yield from ((name, folder / name) for name in names if not name.startswith(".") or part.startswith("."))
+
+    def _may_enter(self, path: Path, relative: str) -> bool:
+        """Whether it is a folder below the root; one that links lead to again is entered once."""
+        try:
+            state = path.stat()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            self.unreadable[relative] = f"the folder cannot be read: {_words(error)}"
+            return False
+        if not stat.S_ISDIR(state.st_mode):
+            return False
+        if not self._inside(path):
+            self.unreadable[relative] = "the folder is a link that leads out of the folder that is looked through"
+            return False
+        if path.is_symlink():
+            here = (state.st_dev, state.st_ino)
+            if here in self._passed:
+                return False
+            self._passed.add(here)
+        return True
+
+    def _inside(self, path: Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(self.root)
+
+
+def _matches(name: str, part: str) -> bool:
+    literal = part.replace("[", "[[]")  # only * and ? are wild, here as in S3
+    return fnmatch.fnmatchcase(name, literal)
+
+
+def _words(error: OSError) -> str:
+    if error.errno == errno.ELOOP:
+        return "links lead in a circle"
+    return error.strerror or type(error).__name__
+
+
+def _odd(path: Path, problem: Problem) -> SourceFile:
+    return SourceFile(str(path), path.name, "", 0, 0.0, partial(_refuse, problem), problem=problem)
+
+
+@contextmanager
+def _refuse(problem: Problem) -> Iterator[BinaryIO]:
+    raise SourceError(problem.reason)
+    yield
+
+
+@contextmanager
+def _open(path: Path, listed: tuple[int, int]) -> Iterator[BinaryIO]:
+    """The file that was listed. Raises SourceError when another one has its name by now, and never waits for a pipe."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as stream:
+        state = os.fstat(handle)
+        if (state.st_dev, state.st_ino) != listed or not stat.S_ISREG(state.st_mode):
+            raise SourceError("it was replaced by another file after it was listed")
+        yield stream
