@@ -174,7 +174,7 @@ def test_personal_data_in_a_few_cells_is_declared(here: Path, tmp_path: Path, sc
 BAD = [
     ("nothing", "{tmp}/none/*.csv", None, "no files match {tmp}/none/*.csv: expected at least one .csv, .tsv, .jsonl"),
     ("folder", "{tmp}/in", None, "{tmp}/in is a folder: try {tmp}/in/*"),
-    ("key", "{tmp}/in/ok.csv", "idd", "--key names 'idd', which is no column. The columns are: id, b"),
+    ("key", "{tmp}/in/ok.csv", "idd", "--key names 'idd', which is not a column. The columns are: id, b"),
     ("binary", "{tmp}/in/binary.csv", None, "{tmp}/in/binary.csv cannot be read: "),
     ("ending", "{tmp}/in/page.html", None, "{tmp}/in/page.html cannot be read: The file's name ends in '.html'"),
     ("header", "{tmp}/in/header.csv", None, "no rows in 1 file"),
