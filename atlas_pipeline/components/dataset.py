@@ -4,7 +4,6 @@ Belongs here: the YAML's fields, what is wrong with them, and the two assets. Do
 loaded and rows typed (`ingest/`), and how a first YAML is written (`scaffold.py`).
 """
 
-import datetime as dt
 import re
 import zoneinfo
 from collections.abc import Iterator
@@ -19,18 +18,19 @@ from pydantic import Field
 from atlas_pipeline import labels
 from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
+from atlas_pipeline.components.partitions import partitions_of
+from atlas_pipeline.components.reading import intake_of, notation_of
 from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
 from atlas_pipeline.ingest import dataset as domain
-from atlas_pipeline.ingest.intake import Intake, Mode, OnMissing
+from atlas_pipeline.ingest.intake import Mode, OnMissing
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import name_fault
-from atlas_pipeline.ingest.readers.csv_options import CsvOptions
 from atlas_pipeline.ingest.sources import SourceError
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.patterns import PARTITION
 from atlas_pipeline.ingest.sources.postgres import TableSource
 from atlas_pipeline.ingest.sources.s3 import split_url
-from atlas_pipeline.ingest.types import ColumnType, Notation, check_type
+from atlas_pipeline.ingest.types import ColumnType, check_type
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
@@ -195,8 +195,10 @@ class Dataset(Declared):
             key=key,
             latest_by=self.latest_by,
             timezone=self.timezone,
-            intake=self._intake(key),
-            notation=self._notation(),
+            intake=intake_of(
+                self, key, [column.name for column in self.columns], is_table=isinstance(self.source, SourceTable)
+            ),
+            notation=notation_of(self),
             policy=self._policy(),
         )
         self._check_order(declared)
@@ -217,38 +219,6 @@ class Dataset(Declared):
             if column.name == declared.latest_by and action != "keep":
                 raise self.fail(f"latest_by column {column.name!r} must be kept", "columns", index)
 
-    def _intake(self, key: tuple[str, ...]) -> Intake:
-        """How files come into bronze. Raises DeclarationError."""
-        mode = self.mode or ("snapshot" if isinstance(self.source, SourceTable) else "upsert" if key else "append")
-        if mode == "append" and key:
-            raise self.fail("mode append keeps every row, and `key` keeps one of each key: choose one", "mode")
-        if mode == "upsert" and not key:
-            raise self.fail("mode upsert needs a `key`: it tells which rows are the same", "mode")
-        if self.on_missing == "keep" and (mode != "snapshot" or not key):
-            raise self.fail("on_missing is for mode snapshot, and `keep` needs a `key`", "on_missing")
-        if isinstance(self.header, list):
-            names = tuple(self.header)
-        else:
-            names = () if self.header else tuple(column.name for column in self.columns)
-        try:
-            csv = CsvOptions(
-                self.delimiter, self.quote, self.encoding, self.skip_lines, self.comment, self.footer, names
-            )
-        except ValueError as error:
-            raise self.fail(str(error), str(error).split()[0]) from None
-        return Intake(csv, mode == "snapshot", self.on_missing == "keep", self.skip_equal_files)
-
-    def _notation(self) -> Notation:
-        """How numbers and booleans are written. Raises DeclarationError."""
-        if len(self.thousands) > 1 or self.thousands == self.decimal or self.thousands.isalnum():
-            raise self.fail(
-                f"thousands {self.thousands!r}: expected one character other than the decimal mark", "thousands"
-            )
-        if self.booleans and len({word.lower() for word in self.booleans}) != 2:
-            raise self.fail("booleans: expected two words, for true and for false", "booleans")
-        words = (self.booleans[0], self.booleans[1]) if self.booleans else None
-        return Notation(self.decimal, self.thousands, words)
-
     def _policy(self) -> Policy:
         """The policy of the `pii` section. Raises DeclarationError."""
         try:
@@ -261,26 +231,7 @@ class Dataset(Declared):
     def partitions_definition(self) -> dg.TimeWindowPartitionsDefinition | None:
         """Dagster's partitions. Raises DeclarationError when start or placeholder is missing or wrong."""
         marked = isinstance(self.source, str) and PARTITION in self.source
-        if self.partitions is None:
-            if marked:
-                raise self.fail(f"source has {PARTITION}: say `partitions: daily` or `monthly`", "source")
-            if self.partitions_start is not None:
-                raise self.fail("partitions_start needs `partitions: daily` or `monthly`", "partitions_start")
-            return None
-        if not marked:
-            raise self.fail(f"a partitioned dataset needs {PARTITION} in its source", "source")
-        format = "%Y-%m-%d" if self.partitions == "daily" else "%Y-%m"
-        try:
-            dt.datetime.strptime(self.partitions_start or "", format)
-        except ValueError:
-            example = "2024-01-31" if self.partitions == "daily" else "2024-01"
-            start = f"is {self.partitions_start!r}" if self.partitions_start else "is missing"
-            raise self.fail(
-                f"partitions_start {start}: expected the first partition, such as {example}",
-                "partitions_start" if self.partitions_start else "partitions",
-            ) from None
-        kind = dg.DailyPartitionsDefinition if self.partitions == "daily" else dg.MonthlyPartitionsDefinition
-        return kind(start_date=self.partitions_start or "", fmt=format, timezone=self.timezone, end_offset=1)
+        return partitions_of(self, self.partitions, self.partitions_start, self.timezone, marked=marked)
 
     def _column(self, index: int, column: Column) -> domain.Column:
         self._check_pii(index, column)

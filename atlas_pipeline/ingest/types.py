@@ -135,6 +135,7 @@ def cast(
         timezone: IANA zone of timestamps that carry no offset: of a time that happens twice the first is meant, one
             that the clocks skip is out of range.
         null_values: words that mean "no value", as does the empty string except in text.
+        notation: how numbers and booleans are written.
 
     Raises:
         ValueError: type, format or timezone is unknown, or they do not go together.

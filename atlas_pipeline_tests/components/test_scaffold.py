@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +41,11 @@ Scaffold = Callable[..., Path]
 def scaffold(sandbox: DefsFolderSandbox) -> Scaffold:
     """What the command does once `dg` has read its options. Returns the folder."""
 
-    def run(name: str, source: str | Path, key: str | None = None, format: str = "yaml") -> Path:
+    def run(
+        name: str, source: str | Path, key: str | None = None, format: str = "yaml", options: Mapping[str, Any] = {}
+    ) -> Path:
         path = sandbox.defs_folder_path / name
-        params = json.dumps({"source": str(source)} | ({"key": key} if key else {}))
+        params = json.dumps({"source": str(source), **options} | ({"key": key} if key else {}))
         scaffold_object(path, DATASET, params, format, sandbox.project_root)
         return path
 
@@ -289,3 +291,54 @@ def test_the_command_itself(here: Path, tmp_path: Path) -> None:
     assert failed.stderr.startswith("Error: there is a dataset customers already, in ")
     assert failed.stderr.count("\n") == 1
     assert not (project / "atlas_pipeline" / "defs" / "customers").exists()
+
+
+def test_how_a_file_is_written_is_found_and_loads(
+    scaffold: Scaffold, atlas_env: Path, sandbox: DefsFolderSandbox, warehouse: psycopg.Connection
+) -> None:
+    put(
+        atlas_env / "landing" / "hr" / "a.csv",
+        "\ufeffPersonalnummer;Gehalt;Eintritt;aktiv\n7;6.731,07;01.03.2019;ja\n8;12,50;15.11.2020;nein\n",
+    )
+    found = attributes(scaffold("hr", "hr/*.csv", key="Personalnummer"))
+    assert {name: found.get(name) for name in ("delimiter", "decimal", "thousands", "booleans")} == {
+        "delimiter": ";",
+        "decimal": ",",
+        "thousands": ".",
+        "booleans": ["ja", "nein"],
+    }
+    assert [column["type"] for column in found["columns"]] == ["integer", "decimal", "date", "boolean"]
+    (sandbox.defs_folder_path / "hr" / "contract.yml").unlink()
+    job = projects.load(sandbox).resolve_implicit_global_asset_job_def()
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert job.execute_in_process(instance=instance).success
+    rows = warehouse.execute(
+        'SELECT "Personalnummer", "Gehalt"::text, "Eintritt"::text, aktiv FROM silver.hr ORDER BY 1'
+    )
+    assert rows.fetchall() == [(7, "6731.07", "2019-03-01", True), (8, "12.50", "2020-11-15", False)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("# exported\n# by a tool\nid,name\n1,x\n2,y\n", {"comment": "#"}),
+        ("sep=;\nid;name\n1;x\n2;y\n", {"delimiter": ";"}),
+        ("id,qty\n1,10\n2,20\nTOTAL,30\n", {"footer": 1}),
+        ("1,ada.example@mail.example\n2,b.example@mail.example\n", {"header": False}),
+        ("id,name\n1,x\n2,y\n", {}),
+    ],
+    ids=["comment", "sep", "footer", "no header", "plain"],
+)
+def test_what_departs_from_plain_csv_is_written_down(
+    scaffold: Scaffold, here: Path, text: str, expected: dict[str, Any]
+) -> None:
+    put(here / "landing" / "a.csv", text)
+    found = attributes(scaffold("one", "a.csv"))
+    assert {name: found[name] for name in found.keys() - {"source", "columns", "key", "latest_by"}} == expected
+    assert not any("example" in column["name"] for column in found["columns"]), "a value never becomes a name"
+
+
+def test_lines_that_are_all_rejected_are_counted_and_said_why(scaffold: Scaffold, here: Path) -> None:
+    put(here / "landing" / "a.csv", "id|name\n1|a,b\n2|c,d\n")
+    with pytest.raises(ScaffoldError, match=r"2 lines, all rejected: too_many_fields; is the delimiter right"):
+        scaffold("one", "a.csv", options={"delimiter": ","})

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import yaml
 from dagster.components.scaffold.scaffold import Scaffolder, ScaffoldRequest
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from atlas_pipeline.components.declaration import NAME_EXPECTED, is_table_name
 from atlas_pipeline.components.scaffold.contract import contract, count_checks
+from atlas_pipeline.components.scaffold.dialect import DialectParams, fields_of, found_dialect
 from atlas_pipeline.ingest.sources import SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.patterns import PARTITION
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from atlas_pipeline.ingest.batch import Batch
     from atlas_pipeline.ingest.dataset import Dataset
     from atlas_pipeline.ingest.infer import Inference
+    from atlas_pipeline.ingest.readers.csv_sniffer import Sniffed
     from atlas_pipeline.pii.plan import ColumnPlan
 
 _SAMPLE_ROWS = 1_000_000
@@ -43,7 +45,7 @@ class ScaffoldError(click.ClickException):
     """The scaffold cannot be written; nothing was. `dg` prints the message, which says why and what to do."""
 
 
-class DatasetScaffoldParams(BaseModel):
+class DatasetScaffoldParams(DialectParams):
     """What `dg scaffold defs` takes on its command line for a dataset."""
 
     source: str = Field(
@@ -97,21 +99,23 @@ def _defs_folder(request: ScaffoldRequest[DatasetScaffoldParams]) -> Path:
 class _Rows:
     """The rows of the files, one file after the other, and what was left out."""
 
-    def __init__(self, files: list[SourceFile]):
+    def __init__(self, files: list[SourceFile], dialect: "Sniffed | None"):
         self.files = files
-        self.rejected = 0
+        self.dialect = dialect
+        self.rules: Counter[str] = Counter()
         self.empty = 0
         self.sample: dict[str, list[str | None]] = {}
 
     def __iter__(self) -> Iterator["Batch"]:
         from atlas_pipeline.ingest.batch import FileRefused
-        from atlas_pipeline.ingest.readers import read
+        from atlas_pipeline.ingest.readers import CsvOptions, read
 
+        csv = self.dialect.options if self.dialect else CsvOptions()
         for file in self.files:
             try:
                 with file.open() as stream:
-                    for batch in read(stream, file.name):
-                        self.rejected += len(batch.rejects)
+                    for batch in read(stream, file.name, csv=csv):
+                        self.rules.update(reject.rule for reject in batch.rejects)
                         self._take(batch)
                         yield batch
             except FileRefused as refusal:
@@ -132,8 +136,10 @@ class _Rows:
 
 def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str, str], list[str]]:
     """The files to write, and what to tell the person who asked for them."""
+    from atlas_pipeline.ingest.batch import FileRefused
     from atlas_pipeline.ingest.infer import guess_latest_by, infer
     from atlas_pipeline.ingest.sources import ServiceUnavailable
+    from atlas_pipeline.ingest.types import PLAIN
 
     name, params = request.target_path.name, request.params
     _check_name(request, name)
@@ -143,14 +149,15 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
     try:
         pattern, files = _find(params.source, load_settings())
         partitions = _partitions(files) if PARTITION in pattern else None
-        rows = _Rows(files)
-        guess: Inference = infer(rows, max_rows=_SAMPLE_ROWS)
-    except (SourceError, ServiceUnavailable, SettingsError) as error:
+        dialect = found_dialect(files[0], params)
+        rows = _Rows(files, dialect)
+        guess: Inference = infer(rows, max_rows=_SAMPLE_ROWS, notation=dialect.notation if dialect else PLAIN)
+    except (SourceError, ServiceUnavailable, SettingsError, ValueError, OSError) as error:
         raise ScaffoldError(str(error)) from None
+    except FileRefused as refusal:
+        raise ScaffoldError(f"{files[0].uri} cannot be read: {refusal.reason}") from None
     if not guess.rows:
-        raise ScaffoldError(
-            f"{params.source}: no rows in {_count(len(files), 'file')}, so there is nothing to tell from"
-        )
+        raise ScaffoldError(_no_rows(params.source, rows))
     names = [column.name for column in guess.columns]
     for text in (pattern, *names):
         if any(mark in text for mark in _TEMPLATE_MARKS):
@@ -166,7 +173,7 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
     dataset = _planned(name, pattern, guess, keys, rows)
     plans = {name: plan for name, plan in dataset.plans.items() if plan.personal}
     written = {
-        "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans),
+        "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans, dialect),
         "contract.yml": contract(dataset, guess, complete=complete, now=dt.datetime.now(dt.UTC)),
     }
     checks, warnings = count_checks(written["contract.yml"])
@@ -177,6 +184,15 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
         f"the next materialization makes bronze.{name} and silver.{name}.",
     ]
     return written, notes
+
+
+def _no_rows(source: str, rows: _Rows) -> str:
+    """Why there is nothing to tell from."""
+    if not rows.rules:
+        return f"{source}: no rows in {_count(len(rows.files), 'file')}, so there is nothing to tell from"
+    rule, _ = rows.rules.most_common(1)[0]
+    hint = "is the delimiter right? Give it with --delimiter" if rule.endswith("_fields") else "bad-input.md says why"
+    return f"{source}: {_count(rows.rules.total(), 'line')}, all rejected: {rule}; {hint}"
 
 
 def _planned(name: str, pattern: str, guess: "Inference", keys: list[str], rows: _Rows) -> "Dataset":
@@ -273,6 +289,7 @@ def _defs(
     keys: list[str],
     partitions: tuple[str, str] | None,
     plans: Mapping[str, "ColumnPlan"],
+    dialect: "Sniffed | None",
 ) -> str:
     lines = [
         f"type: {type_name}",
@@ -282,6 +299,7 @@ def _defs(
     ]
     if partitions:
         lines += [f"  partitions: {partitions[0]}", f"  partitions_start: {_flow(partitions[1])}"]
+    lines += [f"  {name}: {_flow(value)}" for name, value in (fields_of(dialect) if dialect else {}).items()]
     if keys:
         lines.append(f"  key: {_flow(keys[0] if len(keys) == 1 else keys)}")
         if guess.latest_by:
@@ -319,8 +337,10 @@ def _notes(
     ]
     if partitions:
         notes.append(f"Partitions: {partitions[0]}, from {partitions[1]}.")
-    if rows.rejected:
-        notes.append(f"{_count(rows.rejected, 'line')} cannot be read and will go to quarantine.")
+    if rows.dialect and (fields := fields_of(rows.dialect)):
+        notes.append(f"Written in its own way: {_flow(fields)}.")
+    if rows.rules:
+        notes.append(f"{_count(rows.rules.total(), 'line')} cannot be read and will go to quarantine.")
     if rows.empty:
         notes.append(f"{_count(rows.empty, 'file')} without rows will be refused.")
     for column in guess.columns:
@@ -385,6 +405,8 @@ def _spelled(value: Any) -> Any:
         return {name: _spelled(one) for name, one in value.items()}
     if isinstance(value, list):
         return [_spelled(one) for one in value]
+    if not isinstance(value, str):
+        return value
     if "\r" in value or "\n" in value:
         return repr(value)
     try:

@@ -95,7 +95,7 @@ def arranged(source: Source, options: CsvOptions) -> Source:
     """
     head = source.peek(_BLOCK_BYTES)
     skip = options.skip_lines
-    if options.delimiter is None and not skip and separator_line(head):
+    if not skip and separator_line(head):
         skip = 1
     if options.quote != '"':
         plain, swap = source, bytes.maketrans(b"\"'", b"'\"")

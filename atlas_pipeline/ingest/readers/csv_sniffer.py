@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from atlas_pipeline.ingest.readers.csv_options import QUOTES, CsvOptions, separator_line
+from atlas_pipeline.ingest.types import Notation
 
 HEAD_BYTES = 1 << 16
 DELIMITERS = (",", ";", "\t", "|", ":", "^", "~", " ")
@@ -75,6 +76,11 @@ class Sniffed:
     decimal: str = "."
     thousands: str = ""
     booleans: tuple[str, str] | None = None
+
+    @property
+    def notation(self) -> Notation:
+        """How numbers and booleans are written."""
+        return Notation(self.decimal, self.thousands, self.booleans)
 
 
 def sniff(head: bytes, *, whole: bool) -> Sniffed:

@@ -1,0 +1,59 @@
+"""How a dataset's files are read, and what a new one takes the place of, from its declaration.
+
+Belongs here: what is wrong with these fields. Does not belong here: the fields themselves (`dataset.py`), and reading
+(`ingest/`).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from atlas_pipeline.ingest.intake import Intake
+from atlas_pipeline.ingest.readers.csv_options import CsvOptions
+from atlas_pipeline.ingest.types import Notation
+
+
+def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is_table: bool) -> Intake:
+    """How files come into bronze.
+
+    Args:
+        declared: the dataset.
+        key: the columns of the key.
+        columns: the names of the declared columns, in order.
+        is_table: the source is a table.
+
+    Raises:
+        DeclarationError: options that do not go together, or cannot be.
+    """
+    mode = declared.mode or ("snapshot" if is_table else "upsert" if key else "append")
+    if mode == "append" and key:
+        raise declared.fail("mode append keeps every row, and `key` keeps one of each key: choose one", "mode")
+    if mode == "upsert" and not key:
+        raise declared.fail("mode upsert needs a `key`: it tells which rows are the same", "mode")
+    if declared.on_missing == "keep" and (mode != "snapshot" or not key):
+        raise declared.fail("on_missing is for mode snapshot, and `keep` needs a `key`", "on_missing")
+    names = () if declared.header is True else tuple(declared.header or columns)
+    try:
+        csv = CsvOptions(
+            declared.delimiter,
+            declared.quote,
+            declared.encoding,
+            declared.skip_lines,
+            declared.comment,
+            declared.footer,
+            names,
+        )
+    except ValueError as error:
+        raise declared.fail(str(error), str(error).split()[0]) from None
+    return Intake(csv, mode == "snapshot", declared.on_missing == "keep", declared.skip_equal_files)
+
+
+def notation_of(declared: Any) -> Notation:
+    """How numbers and booleans are written. Raises DeclarationError."""
+    if len(declared.thousands) > 1 or declared.thousands == declared.decimal or declared.thousands.isalnum():
+        raise declared.fail(
+            f"thousands {declared.thousands!r}: expected one character other than the decimal mark", "thousands"
+        )
+    if declared.booleans and len({word.lower() for word in declared.booleans}) != 2:
+        raise declared.fail("booleans: expected two words, for true and for false", "booleans")
+    words = (declared.booleans[0], declared.booleans[1]) if declared.booleans else None
+    return Notation(declared.decimal, declared.thousands, words)
