@@ -4,14 +4,16 @@ Belongs here: the vocabulary shared by every reader. Does not belong here: how a
 what a column's text means (`types.py`), or where rows go (`bronze.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atlas_pipeline.ingest.types import ColumnType
 from atlas_pipeline.warehouse.arrow import parse_csv
 
 
@@ -45,11 +47,25 @@ class Batch:
     row's number in Parquet.
     """
 
-    def __init__(self, rows: pa.Table, lines: pa.Int64Array, rejects: Sequence[Reject] = ()):
-        """A batch of a table of string columns, null where the source has no value."""
+    def __init__(
+        self,
+        rows: pa.Table,
+        lines: pa.Int64Array,
+        rejects: Sequence[Reject] = (),
+        types: Mapping[str, ColumnType] = MappingProxyType({}),
+    ):
+        """A batch of a table.
+
+        Args:
+            rows: string columns, null where the source has no value.
+            lines: position of each row.
+            rejects: rows that cannot be loaded.
+            types: of the columns that the source itself has types for.
+        """
         self.columns: tuple[str, ...] = tuple(rows.column_names)
         self.lines = lines
         self.rejects = list(rejects)
+        self.types = types
         self.rows = rows
         self._text = b""
 
@@ -58,6 +74,7 @@ class Batch:
         """A batch of lines that are minimal CSV already: UTF-8, nothing quoted, each ended by a newline."""
         batch = cls.__new__(cls)
         batch.columns, batch._text, batch.lines, batch.rejects = columns, text, lines, []
+        batch.types = {}
         return batch
 
     @cached_property

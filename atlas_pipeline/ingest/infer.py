@@ -88,7 +88,7 @@ def infer(
     Raises:
         ValueError: `key` is not one of the columns.
     """
-    sample = _sample(batches, max_rows)
+    sample, types = _sample(batches, max_rows)
     names = sample.column_names if sample is not None else []
     if key is not None and key not in names:
         raise ValueError(f"no column {key!r}; the columns are: {', '.join(names) or '(none)'}")
@@ -96,7 +96,10 @@ def infer(
         return Inference((), None, None, 0)
     counted = [_Counted.of(column, sample.num_rows, notation) for column in sample.columns]
     rows = sample.num_rows
-    columns = tuple(_column(name, texts, rows) for name, texts in zip(names, counted, strict=True))
+    columns = tuple(
+        _typed_column(name, texts, rows, types[name]) if name in types else _column(name, texts, rows)
+        for name, texts in zip(names, counted, strict=True)
+    )
     used = {word for column in columns for word in column.null_values}
     columns = tuple(
         _text_column(column.name, texts, rows, used) if used.intersection(column.doubtful) else column
@@ -131,15 +134,20 @@ def _with_newest(
     return tuple(replace(column, newest=newest(column)) for column in columns)
 
 
-def _sample(batches: Iterable[Batch], max_rows: int) -> pa.Table | None:
+def _sample(batches: Iterable[Batch], max_rows: int) -> tuple[pa.Table | None, dict[str, ColumnType]]:
+    """The rows, and the types of the columns that the source has the same type for in all of them."""
     tables: list[pa.Table] = []
+    found: dict[str, set[ColumnType | None]] = {}
     left = max_rows
     for batch in batches:
+        for name in batch.columns:
+            found.setdefault(name, set()).add(batch.types.get(name))
         tables.append(batch.rows.slice(0, left))
         left -= tables[-1].num_rows
         if left <= 0:
             break
-    return pa.concat_tables(tables, promote_options="default") if tables else None
+    types = {name: type for name, seen in found.items() if len(seen) == 1 and (type := next(iter(seen))) is not None}
+    return pa.concat_tables(tables, promote_options="default") if tables else None, types
 
 
 @dataclass(frozen=True)
@@ -211,6 +219,11 @@ def _column(name: str, texts: _Counted, rows: int) -> ColumnInference:
     fit = _guess_type(name, real) if len(real.texts) else None
     if fit is None:
         return _text_column(name, texts, rows, ())
+    return _fitted(name, texts, rows, fit, words, real.total)
+
+
+def _fitted(name: str, texts: _Counted, rows: int, fit: "_Fit", words: tuple[str, ...], total: int) -> ColumnInference:
+    """A column of the type that fits; `total` rows have a value that is none of the `words` for none."""
     known = fit.canonical.drop_null()
     minimum, maximum = extremes(fit.type, known)
     distinct = len(known.unique())
@@ -221,11 +234,17 @@ def _column(name: str, texts: _Counted, rows: int) -> ColumnInference:
         nullable=texts.nulls + texts.blanks > 0 or bool(words),
         distinct=min(distinct, DISTINCT_CAP),
         unique=distinct == rows,
-        misfits=real.total - fit.rows,
+        misfits=total - fit.rows,
         minimum=minimum,
         maximum=maximum,
         null_values=words,
     )
+
+
+def _typed_column(name: str, texts: _Counted, rows: int, type: ColumnType) -> ColumnInference:
+    """A column that the source itself has a type for: what it types as a string stays text, whatever it looks like."""
+    fit = None if type == "text" else _fit(texts, type)
+    return _text_column(name, texts, rows, ()) if fit is None else _fitted(name, texts, rows, fit, (), texts.total)
 
 
 def _text_column(name: str, texts: _Counted, rows: int, null_words: Collection[str]) -> ColumnInference:
@@ -288,7 +307,9 @@ def _fit(texts: _Counted, type: ColumnType, format: str | None = None, only: str
 # Digits that are not a quantity, because a number would lose a part of them.
 _LEADING_ZERO, _PLUS, _MINUS = r"^\s*[+-]?0\d", r"^\s*\+", r"^\s*-"
 _EXPONENT = r"\d\.?[eE][+-]?\d"
+_CODE_EXPONENT = r"^\s*\d+[eE]\d+\s*$"  # 48E13 is the number of a part
 _CODE_NAME = re.compile(r"(?:^|_)(?:zip|zipcode|postal|postcode|post_code|phone|mobile|fax|iban|ssn)(?:_|$)")
+_DATE_NAME = re.compile(r"(?:^|_)(?:date|day|datum|tag|jour|fecha|data|dt|ymd|on|at)(?:_|$)|(?:date|datum)$")
 _ID_NAME = re.compile(r"^(?:id|key|uuid|guid)$|_(?:id|key|uuid|guid)$")
 
 
@@ -299,16 +320,18 @@ def _guess_number(name: str, texts: _Counted) -> _Fit | None:
     numbers = texts.only(pc.is_valid(decimal.canonical))
     if numbers.any(_LEADING_ZERO):
         return None
+    if numbers.any(_CODE_EXPONENT):
+        return None
     if numbers.weigh(pc.match_substring_regex(numbers.texts, _EXPONENT)) >= (1 - ENOUGH) * numbers.total:
         return _fit(texts, "float") or decimal
     if numbers.any(re.escape(texts.notation.decimal)) or numbers.any(_EXPONENT):
         return decimal
     if numbers.any(_PLUS) and not numbers.any(_MINUS):
         return None
-    if not _ID_NAME.search(_snake(name)) and len(numbers.texts) > 1 and not numbers.any(r"^\s*(?:[^12]|1[^9]|2[^0])"):
+    if len(numbers.texts) > 1 and not numbers.any(r"^\s*(?:[^12]|1[^9]|2[^0])"):
         day = _fit(texts, "date", "%Y%m%d")
         if day and day.rows == decimal.rows:
-            return day
+            return day if _DATE_NAME.search(_snake(name)) else None  # else they may be numbers of invoices
     integer = _fit(texts, "integer")
     return integer if integer and integer.rows == decimal.rows else None
 

@@ -301,6 +301,7 @@ def stage(build: SilverBuild, planned: Planned) -> Staged:
     build.progress(f"{name}: typing {sum(file.rows for file in files):,} rows of {len(files)} files")
     typed = fill_delta(connection, build.url, dataset, files, tables, build.keys, build.progress)
     _check_drift(dataset, files, typed.misfits)
+    _check_keys(dataset, files, typed.rewritten)
     build.progress(f"{name}: merging")
     duplicates += pick_winners(connection, dataset, new, tables.delta, beside_published=base is not None)
     if base:
@@ -410,6 +411,18 @@ def _check_columns(dataset: Dataset, files: Sequence[LoadedFile]) -> None:
                 "Bronze keeps the file. If they may be missing, declare them `optional: true`; if they were renamed, "
                 "correct the declaration. If the file is wrong, have it sent again under its name, or take it back "
                 f"with `atlas files forget {dataset.name} {file.uri}`"
+            )
+
+
+def _check_keys(dataset: Dataset, files: Sequence[LoadedFile], rewritten: Mapping[int, int]) -> None:
+    """Stop before keys merge that are written differently: as numbers 007 and 7 are one."""
+    for file in files:
+        if count := rewritten.get(file.file_id):
+            key = ", ".join(column.name for column in dataset.columns if column.name in dataset.key)
+            raise SchemaDrift(
+                f"{file.uri}: {count:,} keys ({key}) are written with leading zeros, a sign or decimals, which "
+                "the type integer would lose, so that they could be keys of other rows. Bronze keeps the file. Declare the key "
+                "as text, or correct the source"
             )
 
 

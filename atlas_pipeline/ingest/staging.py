@@ -16,7 +16,7 @@ from pyarrow import csv as arrow_csv
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
+from atlas_pipeline.ingest.typing_rows import REWRITTEN_KEY, TypingReject, typed_rows
 from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.warehouse import publish
 from atlas_pipeline.warehouse.arrow import copy_blocks
@@ -56,12 +56,13 @@ class StagingTables:
 class TypedRows:
     """Counts of rows: those that were read, those rejected by rule, and values that are not of their column's type.
 
-    `misfits` has these by file id and column.
+    `misfits` has these by file id and column, `rewritten` the rows by file id whose key would be another row's.
     """
 
     read: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     misfits: Counter[tuple[int, str]] = field(default_factory=Counter)
+    rewritten: Counter[int] = field(default_factory=Counter)
 
 
 def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, new: str) -> None:
@@ -122,6 +123,7 @@ def fill_delta(
             done.read += block.num_rows
             done.rejected.update(reject.rule for reject in bad)
             done.misfits.update((reject.file_id, column) for reject in bad for column in reject.misfits)
+            done.rewritten.update(reject.file_id for reject in bad if reject.rule == REWRITTEN_KEY)
             progress(f"{dataset.name}: typed {done.read:,} of {expected:,} rows")
     return done
 

@@ -230,7 +230,13 @@ def _parse_decimal(text: str) -> Parsed:
     return (f"{sign}{before}.{after}" if after else f"{sign}{before}"), 0
 
 
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+"""As Postgres and the readers write them; other spellings may be words for a missing value."""
+
+
 def _parse_float(text: str) -> Parsed:
+    if text in _NOT_FINITE:
+        return text, 0
     found = _NUMBER_TEXT.fullmatch(text)
     if not found:
         return NO_TYPE

@@ -10,16 +10,18 @@ import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.types import cast
+from atlas_pipeline.ingest.types import PLAIN, cast
 from atlas_pipeline.pii.apply import apply_column
 from atlas_pipeline.pii.keys import Keys
 
 MISSING_KEY = "missing_key"
 KEY_TOO_LONG = "key_too_long"
+REWRITTEN_KEY = "rewritten_key"
 _MEANING = {
     "wrong_type": "is not of type {type}",
     "out_of_range": "is out of range for {type}",
     MISSING_KEY: "is missing, which is part of the key",
+    REWRITTEN_KEY: "is part of the key, and as {type} it would be that of another row",
     KEY_TOO_LONG: "is too long to be part of the key",
 }
 _MISFITS = ("wrong_type", "out_of_range")
@@ -67,6 +69,11 @@ def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, 
                 faults.append((rule, column.name, mask))
         values = done.values
         if column.name in dataset.key:
+            if column.type == "integer":
+                written = pc.utf8_trim_whitespace(rows[column.name].combine_chunks())
+                changed = pc.fill_null(pc.not_equal(written, values), False)
+                if pc.any(changed).as_py() and dataset.notation == PLAIN:
+                    faults.append((REWRITTEN_KEY, column.name, changed))
             blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(values), ""), True)
             missing = pc.and_not(blank, done.bad)
             if pc.any(missing).as_py():

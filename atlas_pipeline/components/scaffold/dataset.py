@@ -305,12 +305,15 @@ def _defs(
         if guess.latest_by:
             lines.append(f"  latest_by: {_flow(guess.latest_by)}")
     lines.append("  columns:")
+    jsonl = any(mark in pattern for mark in (".jsonl", ".ndjson"))  # where a key may be missing
     for column in guess.columns:
         entry: dict[str, Any] = {"name": column.name, "type": column.type}
         if column.format:
             entry["format"] = column.format
         if column.null_values:
             entry["null_values"] = list(column.null_values)
+        if column.nullable and jsonl and column.name not in keys:
+            entry["optional"] = True
         found = plans.get(column.name)
         if found:
             entry |= {"pii": found.entity, "action": found.action}
@@ -346,6 +349,11 @@ def _notes(
     for column in guess.columns:
         if column.misfits:
             notes.append(f"{column.name}: {_count(column.misfits, 'value')} not {column.type}, for quarantine.")
+        if column.type == "text" and column.null_values:
+            words = ", ".join(column.null_values)
+            notes.append(
+                f"{column.name}: {words} means no value, as elsewhere in the files; if it is a code, remove it."
+            )
         if column.doubtful:
             words = ", ".join(column.doubtful)
             notes.append(f"{column.name}: if {words} means no value there, add `null_values: [{words}]` to the column.")

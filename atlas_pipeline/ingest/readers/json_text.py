@@ -20,7 +20,18 @@ def _no_constant(_name: str) -> object:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-flat = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_constant)
+class DuplicateKey(ValueError):
+    """An object has a key twice."""
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise DuplicateKey("a key is there twice")
+    return found
+
+
+flat = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_constant, object_pairs_hook=_unique)
 exact = json.JSONDecoder(parse_float=Number, parse_int=Number, parse_constant=_no_constant)
 
 

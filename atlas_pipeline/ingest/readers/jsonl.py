@@ -188,6 +188,10 @@ class _Parser:
     def _decoded(self, decoder: json.JSONDecoder, line: str) -> _ROW:
         try:
             row, end = decoder.raw_decode(line)
+        except json_text.DuplicateKey:
+            raise _Rejected(
+                "duplicate_key", "An object has a key twice, so that a value is lost. Rename one."
+            ) from None
         except ValueError:
             raise _Rejected("not_json", "The line is not valid JSON. Write one complete object per line.") from None
         except RecursionError:

@@ -18,7 +18,7 @@ from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
 from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.compression import Compression, decompressed
 from atlas_pipeline.ingest.readers.lines import lines_array
-from atlas_pipeline.ingest.readers.parquet_text import as_text, faulty
+from atlas_pipeline.ingest.readers.parquet_text import as_text, faulty, source_type
 from atlas_pipeline.ingest.readers.text import RAW_KEPT_BYTES
 
 _BATCH_ROWS = 20_000
@@ -49,7 +49,15 @@ def read_parquet(stream: BinaryIO, compression: Compression) -> Iterator[Batch]:
         _check_ends(stream)
         try:
             # Buffering ahead would hold whole row groups.
-            file = stack.enter_context(pq.ParquetFile(stream, pre_buffer=False, page_checksum_verification=True))
+            file = stack.enter_context(
+                pq.ParquetFile(
+                    stream,
+                    pre_buffer=False,
+                    page_checksum_verification=True,
+                    # Nanoseconds would end in 2262 and wrap around without a word.
+                    coerce_int96_timestamp_unit="us",
+                )
+            )
             names = file.schema_arrow.names
         except _DAMAGE:
             raise _corrupt() from None
@@ -61,6 +69,7 @@ def read_parquet(stream: BinaryIO, compression: Compression) -> Iterator[Batch]:
 
 def _batches(file: pq.ParquetFile, names: list[str]) -> Iterator[Batch]:
     schema = pa.schema([(name, pa.string()) for name in names])
+    types = {field.name: source_type(field.type) for field in file.schema_arrow}
     first = 1
     pieces = file.iter_batches(batch_size=_rows_per_batch(file.metadata), use_threads=False)
     while True:
@@ -81,9 +90,8 @@ def _batches(file: pq.ParquetFile, names: list[str]) -> Iterator[Batch]:
             kept = np.setdiff1d(np.arange(piece.num_rows), np.fromiter(faults, np.int64, len(faults)))
             columns = [column.take(pa.array(kept)) for column in columns]
             numbers = numbers[kept]
-        yield Batch(
-            pa.table([column.cast(pa.string()) for column in columns], schema=schema), lines_array(numbers), rejects
-        )
+        rows = pa.table([column.cast(pa.string()) for column in columns], schema=schema)
+        yield Batch(rows, lines_array(numbers), rejects, types)
 
 
 def _rows_per_batch(metadata: pq.FileMetaData) -> int:

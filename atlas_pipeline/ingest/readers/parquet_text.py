@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.readers.json_text import quoted
+from atlas_pipeline.ingest.types import ColumnType
 
 _STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
@@ -25,8 +26,8 @@ def as_text(array: pa.Array) -> pa.Array:
     """Return the values as text, in a binary array: strings come as their bytes are, not checked to be UTF-8.
 
     Integers and decimals are exact, floats the shortest text that reads back the same (`NaN`, `Infinity`), booleans
-    `true`/`false`, times ISO 8601 (with `+00:00` where a timezone is known, converted to UTC), bytes `\\x` and hex,
-    durations a count with its unit, lists, structs and maps JSON.
+    `true`/`false`, times ISO 8601 (with `+00:00` where a timezone is known, converted to UTC), bytes
+    as text where they are printable UTF-8, else `\\x` and hex, durations a count with its unit, lists, structs and maps JSON.
     """
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
@@ -42,6 +43,26 @@ def as_text(array: pa.Array) -> pa.Array:
         fragments = pa.array(_fragments(array), pa.binary())
         return pc.if_else(array.is_valid(), fragments, pa.scalar(None, pa.binary()))
     return _scalar_text(array).cast(pa.binary())
+
+
+_SOURCE_TYPES: tuple[tuple[Callable[[pa.DataType], bool], ColumnType], ...] = (
+    (pa.types.is_integer, "integer"),
+    (pa.types.is_floating, "float"),
+    (pa.types.is_decimal, "decimal"),
+    (pa.types.is_boolean, "boolean"),
+    (pa.types.is_date, "date"),
+    (pa.types.is_timestamp, "timestamp"),
+    (pa.types.is_time, "time"),
+)
+
+
+def source_type(kind: pa.DataType) -> ColumnType:
+    """The column type that holds what a source types so; strings and bytes stay text, whatever they look like."""
+    if pa.types.is_dictionary(kind):
+        return source_type(kind.value_type)
+    if _is_nested(kind):
+        return "json"
+    return next((type for fits, type in _SOURCE_TYPES if fits(kind)), "text")
 
 
 def faulty(columns: list[pa.Array]) -> dict[int, str]:
@@ -87,7 +108,7 @@ def _scalar_text(array: pa.Array) -> pa.Array:
     """Return scalars other than strings as a string or binary array."""
     kind = array.type
     if _is_bytes(kind):
-        return _each(array, lambda value: "\\x" + value.hex())
+        return _each(array, _bytes_text)
     if pa.types.is_decimal(kind):
         text = array.cast(pa.string())
         if pc.any(pc.match_substring(text, "E")).as_py():
@@ -109,6 +130,15 @@ def _scalar_text(array: pa.Array) -> pa.Array:
             return _each(count, lambda value: f"{Decimal(value).scaleb(-3)} microseconds")
         return pc.binary_join_element_wise(count.cast(pa.string()), _UNITS[kind.unit], " ")
     return array.cast(pa.string())
+
+
+def _bytes_text(value: bytes) -> str:
+    """Bytes that are text as that text, so that it is looked at; others as Postgres writes them."""
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        return "\\x" + value.hex()
+    return text if text.isprintable() else "\\x" + value.hex()
 
 
 def _each(array: pa.Array, function: Callable[[Any], str]) -> pa.Array:
