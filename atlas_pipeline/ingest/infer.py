@@ -320,7 +320,7 @@ def _guess_number(name: str, texts: _Counted) -> _Fit | None:
     numbers = texts.only(pc.is_valid(decimal.canonical))
     if numbers.any(_LEADING_ZERO):
         return None
-    if numbers.any(_CODE_EXPONENT):
+    if numbers.any(_CODE_EXPONENT) and not numbers.any(re.escape(texts.notation.decimal)):
         return None
     if numbers.weigh(pc.match_substring_regex(numbers.texts, _EXPONENT)) >= (1 - ENOUGH) * numbers.total:
         return _fit(texts, "float") or decimal

@@ -420,9 +420,9 @@ def _check_keys(dataset: Dataset, files: Sequence[LoadedFile], rewritten: Mappin
         if count := rewritten.get(file.file_id):
             key = ", ".join(column.name for column in dataset.columns if column.name in dataset.key)
             raise SchemaDrift(
-                f"{file.uri}: {count:,} keys ({key}) are written with leading zeros, a sign or decimals, which "
-                "the type integer would lose, so that they could be keys of other rows. Bronze keeps the file. Declare the key "
-                "as text, or correct the source"
+                f"{file.uri}: {count:,} keys ({key}) are written with leading zeros, a sign or decimals, which the "
+                "type integer would lose, so that they could be keys of other rows. Bronze keeps the file. Declare the "
+                "key as text, or correct the source"
             )
 
 

@@ -197,7 +197,7 @@ def test_mask_of_parquet_with_every_type_to_json_lines(tmp_path: Path) -> None:
     pq.write_table(table, path)
     pii("mask", path, "-o", out)
     assert [json.loads(line) for line in out.read_text().splitlines()] == [
-        {"t": "2024-01-01 10:00:00.000000+00:00", "n": 1.5, "b": True, "l": [1, 2], "y": "\\x61"},
+        {"t": "2024-01-01 10:00:00.000000+00:00", "n": 1.5, "b": True, "l": [1, 2], "y": "a"},
         {"t": None, "n": "NaN", "b": None, "l": None, "y": None},
     ]
 

@@ -143,7 +143,7 @@ def test_a_word_for_no_value_counts_everywhere_once_it_is_seen_among_numbers(
     here: Path, tmp_path: Path, scaffold: Scaffold, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scaffold("one", put(tmp_path / "one.csv", "n,tail\n1,N1\nNA,NA\n3,N3\n"))
-    assert "means no value" not in capsys.readouterr().out
+    assert "tail: NA means no value, as" in capsys.readouterr().out
     folder = scaffold("two", put(tmp_path / "two.csv", "n,country\n1,NA\n2,SE\n"))
     assert "null_values" not in attributes(folder)["columns"][1]
     assert "country: if NA means no value there, add `null_values: [NA]` to the column." in capsys.readouterr().out

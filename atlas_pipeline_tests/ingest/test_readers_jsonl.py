@@ -64,8 +64,10 @@ def test_columns_are_the_keys_of_the_batch_in_order_of_appearance() -> None:
     assert batch.rows.column_names == ["b", "a", "c"]
 
 
-def test_the_last_of_equal_keys_wins() -> None:
-    assert load(b'{"a": 1, "a": 2}\n{"a": [1], "a": [2]}\n')[0] == [{"a": "2"}, {"a": "[2]"}]
+def test_an_object_with_a_key_twice_is_rejected() -> None:
+    rows, _, rejects = load(b'{"a": 1, "a": 2}\n{"a": [{"b": 1, "b": 2}]}\n{"a": 3}\n')
+    assert rows == [{"a": "3"}]
+    assert [reject.rule for reject in rejects] == ["duplicate_key"] * 2
 
 
 @pytest.mark.parametrize("block_bytes", SMALL_BLOCKS)

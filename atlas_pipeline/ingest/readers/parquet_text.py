@@ -26,8 +26,9 @@ def as_text(array: pa.Array) -> pa.Array:
     """Return the values as text, in a binary array: strings come as their bytes are, not checked to be UTF-8.
 
     Integers and decimals are exact, floats the shortest text that reads back the same (`NaN`, `Infinity`), booleans
-    `true`/`false`, times ISO 8601 (with `+00:00` where a timezone is known, converted to UTC), bytes
-    as text where they are printable UTF-8, else `\\x` and hex, durations a count with its unit, lists, structs and maps JSON.
+    `true`/`false`, times ISO 8601 (with `+00:00` where a timezone is known, converted to UTC), bytes as the text that
+    they are where that is printable UTF-8, else `\\x` and hex, durations a count with its unit, lists, structs and maps
+    JSON.
     """
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
@@ -138,7 +139,7 @@ def _bytes_text(value: bytes) -> str:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         return "\\x" + value.hex()
-    return text if text.isprintable() else "\\x" + value.hex()
+    return text if text and text.isprintable() else "\\x" + value.hex()
 
 
 def _each(array: pa.Array, function: Callable[[Any], str]) -> pa.Array:
