@@ -7,7 +7,9 @@ Belongs here: what is wrong with these fields. Does not belong here: the fields 
 from collections.abc import Sequence
 from typing import Any
 
+from atlas_pipeline.ingest.batch import FileRefused
 from atlas_pipeline.ingest.intake import Intake
+from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
 from atlas_pipeline.ingest.types import Notation
 
@@ -25,6 +27,8 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
         DeclarationError: options that do not go together, or cannot be.
     """
     mode = declared.mode or ("snapshot" if is_table else "upsert" if key else "append")
+    if is_table and mode == "append":
+        raise declared.fail("mode append is for files; a table is read whole: choose snapshot or upsert", "mode")
     if mode == "append" and key:
         raise declared.fail("mode append keeps every row, and `key` keeps one of each key: choose one", "mode")
     if mode == "upsert" and not key:
@@ -33,6 +37,7 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
         raise declared.fail("on_missing is for mode snapshot, and `keep` needs a `key`", "on_missing")
     names = () if declared.header is True else tuple(declared.header or columns)
     try:
+        check_names(names)
         csv = CsvOptions(
             declared.delimiter,
             declared.quote,
@@ -42,9 +47,15 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
             declared.footer,
             names,
         )
+    except FileRefused as refusal:
+        raise declared.fail(refusal.reason, "header") from None
     except ValueError as error:
         raise declared.fail(str(error), str(error).split()[0]) from None
-    return Intake(csv, mode == "snapshot", declared.on_missing == "keep", declared.skip_equal_files)
+    if is_table and csv != CsvOptions():
+        raise declared.fail("options of CSV files do not apply to a table", "source")
+    # A table is read whole: where each key is to stay, nothing that it lacks by now may be deleted.
+    keep = declared.on_missing == "keep" or (is_table and mode == "upsert")
+    return Intake(csv, mode == "snapshot" or is_table, keep, declared.skip_equal_files, frozenset(columns))
 
 
 def notation_of(declared: Any) -> Notation:

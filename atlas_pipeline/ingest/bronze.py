@@ -10,7 +10,6 @@ Lineage of each row: `_atlas_file_id` (the ledger's entry: file, SHA-256, load t
 
 import hashlib
 import io
-import os
 import queue
 import sys
 import threading
@@ -54,7 +53,16 @@ class BronzeDamaged(Exception):
 
 
 class _Known(Exception):
-    """The file has the content that is loaded already; the message says of which file."""
+    """The file has the content that is loaded already; the message says of which file.
+
+    With `instead`, what it was loaded as counts no longer, since it holds what another file does.
+    """
+
+    def __init__(self, message: str, status: str, sha256: str, *, instead: bool = False):
+        super().__init__(message)
+        self.status = status
+        self.sha256 = sha256
+        self.instead = instead
 
 
 @dataclass
@@ -123,20 +131,23 @@ def _load(
     settle_seconds: float,
     progress: Callable[[str], None],
 ) -> BronzeResult:
-    ledger.adopt_options(connection, dataset, intake.fingerprint)
+    ledger.adopt_options(connection, dataset, {file.uri: intake.fingerprint(file.name) for file in files})
     known = ledger.known_files(connection, dataset)
     _refuse_missing_table(connection, dataset, known)
     _create_table(connection, dataset)
     before = _columns(connection, dataset)
     connection.commit()
     result = BronzeResult()
-    for number, file in enumerate(map(_named, files), 1):
+    if intake.snapshot:
+        files = sorted(files, key=lambda file: (file.modified, file.uri))
+    for number, file in enumerate(files, 1):
         if file.problem:
             result.refused.append(FileResult(file.uri, "refused", rule=file.problem.rule, reason=file.problem.reason))
             continue
         entry = known.get(file.uri)
-        look = ledger.Look(dataset, file.partition, file.uri, file.version, intake.fingerprint, run_id)
-        if entry and entry.same(file.version, intake.fingerprint):
+        options = intake.fingerprint(file.name)
+        look = ledger.Look(dataset, file.partition, file.uri, file.version, options, run_id)
+        if entry and entry.same(file.version, options):
             result.known.append(file.uri)
             if entry.status == "refused":
                 result.refused.append(FileResult(file.uri, "refused", rule=entry.rule, reason=entry.reason))
@@ -147,6 +158,8 @@ def _load(
         progress(f"{dataset}: loading file {number} of {len(files)}, {file.name}")
         outcome = _load_file(connection, file, look, intake, entry)
         result.files.append(outcome)
+        if intake.skip_equal_files:  # files that were passed over for what this one was may be read again
+            known = ledger.known_files(connection, dataset)
         if outcome.status in ("refused", "unavailable"):
             result.refused.append(outcome)
             progress(f"{dataset}: {file.name} {outcome.status}: {outcome.reason}")
@@ -162,12 +175,14 @@ def _load_file(
 ) -> FileResult:
     """Load a file, or note why it was not loaded. `entry` is the newest one that the ledger has of it."""
     stream: _Hashed | None = None
+    instead = False
     try:
         with connection.transaction(), file.open() as raw:
             stream = _Hashed(raw)
             return _copy_file(connection, file, stream, look, intake, entry)
     except _Known as known:
-        result = FileResult(file.uri, "duplicate", reason=str(known))
+        result = FileResult(file.uri, known.status, reason=str(known), sha256=known.sha256)
+        instead = known.instead
     except FileRefused as refusal:
         if stream is not None and stream.failure is not None:
             # The reader took a failure to read for damage.
@@ -179,7 +194,12 @@ def _load_file(
         # Not noted in the ledger: the file may be well, and is tried again by the next run.
         return FileResult(file.uri, "unavailable", rule="unavailable", reason=_plain(error))
     with connection.transaction():
-        ledger.note(connection, look, result.status, result.rule, result.reason)
+        if instead:
+            older = ledger.current_versions(connection, look, whole_dataset=False)
+            entry_id = ledger.note(connection, look, result.status, result.rule, result.reason, result.sha256)
+            ledger.supersede(connection, older, entry_id)
+        else:
+            ledger.note(connection, look, result.status, result.rule, result.reason, result.sha256)
     return result
 
 
@@ -195,34 +215,108 @@ def _copy_file(
 
     Raises _Known when its content is the one that counts already, FileRefused, SourceError.
     """
-    asked = entry is not None and entry.version == ledger.RELOAD
-    accepted = entry is not None and entry.rule == ledger.ACCEPTED
+    older = ledger.current_versions(connection, look, whole_dataset=intake.snapshot)
+    before = ledger.newest_version(connection, look)
     file_id = ledger.begin(connection, look)
+    loader = _copied(connection, file, stream, look, intake, file_id, empty=_may_be_empty(file, intake, entry, older))
+    sha256 = stream.digest.hexdigest()
+    result = FileResult(file.uri, "loaded", loader.rows, loader.rejected, stream.bytes, sha256)
+    asked = entry is not None and entry.version == ledger.RELOAD
+    if asked and before and (before[0].sha256, before[0].options) == (sha256, look.options) and not _forgotten(entry):
+        _put_back(connection, look, file_id, before[0])
+        return replace(result, status="duplicate", reason="it was read again, and holds what was loaded before")
+    if not asked:
+        _refuse_known(connection, look, intake, entry, sha256, before)
+    if intake.snapshot and not intake.keep_missing and not _accepted(file, entry):
+        _refuse_shrunken(loader.rows, older[-1].rows if older else 0)
+    if not loader.rows and loader.rejected and any(version.rows for version in older):
+        raise FileRefused(
+            "all_lines_rejected",
+            f"All {loader.rejected:,} lines were rejected, so the rows that were loaded of it before stay. Is the "
+            "delimiter right? Correct the file, or how its dataset reads it.",
+        )
+    columns = list(loader.columns)
+    ledger.finish(connection, file_id, sha256, stream.bytes, loader.rows, loader.rejected, columns)
+    gone = [version for version in older if not intake.keep_missing or version.sha256 == sha256]
+    ledger.supersede(connection, gone, file_id)
+    release_files(connection, look.dataset, [version.file_id for version in gone])
+    ledger.wake_equal_files(connection, look.dataset, [version.file_id for version in gone])
+    return result
+
+
+def _copied(
+    connection: psycopg.Connection,
+    file: SourceFile,
+    stream: "_Hashed",
+    look: ledger.Look,
+    intake: Intake,
+    file_id: int,
+    *,
+    empty: bool,
+) -> "_Loader":
+    """Copy the rows; what came of them. With `empty` a file without rows is not refused."""
     blocks = read(cast(BinaryIO, stream), file.name, csv=intake.csv, block_bytes=_BLOCK_BYTES)
     with _ahead(_prepare(blocks, file_id)) as prepared, _Loader(connection, look.dataset, file_id) as loader:
         try:
             for item in prepared:
                 loader.add(item)
         except FileRefused as refusal:
-            if refusal.rule != "header_only" or not (accepted and intake.snapshot):
+            if refusal.rule not in ("header_only", "empty") or not empty:
                 raise
     stream.drain()
     if file.bytes and stream.bytes != file.bytes:
         raise SourceError(f"changed while it was read ({file.bytes} bytes listed, {stream.bytes} read)")
-    sha256 = stream.digest.hexdigest()
-    older = ledger.current_versions(connection, look, whole_dataset=intake.snapshot)
-    if not asked and older and older[-1].sha256 == sha256 and older[-1].options == look.options:
-        raise _Known("it holds what was loaded before")
-    if intake.skip_equal_files and not asked and ledger.is_loaded(connection, look.dataset, sha256):
-        raise _Known("another file with the same content is loaded")
-    if intake.snapshot and not accepted:
-        _refuse_shrunken(loader.rows, sum(version.rows for version in older))
-    columns = list(loader.columns)
-    ledger.finish(connection, file_id, sha256, stream.bytes, loader.rows, loader.rejected, columns)
-    if not intake.keep_missing:
-        ledger.supersede(connection, older, file_id)
-        release_files(connection, look.dataset, [version.file_id for version in older])
-    return FileResult(file.uri, "loaded", loader.rows, loader.rejected, stream.bytes, sha256)
+    if loader.columns and intake.declared and intake.declared.isdisjoint(loader.columns):
+        raise FileRefused(
+            "no_declared_column",
+            f"None of its {len(loader.columns):,} columns is declared. Is its header missing, or the delimiter another "
+            "one? Correct the file, or the declaration.",
+        )
+    return loader
+
+
+def _accepted(file: SourceFile, entry: ledger.Known | None) -> bool:
+    """Whether a person accepted this very snapshot; of a table, what it is by now."""
+    return entry is not None and entry.rule == ledger.ACCEPTED and (file.version == entry.version or not file.modified)
+
+
+def _may_be_empty(
+    file: SourceFile, intake: Intake, entry: ledger.Known | None, older: Sequence[ledger.Version]
+) -> bool:
+    return intake.snapshot and (_accepted(file, entry) or bool(older and not older[-1].rows))
+
+
+def _forgotten(entry: ledger.Known | None) -> bool:
+    return entry is not None and entry.status == "forgotten"
+
+
+def _put_back(connection: psycopg.Connection, look: ledger.Look, file_id: int, version: ledger.Version) -> None:
+    """Let the rows that were just copied take the place of the equal ones of before, which may be damaged."""
+    table, column = sql.Identifier("bronze", look.dataset), sql.Identifier(FILE_ID)
+    connection.execute(sql.SQL("DELETE FROM {} WHERE {} = %s").format(table, column), [version.file_id])
+    statement = sql.SQL("UPDATE {} SET {} = %s WHERE {} = %s").format(table, column, column)
+    connection.execute(statement, [version.file_id, file_id])
+    release_files(connection, look.dataset, [file_id])
+    ledger.read_again(connection, file_id, version)
+
+
+def _refuse_known(
+    connection: psycopg.Connection,
+    look: ledger.Look,
+    intake: Intake,
+    entry: ledger.Known | None,
+    sha256: str,
+    before: tuple[ledger.Version, bool] | None,
+) -> None:
+    """Raises _Known when what was read is what this file, or with `skip_equal_files` another one, was loaded as."""
+    if before and before[0].sha256 == sha256:
+        version, counts = before
+        if _forgotten(entry):
+            raise _Known("it was forgotten, and has not changed", "forgotten", sha256)
+        if version.options == look.options or (intake.snapshot and not counts):
+            raise _Known("it holds what was loaded before", "duplicate", sha256)
+    if intake.skip_equal_files and ledger.is_loaded(connection, look, sha256):
+        raise _Known("another file with the same content is loaded", "duplicate", sha256, instead=True)
 
 
 def _refuse_shrunken(rows: int, before: int) -> None:
@@ -490,14 +584,6 @@ def _columns(connection: psycopg.Connection, dataset: str) -> list[str]:
         [dataset, [FILE_ID, LINE, ROW_HASH]],
     )
     return [name for (name,) in rows]
-
-
-def _named(file: SourceFile) -> SourceFile:
-    """The file, its names fit for the ledger: bytes of a name that are not UTF-8 are written as `\\xff`."""
-    if (file.uri + file.name).isascii():
-        return file
-    uri, name = (os.fsencode(text).decode("utf-8", "backslashreplace") for text in (file.uri, file.name))
-    return replace(file, uri=uri, name=name)
 
 
 def _plain(error: Exception) -> str:

@@ -6,6 +6,7 @@ acting on the options (`bronze.py`).
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
@@ -25,16 +26,17 @@ class Intake:
             Else it takes the place of older versions of the same file.
         keep_missing: nothing is superseded: rows that a snapshot lacks stay.
         skip_equal_files: a file that holds what another one does is not loaded.
+        declared: the columns of the dataset; a file that has none of them is refused. Empty for any.
     """
 
     csv: CsvOptions = field(default_factory=CsvOptions)
     snapshot: bool = False
     keep_missing: bool = False
     skip_equal_files: bool = False
+    declared: frozenset[str] = frozenset()
 
-    @property
-    def fingerprint(self) -> str:
-        """Hash of the reading options; files are read again under others. The default options have an empty one."""
-        if self.csv == CsvOptions():
+    def fingerprint(self, name: str) -> str:
+        """Hash of the reading options of a file of that name; it is read again under others. Empty for the defaults."""
+        if self.csv == CsvOptions() or not re.search(r"\.[ct]sv(?:\.gz|\.zst)?\Z", name, re.IGNORECASE):
             return ""
         return hashlib.sha256(json.dumps(asdict(self.csv), sort_keys=True).encode()).hexdigest()[:16]

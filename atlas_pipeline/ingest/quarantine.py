@@ -94,20 +94,13 @@ def quarantine_misfits(connection: psycopg.Connection, dataset: str, rejects: st
     connection.execute(move.format(quarantine, sql.Identifier(STAGING, rejects)), [TYPING])
 
 
-def release_files(
-    connection: psycopg.Connection, dataset: str, file_ids: Sequence[int], *, typed: bool = False
-) -> None:
-    """Forget the lines of files that were no records, since a newer version took their place.
+def release_files(connection: psycopg.Connection, dataset: str, file_ids: Sequence[int]) -> None:
+    """Forget the lines of files that were no records, since the files no longer count.
 
-    Args:
-        connection: in the transaction that loads it.
-        dataset: name of the table in quarantine.
-        file_ids: of the older versions.
-        typed: also the rows that did not fit their types, which silver forgets when it is built anew.
+    Rows that did not fit their types stay until silver is built anew, so that all rows are accounted for.
     """
-    stages = [READING, TYPING, AUDITING] if typed else [READING]
-    statement = sql.SQL("DELETE FROM {} WHERE file_id = ANY(%s) AND stage = ANY(%s)")
-    connection.execute(statement.format(sql.Identifier("quarantine", dataset)), [list(file_ids), stages])
+    statement = sql.SQL("DELETE FROM {} WHERE file_id = ANY(%s) AND stage = %s")
+    connection.execute(statement.format(sql.Identifier("quarantine", dataset)), [list(file_ids), READING])
 
 
 def release_failed(connection: psycopg.Connection, dataset: str) -> None:

@@ -251,8 +251,7 @@ def plan(build: SilverBuild) -> Planned:
     sampled_clean = frozenset(detected_clean(dataset, recorded))
     withdrawn = withdrawn_files(connection, name)
     planned = Planned(dataset, dataset.definition(build.keys), before, loaded, pending, withdrawn, sampled_clean)
-    if planned.base is None:
-        check_rows(connection, name, planned.loaded)
+    check_rows(connection, name, planned.files)
     return planned
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.types import PLAIN, cast
+from atlas_pipeline.ingest.types import cast
 from atlas_pipeline.pii.apply import apply_column
 from atlas_pipeline.pii.keys import Keys
 
@@ -71,8 +71,8 @@ def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, 
         if column.name in dataset.key:
             if column.type == "integer":
                 written = pc.utf8_trim_whitespace(rows[column.name].combine_chunks())
-                changed = pc.fill_null(pc.not_equal(written, values), False)
-                if pc.any(changed).as_py() and dataset.notation == PLAIN:
+                changed = pc.fill_null(pc.not_equal(dataset.notation.plain(written, column.type), values), False)
+                if pc.any(changed).as_py():
                     faults.append((REWRITTEN_KEY, column.name, changed))
             blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(values), ""), True)
             missing = pc.and_not(blank, done.bad)

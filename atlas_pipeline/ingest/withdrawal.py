@@ -5,6 +5,7 @@ Belongs here: what each request changes in bronze, quarantine and the ledger. Do
 """
 
 import getpass
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,14 +82,15 @@ def forget(
         rows = _count(connection, dataset, file_ids)
         if not dry_run:
             known = ledger.known_files(connection, dataset)[state.uri]
-            asked = f"{getpass.getuser()}: {reason}" if reason else getpass.getuser()
-            look = ledger.Look(dataset, state.partition, state.uri, known.version, known.options or "", "atlas files")
+            asked = f"{_user()}: {reason}" if reason else _user()
+            version = known.version if known.version != ledger.RELOAD else ""
+            look = ledger.Look(dataset, state.partition, state.uri, version, known.options or "", "atlas files")
             with connection.transaction():
                 if table_exists(connection, dataset):
                     statement = sql.SQL("DELETE FROM {} WHERE {} = ANY(%s)")
                     table = sql.Identifier("bronze", dataset)
                     connection.execute(statement.format(table, sql.Identifier(FILE_ID)), [file_ids])
-                    release_files(connection, dataset, file_ids, typed=True)
+                    release_files(connection, dataset, file_ids)
                 ledger.forget(connection, dataset, state.uri)
                 ledger.note(connection, look, "forgotten", None, asked)
         connection.commit()
@@ -104,7 +106,7 @@ def reload(connection: psycopg.Connection, dataset: Dataset, settings: Settings,
         connection: to the warehouse; committed.
         dataset: that the files belong to.
         settings: say where its source is.
-        uri: one file, or its end; null for all that the ledger has.
+        uri: one file, or its end; null for all that the ledger and the source have.
 
     Returns:
         The URIs.
@@ -117,7 +119,8 @@ def reload(connection: psycopg.Connection, dataset: Dataset, settings: Settings,
     wanted = [state.uri for state in states if uri is not None or state.rows]
     there = {file.uri for file in dataset.source.list(settings)}
     gone = [one for one in wanted if one not in there]
-    if gone:
+    wanted = [one for one in wanted if one in there]
+    if gone and not wanted:
         more = f" and {len(gone) - 1:,} more" if len(gone) > 1 else ""
         raise NoSuchFile(
             f"the source no longer has {gone[0]}{more}: bring it back, or take it back with `atlas files forget`"
@@ -133,11 +136,19 @@ def accept(connection: psycopg.Connection, dataset: str, uri: str) -> str:
     Raises NoSuchFile when no such snapshot was refused.
     """
     state = find(connection, dataset, uri)
-    if state.status != "refused" or state.rule not in ("snapshot_shrank", "header_only"):
+    if state.status != "refused" or state.rule not in ("snapshot_shrank", "header_only", "empty"):
         raise NoSuchFile(f"{state.uri} was not refused for having shrunk: its state is {state.rule or state.status}")
-    ledger.ask_again(connection, dataset, [state.uri], ledger.ACCEPTED)
+    ledger.accept(connection, dataset, state.uri)
     connection.commit()
     return state.uri
+
+
+def _user() -> str:
+    """Who asks; a container may run as somebody whom the system has no name for."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _count(connection: psycopg.Connection, dataset: str, file_ids: Sequence[int]) -> int:

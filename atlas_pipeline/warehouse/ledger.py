@@ -6,7 +6,7 @@ An entry is one look at one version of a file. Of the loaded entries those count
 what silver is built from. An entry with `silver_at` is in silver; where it no longer counts, silver must be built anew.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
@@ -30,13 +30,25 @@ class Known:
     options: str | None
 
     def same(self, version: str, options: str) -> bool:
-        """Whether that is what was looked at; options that were not recorded are taken for the same."""
-        return self.version == version and self.options in (None, options)
+        """Whether that is what was looked at, and nothing asks for another look.
+
+        Options that were not recorded are taken for the same; of a file that was forgotten they do not matter.
+        """
+        if self.rule == ACCEPTED or self.version != version:
+            return False
+        return self.status == "forgotten" or self.options in (None, options)
 
 
-def adopt_options(connection: psycopg.Connection, dataset: str, options: str) -> None:
-    """Take the present reading options for those of entries from before options were recorded."""
-    connection.execute("UPDATE atlas.files SET options = %s WHERE dataset = %s AND options IS NULL", [options, dataset])
+def adopt_options(connection: psycopg.Connection, dataset: str, options: Mapping[str, str]) -> None:
+    """Take the present reading options, by URI, for those of entries from before options were recorded."""
+    statement = "SELECT EXISTS (SELECT FROM atlas.files WHERE dataset = %s AND options IS NULL)"
+    row = connection.execute(statement, [dataset]).fetchone()
+    if row and row[0]:
+        connection.execute(
+            "UPDATE atlas.files f SET options = o.options FROM unnest(%s::text[], %s::text[]) o (uri, options)"
+            " WHERE f.dataset = %s AND f.uri = o.uri AND f.options IS NULL",
+            [list(options), list(options.values()), dataset],
+        )
 
 
 def known_files(connection: psycopg.Connection, dataset: str) -> dict[str, Known]:
@@ -108,8 +120,15 @@ def finish(
     )
 
 
-def note(connection: psycopg.Connection, look: Look, status: str, rule: str | None, reason: str | None) -> None:
-    """Enter a file that was not loaded.
+def note(
+    connection: psycopg.Connection,
+    look: Look,
+    status: str,
+    rule: str | None,
+    reason: str | None,
+    sha256: str | None = None,
+) -> int:
+    """Enter a file that was not loaded. Returns the id of the entry.
 
     Args:
         connection: to the warehouse.
@@ -117,12 +136,15 @@ def note(connection: psycopg.Connection, look: Look, status: str, rule: str | No
         status: `duplicate`, `refused` or `forgotten`.
         rule: why it was refused, as a stable name.
         reason: the same for people.
+        sha256: of the bytes of one that was read, in hex.
     """
-    connection.execute(
-        "INSERT INTO atlas.files (dataset, partition, uri, version, options, batch, status, rule, reason)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-        [look.dataset, look.partition, look.uri, look.version, look.options, look.run_id, status, rule, reason],
-    )
+    row = connection.execute(
+        "INSERT INTO atlas.files (dataset, partition, uri, version, options, batch, status, rule, reason, sha256)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) RETURNING file_id",
+        [look.dataset, look.partition, look.uri, look.version, look.options, look.run_id, status, rule, reason, sha256],
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 @dataclass(frozen=True)
@@ -145,21 +167,56 @@ def current_versions(connection: psycopg.Connection, look: Look, *, whole_datase
     """
     rows = connection.execute(
         sql.SQL(
-            "SELECT file_id, sha256, options, rows FROM atlas.files WHERE dataset = %s AND {}"
-            " AND sha256 IS NOT NULL AND partition IS NOT DISTINCT FROM %s AND (%s OR uri = %s) ORDER BY file_id"
+            "SELECT file_id, sha256, coalesce(options, ''), rows FROM atlas.files WHERE dataset = %s AND {}"
+            " AND sha256 IS NOT NULL AND (uri = %s OR (%s AND partition IS NOT DISTINCT FROM %s)) ORDER BY file_id"
         ).format(_CURRENT),
-        [look.dataset, look.partition, whole_dataset, look.uri],
+        [look.dataset, look.uri, whole_dataset, look.partition],
     )
     return [Version(*row) for row in rows]
 
 
-def is_loaded(connection: psycopg.Connection, dataset: str, sha256: str) -> bool:
-    """Whether a version that counts, of any file of the dataset, has this content."""
+def newest_version(connection: psycopg.Connection, look: Look) -> tuple[Version, bool] | None:
+    """The version of this file that was loaded last, and whether it counts; null when none ever was."""
     row = connection.execute(
-        sql.SQL("SELECT EXISTS (SELECT FROM atlas.files WHERE dataset = %s AND sha256 = %s AND {})").format(_CURRENT),
-        [dataset, sha256],
+        sql.SQL(
+            "SELECT file_id, sha256, coalesce(options, ''), rows, {} FROM atlas.files WHERE dataset = %s AND uri = %s"
+            " AND sha256 IS NOT NULL AND status IN ('loaded', 'forgotten') ORDER BY file_id DESC LIMIT 1"
+        ).format(_CURRENT),
+        [look.dataset, look.uri],
+    ).fetchone()
+    return (Version(*row[:4]), bool(row[4])) if row else None
+
+
+def is_loaded(connection: psycopg.Connection, look: Look, sha256: str) -> bool:
+    """Whether a version that counts, of another file of the dataset read in the same way, has this content."""
+    row = connection.execute(
+        sql.SQL(
+            "SELECT EXISTS (SELECT FROM atlas.files WHERE dataset = %s AND sha256 = %s AND uri <> %s"
+            " AND options = %s AND {})"
+        ).format(_CURRENT),
+        [look.dataset, sha256, look.uri, look.options],
     ).fetchone()
     return bool(row and row[0])
+
+
+def wake_equal_files(connection: psycopg.Connection, dataset: str, file_ids: Sequence[int]) -> None:
+    """Have files read again that were passed over since these had their content, and do no longer count."""
+    connection.execute(
+        "UPDATE atlas.files f SET version = %s FROM (SELECT max(file_id) AS file_id FROM atlas.files WHERE dataset = %s"
+        " GROUP BY uri) newest, atlas.files gone WHERE f.file_id = newest.file_id AND f.status = 'duplicate'"
+        " AND gone.file_id = ANY(%s) AND f.uri <> gone.uri AND (f.sha256 IS NULL OR f.sha256 = gone.sha256)",
+        [RELOAD, dataset, list(file_ids)],
+    )
+
+
+def read_again(connection: psycopg.Connection, file_id: int, version: Version) -> None:
+    """Note that a file that was asked for again holds what its version of before holds, whose rows it now has."""
+    connection.execute(
+        "UPDATE atlas.files SET status = 'duplicate', rows = 0, rejected = 0, sha256 = %s,"
+        " reason = 'it was read again, and holds what was loaded before' WHERE file_id = %s",
+        [version.sha256, file_id],
+    )
+    connection.execute("DELETE FROM atlas.rejected_lines WHERE file_id = %s", [file_id])
 
 
 def supersede(connection: psycopg.Connection, versions: Sequence[Version], by: int) -> None:
@@ -291,22 +348,28 @@ def forget(connection: psycopg.Connection, dataset: str, uri: str) -> None:
         "UPDATE atlas.files SET status = 'forgotten' WHERE dataset = %s AND uri = %s AND status = 'loaded'",
         [dataset, uri],
     )
+    entries = entries_of(connection, dataset, uri)
     connection.execute(
-        "DELETE FROM atlas.rejected_lines WHERE file_id = ANY(%s)", [entries_of(connection, dataset, uri)]
+        "UPDATE atlas.files SET superseded_by = NULL, superseded_at = NULL WHERE superseded_by = ANY(%s) AND uri <> %s",
+        [entries, uri],
+    )
+    wake_equal_files(connection, dataset, entries)
+    connection.execute("DELETE FROM atlas.rejected_lines WHERE file_id = ANY(%s)", [entries])
+
+
+def ask_again(connection: psycopg.Connection, dataset: str, uris: Sequence[str]) -> None:
+    """Have files read again by the next load, whatever was known of them."""
+    connection.execute(
+        "UPDATE atlas.files f SET version = %s FROM (SELECT max(file_id) AS file_id"
+        " FROM atlas.files WHERE dataset = %s AND uri = ANY(%s) GROUP BY uri) newest WHERE f.file_id = newest.file_id",
+        [RELOAD, dataset, list(uris)],
     )
 
 
-def ask_again(connection: psycopg.Connection, dataset: str, uris: Sequence[str], rule: str | None = None) -> None:
-    """Have files read again by the next load, whatever was known of them.
-
-    Args:
-        connection: to the warehouse.
-        dataset: that they belong to.
-        uris: the files.
-        rule: noted with the newest entry, such as `ACCEPTED`.
-    """
+def accept(connection: psycopg.Connection, dataset: str, uri: str) -> None:
+    """Let the version of a snapshot that was refused last be loaded."""
     connection.execute(
-        "UPDATE atlas.files f SET version = %s, rule = coalesce(%s, rule) FROM (SELECT max(file_id) AS file_id"
-        " FROM atlas.files WHERE dataset = %s AND uri = ANY(%s) GROUP BY uri) newest WHERE f.file_id = newest.file_id",
-        [RELOAD, rule, dataset, list(uris)],
+        "UPDATE atlas.files f SET rule = %s FROM (SELECT max(file_id) AS file_id FROM atlas.files"
+        " WHERE dataset = %s AND uri = %s) newest WHERE f.file_id = newest.file_id",
+        [ACCEPTED, dataset, uri],
     )

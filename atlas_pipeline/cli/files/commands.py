@@ -26,6 +26,8 @@ def list_files(dataset: str, json: bool) -> int:
     """Print the files of a dataset as the ledger has them. Returns the exit code."""
     with _warehouse() as (_, connection):
         states = ledger.file_states(connection, dataset)
+        if not states:
+            raise withdrawal.NoSuchFile(f"no file of a dataset {dataset} was ever looked at")
     if json:
         print_json({"dataset": dataset, "files": [asdict(state) for state in states]})
         return 0

@@ -256,7 +256,7 @@ def _find(source: str, settings: Settings) -> tuple[str, list[SourceFile]]:
             for path in (here, there)
         }
     for pattern in places.values():
-        files = FileSource(pattern).list(settings)
+        files = [file for file in FileSource(pattern).list(settings) if not file.problem]
         if files:
             return pattern, files
     hint = next((f". {place} is a folder: try {place}/*" for place in places if Path(place).is_dir()), "")

@@ -8,7 +8,7 @@ queued. A source that does not answer is named in the skip reason and does not h
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -96,7 +96,7 @@ class _Tick:
         name = dataset.name
         try:
             files = dataset.source.list(self.settings)
-        except (SourceError, ServiceUnavailable, OSError) as error:
+        except (SourceError, ServiceUnavailable, OSError, RecursionError) as error:
             self.notes.append(f"{name}: {error}")
             return
         odd = [file.problem for file in files if file.problem]
@@ -110,14 +110,22 @@ class _Tick:
                 self.notes.append(f"{name}: {len(files) - len(inside)} files belong to no partition")
             files = inside
         known = ledger.known_files(connection, name)
-        options = dataset.intake.fingerprint
-        new = [file for file in files if file.uri not in known or not known[file.uri].same(file.version, options)]
+        print_of = dataset.intake.fingerprint
+        new = [
+            file
+            for file in files
+            if file.uri not in known or not known[file.uri].same(file.version, print_of(file.name))
+        ]
         ready = [file for file in new if file.settled(self.settings.settle_seconds)]
         self.settling += len(new) - len(ready)
         if ready and _under_way(self.instance, name):
             self.notes.append(f"{name}: {len(ready)} new files, a run is under way")
         elif ready:
             self.requests += _requests(name, ready, partitions is not None)
+        elif partitions is None:
+            gone = ledger.withdrawn_files(connection, name)
+            if gone and not _under_way(self.instance, name):
+                self.requests.append(_rebuild(name, gone))
 
 
 def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list[dg.RunRequest]:
@@ -142,6 +150,21 @@ def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list
             )
         )
     return requests
+
+
+def _is_known(file: SourceFile, known: Mapping[str, ledger.Known], dataset: domain.Dataset) -> bool:
+    entry = known.get(file.uri)
+    return entry is not None and entry.same(file.version, dataset.intake.fingerprint(file.name))
+
+
+def _rebuild(name: str, gone: Sequence[int]) -> dg.RunRequest:
+    """A run that takes files out of silver which were forgotten."""
+    hour = int(time.time() // _RETRY_SECONDS)
+    return dg.RunRequest(
+        run_key=f"{name}:without:{max(gone)}:{len(gone)}:{hour}",
+        asset_selection=[dg.AssetKey(["silver", name])],
+        tags={DATASET_TAG: name},
+    )
 
 
 def _under_way(instance: dg.DagsterInstance, name: str) -> bool:

@@ -42,11 +42,10 @@ def check_names(names: Iterable[str]) -> None:
         fault = name_fault(name)
         if fault is not None:
             rule, wrong = fault
-            shown = "" if rule in ("empty_column_name", "nul_byte") else f" ({name[:MAX_NAME_BYTES]!r})"
-            raise FileRefused(rule, f"The name of column {position}{shown} {wrong}. Give the column another name.")
+            raise FileRefused(rule, f"The name of column {position} {wrong}. Give the column another name.")
         if name in before:
             raise FileRefused(
-                "duplicate_columns", f"Two columns are named {name!r}; names must differ. Rename one of them."
+                "duplicate_columns", f"Column {position} has the name of one before it; names must differ. Rename one."
             )
         before.add(name)
 

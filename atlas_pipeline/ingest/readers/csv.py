@@ -4,6 +4,7 @@ Belongs here: turning a text source into `Batch`es. Does not belong here: where 
 (`csv_records.py`), encodings (`text.py`), the rules of column names (`columns.py`).
 """
 
+import codecs
 import csv
 import re
 from collections.abc import Iterator
@@ -41,7 +42,8 @@ def read_csv(source: Source, options: CsvOptions, block_bytes: int) -> Iterator[
     Memory is bounded by a few blocks, or by the longest line (up to 64 MiB) where that is larger. Raises FileRefused as
     `readers.read` says.
     """
-    source = decoded(source, options.encoding) if options.encoding else text.as_utf8(source, "CSV")
+    marked = source.peek(3) == codecs.BOM_UTF8
+    source = decoded(source, options.encoding) if options.encoding and not marked else text.as_utf8(source, "CSV")
     head = source.peek(text.HEAD_BYTES)
     dialect = Dialect(options.delimiter or separator_line(head) or ",")
     source = arranged(source, options)

@@ -8,6 +8,7 @@ Lines that are left out become blank lines, so that line numbers stay those of t
 
 import codecs
 import re
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from atlas_pipeline.ingest.readers.compression import Source
 
 QUOTES = ('"', "'")
 _MAX_FOOTER = 100
-_SEPARATOR_LINE = re.compile(rb"\Asep=(.)\r?(?:\n|\Z)", re.IGNORECASE)
+_SEPARATOR_LINE = re.compile(rb"\Asep=(.)(?:\r?\n|\r|\Z)", re.IGNORECASE)
 _BLOCK_BYTES = 1 << 20
 _MAX_LINE_BYTES = 64 << 20
 
@@ -52,7 +53,8 @@ class CsvOptions:
             raise ValueError(f"skip_lines must be 0 or more, footer 0 to {_MAX_FOOTER}")
         if self.encoding is not None:
             try:
-                codecs.lookup(self.encoding)
+                if not codecs.lookup(self.encoding)._is_text_encoding:
+                    raise LookupError
             except LookupError:
                 raise ValueError(
                     f"encoding {self.encoding!r} is not known: expected a name such as utf-8, cp1252 or utf-16"
@@ -70,8 +72,10 @@ def decoded(source: Source, encoding: str | None) -> Source:
     if encoding is None or codecs.lookup(encoding).name in ("utf-8", "ascii"):
         return source
     decoder = codecs.getincrementaldecoder(encoding)()
+    begun = False
 
     def chunk(size: int) -> bytes:
+        nonlocal begun
         while True:
             data = source.read(max(size, 16))
             try:
@@ -80,6 +84,8 @@ def decoded(source: Source, encoding: str | None) -> Source:
                 raise FileRefused(
                     "encoding", f"The file cannot be read as {encoding}, which its dataset declares as `encoding`."
                 ) from None
+            if text and not begun:
+                text, begun = text.removeprefix("\ufeff"), True
             if text or not data:
                 return text.encode("utf-8", errors="surrogatepass")
 
@@ -140,13 +146,13 @@ def _without_footer(lines: Iterator[bytes], footer: int) -> Iterator[bytes]:
     if not footer:
         yield from lines
         return
-    held: list[bytes] = []
+    held: deque[bytes] = deque()
     filled = 0
     for line in lines:
         held.append(line)
         filled += bool(line.strip())
         while filled > footer:
-            first = held.pop(0)
+            first = held.popleft()
             filled -= bool(first.strip())
             yield first
 

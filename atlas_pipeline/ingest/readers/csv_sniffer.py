@@ -58,7 +58,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+")
 _CODE = re.compile(r"[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*")
 _WORDS = re.compile(r"[^\W\d_][\w'’.&()/-]*(?: [\w'’.&()/,-]+){0,12}[.!?]?")
 _TOTAL = re.compile(
-    r"(?:grand[ _])?(?:total|sum|subtotal|summe|gesamt|gesamtsumme|totaal|totale|totaux|итого|celkem|razem|suma)\b"
+    r"(?:grand[ _])?(?:total|sum|subtotal|summe|gesamt|gesamtsumme|totaal|totale|totaux|итого|celkem|razem|suma):?\Z"
     r"|\(?\d+ (?:rows?|records?|lines?|zeilen|lignes)\b|(?:end of (?:file|report)|records?:|rows?:|# )",
     re.IGNORECASE,
 )
@@ -248,7 +248,7 @@ def _kind(cell: str) -> str:
 
 def _has_header(data: list[list[str]]) -> bool:
     """Whether the first row names columns: it does not look like the values below it."""
-    if len(data) < 2:
+    if not data:
         return True
     first, rest = data[0], data[1:]
     kinds = [_kind(cell) for cell in first]
@@ -270,7 +270,10 @@ def _footer(reading: _Reading) -> int:
     records, count = reading.records, 0
     for row in reversed(records[reading.first + 2 :]):
         text = next((cell.strip() for cell in row if cell.strip()), "")
-        if count < _MOST_FOOTER and (len(row) != reading.fields or _TOTAL.match(text)):
+        filled = [cell for cell in row if cell.strip()]
+        short = len(row) != reading.fields and len(filled) <= 1
+        total = _TOTAL.match(text) and all(_kind(cell) in ("number", "money") for cell in filled[1:])
+        if count < _MOST_FOOTER and (short or total):
             count += 1
         else:
             return count
@@ -285,10 +288,10 @@ def _number_marks(rows: list[list[str]]) -> tuple[str, str]:
             votes.update(_marks_of(cell.strip().strip("€$£ ")))
     points = [(mark, votes["decimal", mark]) for mark in ".,"]
     decimal = max(points, key=lambda one: one[1])[0] if votes else "."
-    grouping = [(mark, votes["thousands", mark]) for mark in ".,'’ \u00a0\u202f" if mark != decimal]
-    thousands, seen = max(grouping, key=lambda one: one[1])
     if not any(count for _, count in points) and votes["thousands", "."]:
         decimal = ","
+    grouping = [(mark, votes["thousands", mark]) for mark in ".,'’ \u00a0\u202f" if mark != decimal]
+    thousands, seen = max(grouping, key=lambda one: one[1])
     return decimal, thousands if seen else ""
 
 

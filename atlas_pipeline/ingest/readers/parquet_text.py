@@ -4,6 +4,7 @@ Belongs here: one rule per Arrow type, and finding text that no row may hold. Do
 (`parquet.py`).
 """
 
+import re
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
@@ -133,13 +134,16 @@ def _scalar_text(array: pa.Array) -> pa.Array:
     return array.cast(pa.string())
 
 
+_READABLE = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
+
+
 def _bytes_text(value: bytes) -> str:
     """Bytes that are text as that text, so that it is looked at; others as Postgres writes them."""
     try:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         return "\\x" + value.hex()
-    return text if text and text.isprintable() else "\\x" + value.hex()
+    return text if text and _READABLE.fullmatch(text) else "\\x" + value.hex()
 
 
 def _each(array: pa.Array, function: Callable[[Any], str]) -> pa.Array:

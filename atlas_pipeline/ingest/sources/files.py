@@ -4,6 +4,7 @@ Belongs here: which files are of which partition. Does not belong here: listing 
 (`folders.py`) and in S3 (`s3.py`).
 """
 
+import os
 from dataclasses import dataclass, replace
 
 from atlas_pipeline.ingest.sources import SourceFile, s3
@@ -32,4 +33,12 @@ class FileSource:
         else:
             files = [file for _, file in found]
         wanted = [file for file in files if partition in (None, file.partition) or file.problem]
-        return sorted(wanted, key=lambda file: file.uri)
+        return sorted(map(_named, wanted), key=lambda file: file.uri)
+
+
+def _named(file: SourceFile) -> SourceFile:
+    """The file, its names fit for the ledger: bytes of a name that are not UTF-8 are written as `\\xff`."""
+    if (file.uri + file.name).isascii():
+        return file
+    uri, name = (os.fsencode(text).decode("utf-8", "backslashreplace") for text in (file.uri, file.name))
+    return replace(file, uri=uri, name=name)

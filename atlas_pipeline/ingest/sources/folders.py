@@ -12,7 +12,7 @@ import fnmatch
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,6 +22,7 @@ from atlas_pipeline.ingest.sources import Problem, SourceError, SourceFile
 from atlas_pipeline.ingest.sources.patterns import UNFINISHED
 
 _WILD = "*?"
+_DEEPEST = 64
 _OUTSIDE = Problem(
     "outside_landing",
     "It is a link that leads out of the folder that is looked through. Put the file itself there instead.",
@@ -63,10 +64,16 @@ class _Walk:
     def __post_init__(self) -> None:
         self.unreadable: dict[str, str] = {}
         self._passed: set[tuple[int, int]] = set()
+        with suppress(OSError):
+            state = self.root.stat()
+            self._passed.add((state.st_dev, state.st_ino))
 
     def files(self, folder: Path, relative: str, parts: list[str]) -> Iterator[tuple[str, Path]]:
         """Paths below a folder that the parts of a pattern match, relative to the root and whole."""
         part, rest = parts[0], parts[1:]
+        if relative.count("/") > _DEEPEST:
+            self.unreadable[relative.rstrip("/")] = f"the folder is more than {_DEEPEST} folders deep"
+            return
         if part == "**" and rest:
             yield from self.files(folder, relative, rest)
         for name, path in self._entries(folder, relative, part):
@@ -99,7 +106,7 @@ class _Walk:
             version=f"{state.st_size} bytes, changed {state.st_mtime_ns}",
             bytes=state.st_size,
             modified=state.st_mtime,
-            open=partial(_open, path, (state.st_dev, state.st_ino)),
+            open=partial(_open, path, self.root, (state.st_dev, state.st_ino)),
         )
 
     def _entries(self, folder: Path, relative: str, part: str) -> Iterator[tuple[str, Path]]:
@@ -130,11 +137,11 @@ class _Walk:
         if not self._inside(path):
             self.unreadable[relative] = "the folder is a link that leads out of the folder that is looked through"
             return False
-        if path.is_symlink():
-            here = (state.st_dev, state.st_ino)
-            if here in self._passed:
-                return False
-            self._passed.add(here)
+        here = (state.st_dev, state.st_ino)
+        if path.is_symlink() and here in self._passed:
+            self.unreadable[relative] = "the folder is a link to one that is looked through already"
+            return False
+        self._passed.add(here)
         return True
 
     def _inside(self, path: Path) -> bool:
@@ -163,11 +170,12 @@ def _refuse(problem: Problem) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def _open(path: Path, listed: tuple[int, int]) -> Iterator[BinaryIO]:
+def _open(path: Path, root: Path, listed: tuple[int, int]) -> Iterator[BinaryIO]:
     """The file that was listed. Raises SourceError when another one has its name by now, and never waits for a pipe."""
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as stream:
         state = os.fstat(handle)
-        if (state.st_dev, state.st_ino) != listed or not stat.S_ISREG(state.st_mode):
+        inside = Path(os.path.realpath(f"/proc/self/fd/{handle}")).is_relative_to(root)
+        if (state.st_dev, state.st_ino) != listed or not stat.S_ISREG(state.st_mode) or not inside:
             raise SourceError("it was replaced by another file after it was listed")
         yield stream
