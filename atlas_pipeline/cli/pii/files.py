@@ -16,7 +16,7 @@ import typer
 
 from atlas_pipeline.cli.output import ERR
 from atlas_pipeline.ingest.batch import Batch, FileRefused
-from atlas_pipeline.ingest.readers import read
+from atlas_pipeline.ingest.readers import CsvOptions, detect, read
 from atlas_pipeline.pii.keys import KeyMissing
 from atlas_pipeline.pii.plan import ColumnPlan, Policy, plan_all
 from atlas_pipeline.pii.policy import PolicyError, chosen_policy
@@ -37,9 +37,27 @@ class Survey:
 
 
 def batches(path: Path) -> Iterator[Batch]:
-    """The rows of a file as text, as the pipeline reads them. Raises FileRefused, OSError."""
+    """The rows of a file as text, with the delimiter, quote and encoding that it seems to have.
+
+    Raises FileRefused, OSError.
+    """
     with path.open("rb") as stream:
-        yield from read(stream, path.name)
+        csv = _dialect(path)
+        yield from read(stream, path.name, csv=csv)
+
+
+def _dialect(path: Path) -> CsvOptions:
+    """How a CSV file is written. Nothing is left out of it: no line is taken for a title, a note or a total."""
+    from atlas_pipeline.ingest.readers.compression import decompressed
+    from atlas_pipeline.ingest.readers.csv_sniffer import HEAD_BYTES, sniff
+
+    format, compression = detect(path.name)
+    if format not in ("csv", "tsv"):
+        return CsvOptions()
+    with path.open("rb") as stream:
+        head = decompressed(stream, compression).peek(HEAD_BYTES)
+    found = sniff(head, whole=False).options
+    return CsvOptions(found.delimiter, found.quote, found.encoding) if not found.skip_lines else CsvOptions()
 
 
 def survey(path: Path, policy: Policy, rows: int, show: Show) -> Survey:
