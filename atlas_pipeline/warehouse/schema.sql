@@ -26,7 +26,8 @@ CREATE TABLE IF NOT EXISTS atlas.files (
     silver_at timestamptz               -- when its rows were first published in silver
 );
 -- Versions of a file: a newer one supersedes those before it. `options` is the fingerprint of how it was read, null
--- when loaded before that was recorded. Altered only where needed, since altering waits for everyone who reads the table.
+-- when loaded before that was recorded. Altered only where needed, since altering waits for everyone who reads the
+-- table.
 DO $$ BEGIN
     IF NOT EXISTS (
         SELECT FROM pg_attribute WHERE attrelid = 'atlas.files'::regclass AND attname = 'superseded_by'
