@@ -230,7 +230,7 @@ def test_a_websocket_passes_frames_both_ways_and_stays(tmp_path: Path) -> None:
             connection.send(f"seen {frame!r}")
 
     with serve(answer, "127.0.0.1", 0, subprotocols=["graphql-ws"]) as server:  # type: ignore[list-item]
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
         port = server.socket.getsockname()[1]
         with gateway(tmp_path, viewer=f"127.0.0.1:{port}", client_seconds=1) as one:
             context = ssl._create_unverified_context()
