@@ -158,7 +158,9 @@ def _load(
         progress(f"{dataset}: loading file {number} of {len(files)}, {file.name}")
         outcome = _load_file(connection, file, look, intake, entry)
         result.files.append(outcome)
-        if intake.skip_equal_files:  # files that were passed over for what this one was may be read again
+        if (
+            intake.skip_equal_files and outcome.status == "loaded"
+        ):  # files that were passed over for what this one was may be read again
             known = ledger.known_files(connection, dataset)
         if outcome.status in ("refused", "unavailable"):
             result.refused.append(outcome)
@@ -194,12 +196,11 @@ def _load_file(
         # Not noted in the ledger: the file may be well, and is tried again by the next run.
         return FileResult(file.uri, "unavailable", rule="unavailable", reason=_plain(error))
     with connection.transaction():
+        entry_id = ledger.note(connection, look, result.status, result.rule, result.reason, result.sha256)
         if instead:
             older = ledger.current_versions(connection, look, whole_dataset=False)
-            entry_id = ledger.note(connection, look, result.status, result.rule, result.reason, result.sha256)
             ledger.supersede(connection, older, entry_id)
-        else:
-            ledger.note(connection, look, result.status, result.rule, result.reason, result.sha256)
+            release_files(connection, look.dataset, [version.file_id for version in older])
     return result
 
 
