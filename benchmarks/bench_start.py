@@ -209,7 +209,8 @@ def main() -> int:
         for number in range(options.rounds):
             for name, (command, cwd, text) in commands(folder).items():
                 say(f"round {number + 1}: {name}")
-                done = child(command, cwd=cwd, env={"ATLAS_HOME": str(folder), "DAGSTER_HOME": "", "PYTHONPATH": str(cwd)}, text=text)
+                environment = {"ATLAS_HOME": str(folder), "DAGSTER_HOME": "", "PYTHONPATH": str(cwd)}
+                done = child(command, cwd=cwd, env=environment, text=text)
                 seconds.setdefault(name, []).append(done.cpu_seconds)
                 peaks[name] = done.peak_mib
         with platform(folder) as one:
