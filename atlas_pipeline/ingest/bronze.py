@@ -23,6 +23,7 @@ from psycopg import sql
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
 from atlas_pipeline.ingest.intake import Intake
+from atlas_pipeline.ingest.ordering import place_of_snapshot, take_place
 from atlas_pipeline.ingest.quarantine import create_quarantine, quarantine_lines, release_files
 from atlas_pipeline.ingest.readers import read
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
@@ -32,6 +33,7 @@ FILE_ID, LINE, ROW_HASH = "_atlas_file_id", "_atlas_line", "_atlas_row_hash"
 _BLOCK_BYTES = 1 << 20
 _BLOCKS_AHEAD = 4
 _SWITCH_SECONDS = 0.00005
+CORRECTED = "it corrects a snapshot that another file has followed, which stays the state"
 
 
 @dataclass
@@ -67,11 +69,15 @@ class _Known(Exception):
 
 @dataclass
 class BronzeResult:
-    """What came of a load. `known` are the URIs of files whose version was in the ledger already."""
+    """What came of a load. `known` are the URIs of files whose version was in the ledger already.
+
+    `successive` counts the snapshots that another one of the same load has followed.
+    """
 
     files: list[FileResult] = field(default_factory=list)
     known: list[str] = field(default_factory=list)
     unsettled: int = 0
+    successive: int = 0
     refused: list[FileResult] = field(default_factory=list)
     new_columns: list[str] = field(default_factory=list)
     total_rows: int = 0
@@ -165,11 +171,22 @@ def _load(
         if outcome.status in ("refused", "unavailable"):
             result.refused.append(outcome)
             progress(f"{dataset}: {file.name} {outcome.status}: {outcome.reason}")
+    if intake.snapshot and not intake.keep_missing:
+        outdated = ledger.outdated_refusals(connection, dataset)
+        result.refused = [f for f in result.refused if f.status != "refused" or f.uri not in outdated]
+        result.successive = _successive(result.loaded, files)
     if before:
         result.new_columns = [name for name in _columns(connection, dataset) if name not in before]
     result.total_rows = sum(one.rows for one in ledger.loaded_files(connection, dataset, pending=False))
     connection.commit()
     return result
+
+
+def _successive(loaded: Sequence[FileResult], files: Sequence[SourceFile]) -> int:
+    """How many snapshots of a load were followed by another one of their partition at once."""
+    partitions = {file.uri: file.partition for file in files}
+    states = [partitions[file.uri] for file in loaded if file.reason != CORRECTED]
+    return len(states) - len(set(states))
 
 
 def _load_file(
@@ -229,7 +246,7 @@ def _copy_file(
     if not asked:
         _refuse_known(connection, look, intake, entry, sha256, before)
     if intake.snapshot and not intake.keep_missing and not _accepted(file, entry):
-        _refuse_shrunken(loader.rows, older[-1].rows if older else 0)
+        _refuse_shrunken(loader.rows, _size_before(sha256, before[0] if before else None, older))
     if not loader.rows and loader.rejected and any(version.rows for version in older):
         raise FileRefused(
             "all_lines_rejected",
@@ -238,11 +255,8 @@ def _copy_file(
         )
     columns = list(loader.columns)
     ledger.finish(connection, file_id, sha256, stream.bytes, loader.rows, loader.rejected, columns)
-    gone = [version for version in older if not intake.keep_missing or version.sha256 == sha256]
-    ledger.supersede(connection, gone, file_id)
-    release_files(connection, look.dataset, [version.file_id for version in gone])
-    ledger.wake_equal_files(connection, look.dataset, [version.file_id for version in gone])
-    return result
+    counts = take_place(connection, look, intake, file_id, sha256, before[0] if before else None, older)
+    return result if counts else replace(result, reason=CORRECTED)
 
 
 def _copied(
@@ -318,6 +332,13 @@ def _refuse_known(
             raise _Known("it holds what was loaded before", "duplicate", sha256)
     if intake.skip_equal_files and ledger.is_loaded(connection, look, sha256):
         raise _Known("another file with the same content is loaded", "duplicate", sha256, instead=True)
+
+
+def _size_before(sha256: str, before: ledger.Version | None, older: Sequence[ledger.Version]) -> int:
+    """The rows of the snapshot that a new one is compared with."""
+    if before is not None and place_of_snapshot(sha256, before, older):
+        return before.rows
+    return older[-1].rows if older else 0
 
 
 def _refuse_shrunken(rows: int, before: int) -> None:

@@ -2,7 +2,7 @@
 
 Belongs here: the SQL over staged rows and the published table. Does not belong here: when it runs, and what is audited
 in between (`silver.py`). Of rows with the same key the one with the greatest `latest_by` stays; without it, or where it
-is equal, the one loaded last.
+is equal, the one of the file that arrived last.
 """
 
 import psycopg
@@ -10,6 +10,7 @@ from psycopg import sql
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.warehouse.ledger import moved
 from atlas_pipeline.warehouse.publish import STAGING
 
 
@@ -29,18 +30,20 @@ def pick_winners(
         How many rows give way to a later one of their key, those of the published table among them.
     """
     columns, new = _column_list(dataset), sql.Identifier(STAGING, delta)
+    place = _place if moved(connection, dataset.name) else _own_place
     picked: sql.Composable = sql.SQL("SELECT {} FROM {}").format(columns, new)
     keep: sql.Composable = sql.SQL("")
     old = sql.Identifier("silver", dataset.name)
     if dataset.key:
         latest = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier(dataset.latest_by))] if dataset.latest_by else []
-        order = sql.SQL(", ").join([*latest, *(sql.SQL("{} DESC").format(sql.Identifier(n)) for n in (FILE_ID, LINE))])
+        order = sql.SQL(", ").join([*latest, sql.SQL("{} DESC").format(place("d")), *_newest_first("d")])
         key = sql.SQL(", ").join(map(sql.Identifier, dataset.key))
-        pick = sql.SQL("SELECT DISTINCT ON ({}) {} FROM {} ORDER BY {}, {}")
+        pick = sql.SQL("SELECT DISTINCT ON ({}) {} FROM {} d ORDER BY {}, {}")
         picked = pick.format(key, columns, new, key, order)
     if dataset.key and beside_published:
         # Partitions are built in any order, so what is published may have been loaded after what is new.
-        later: sql.Composable = sql.SQL("(o.{0}, o.{1}) > (w.{0}, w.{1})").format(*map(sql.Identifier, (FILE_ID, LINE)))
+        both = (*map(sql.Identifier, (FILE_ID, LINE)), place("o"), place("w"))
+        later: sql.Composable = sql.SQL("({2}, o.{0}, o.{1}) > ({3}, w.{0}, w.{1})").format(*both)
         if dataset.latest_by:
             later = sql.SQL(
                 "(o.{0} > w.{0} OR (w.{0} IS NULL AND o.{0} IS NOT NULL) OR (o.{0} IS NOT DISTINCT FROM w.{0} AND {1}))"
@@ -99,6 +102,21 @@ def merge(connection: psycopg.Connection, dataset: Dataset, winners: str) -> int
 
 def _column_list(dataset: Dataset) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, (*(c.name for c in dataset.published_columns), FILE_ID, LINE)))
+
+
+def _own_place(row: str) -> sql.Composable:
+    """Where the file of a row stands, when all stand in their own places."""
+    return sql.SQL("{}.{}").format(sql.Identifier(row), sql.Identifier(FILE_ID))
+
+
+def _place(row: str) -> sql.Composable:
+    """Where the file of a row stands in the order of files."""
+    query = "(SELECT coalesce(f.position, f.file_id) FROM atlas.files f WHERE f.file_id = {})"
+    return sql.SQL(query).format(_own_place(row))
+
+
+def _newest_first(row: str) -> list[sql.Composed]:
+    return [sql.SQL("{}.{} DESC").format(sql.Identifier(row), sql.Identifier(name)) for name in (FILE_ID, LINE)]
 
 
 def _same_key(dataset: Dataset) -> sql.Composed:

@@ -32,6 +32,16 @@ LINES_READABLE = Check(
 )
 
 
+ONE_FILE_ONE_SNAPSHOT = Check(
+    "one_file_one_snapshot",
+    "reading",
+    None,
+    "Each file is a whole state: no load takes several files of one partition for states that follow each other",
+    "warn",
+    "completeness",
+)
+
+
 def rows_reconciled(bronze: int, silver: int, quarantined: int, duplicates: int, lost: int) -> Outcome:
     """Whether the rows of bronze are all accounted for.
 
@@ -83,6 +93,22 @@ def lines_readable(rows: int, rejected: int) -> Outcome:
         rows_tested=rows + rejected,
         rows_failed=rejected,
         problem=f"{rejected:,} lines are not records; quarantine has the reason of each" if rejected else None,
+    )
+
+
+def one_file_one_snapshot(followed: int) -> Outcome:
+    """Whether no snapshot was followed by another one of the same load; `followed` counts those that were."""
+    problem = (
+        f"{followed:,} files of this load were taken for states that others of it followed, so that their rows count "
+        "no longer. That is right for an archive of states. Files that are one state together need `mode: upsert` with "
+        "a `key`, or one partition each"
+    )
+    return Outcome(
+        ONE_FILE_ONE_SNAPSHOT,
+        "warned" if followed else "passed",
+        measured=float(followed),
+        threshold="= 0",
+        problem=problem if followed else None,
     )
 
 

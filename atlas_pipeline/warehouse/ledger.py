@@ -4,6 +4,8 @@ Belongs here: every statement on `atlas.files` and `atlas.rejected_lines`. Does 
 
 An entry is one look at one version of a file. Of the loaded entries those count that no newer one superseded: they are
 what silver is built from. An entry with `silver_at` is in silver; where it no longer counts, silver must be built anew.
+Entries stand in the order in which files first arrived: `position` is the entry in whose place one stands, null where
+that is its own.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 _CURRENT = sql.SQL("(status = 'loaded' AND superseded_by IS NULL)")
+_PLACE = sql.SQL("coalesce(position, file_id)")
 ACCEPTED = "snapshot_accepted"
 """The rule of a refused snapshot that a person accepted: it is read again, and its size is not compared."""
 RELOAD = "to be read again"
@@ -149,16 +152,27 @@ def note(
 
 @dataclass(frozen=True)
 class Version:
-    """A loaded version of a file that counts: its id, hash of its bytes, reading options and number of records."""
+    """A loaded version of a file.
+
+    Attributes:
+        file_id: of its entry.
+        sha256: of its bytes, in hex.
+        options: fingerprint of the reading options.
+        rows: records.
+        position: its place in the order of files.
+        uri: where it is.
+    """
 
     file_id: int
     sha256: str
     options: str
     rows: int
+    position: int
+    uri: str
 
 
 def current_versions(connection: psycopg.Connection, look: Look, *, whole_dataset: bool) -> list[Version]:
-    """The loaded versions that count and that a new one of this file takes the place of, oldest first.
+    """The loaded versions that count and that a new one of this file takes the place of, in their order.
 
     Args:
         connection: in the transaction that loads the new one.
@@ -167,9 +181,9 @@ def current_versions(connection: psycopg.Connection, look: Look, *, whole_datase
     """
     rows = connection.execute(
         sql.SQL(
-            "SELECT file_id, sha256, coalesce(options, ''), rows FROM atlas.files WHERE dataset = %s AND {}"
-            " AND sha256 IS NOT NULL AND (uri = %s OR (%s AND partition IS NOT DISTINCT FROM %s)) ORDER BY file_id"
-        ).format(_CURRENT),
+            "SELECT file_id, sha256, coalesce(options, ''), rows, {}, uri FROM atlas.files WHERE dataset = %s AND {}"
+            " AND sha256 IS NOT NULL AND (uri = %s OR (%s AND partition IS NOT DISTINCT FROM %s)) ORDER BY {}, file_id"
+        ).format(_PLACE, _CURRENT, _PLACE),
         [look.dataset, look.uri, whole_dataset, look.partition],
     )
     return [Version(*row) for row in rows]
@@ -179,12 +193,59 @@ def newest_version(connection: psycopg.Connection, look: Look) -> tuple[Version,
     """The version of this file that was loaded last, and whether it counts; null when none ever was."""
     row = connection.execute(
         sql.SQL(
-            "SELECT file_id, sha256, coalesce(options, ''), rows, {} FROM atlas.files WHERE dataset = %s AND uri = %s"
-            " AND sha256 IS NOT NULL AND status IN ('loaded', 'forgotten') ORDER BY file_id DESC LIMIT 1"
-        ).format(_CURRENT),
+            "SELECT file_id, sha256, coalesce(options, ''), rows, {}, uri, {} FROM atlas.files WHERE dataset = %s"
+            " AND uri = %s AND sha256 IS NOT NULL AND status IN ('loaded', 'forgotten') ORDER BY file_id DESC LIMIT 1"
+        ).format(_PLACE, _CURRENT),
         [look.dataset, look.uri],
     ).fetchone()
-    return (Version(*row[:4]), bool(row[4])) if row else None
+    return (Version(*row[:-1]), bool(row[-1])) if row else None
+
+
+def first_place(connection: psycopg.Connection, look: Look) -> int | None:
+    """The place in the order of files that this one had when it first arrived; null for one that never did."""
+    row = connection.execute(
+        sql.SQL("SELECT min({}) FROM atlas.files WHERE dataset = %s AND uri = %s").format(_PLACE),
+        [look.dataset, look.uri],
+    ).fetchone()
+    return int(row[0]) if row and row[0] is not None else None
+
+
+def put_in_place(connection: psycopg.Connection, file_id: int, position: int) -> None:
+    """Let an entry stand in the place of an earlier one, in the transaction that loads it."""
+    statement = "UPDATE atlas.files SET position = nullif(%s, file_id) WHERE file_id = %s"
+    connection.execute(statement, [position, file_id])
+
+
+def moved(connection: psycopg.Connection, dataset: str) -> bool:
+    """Whether a file that counts stands in another place than its own, so that ids do not tell the order."""
+    statement = "SELECT EXISTS (SELECT FROM atlas.files WHERE dataset = %s AND position IS NOT NULL AND {})"
+    row = connection.execute(sql.SQL(statement).format(_CURRENT), [dataset]).fetchone()
+    return bool(row and row[0])
+
+
+def chain_snapshots(connection: psycopg.Connection, look: Look) -> None:
+    """Let each snapshot of a partition be superseded by the next one in their order, so that the last one counts."""
+    connection.execute(
+        sql.SQL(
+            "UPDATE atlas.files f SET superseded_by = o.next, superseded_at = clock_timestamp() FROM ("
+            " SELECT file_id, lead(file_id) OVER (ORDER BY {}, file_id) AS next FROM atlas.files WHERE dataset = %s"
+            " AND status = 'loaded' AND sha256 IS NOT NULL AND (uri = %s OR partition IS NOT DISTINCT FROM %s)) o"
+            " WHERE f.file_id = o.file_id AND f.superseded_by IS DISTINCT FROM o.next"
+        ).format(_PLACE),
+        [look.dataset, look.uri, look.partition],
+    )
+
+
+def outdated_refusals(connection: psycopg.Connection, dataset: str) -> set[str]:
+    """The URIs of files that were refused, and of whose partition another one was loaded later."""
+    rows = connection.execute(
+        "SELECT uri FROM (SELECT DISTINCT ON (uri) uri, partition, status, file_id FROM atlas.files WHERE dataset = %s"
+        " ORDER BY uri, file_id DESC) f WHERE status = 'refused' AND EXISTS (SELECT FROM atlas.files n"
+        " WHERE n.dataset = %s AND n.status = 'loaded' AND n.partition IS NOT DISTINCT FROM f.partition"
+        " AND n.uri <> f.uri AND n.file_id > f.file_id)",
+        [dataset, dataset],
+    )
+    return {uri for (uri,) in rows}
 
 
 def is_loaded(connection: psycopg.Connection, look: Look, sha256: str) -> bool:
@@ -349,9 +410,16 @@ def forget(connection: psycopg.Connection, dataset: str, uri: str) -> None:
         [dataset, uri],
     )
     entries = entries_of(connection, dataset, uri)
+    # What gave way to it gives way to whatever it gave way to itself, which may be nothing.
     connection.execute(
-        "UPDATE atlas.files SET superseded_by = NULL, superseded_at = NULL WHERE superseded_by = ANY(%s) AND uri <> %s",
-        [entries, uri],
+        "WITH RECURSIVE heirs (file_id, heir) AS ("
+        " SELECT file_id, superseded_by FROM atlas.files WHERE file_id = ANY(%s)"
+        " UNION ALL SELECT h.file_id, f.superseded_by FROM heirs h JOIN atlas.files f ON f.file_id = h.heir"
+        " WHERE h.heir = ANY(%s))"
+        " UPDATE atlas.files f SET superseded_by = h.heir,"
+        " superseded_at = CASE WHEN h.heir IS NOT NULL THEN f.superseded_at END"
+        " FROM heirs h WHERE f.superseded_by = h.file_id AND f.uri <> %s AND (h.heir IS NULL OR h.heir <> ALL(%s))",
+        [entries, entries, uri, entries],
     )
     wake_equal_files(connection, dataset, entries)
     connection.execute("DELETE FROM atlas.rejected_lines WHERE file_id = ANY(%s)", [entries])

@@ -41,6 +41,13 @@ DO $$ BEGIN
         DROP INDEX IF EXISTS atlas.files_content;
     END IF;
 END $$;
+-- The order of files. `position` is the entry in whose place this one stands, null for its own: a corrected file stays
+-- where it was. `history_at` is when its rows were first published in a table of history.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'atlas.files'::regclass AND attname = 'position') THEN
+        ALTER TABLE atlas.files ADD COLUMN position bigint, ADD COLUMN history_at timestamptz;
+    END IF;
+END $$;
 CREATE INDEX IF NOT EXISTS files_sha256 ON atlas.files (dataset, sha256) WHERE status = 'loaded';
 CREATE INDEX IF NOT EXISTS files_uri ON atlas.files (dataset, uri);
 

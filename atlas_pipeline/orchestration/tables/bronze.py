@@ -14,12 +14,20 @@ from atlas_pipeline import labels
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
+from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.orchestration.tables.checks import check_result, check_spec, score_metadata
 from atlas_pipeline.orchestration.tables.steps import RETRY, partitions_of, progress_log
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
-from atlas_pipeline.quality.generated import FILES_READABLE, LINES_READABLE, files_readable, lines_readable
+from atlas_pipeline.quality.generated import (
+    FILES_READABLE,
+    LINES_READABLE,
+    ONE_FILE_ONE_SNAPSHOT,
+    files_readable,
+    lines_readable,
+    one_file_one_snapshot,
+)
 from atlas_pipeline.quality.history import record_outcomes
-from atlas_pipeline.quality.outcome import Outcome
+from atlas_pipeline.quality.outcome import Check, Outcome
 from atlas_pipeline.settings import Settings, SettingsError
 from atlas_pipeline.warehouse.ledger import loaded_files
 from atlas_pipeline.warehouse.publish import TableBusy
@@ -46,7 +54,7 @@ def bronze_asset(
         description=description or f"Landed rows of {dataset.name}, unchanged, as text.",
         kinds={"postgres"},
         tags=dict(tags),
-        check_specs=[check_spec(key, check, check.path) for check in (FILES_READABLE, LINES_READABLE)],
+        check_specs=[check_spec(key, check, check.path) for check in _checks(dataset)],
         retry_policy=RETRY,
         pool=f"bronze_{dataset.name}",
         **shared,
@@ -65,6 +73,12 @@ def bronze_asset(
         return dg.MaterializeResult(metadata=metadata, check_results=results)
 
     return load_files
+
+
+def _checks(dataset: Dataset) -> list[Check]:
+    """The checks of what was read; that of states is about snapshots which take each other's place."""
+    replaced = dataset.intake.snapshot and not dataset.intake.keep_missing and isinstance(dataset.source, FileSource)
+    return [FILES_READABLE, LINES_READABLE, *([ONE_FILE_ONE_SNAPSHOT] if replaced else [])]
 
 
 def _load(
@@ -89,6 +103,8 @@ def _load(
             files_readable(len(result.refused)),
             lines_readable(sum(file.rows for file in every), sum(file.rejected for file in every)),
         ]
+        if ONE_FILE_ONE_SNAPSHOT in _checks(dataset):
+            outcomes.append(one_file_one_snapshot(result.successive))
         scores = record_outcomes(connection, "bronze", dataset.name, run_id, outcomes, published=True)
         connection.commit()
     return result, outcomes, score_metadata(scores)
@@ -112,6 +128,8 @@ def _metadata(dataset: str, result: bronze.BronzeResult) -> dict[str, Any]:
     for name, uris in (("known files", result.known), ("files equal to loaded ones", result.equal)):
         if uris:
             metadata[name] = uris[:_FILES_SHOWN]
+    if corrected := [file.uri for file in loaded if file.reason == bronze.CORRECTED]:
+        metadata["older snapshots corrected"] = corrected[:_FILES_SHOWN]
     if result.refused:
         metadata["files refused"] = _refused_table(result.refused)
     if result.new_columns:

@@ -1,6 +1,6 @@
-"""What can be asked of a dataset's files from the launchpad: taking one back, and loading one again.
+"""What can be asked of a dataset's files from the launchpad: taking one back, loading one again, accepting a snapshot.
 
-Belongs here: these two jobs, their configuration and what they say. Does not belong here: the work
+Belongs here: these jobs, their configuration and what they say. Does not belong here: the work
 (`ingest/withdrawal.py`), and the command line (`cli/files/`). The tables follow with their next run.
 """
 
@@ -36,8 +36,15 @@ class ReloadConfig(dg.Config):
     file: str = Field("", description="URI of one file, or its end; empty for all files.")
 
 
+class AcceptConfig(dg.Config):
+    """Which snapshot is accepted."""
+
+    dataset: str = Field(description="The dataset.")
+    file: str = Field(description="URI of the snapshot that was refused for having shrunk, or its end.")
+
+
 def file_jobs(datasets: Mapping[str, Dataset]) -> list[dg.JobDefinition]:
-    """The two jobs, over these datasets by name."""
+    """The three jobs, over these datasets by name."""
 
     def declared(name: str) -> Dataset:
         if name not in datasets:
@@ -75,7 +82,18 @@ def file_jobs(datasets: Mapping[str, Dataset]) -> list[dg.JobDefinition]:
             raise dg.Failure(str(error), allow_retries=False) from None
         context.log.info(f"the next run of bronze/{dataset.name} reads {len(uris):,} files again")
 
+    @dg.op(name="accept_snapshot", description="Lets the next run load a snapshot that was refused for having shrunk.")
+    def accept_snapshot(context: dg.OpExecutionContext, config: AcceptConfig, warehouse: WarehouseResource) -> None:
+        dataset = declared(config.dataset)
+        try:
+            with warehouse.connect() as connection:
+                uri = withdrawal.accept(connection, dataset.name, config.file)
+        except _FAILURES as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        context.log.info(f"the next run of bronze/{dataset.name} loads {uri}, whatever its size")
+
     return [
+        dg.GraphDefinition(name="files_accept", node_defs=[accept_snapshot]).to_job(tags=_ONCE),
         dg.GraphDefinition(name="files_forget", node_defs=[forget_file]).to_job(tags=_ONCE),
         dg.GraphDefinition(name="files_reload", node_defs=[reload_files]).to_job(tags=_ONCE),
     ]

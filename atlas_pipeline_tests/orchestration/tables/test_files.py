@@ -25,7 +25,7 @@ def test_a_file_is_taken_back_and_loaded_again(
     tables = load_files({"people/defs.yaml": DEFS}).resolve_implicit_global_asset_job_def()
 
     def ask(name: str, **config: object) -> dg.ExecuteInProcessResult:
-        op = {"files_forget": "forget_file", "files_reload": "reload_files"}[name]
+        op = {"files_forget": "forget_file", "files_reload": "reload_files", "files_accept": "accept_snapshot"}[name]
         run_config = {"ops": {op: {"config": {"dataset": "people", **config}}}}
         resources = {"warehouse": WarehouseResource()}
         return jobs[name].execute_in_process(run_config, resources=resources, raise_on_error=False)
@@ -46,3 +46,29 @@ def test_a_file_is_taken_back_and_loaded_again(
     assert ask("files_reload", file="2.csv").success
     assert silver() == ["1", "2"]
     assert not ask("files_forget", file="3.csv").success
+    assert not ask("files_accept", file="2.csv").success, "it was not refused"
+
+
+def test_a_snapshot_that_shrank_is_accepted(
+    load_files: Callable[[Mapping[str, str]], dg.Definitions],
+    land: Callable[[str, str], Path],
+    warehouse: psycopg.Connection,
+) -> None:
+    [job] = [job for job in file_jobs({"people": PEOPLE}) if job.name == "files_accept"]
+    tables = load_files({"people/defs.yaml": DEFS + "  mode: snapshot\n"}).resolve_implicit_global_asset_job_def()
+    land("people/1.csv", "id\n1\n2\n3\n")
+    assert tables.execute_in_process().success
+    land("people/1.csv", "id\n4\n")
+    checks = {one.check_name: one.passed for one in tables.execute_in_process().get_asset_check_evaluations()}
+    assert not checks["files_readable"]
+    run_config = {"ops": {"accept_snapshot": {"config": {"dataset": "people", "file": "1.csv"}}}}
+    assert job.execute_in_process(run_config, resources={"warehouse": WarehouseResource()}).success
+    done = tables.execute_in_process()
+    checks = {one.check_name: one.passed for one in done.get_asset_check_evaluations()}
+    assert (checks["files_readable"], checks["one_file_one_snapshot"]) == (True, True)
+    assert warehouse.execute("SELECT id FROM silver.people").fetchall() == [("4",)]
+    warehouse.commit()
+    land("people/a.csv", "id\n4\n")
+    land("people/b.csv", "id\n5\n")
+    checks = {one.check_name: one.passed for one in tables.execute_in_process().get_asset_check_evaluations()}
+    assert not checks["one_file_one_snapshot"], "two parts of one snapshot take each other's place, and it is said"
