@@ -187,6 +187,12 @@ def test_functions_classes_and_files_are_short() -> None:
     assert not too_long
 
 
+def test_files_of_tests_are_short_too() -> None:
+    tests = (PROJECT_ROOT / "atlas_pipeline_tests").rglob("*.py")
+    too_long = {path.name for path in tests if len(path.read_text(encoding="utf-8").splitlines()) > MOST_LINES["file"]}
+    assert not too_long, "split it by subject"
+
+
 def test_public_functions_document_their_parameters() -> None:
     undocumented = set()
     for path, name in zip(MODULES, NAMES, strict=True):
