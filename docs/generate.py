@@ -35,15 +35,20 @@ FILE_RULES = {name: (one["why"], one["do"]) for name, one in _RULES["files"].ite
 TYPES = {
     "text": "Anything but a NUL character; kept as it is, white space and all.",
     "integer": "Whole numbers of 64 bits. A sign, leading zeros and `.0` are taken.",
-    "decimal": "Exact numbers, also `1.5e3`; up to 1,000 digits on each side of the point.",
-    "float": "Numbers as doubles.",
+    "decimal": "Exact numbers, also `1.5e3`; up to 1,000 digits on each side of the point. `decimal(10,2)` is "
+    "`numeric(10,2)`, and refuses what has more digits.",
+    "float": "Numbers as doubles, `NaN` and `Infinity` among them.",
+    "real": "Numbers in single precision, as Parquet's `float`.",
     "boolean": "`true` `t` `yes` `y` `1`, `false` `f` `no` `n` `0`, in any case.",
     "date": "`2024-01-31`, or a `format`. A time of midnight after it is taken.",
     "timestamp": "`2024-01-31T23:59:59.123456+01:00`, with a space for the T, without offset (then in the dataset's "
-    "`timezone`), or a `format`. Digits finer than microseconds are cut off.",
+    "`timezone`), or a `format`: an instant. Digits finer than microseconds are cut off.",
+    "local_timestamp": "`2024-01-31T23:59:59.123456`, or a `format`: the clock as the source has it, without time "
+    "zone. An offset is refused.",
     "time": "`23:59` or `23:59:59.123456`, or a `format`.",
+    "interval": "A length of time: `P1DT2H` (ISO 8601), `26:00:00`, `1 day 02:00:00`, `90 seconds`.",
     "uuid": "With or without hyphens, in braces, or with `urn:uuid:`.",
-    "json": "One JSON value of up to 16 MiB, nested up to 256 levels.",
+    "json": "One JSON value of up to 16 MiB, nested up to 256 levels, no key twice in an object.",
 }
 ACTIONS = {
     "keep": "Nothing: the value stays as it is.",

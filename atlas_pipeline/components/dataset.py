@@ -19,7 +19,7 @@ from atlas_pipeline import labels
 from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.partitions import partitions_of
-from atlas_pipeline.components.reading import intake_of, notation_of
+from atlas_pipeline.components.reading import intake_of, notation_of, type_of
 from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
 from atlas_pipeline.ingest import dataset as domain
 from atlas_pipeline.ingest.intake import Mode, OnMissing
@@ -30,7 +30,7 @@ from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.patterns import PARTITION
 from atlas_pipeline.ingest.sources.postgres import TableSource
 from atlas_pipeline.ingest.sources.s3 import split_url
-from atlas_pipeline.ingest.types import ColumnType, check_type
+from atlas_pipeline.ingest.types import ColumnType
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
@@ -53,7 +53,9 @@ class Column(Described):
     """One column of a dataset."""
 
     name: str = Field(description="Name of the column, exactly as the source has it.")
-    type: ColumnType = Field("text", description="Type in silver.")
+    type: ColumnType | Annotated[str, Field(pattern=r"^decimal\([0-9]+, ?[0-9]+\)$")] = Field(
+        "text", description="Type in silver; `decimal(10,2)` for 10 digits, 2 of them after the point."
+    )
     format: str | None = Field(None, description="strptime format of a date, timestamp or time; default ISO 8601.")
     pii: str | None = Field(
         None,
@@ -235,15 +237,11 @@ class Dataset(Declared):
 
     def _column(self, index: int, column: Column) -> domain.Column:
         self._check_pii(index, column)
-        if column.format and column.type not in ("date", "timestamp", "time"):
-            raise self.fail(f"format is for date, timestamp and time, not {column.type}", "columns", index, "format")
-        try:
-            check_type(column.type, column.format)
-        except ValueError as error:
-            raise self.fail(f"column {column.name!r}: {error}", "columns", index, "format") from None
+        type, digits = type_of(self, index)
         return domain.Column(
             name=column.name,
-            type=column.type,
+            type=type,
+            digits=digits,
             format=column.format,
             pii=column.pii,
             action=column.action,

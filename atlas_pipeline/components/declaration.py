@@ -239,8 +239,9 @@ def _message(target: type[BaseModel], place: tuple[str | int, ...], errors: list
         return unknown("key", name, fields)
     value = first["input"]
     meaning = f" ({_described(fields, name)})" if name in fields else ""
-    if all(error["type"] == "literal_error" for error in errors):
-        known = [word for error in errors for word in re.findall(r"'(\w+)'", error["msg"])]
+    if all(error["type"] in ("literal_error", "string_pattern_mismatch") for error in errors):
+        several = [error for error in errors if error["type"] == "literal_error"]
+        known = [word for error in several for word in re.findall(r"'(\w+)'", error["msg"])]
         return f"found {shown(value)}: {one_of(value, known)}{meaning}"
     wanted = list(dict.fromkeys(_WANTED.get(error["type"]) or _plain(error["msg"]) for error in errors))
     text = isinstance(value, bool | int | float) and any(error["type"] == "string_type" for error in errors)

@@ -11,7 +11,7 @@ from atlas_pipeline.ingest.batch import FileRefused
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
-from atlas_pipeline.ingest.types import Notation
+from atlas_pipeline.ingest.types import ColumnType, Digits, Notation, check_type, split_type
 
 
 def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is_table: bool) -> Intake:
@@ -56,6 +56,22 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
     # A table is read whole: where each key is to stay, nothing that it lacks by now may be deleted.
     keep = declared.on_missing == "keep" or (is_table and mode == "upsert")
     return Intake(csv, mode == "snapshot" or is_table, keep, declared.skip_equal_files, frozenset(columns))
+
+
+def type_of(declared: Any, index: int) -> tuple[ColumnType, Digits | None]:
+    """The type of the column at `index` of a dataset, and the digits of a decimal. Raises DeclarationError."""
+    column = declared.columns[index]
+    if column.format and column.type not in ("date", "timestamp", "local_timestamp", "time"):
+        message = f"format is for date, timestamp and time, not {column.type}"
+        raise declared.fail(message, "columns", index, "format")
+    field = "type"
+    try:
+        type, digits = split_type(column.type)
+        field = "format"
+        check_type(type, column.format)
+    except ValueError as error:
+        raise declared.fail(f"column {column.name!r}: {error}", "columns", index, field) from None
+    return type, digits
 
 
 def notation_of(declared: Any) -> Notation:

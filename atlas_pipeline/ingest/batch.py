@@ -4,16 +4,15 @@ Belongs here: the vocabulary shared by every reader. Does not belong here: how a
 what a column's text means (`types.py`), or where rows go (`bronze.py`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from types import MappingProxyType
 from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atlas_pipeline.ingest.types import ColumnType
+from atlas_pipeline.ingest.source_types import SourceTypes
 from atlas_pipeline.warehouse.arrow import parse_csv
 
 
@@ -52,7 +51,7 @@ class Batch:
         rows: pa.Table,
         lines: pa.Int64Array,
         rejects: Sequence[Reject] = (),
-        types: Mapping[str, ColumnType] = MappingProxyType({}),
+        types: SourceTypes | Callable[[], SourceTypes] | None = None,
     ):
         """A batch of a table.
 
@@ -60,12 +59,12 @@ class Batch:
             rows: string columns, null where the source has no value.
             lines: position of each row.
             rejects: rows that cannot be loaded.
-            types: of the columns that the source itself has types for.
+            types: of the columns, or what finds them when they are asked for; null where the source has no types.
         """
         self.columns: tuple[str, ...] = tuple(rows.column_names)
         self.lines = lines
         self.rejects = list(rejects)
-        self.types = types
+        self._types = types
         self.rows = rows
         self._text = b""
 
@@ -74,8 +73,13 @@ class Batch:
         """A batch of lines that are minimal CSV already: UTF-8, nothing quoted, each ended by a newline."""
         batch = cls.__new__(cls)
         batch.columns, batch._text, batch.lines, batch.rejects = columns, text, lines, []
-        batch.types = {}
+        batch._types = None
         return batch
+
+    @cached_property
+    def types(self) -> SourceTypes | None:
+        """The types that the source itself has for its columns; null where it has only text."""
+        return self._types() if callable(self._types) else self._types
 
     @cached_property
     def rows(self) -> pa.Table:

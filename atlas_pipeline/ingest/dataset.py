@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass, field, replace
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.postgres import TableSource
-from atlas_pipeline.ingest.types import PLAIN, POSTGRES_TYPE, ColumnType, Notation
+from atlas_pipeline.ingest.types import PLAIN, POSTGRES_TYPE, ColumnType, Digits, Notation, joined_type
 from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.pii.kinds import Action
 from atlas_pipeline.pii.plan import ColumnPlan, Policy
@@ -25,7 +25,7 @@ _RULES_VERSION = 2
 class Column:
     """One declared column. `pii` is the kind of personal data, as declared; without `pii` and `action` it is detected.
 
-    `plan` is null until it is known what is done with the column.
+    `plan` is null until it is known what is done with the column; `digits` are those of a decimal(p,s).
     """
 
     name: str
@@ -38,6 +38,7 @@ class Column:
     null_values: tuple[str, ...] = ()
     description: str | None = None
     plan: ColumnPlan | None = None
+    digits: Digits | None = None
 
     @property
     def detected(self) -> bool:
@@ -52,7 +53,21 @@ class Column:
     @property
     def postgres_type(self) -> str:
         """Its type in silver: what was masked is text."""
-        return POSTGRES_TYPE[self.type] if self.treatment == "keep" else "text"
+        if self.treatment != "keep":
+            return "text"
+        return f"numeric({self.digits[0]},{self.digits[1]})" if self.digits else POSTGRES_TYPE[self.type]
+
+    def comment(self, timezone: str) -> str | None:
+        """What a reader of silver is told of the column: its description, and which moments a timestamp means.
+
+        `timezone` is that of timestamps without an offset.
+        """
+        said = [self.description] if self.description else []
+        if self.treatment == "keep" and self.type == "timestamp":
+            said.append(f"With time zone; where the source has no offset, its times are those of {timezone}.")
+        elif self.treatment == "keep" and self.type == "local_timestamp":
+            said.append("Without time zone: the clock as the source has it.")
+        return " ".join(said) or None
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,7 @@ class Dataset:
         Of the keys those count that a column is hashed or encrypted under. Raises KeyMissing.
         """
         columns = [
-            (c.name, c.type, c.format, c.optional, c.null_values, c.pii, c.treatment)
+            (c.name, joined_type(c.type, c.digits), c.format, c.optional, c.null_values, c.pii, c.treatment)
             + ((c.plan.column_class, c.plan.entity, c.plan.domain) if c.plan else ())
             for c in self.columns
         ]

@@ -5,7 +5,7 @@ what a type accepts (`types.py`), how far values reach (`infer_ranges.py`), and 
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,8 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.batch import Batch
+from atlas_pipeline.ingest.identifiers import is_named, look_named, names_id, names_number, names_quantity, snake
 from atlas_pipeline.ingest.infer_ranges import extremes, one_length, without_misfits
-from atlas_pipeline.ingest.types import PLAIN, ColumnType, Notation, cast
+from atlas_pipeline.ingest.source_types import NUMBER, STRING, common_type
+from atlas_pipeline.ingest.types import MOMENTS, NUMBERS, PLAIN, ColumnType, Digits, Notation, cast, split_type
 
 NULL_WORDS = ("NA", "N/A", "n/a", "null", "NULL", "None", "nan", "NaN", "\\N")
 ENOUGH = 0.99  # the share of the values that must fit a type
@@ -22,6 +24,10 @@ DISTINCT_CAP = 10_000
 MOST_VALUES, LONGEST_VALUE = 12, 40  # when a column's distinct texts are worth listing
 FEWEST_ROWS = 50  # with fewer values, nothing that they have in common is worth noting
 PROBE, PROMISING = 1000, 0.9  # a type is tried on so many rows first, and dropped unless so large a share fits
+
+
+class UnknownKey(ValueError):
+    """The columns have none of that name."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,9 @@ class ColumnInference:
         values: a text column's distinct values, sorted, when they are few and short.
         length: number of characters, when all of a text column's values have the same.
         null_values: words that mean "no value".
+        digits: of a decimal, when the source has a type with them.
+        either_order: dates whose day and month cannot be told apart, which therefore are text.
+        zoneless: a timestamp of which some values have no offset.
         doubtful: such words in a text column of a source that does not use them in any other type of column: they may
             mean it, or be a code.
     """
@@ -62,6 +71,9 @@ class ColumnInference:
     length: int | None = None
     null_values: tuple[str, ...] = ()
     doubtful: tuple[str, ...] = ()
+    digits: Digits | None = None
+    either_order: bool = False
+    zoneless: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,23 +87,28 @@ class Inference:
 
 
 def infer(
-    batches: Iterable[Batch], *, key: str | None = None, max_rows: int = 200_000, notation: Notation = PLAIN
+    batches: Iterable[Batch],
+    *,
+    key: str | Collection[str] | None = None,
+    max_rows: int = 200_000,
+    notation: Notation = PLAIN,
 ) -> Inference:
     """Guess what the columns of a source are.
 
     Args:
         batches: of its rows; no more are read than `max_rows` takes.
-        key: the column that tells rows apart, when that is known.
+        key: the column or columns that tell rows apart, when they are known.
         max_rows: rows of the sample.
         notation: how numbers and booleans are written.
 
     Raises:
-        ValueError: `key` is not one of the columns.
+        UnknownKey: `key` names what is not a column.
     """
     sample, types = _sample(batches, max_rows)
     names = sample.column_names if sample is not None else []
-    if key is not None and key not in names:
-        raise ValueError(f"no column {key!r}; the columns are: {', '.join(names) or '(none)'}")
+    unknown = [one for one in ([key] if isinstance(key, str) else key or ()) if one not in names]
+    if unknown:
+        raise UnknownKey(f"{unknown[0]!r}, which is not a column. The columns are: {', '.join(names) or '(none)'}")
     if sample is None:
         return Inference((), None, None, 0)
     counted = [_Counted.of(column, sample.num_rows, notation) for column in sample.columns]
@@ -105,10 +122,22 @@ def infer(
         _text_column(column.name, texts, rows, used) if used.intersection(column.doubtful) else column
         for column, texts in zip(columns, counted, strict=True)
     )
-    if key is None:
-        key = _guess_key(columns, counted)
+    given = (key,) if isinstance(key, str) else tuple(key or ())
+    guessed = None if given else _guess_key(columns, counted, rows)
+    columns = tuple(
+        _text_column(column.name, texts, rows, used)
+        if column.name in (*given, guessed) and column.type in NUMBERS and _is_key_text(column.name, types)
+        else column
+        for column, texts in zip(columns, counted, strict=True)
+    )
+    key = guessed or (given[0] if len(given) == 1 else None)
     columns = _with_newest(columns, counted, sample)
-    return Inference(columns, key, guess_latest_by(columns) if key else None, rows)
+    return Inference(columns, key, guess_latest_by(columns) if key or given else None, rows)
+
+
+def _is_key_text(name: str, types: Mapping[str, str]) -> bool:
+    """Whether the numbers of a key are text: the source has no type for them, and the name is not one of a quantity."""
+    return name not in types and not names_quantity(name)
 
 
 def _with_newest(
@@ -117,7 +146,7 @@ def _with_newest(
     """The columns with their newest moments. Only where there are misfits is the sample looked at once more."""
     bad_texts = {
         column.name: texts.texts.filter(
-            cast(texts.texts, column.type, column.format, "UTC", column.null_values, texts.notation).bad
+            cast(texts.texts, column.type, column.format, "UTC", column.null_values, texts.notation, column.digits).bad
         )
         for column, texts in zip(columns, counted, strict=True)
         if column.misfits
@@ -125,8 +154,8 @@ def _with_newest(
     good = without_misfits(sample, bad_texts)
 
     def newest(column: ColumnInference) -> str | None:
-        if column.type not in ("date", "timestamp") or not bad_texts:
-            return column.maximum if column.type in ("date", "timestamp") else None
+        if column.type not in MOMENTS or not bad_texts:
+            return column.maximum if column.type in MOMENTS else None
         texts = good[column.name].cast(pa.string()).unique()
         known = cast(texts, column.type, column.format, "UTC", column.null_values).values.drop_null()
         return extremes(column.type, known)[1] if len(known) else None
@@ -134,19 +163,22 @@ def _with_newest(
     return tuple(replace(column, newest=newest(column)) for column in columns)
 
 
-def _sample(batches: Iterable[Batch], max_rows: int) -> tuple[pa.Table | None, dict[str, ColumnType]]:
-    """The rows, and the types of the columns that the source has the same type for in all of them."""
+def _sample(batches: Iterable[Batch], max_rows: int) -> tuple[pa.Table | None, dict[str, str]]:
+    """The rows, and the types of the columns that the source itself has types for."""
     tables: list[pa.Table] = []
-    found: dict[str, set[ColumnType | None]] = {}
+    found: dict[str, set[str]] = {}
+    typed = True
     left = max_rows
     for batch in batches:
+        typed = typed and batch.types is not None
         for name in batch.columns:
-            found.setdefault(name, set()).add(batch.types.get(name))
+            seen, type = found.setdefault(name, set()), (batch.types or {}).get(name)
+            seen.update([type] if type else [])
         tables.append(batch.rows.slice(0, left))
         left -= tables[-1].num_rows
         if left <= 0:
             break
-    types = {name: type for name, seen in found.items() if len(seen) == 1 and (type := next(iter(seen))) is not None}
+    types = {name: common_type(seen) if seen else "text" for name, seen in found.items()} if typed else {}
     return pa.concat_tables(tables, promote_options="default") if tables else None, types
 
 
@@ -210,15 +242,18 @@ class _Fit(NamedTuple):
     format: str | None
     rows: int  # how many rows fit
     canonical: pa.Array  # the distinct texts after the cast, null where they do not fit
+    digits: Digits | None = None
+    zoneless: bool = False
 
 
 def _column(name: str, texts: _Counted, rows: int) -> ColumnInference:
     trimmed = set(pc.utf8_trim_whitespace(texts.texts.filter(pc.less(pc.utf8_length(texts.texts), 20))).to_pylist())
-    words = tuple(word for word in NULL_WORDS if word in trimmed)
+    number = ("nan", "NaN") if texts.any(_INFINITE) else ()  # beside infinity it is a value of a double
+    words = tuple(word for word in NULL_WORDS if word in trimmed and word not in number)
     real = texts.without(words) if words else texts
     fit = _guess_type(name, real) if len(real.texts) else None
     if fit is None:
-        return _text_column(name, texts, rows, ())
+        return replace(_text_column(name, texts, rows, ()), either_order=_either_order(real))
     return _fitted(name, texts, rows, fit, words, real.total)
 
 
@@ -238,12 +273,25 @@ def _fitted(name: str, texts: _Counted, rows: int, fit: "_Fit", words: tuple[str
         minimum=minimum,
         maximum=maximum,
         null_values=words,
+        digits=fit.digits,
+        zoneless=fit.zoneless,
     )
 
 
-def _typed_column(name: str, texts: _Counted, rows: int, type: ColumnType) -> ColumnInference:
-    """A column that the source itself has a type for: what it types as a string stays text, whatever it looks like."""
-    fit = None if type == "text" else _fit(texts, type)
+def _typed_column(name: str, texts: _Counted, rows: int, type: str) -> ColumnInference:
+    """A column that the source itself has a type for: what it types as a string stays text, whatever it looks like.
+
+    Only of JSON, which has no dates, strings may be dates where their shape leaves no doubt.
+    """
+    if not len(texts.texts):
+        fit = None
+    elif type == STRING:
+        fit = _fit(texts, "uuid", only=_HYPHENED) or _guess_iso(texts)
+    elif type == NUMBER:
+        fit = _plain_number(texts)
+    else:
+        plain, digits = split_type(type)
+        fit = None if plain == "text" else _fit(texts, plain, digits=digits)
     return _text_column(name, texts, rows, ()) if fit is None else _fitted(name, texts, rows, fit, (), texts.total)
 
 
@@ -280,11 +328,14 @@ def _few_values(texts: _Counted) -> tuple[str, ...] | None:
 # Types. Where in doubt there is no guess, and the column stays text.
 
 
+_HYPHENED = r"^\s*\{?[0-9a-fA-F]{8}-"  # 32 digits without hyphens are more often a hash
+
+
 def _guess_type(name: str, texts: _Counted) -> _Fit | None:
     return (
         _guess_number(name, texts)
         or _guess_boolean(texts)
-        or _fit(texts, "uuid", only=r"^\s*\{?[0-9a-fA-F]{8}-")  # 32 digits without hyphens are more often a hash
+        or _fit(texts, "uuid", only=_HYPHENED)
         or _guess_iso(texts)
         or _guess_formatted(texts)
         or _fit(texts, "time")
@@ -292,30 +343,43 @@ def _guess_type(name: str, texts: _Counted) -> _Fit | None:
     )
 
 
-def _fit(texts: _Counted, type: ColumnType, format: str | None = None, only: str = "") -> _Fit | None:
-    """How the type fits, None if not well enough. Texts that do not match the pattern `only` count as misfits."""
-    probed = cast(texts.probe, type, format, notation=texts.notation)
+def _fit(
+    texts: _Counted, type: ColumnType, format: str | None = None, only: str = "", digits: Digits | None = None
+) -> _Fit | None:
+    """How the type fits, None if not well enough.
+
+    Args:
+        texts: of the column.
+        type: that is tried.
+        format: of moments.
+        only: a pattern; texts that do not match it count as misfits.
+        digits: of a decimal.
+    """
+    probed = cast(texts.probe, type, format, notation=texts.notation, digits=digits)
     if pc.sum(probed.bad, min_count=0).as_py() > (1 - PROMISING) * len(texts.probe):
         return None
-    canonical = cast(texts.texts, type, format, notation=texts.notation).values
+    canonical = cast(texts.texts, type, format, notation=texts.notation, digits=digits).values
     if only:
         canonical = pc.if_else(pc.match_substring_regex(texts.texts, only), canonical, pa.scalar(None, pa.string()))
     rows = texts.weigh(pc.is_valid(canonical))
-    return _Fit(type, format, rows, canonical) if rows and rows >= ENOUGH * texts.total else None
+    return _Fit(type, format, rows, canonical, digits) if rows and rows >= ENOUGH * texts.total else None
 
 
 # Digits that are not a quantity, because a number would lose a part of them.
 _LEADING_ZERO, _PLUS, _MINUS = r"^\s*[+-]?0\d", r"^\s*\+", r"^\s*-"
 _EXPONENT = r"\d\.?[eE][+-]?\d"
 _CODE_EXPONENT = r"^\s*\d+[eE]\d+\s*$"  # 48E13 is the number of a part
-_CODE_NAME = re.compile(r"(?:^|_)(?:zip|zipcode|postal|postcode|post_code|phone|mobile|fax|iban|ssn)(?:_|$)")
+_INFINITE = r"(?i)^\s*[+-]?inf(?:inity)?\s*$"
 _DATE_NAME = re.compile(r"(?:^|_)(?:date|day|datum|tag|jour|fecha|data|dt|ymd|on|at)(?:_|$)|(?:date|datum)$")
-_ID_NAME = re.compile(r"^(?:id|key|uuid|guid)$|_(?:id|key|uuid|guid)$")
 
 
 def _guess_number(name: str, texts: _Counted) -> _Fit | None:
+    if is_named(name):
+        return None
+    if texts.any(_INFINITE):
+        return _fit(texts, "float")  # in which NaN is a value, too
     decimal = _fit(texts, "decimal")
-    if decimal is None or _CODE_NAME.search(_snake(name)):
+    if decimal is None:
         return None
     numbers = texts.only(pc.is_valid(decimal.canonical))
     if numbers.any(_LEADING_ZERO):
@@ -325,15 +389,30 @@ def _guess_number(name: str, texts: _Counted) -> _Fit | None:
     if numbers.weigh(pc.match_substring_regex(numbers.texts, _EXPONENT)) >= (1 - ENOUGH) * numbers.total:
         return _fit(texts, "float") or decimal
     if numbers.any(re.escape(texts.notation.decimal)) or numbers.any(_EXPONENT):
-        return decimal
+        # 12.05 below a header that says day is one of May.
+        return None if _DATE_NAME.search(snake(name)) else decimal
     if numbers.any(_PLUS) and not numbers.any(_MINUS):
         return None
     if len(numbers.texts) > 1 and not numbers.any(r"^\s*(?:[^12]|1[^9]|2[^0])"):
         day = _fit(texts, "date", "%Y%m%d")
         if day and day.rows == decimal.rows:
-            return day if _DATE_NAME.search(_snake(name)) else None  # else they may be numbers of invoices
+            return day if _DATE_NAME.search(snake(name)) else None  # else they may be numbers of invoices
+    if texts.notation == PLAIN and look_named(name, pc.utf8_trim_whitespace(numbers.texts)):
+        return None
     integer = _fit(texts, "integer")
     return integer if integer and integer.rows == decimal.rows else None
+
+
+def _plain_number(texts: _Counted) -> _Fit | None:
+    """Numbers that the source says are numbers."""
+    if texts.any(_INFINITE) or texts.any(r"(?i)^\s*nan\s*$"):
+        return _fit(texts, "float")
+    if texts.weigh(pc.match_substring_regex(texts.texts, _EXPONENT)) >= (1 - ENOUGH) * texts.total:
+        return _fit(texts, "float") or _fit(texts, "decimal")
+    if texts.any(r"[.eE]"):
+        return _fit(texts, "decimal") or _fit(texts, "float")
+    integer = _fit(texts, "integer")
+    return integer if integer and integer.rows == texts.total else _fit(texts, "decimal")
 
 
 def _guess_boolean(texts: _Counted) -> _Fit | None:
@@ -345,7 +424,11 @@ def _guess_boolean(texts: _Counted) -> _Fit | None:
 
 def _guess_iso(texts: _Counted) -> _Fit | None:
     day = _fit(texts, "date", only=r"^\s*\d{4}-\d\d-\d\d\s*$")
-    moment = _fit(texts, "timestamp")
+    local, moment = _fit(texts, "local_timestamp"), _fit(texts, "timestamp")
+    if local and (moment is None or local.rows >= moment.rows):
+        moment = local
+    elif moment:
+        moment = moment._replace(zoneless=texts.any(r"\d\d:\d\d(?::\d\d(?:\.\d+)?)?\s*$|-\d\d\s*$"))
     return moment if moment and (day is None or moment.rows > day.rows) else day
 
 
@@ -360,7 +443,7 @@ def _guess_formatted(texts: _Counted) -> _Fit | None:
     if dated < PROMISING * len(texts.probe):
         return None
     for clock in _CLOCKS:
-        type: ColumnType = "timestamp" if clock else "date"
+        type: ColumnType = "local_timestamp" if clock else "date"
         for orders in (*_EITHER_ORDER, *((one,) for one in _ONE_ORDER)):
             fits = [fit for order in orders if (fit := _fit(texts, type, order + clock))]
             if len(fits) > 1:  # the day must tell itself from the month
@@ -370,8 +453,18 @@ def _guess_formatted(texts: _Counted) -> _Fit | None:
     return None
 
 
+def _either_order(texts: _Counted) -> bool:
+    """Whether the dates could be read with the day or with the month first."""
+    return any(all(_fit(texts, "date", order) for order in orders) for orders in _EITHER_ORDER) or any(
+        all(_fit(texts, "local_timestamp", order + clock) for order in orders)
+        for orders in _EITHER_ORDER
+        for clock in _CLOCKS[1:]
+    )
+
+
 # The key, and the column that says which row of a key is the latest.
 
+_ENOUGH_ROWS, _MANY_ROWS = 10, 500
 _KEY_TYPES = ("integer", "uuid", "text")
 _LATEST = re.compile(
     r"(?:last_|date_)?(?:updated?|modified|modification|changed?)(?:_at|_on|_time|_date|_timestamp|_ts)?"
@@ -380,30 +473,32 @@ _LATEST = re.compile(
 
 def looks_like_id(name: str) -> bool:
     """Whether a column is named like one that identifies something: its numbers count and measure nothing."""
-    return bool(_ID_NAME.search(_snake(name)))
+    return is_named(name)
 
 
-def _snake(name: str) -> str:
-    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.strip())
-    return re.sub(r"\W+", "_", parted).lower()
+def _guess_key(columns: tuple[ColumnInference, ...], texts: list[_Counted], rows: int) -> str | None:
+    """A unique column named like a key; else the first column if enough rows show that it is one; None in doubt.
 
-
-def _guess_key(columns: tuple[ColumnInference, ...], texts: list[_Counted]) -> str | None:
-    """A unique column named like a key; else the first column if it could be one; None where several would do."""
+    A wrong key loses rows: later ones take the place of earlier ones. So where time tells rows apart, as in readings
+    and bookings, a number that happens to be unique has to be so in many rows.
+    """
     unique = [column for column in columns if column.unique and column.type in _KEY_TYPES]
-    exact = [column.name for column in unique if _snake(column.name) in ("id", "uuid", "guid", "key")]
-    named = exact or [column.name for column in unique if _ID_NAME.search(_snake(column.name))]
+    exact = [column.name for column in unique if snake(column.name) in ("id", "uuid", "guid", "key")]
+    named = exact or [column.name for column in unique if names_id(column.name)]
     if len(named) == 1:
         return named[0]
     first = columns[0].name if columns else None
     if named:
         return first if first in named else None
-    if unique and unique[0] is columns[0] and texts[0].total > 1 and not texts[0].any(r"\s|.{65}"):
+    events = any(column.type in MOMENTS and not _LATEST.fullmatch(snake(column.name)) for column in columns)
+    if not unique or unique[0] is not columns[0] or rows < (_MANY_ROWS if events else _ENOUGH_ROWS):
+        return None
+    if names_number(unique[0].name):
         return first
-    return None
+    return None if names_quantity(unique[0].name) or texts[0].any(r"\s|.{65}") else first
 
 
 def guess_latest_by(columns: tuple[ColumnInference, ...]) -> str | None:
     """The first time column that is named like the time of a change; None without one."""
     times = [column.name for column in columns if column.type in ("timestamp", "date")]
-    return next((name for name in times if _LATEST.fullmatch(_snake(name))), None)
+    return next((name for name in times if _LATEST.fullmatch(snake(name))), None)

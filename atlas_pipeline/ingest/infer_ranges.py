@@ -22,14 +22,18 @@ def extremes(type: ColumnType, canonical: pa.Array) -> tuple[str | None, str | N
     """
     if type == "integer":
         ends = pc.min_max(canonical.cast(pa.int64()))
-    elif type == "float":
-        ends = pc.min_max(canonical.cast(pa.float64()))
+    elif type in ("float", "real"):
+        numbers = canonical.cast(pa.float64())
+        finite = numbers.filter(pc.is_finite(numbers))
+        if not len(finite):
+            return None, None
+        ends = pc.min_max(finite)
     elif type == "decimal":
         return _decimal_extremes(canonical)
     elif type == "date":
         ends = pc.min_max(canonical)
-    elif type == "timestamp":
-        ends = pc.min_max(canonical.cast(pa.timestamp("us", "UTC")))
+    elif type in ("timestamp", "local_timestamp"):
+        ends = pc.min_max(canonical.cast(pa.timestamp("us", "UTC" if type == "timestamp" else None)))
         return tuple(ends[end].cast(pa.string()).as_py().replace(" ", "T") for end in ("min", "max"))
     else:
         return None, None

@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.steps import NO_ROOM, NO_TYPE, Parsed, Step, branch, each, keep, match, rewrite, then
 
-Moment = Literal["date", "timestamp", "time"]
+Moment = Literal["date", "timestamp", "local_timestamp", "time"]
 
 
 def moment_step(type: Moment, format: str | None, timezone: str) -> Step:
-    """The step for a column of dates, timestamps or times.
+    """The step for a column of dates, timestamps, local timestamps or times.
 
     Args:
         type: of the column in silver.
@@ -38,6 +38,11 @@ def moment_step(type: Moment, format: str | None, timezone: str) -> Step:
         loose = match(_LOOSE, then(rewrite(_LOOSE, r"\1\2\3"), tidy), each(parse))
         iso = match(_AWARE, keep, match(_NAIVE, _localise(zone), loose))
         return iso if format is None else _formatted(type, format, iso, parse)
+    if type == "local_timestamp":
+        tidy = match(_NAIVE, keep, each(_parse_local))
+        loose = match(_LOCAL_LOOSE, then(rewrite(_LOCAL_LOOSE, r"\1\2"), tidy), each(_parse_local))
+        iso = match(_NAIVE, keep, loose)
+        return iso if format is None else _formatted(type, format, iso, _parse_local)
     plain, parse = (_DATE, _parse_date) if type == "date" else (_TIME, _parse_time)
     iso = match(f"^{plain}$", keep, each(parse))
     return iso if format is None else _formatted(type, format, iso, parse)
@@ -53,6 +58,7 @@ _TIME = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:\.\d{1,6})?)?"
 _AWARE = rf"^{_DATE}[T ]{_TIME}(?:Z|[+-](?:0\d|1[0-5])(?::?[0-5]\d)?)$"
 _NAIVE = rf"^{_DATE}[T ]{_TIME}$"
 _LOOSE = r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:(\.\d{1,6})\d{0,3})? ?(Z|[+-]\d\d(?::?\d\d)?)?$"
+_LOCAL_LOOSE = r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:(\.\d{1,6})\d{0,3})?$"
 
 _DATE_PART = r"([0-9]{4,6})-([0-9]{2})-([0-9]{2})"
 _TIME_PART = r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?"
@@ -88,6 +94,17 @@ def _parse_time(text: str) -> Parsed:
         return NO_TYPE
     try:
         return _clock(found.groups()).isoformat(), 0
+    except ValueError:
+        return NO_ROOM
+
+
+def _parse_local(text: str) -> Parsed:
+    """A moment without zone; with an offset it is another kind of value, and not one to be cut."""
+    found = _TIMESTAMP_TEXT.fullmatch(text)
+    if not found or found[8]:
+        return NO_TYPE
+    try:
+        return datetime.combine(_day(found), _clock(found.group(4, 5, 6, 7))).isoformat(), 0
     except ValueError:
         return NO_ROOM
 
@@ -200,6 +217,8 @@ def _check_format(type: Moment, format: str) -> None:
         complete = (back.hour, back.minute) == (13, 14)
     else:
         complete = back.date() == probe.date() and back.hour in (0, 13)
+    if type == "local_timestamp" and "%z" in format:
+        raise ValueError(f"a local_timestamp has no offset, choose timestamp: {format}")
     if not complete or "%Z" in format:
         raise ValueError(f"not a format for a {type}, a part of it is missing or not exact: {format}")
 

@@ -413,16 +413,16 @@ def _check_columns(dataset: Dataset, files: Sequence[LoadedFile]) -> None:
             )
 
 
-def _check_keys(dataset: Dataset, files: Sequence[LoadedFile], rewritten: Mapping[int, int]) -> None:
+def _check_keys(dataset: Dataset, files: Sequence[LoadedFile], rewritten: Mapping[tuple[int, str], int]) -> None:
     """Stop before keys merge that are written differently: as numbers 007 and 7 are one."""
-    for file in files:
-        if count := rewritten.get(file.file_id):
-            key = ", ".join(column.name for column in dataset.columns if column.name in dataset.key)
-            raise SchemaDrift(
-                f"{file.uri}: {count:,} keys ({key}) are written with leading zeros, a sign or decimals, which the "
-                "type integer would lose, so that they could be keys of other rows. Bronze keeps the file. Declare the "
-                "key as text, or correct the source"
-            )
+    by_id, types = {file.file_id: file.uri for file in files}, {column.name: column.type for column in dataset.columns}
+    for (file_id, column), count in rewritten.items():
+        what = "keys" if column in dataset.key else "identifiers"
+        raise SchemaDrift(
+            f"{by_id[file_id]}: {count:,} {what} ({column}) are written with leading zeros, a sign or decimals, which "
+            f"the type {types[column]} would lose, so that they could be those of other rows. Bronze keeps the file. "
+            "Declare the column as text, or correct the source"
+        )
 
 
 def _check_drift(dataset: Dataset, files: Sequence[LoadedFile], misfits: Counter[tuple[int, str]]) -> None:

@@ -16,7 +16,7 @@ from pyarrow import csv as arrow_csv
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.typing_rows import REWRITTEN_KEY, TypingReject, typed_rows
+from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
 from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.warehouse import publish
 from atlas_pipeline.warehouse.arrow import copy_blocks
@@ -56,13 +56,14 @@ class StagingTables:
 class TypedRows:
     """Counts of rows: those that were read, those rejected by rule, and values that are not of their column's type.
 
-    `misfits` has these by file id and column, `rewritten` the rows by file id whose key would be another row's.
+    `misfits` has these by file id and column, `rewritten` by the same the rows whose key or identifier would be another
+    row's.
     """
 
     read: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     misfits: Counter[tuple[int, str]] = field(default_factory=Counter)
-    rewritten: Counter[int] = field(default_factory=Counter)
+    rewritten: Counter[tuple[int, str]] = field(default_factory=Counter)
 
 
 def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, new: str) -> None:
@@ -81,7 +82,8 @@ def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: Stag
         connection.execute(sql.SQL("CREATE {} {} ({})").format(kind, sql.Identifier(STAGING, name), body))
     statement = "CREATE UNLOGGED TABLE {} (file_id bigint, line bigint, rule text, columns text[], reason text)"
     connection.execute(sql.SQL(statement).format(sql.Identifier(STAGING, tables.rejects)))
-    publish.describe(connection, new, {c.name: c.description for c in dataset.published_columns if c.description})
+    comments = {c.name: text for c in dataset.published_columns if (text := c.comment(dataset.timezone))}
+    publish.describe(connection, new, comments)
 
 
 def fill_delta(
@@ -123,7 +125,7 @@ def fill_delta(
             done.read += block.num_rows
             done.rejected.update(reject.rule for reject in bad)
             done.misfits.update((reject.file_id, column) for reject in bad for column in reject.misfits)
-            done.rewritten.update(reject.file_id for reject in bad if reject.rule == REWRITTEN_KEY)
+            done.rewritten.update((reject.file_id, column) for reject in bad for column in reject.rewritten)
             progress(f"{dataset.name}: typed {done.read:,} of {expected:,} rows")
     return done
 

@@ -6,6 +6,7 @@ here: guessing a column's type (`infer.py`), what happens to a row that does not
 
 import json
 import re
+import struct
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
@@ -30,7 +31,21 @@ from atlas_pipeline.ingest.steps import (
     verdict,
 )
 
-ColumnType = Literal["text", "integer", "decimal", "float", "boolean", "date", "timestamp", "time", "uuid", "json"]
+ColumnType = Literal[
+    "text",
+    "integer",
+    "decimal",
+    "float",
+    "real",
+    "boolean",
+    "date",
+    "timestamp",
+    "local_timestamp",
+    "time",
+    "interval",
+    "uuid",
+    "json",
+]
 COLUMN_TYPES: tuple[ColumnType, ...] = get_args(ColumnType)
 
 POSTGRES_TYPE: dict[ColumnType, str] = {
@@ -38,15 +53,24 @@ POSTGRES_TYPE: dict[ColumnType, str] = {
     "integer": "bigint",
     "decimal": "numeric",
     "float": "double precision",
+    "real": "real",
     "boolean": "boolean",
     "date": "date",
     "timestamp": "timestamptz",
+    "local_timestamp": "timestamp",
     "time": "time",
+    "interval": "interval",
     "uuid": "uuid",
     "json": "jsonb",
 }
 
 Rule = Literal["wrong_type", "out_of_range"]
+
+Digits = tuple[int, int]
+"""Of a decimal: how many there may be in all, and how many of them after the point."""
+
+NUMBERS: tuple[ColumnType, ...] = ("integer", "decimal", "float", "real")
+MOMENTS: tuple[ColumnType, ...] = ("date", "timestamp", "local_timestamp")
 
 MAX_DIGITS = 1000  # of a decimal, before the point and after it; also of every number inside a JSON value
 MAX_JSON_DEPTH = 256
@@ -69,7 +93,7 @@ class Notation:
 
     def plain(self, column: pa.Array, type: ColumnType) -> pa.Array:
         """The texts as the types take them; those that are no numbers in this notation become a text that is none."""
-        if type in ("integer", "decimal", "float") and (self.decimal, self.thousands) != (".", ""):
+        if type in NUMBERS and (self.decimal, self.thousands) != (".", ""):
             mark, group = re.escape(self.decimal), re.escape(self.thousands)
             whole = rf"(?:\d{{1,3}}(?:{group}\d{{3}})+|\d+)" if self.thousands else r"\d+"
             fits = pc.match_substring_regex(column, rf"^[+-]?(?:{whole}(?:{mark}\d*)?|{mark}\d+)(?:[eE][+-]?\d+)?$")
@@ -113,6 +137,28 @@ class Cast:
         )
 
 
+def split_type(text: str) -> tuple[ColumnType, Digits | None]:
+    """A type as it is declared, `decimal(10,2)` or `text`, as the type and the digits of a decimal.
+
+    Raises ValueError for anything else.
+    """
+    found = _WITH_DIGITS.fullmatch(text)
+    if found:
+        digits = int(found[1]), int(found[2])
+        if not 0 < digits[0] <= MAX_DIGITS or digits[1] > digits[0]:
+            raise ValueError(f"decimal(p,s) has at most {MAX_DIGITS:,} digits p, and of them s after the point")
+        return "decimal", digits
+    known = next((type for type in COLUMN_TYPES if type == text), None)
+    if known is None:
+        raise ValueError(f"no such column type: {text}")
+    return known, None
+
+
+def joined_type(type: ColumnType, digits: Digits | None) -> str:
+    """The type as it is declared; the inverse of `split_type`."""
+    return f"{type}({digits[0]},{digits[1]})" if digits else type
+
+
 def check_type(type: ColumnType, format: str | None = None) -> None:
     """Raise ValueError if the type or format is unknown or they do not go together, as `cast` would."""
     _step(type, format, "UTC")
@@ -125,6 +171,7 @@ def cast(
     timezone: str = "UTC",
     null_values: Collection[str] = (),
     notation: Notation = PLAIN,
+    digits: Digits | None = None,
 ) -> Cast:
     """Cast a column of text. White space around a value is ignored except in text.
 
@@ -136,13 +183,14 @@ def cast(
             that the clocks skip is out of range.
         null_values: words that mean "no value", as does the empty string except in text.
         notation: how numbers and booleans are written.
+        digits: of a decimal; what has more of them is out of range, since Postgres would round it.
 
     Raises:
         ValueError: type, format or timezone is unknown, or they do not go together.
         TypeError: `values` does not hold strings.
     """
     column = _strings(values)
-    step = _step(type, format, timezone)
+    step = _EXACT if digits else _step(type, format, timezone)
     if type != "text":
         column = pc.utf8_trim_whitespace(column)
     missing = [*null_values] if type == "text" else [*null_values, ""]
@@ -153,6 +201,9 @@ def cast(
     if notation != PLAIN:
         column = notation.plain(column, type)
     texts, codes = step(column)
+    if digits:
+        fits = pc.fill_null(pc.match_substring_regex(texts, _pattern_of(digits)), True)
+        texts, codes = pc.if_else(fits, texts, pa.scalar(None, pa.string())), pc.if_else(fits, codes, verdict(RANGE))
     return Cast(texts, pc.equal(codes, verdict(WRONG)), pc.equal(codes, verdict(RANGE)))
 
 
@@ -171,7 +222,7 @@ def _holds_strings(type: pa.DataType) -> bool:
 
 @lru_cache(maxsize=512)
 def _step(type: ColumnType, format: str | None, timezone: str) -> Step:
-    if type in ("date", "timestamp", "time"):
+    if type in ("date", "timestamp", "local_timestamp", "time"):
         return moment_step(type, format, timezone)
     if format is not None:
         raise ValueError(f"a column of type {type} takes no format")
@@ -179,6 +230,17 @@ def _step(type: ColumnType, format: str | None, timezone: str) -> Step:
         return _STEPS[type]
     except KeyError:
         raise ValueError(f"no such column type: {type}") from None
+
+
+_WITH_DIGITS = re.compile(r"decimal\((\d{1,4}), ?(\d{1,4})\)")
+
+
+def _pattern_of(digits: Digits) -> str:
+    """What a number of no more digits looks like once its exponent is written out. Postgres drops zeros at its end."""
+    whole, fraction = digits[0] - digits[1], digits[1]
+    before = rf"[0-9]{{0,{whole}}}" if whole else ""
+    # RE2 counts to 1,000 at most, in all.
+    return rf"^-?0*{before}(?:\.[0-9]{{0,{fraction}}}0*)?$"
 
 
 # Numbers. A short number in the usual spelling is passed on as it is.
@@ -230,13 +292,19 @@ def _parse_decimal(text: str) -> Parsed:
     return (f"{sign}{before}.{after}" if after else f"{sign}{before}"), 0
 
 
-_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
-"""As Postgres and the readers write them; other spellings may be words for a missing value."""
+_NOT_FINITE = {"inf": "Infinity", "infinity": "Infinity", "nan": "NaN"}
+
+
+def _not_finite(text: str) -> str | None:
+    """What is no finite number, as Postgres writes it: in any case, as the libraries of many languages do."""
+    sign = text[:1] if text[:1] in "+-" else ""
+    found = _NOT_FINITE.get(text[len(sign) :].lower())
+    return None if found is None else f"-{found}" if sign == "-" and found != "NaN" else found
 
 
 def _parse_float(text: str) -> Parsed:
-    if text in _NOT_FINITE:
-        return text, 0
+    if special := _not_finite(text):
+        return special, 0
     found = _NUMBER_TEXT.fullmatch(text)
     if not found:
         return NO_TYPE
@@ -244,6 +312,33 @@ def _parse_float(text: str) -> Parsed:
     # Postgres refuses what overflows and also what is too small to be told from zero.
     vanished = number == 0 and (found[2] or "").strip("0") + (found[3] or found[4] or "").strip("0")
     return NO_ROOM if vanished or number in (float("inf"), float("-inf")) else (repr(number), 0)
+
+
+def _parse_real(text: str) -> Parsed:
+    """As a double, unless single precision has no room for it or takes it for zero: Postgres refuses both."""
+    parsed, code = _parse_float(text)
+    if code or parsed is None or _not_finite(parsed):
+        return parsed, code
+    try:
+        single = struct.unpack("<f", struct.pack("<f", float(parsed)))[0]
+    except OverflowError:
+        return NO_ROOM
+    return NO_ROOM if single == 0 and float(parsed) != 0 else (parsed, 0)
+
+
+# Lengths of time: counts with a unit, as the Parquet reader writes them, ISO 8601, clocks, and as Postgres prints them.
+
+_COUNT = r"-?\d{1,12} seconds|-?\d{1,15} milliseconds|-?\d{1,18} microseconds|-?\d{1,15}\.\d{1,3} microseconds"
+_N = r"-?\d{1,8}"
+_ISO_DURATION = rf"-?P(?:{_N}Y)?(?:{_N}M)?(?:{_N}W)?(?:{_N}D)?(?:T(?:{_N}H)?(?:{_N}M)?(?:{_N}(?:\.\d{{1,9}})?S)?)?"
+_CLOCK = r"-?\d{1,8}:[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
+_PRINTED = rf"(?:{_N} years?(?: |$))?(?:{_N} mons?(?: |$))?(?:{_N} days?(?: |$))?(?:{_CLOCK})?"
+_INTERVAL = rf"^(?:{_COUNT}|{_ISO_DURATION}|{_CLOCK}|{_PRINTED})$"
+_INTERVAL_LOOSE = re.compile(re.sub(r"\\d\{1,\d+\}", r"\\d+", _INTERVAL))
+
+
+def _parse_interval(text: str) -> Parsed:
+    return NO_ROOM if _INTERVAL_LOOSE.fullmatch(text) else NO_TYPE
 
 
 _BOOLEAN: dict[str, Parsed] = {
@@ -281,12 +376,18 @@ def _refuse_constant(text: str) -> None:
     raise ValueError(f"{text} is not JSON")
 
 
-# An object becomes the list of its keys and values, so that a key given twice does not hide a value from the check.
+def _parts(pairs: list[tuple[str, object]]) -> list[object]:
+    """An object as the list of its keys and values. One with a key twice is none: jsonb would drop a value."""
+    if len({key for key, _ in pairs}) < len(pairs):
+        raise ValueError("a key is there twice")
+    return [part for pair in pairs for part in pair]
+
+
 _DECODER = json.JSONDecoder(
     parse_int=_check_number,
     parse_float=_check_number,
     parse_constant=_refuse_constant,
-    object_pairs_hook=lambda pairs: [part for pair in pairs for part in pair],
+    object_pairs_hook=_parts,
 )
 
 
@@ -325,12 +426,16 @@ def _number(parse: Callable[[str], Parsed]) -> Step:
     return match(_DECIMAL, keep, match(_EXPONENT, keep, bare))
 
 
+_EXACT = match(_DECIMAL, keep, each(_parse_decimal))
+
 _STEPS: dict[ColumnType, Step] = {
     "text": match(r"\x00", _nothing, keep),
     "integer": match(_INTEGER, keep, match(_INTEGER_LOOSE, rewrite(_INTEGER_LOOSE, r"\1\2"), each(_parse_integer))),
     "decimal": _number(_parse_decimal),
     "float": _number(_parse_float),
+    "real": match(_DECIMAL, keep, each(_parse_real)),
     "boolean": each(_parse_boolean),
+    "interval": match(r"^-?P?T?$", _nothing, match(_INTERVAL, keep, each(_parse_interval))),
     "uuid": match(
         _UUID,
         keep,

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
-from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.types import cast
+from atlas_pipeline.ingest.dataset import Column, Dataset
+from atlas_pipeline.ingest.identifiers import is_named
+from atlas_pipeline.ingest.types import NUMBERS, cast
 from atlas_pipeline.pii.apply import apply_column
 from atlas_pipeline.pii.keys import Keys
 
@@ -21,7 +22,7 @@ _MEANING = {
     "wrong_type": "is not of type {type}",
     "out_of_range": "is out of range for {type}",
     MISSING_KEY: "is missing, which is part of the key",
-    REWRITTEN_KEY: "is part of the key, and as {type} it would be that of another row",
+    REWRITTEN_KEY: "names something, and as {type} it could name something else",
     KEY_TOO_LONG: "is too long to be part of the key",
 }
 _MISFITS = ("wrong_type", "out_of_range")
@@ -33,7 +34,8 @@ _KEY_BYTES = 2500
 class TypingReject:
     """A record that does not fit: where it is, the rule of its first fault, the columns, a reason without values.
 
-    `misfits` are those of the columns whose text is not of their type.
+    `misfits` are those of the columns whose text is not of their type, `rewritten` those that identify something and
+    would lose a part of it.
     """
 
     file_id: int
@@ -42,6 +44,7 @@ class TypingReject:
     columns: tuple[str, ...]
     reason: str
     misfits: tuple[str, ...]
+    rewritten: tuple[str, ...] = ()
 
 
 def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, list[TypingReject]]:
@@ -62,18 +65,22 @@ def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, 
     out: dict[str, pa.Array] = {}
     for column in dataset.columns:
         done = cast(
-            rows[column.name], column.type, column.format, dataset.timezone, column.null_values, dataset.notation
+            rows[column.name],
+            column.type,
+            column.format,
+            dataset.timezone,
+            column.null_values,
+            dataset.notation,
+            column.digits,
         )
         for rule, mask in zip(_MISFITS, (done.wrong_type, done.out_of_range), strict=True):
             if pc.any(mask).as_py():
                 faults.append((rule, column.name, mask))
         values = done.values
+        changed = _rewritten(dataset, column, rows[column.name].combine_chunks(), values)
+        if changed is not None and pc.any(changed).as_py():
+            faults.append((REWRITTEN_KEY, column.name, changed))
         if column.name in dataset.key:
-            if column.type == "integer":
-                written = pc.utf8_trim_whitespace(rows[column.name].combine_chunks())
-                changed = pc.fill_null(pc.not_equal(dataset.notation.plain(written, column.type), values), False)
-                if pc.any(changed).as_py():
-                    faults.append((REWRITTEN_KEY, column.name, changed))
             blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(values), ""), True)
             missing = pc.and_not(blank, done.bad)
             if pc.any(missing).as_py():
@@ -98,6 +105,26 @@ def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, 
     return table, _rejects(dataset, rows, faults, bad) if faults else []
 
 
+def _rewritten(dataset: Dataset, column: Column, texts: pa.Array, values: pa.Array) -> pa.Array | None:
+    """Which identifiers would lose a part of their text as numbers; null for a column that has none.
+
+    Args:
+        dataset: whose row it is.
+        column: of a number, or of something else.
+        texts: as bronze has them.
+        values: after the cast.
+    """
+    in_key = column.name in dataset.key
+    if column.type not in NUMBERS or not (in_key or (column.type == "integer" and is_named(column.name))):
+        return None
+    written = dataset.notation.plain(pc.utf8_trim_whitespace(texts), column.type)
+    if in_key and column.type == "integer":
+        changed = pc.not_equal(written, values)
+    else:  # 7.0 is what a table with a gap makes of 7
+        changed = pc.and_(pc.is_valid(values), pc.match_substring_regex(written, r"^[+-]?0[0-9]|^\+"))
+    return pc.fill_null(changed, False)
+
+
 def _any(masks: list[pa.Array], length: int) -> pa.Array:
     if not masks:
         return pa.repeat(pa.scalar(False), length)
@@ -120,5 +147,6 @@ def _rejects(
         reasons = [f"{name!r} {_MEANING[rule].format(type=types[name])}" for rule, name in broken]
         columns = tuple(name for _, name in broken)
         misfits = tuple(name for rule, name in broken if rule in _MISFITS)
-        rejects.append(TypingReject(file_id, line, broken[0][0], columns, "; ".join(reasons), misfits))
+        lost = tuple(name for rule, name in broken if rule == REWRITTEN_KEY)
+        rejects.append(TypingReject(file_id, line, broken[0][0], columns, "; ".join(reasons), misfits, lost))
     return rejects

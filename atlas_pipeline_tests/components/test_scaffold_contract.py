@@ -3,6 +3,7 @@
 import datetime as dt
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,20 @@ DAY = dt.timedelta(days=1)
 Table = dict[str, list[Any]]
 
 
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false")
+
+
 def jsonl(table: Table) -> bytes:
-    rows = zip(*table.values(), strict=True)
-    return "".join(json.dumps(dict(zip(table, row, strict=True))) + "\n" for row in rows).encode()
+    """JSON Lines, in which the columns whose values all are numbers or booleans have them as such."""
+    plain = {name: all(v is None or _NUMBER.fullmatch(v) for v in values) for name, values in table.items()}
+    columns = [
+        [
+            json.dumps(name) + ":" + (value if plain[name] and value is not None else json.dumps(value))
+            for value in values
+        ]
+        for name, values in table.items()
+    ]
+    return "".join("{" + ",".join(row) + "}\n" for row in zip(*columns, strict=True)).encode()
 
 
 def written(

@@ -55,8 +55,10 @@ days = [date(2024, 1, 1) + timedelta(days=7 * week) for week in range(60)]
         (["N", "N"], "text"),
         (["F", "M"], "text"),
         (["2024-01-31", "2024-02-01"], "date"),
-        (["2024-01-31", "2024-02-01 10:00"], "timestamp"),
-        (["2024-01-31 00:00:00", "2024-02-01 00:00:00"], "timestamp"),
+        (["2024-01-31", "2024-02-01 10:00"], "local_timestamp"),
+        (["2024-01-31 00:00:00", "2024-02-01 00:00:00"], "local_timestamp"),
+        (["2024-01-31T10:00:00Z", "2024-01-31 10:00:00"], "timestamp"),
+        (["2024-01-31T10:00:00+01", "2024-07-31T10:00:00+02:00"], "timestamp"),
         (["2024-01-31T10:00:00Z", "2024-01-31T10:00:00.5+02:00"], "timestamp"),
         (["31/01/2024", "01/02/2024"], "date %d/%m/%Y"),
         (["01/31/2024", "02/01/2024"], "date %m/%d/%Y"),
@@ -64,11 +66,11 @@ days = [date(2024, 1, 1) + timedelta(days=7 * week) for week in range(60)]
         (["31-01-2024", "01-02-2024"], "date %d-%m-%Y"),
         (["01.02.2024", "03.04.2024"], "date %d.%m.%Y"),
         (["20240131", "20240201"], "text"),
-        (["20240131", "20240001"], "integer"),
-        (["10000101", "10000102"], "integer"),
+        (["20240131", "20240001"], "text"),
+        (["10000101", "10000102"], "text"),
         (["31-Jan-2024", "01-Feb-2024"], "date %d-%b-%Y"),
-        (["31/01/2024 10:30", "01/02/2024 23:59"], "timestamp %d/%m/%Y %H:%M"),
-        (["01/31/2024 10:30:00 PM", "02/01/2024 01:59:00 AM"], "timestamp %m/%d/%Y %I:%M:%S %p"),
+        (["31/01/2024 10:30", "01/02/2024 23:59"], "local_timestamp %d/%m/%Y %H:%M"),
+        (["01/31/2024 10:30:00 PM", "02/01/2024 01:59:00 AM"], "local_timestamp %m/%d/%Y %I:%M:%S %p"),
         (["01/02/24", "31/12/24"], "text"),
         (["10:30", "23:59:59"], "time"),
         (["a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"], "uuid"),
@@ -172,7 +174,9 @@ def test_the_newest_moment_is_of_rows_that_fit() -> None:
     found = infer([batch(day=days[:50], amount=amounts[:50]), batch(day=days[50:], amount=amounts[50:])]).columns[0]
     assert (found.maximum, found.newest) == (days[-1], days[-2])
     moments = [f"{day} 10:00" for day in days[:-1]] + ["never"]
-    assert infer([batch(at=moments)]).columns[0].newest == f"{days[-2]}T10:00:00.000000Z"
+    assert infer([batch(at=moments)]).columns[0].newest == f"{days[-2]}T10:00:00.000000"
+    zoned = [f"{moment}Z" for moment in moments[:-1]] + ["never"]
+    assert infer([batch(at=zoned)]).columns[0].newest == f"{days[-2]}T10:00:00.000000Z"
 
 
 def test_the_one_length_of_texts() -> None:
@@ -215,7 +219,11 @@ def test_few_values() -> None:
         ({"id": ["1", "1"], "name": ["a", "b"]}, None),
         ({"id": ["1", None], "name": ["a", "b"]}, None),
         ({"id": ["1", ""], "name": ["a", "b"]}, None),
-        ({"code": ["a", "b"], "x": ["1", "2"]}, "code"),
+        ({"code": [f"c{n}" for n in range(10)], "x": ["1"] * 10}, "code"),
+        ({"code": ["a", "b"], "x": ["1", "2"]}, None),  # too few rows to tell
+        ({"emp_no": [str(n) for n in range(10)], "x": ["1"] * 10}, "emp_no"),
+        ({"amount": [str(n) for n in range(10)], "x": ["1"] * 10}, None),
+        ({"account_no": [str(n) for n in range(60)], "booked": [str(day) for day in days]}, None),
         ({"code": ["a"], "x": ["1"]}, None),
         ({"remark": ["two words", "b"], "x": ["1", "2"]}, None),
         ({"price": ["1.5", "2.5"], "x": ["1", "2"]}, None),
@@ -230,7 +238,7 @@ def test_key(columns: dict[str, list[str | None]], key: str | None) -> None:
 def test_a_given_key() -> None:
     source = batch(a=["x", "x"], b=["1", "2"])
     assert infer([source], key="a").key == "a"
-    with pytest.raises(ValueError, match=r"'c'; the columns are: a, b"):
+    with pytest.raises(ValueError, match=r"'c', which is not a column. The columns are: a, b"):
         infer([source], key="c")
     with pytest.raises(ValueError, match="none"):
         infer([], key="c")

@@ -17,9 +17,14 @@ import yaml
 
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.infer import FEWEST_ROWS, ColumnInference, Inference, looks_like_id
+from atlas_pipeline.ingest.types import MOMENTS, NUMBERS
 
 _UNCHECKABLE = ("${", '"')  # in a name or value: Soda evaluates the first, and takes the second for the end of a name
-_SODA_TYPE = {"timestamptz": "timestamp with time zone", "time": "time without time zone"}
+_SODA_TYPE = {
+    "timestamptz": "timestamp with time zone",
+    "timestamp": "timestamp without time zone",
+    "time": "time without time zone",
+}
 _DAY = dt.timedelta(days=1)
 _FEWEST_DAYS = 2
 _LIKELY_YEARS = (1990, 1900)  # before which a date is more likely a mistake, unless the data has earlier ones
@@ -106,7 +111,7 @@ def _values(found: ColumnInference) -> list[str]:
 
 
 def _range(dataset: Dataset, found: ColumnInference, rows: int) -> list[str]:
-    if found.type not in ("integer", "decimal", "float") or found.name in dataset.key or looks_like_id(found.name):
+    if found.type not in NUMBERS or found.name in dataset.key or looks_like_id(found.name):
         return []
     if found.minimum is None or found.maximum is None:
         return []
@@ -148,7 +153,7 @@ def _beyond(number: Decimal) -> int | None:
 
 def _moments(found: ColumnInference, now: dt.datetime) -> list[str]:
     """Plausible dates: Soda's ranges are of numbers, so this is an expression."""
-    if found.type not in ("date", "timestamp") or found.minimum is None:
+    if found.type not in MOMENTS or found.minimum is None:
         return []
     column, latest = f'"{found.name}"', _moment(found.maximum)
     # A day's margin: Postgres reads the text in the time zone of the session.
@@ -178,7 +183,7 @@ def _freshness(dataset: Dataset, columns: Sequence[tuple[Column, ColumnInference
     }
     if not newest:
         return []
-    column = max(newest, key=lambda one: (one.name == dataset.latest_by, one.type == "timestamp", newest[one]))
+    column = max(newest, key=lambda one: (one.name == dataset.latest_by, one.type != "date", newest[one]))
     days = max(_FEWEST_DAYS, math.ceil(2 * (now - newest[column]) / _DAY))
     fields = {
         "name": _sentence(f"The newest {column.name} is at most {days:,} days old"),

@@ -10,7 +10,6 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,6 +104,7 @@ class _Rows:
         self.rules: Counter[str] = Counter()
         self.empty = 0
         self.sample: dict[str, list[str | None]] = {}
+        self._columns: list[set[str]] = []
 
     def __iter__(self) -> Iterator["Batch"]:
         from atlas_pipeline.ingest.batch import FileRefused
@@ -112,10 +112,12 @@ class _Rows:
 
         csv = self.dialect.options if self.dialect else CsvOptions()
         for file in self.files:
+            self._columns.append(set())
             try:
                 with file.open() as stream:
                     for batch in read(stream, file.name, csv=csv):
                         self.rules.update(reject.rule for reject in batch.rejects)
+                        self._columns[-1].update(batch.columns)
                         self._take(batch)
                         yield batch
             except FileRefused as refusal:
@@ -124,6 +126,12 @@ class _Rows:
                 self.empty += 1
             except OSError as error:
                 raise ScaffoldError(f"{file.uri} cannot be read: {error.strerror or error}") from None
+
+    @property
+    def absent(self) -> set[str]:
+        """The columns that some of the files lack."""
+        read = [columns for columns in self._columns if columns]
+        return {name for columns in read for name in columns if not all(name in other for other in read)}
 
     def _take(self, batch: "Batch") -> None:
         """Add some of the rows to the sample in which personal data is looked for."""
@@ -137,7 +145,7 @@ class _Rows:
 def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str, str], list[str]]:
     """The files to write, and what to tell the person who asked for them."""
     from atlas_pipeline.ingest.batch import FileRefused
-    from atlas_pipeline.ingest.infer import guess_latest_by, infer
+    from atlas_pipeline.ingest.infer import UnknownKey, infer
     from atlas_pipeline.ingest.sources import ServiceUnavailable
     from atlas_pipeline.ingest.types import PLAIN
 
@@ -151,7 +159,10 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
         partitions = _partitions(files) if PARTITION in pattern else None
         dialect = found_dialect(files[0], params)
         rows = _Rows(files, dialect)
-        guess: Inference = infer(rows, max_rows=_SAMPLE_ROWS, notation=dialect.notation if dialect else PLAIN)
+        notation = dialect.notation if dialect else PLAIN
+        guess: Inference = infer(rows, key=keys or None, max_rows=_SAMPLE_ROWS, notation=notation)
+    except UnknownKey as error:
+        raise ScaffoldError(f"--key names {error}") from None
     except (SourceError, ServiceUnavailable, SettingsError, ValueError, OSError) as error:
         raise ScaffoldError(str(error)) from None
     except FileRefused as refusal:
@@ -164,16 +175,12 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
             raise ScaffoldError(
                 f"{text!r} holds {{{{ or {{%, which Dagster takes for a template: rename it at the source"
             )
-    if unknown := [key for key in keys if key not in names]:
-        raise ScaffoldError(f"--key names {unknown[0]!r}, which is not a column. The columns are: {', '.join(names)}")
-    if keys:
-        guess = replace(guess, key=None, latest_by=guess_latest_by(guess.columns))
     keys = keys or ([guess.key] if guess.key else [])
     complete = guess.rows < _SAMPLE_ROWS
     dataset = _planned(name, pattern, guess, keys, rows)
     plans = {name: plan for name, plan in dataset.plans.items() if plan.personal}
     written = {
-        "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans, dialect),
+        "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans, rows),
         "contract.yml": contract(dataset, guess, complete=complete, now=dt.datetime.now(dt.UTC)),
     }
     checks, warnings = count_checks(written["contract.yml"])
@@ -205,7 +212,8 @@ def _planned(name: str, pattern: str, guess: "Inference", keys: list[str], rows:
     from atlas_pipeline.pii.sweep import sweep
 
     columns = tuple(
-        Column(one.name, one.type, one.format, action=None, null_values=one.null_values) for one in guess.columns
+        Column(one.name, one.type, one.format, action=None, null_values=one.null_values, digits=one.digits)
+        for one in guess.columns
     )
     latest_by = guess.latest_by if keys else None
     dataset = Dataset(name, FileSource(pattern), columns, key=tuple(keys), latest_by=latest_by)
@@ -289,8 +297,10 @@ def _defs(
     keys: list[str],
     partitions: tuple[str, str] | None,
     plans: Mapping[str, "ColumnPlan"],
-    dialect: "Sniffed | None",
+    rows: _Rows,
 ) -> str:
+    from atlas_pipeline.ingest.types import joined_type
+
     lines = [
         f"type: {type_name}",
         "",
@@ -299,20 +309,21 @@ def _defs(
     ]
     if partitions:
         lines += [f"  partitions: {partitions[0]}", f"  partitions_start: {_flow(partitions[1])}"]
-    lines += [f"  {name}: {_flow(value)}" for name, value in (fields_of(dialect) if dialect else {}).items()]
+    lines += [f"  {name}: {_flow(value)}" for name, value in (fields_of(rows.dialect) if rows.dialect else {}).items()]
     if keys:
         lines.append(f"  key: {_flow(keys[0] if len(keys) == 1 else keys)}")
         if guess.latest_by:
             lines.append(f"  latest_by: {_flow(guess.latest_by)}")
     lines.append("  columns:")
+    absent = rows.absent
     jsonl = any(mark in pattern for mark in (".jsonl", ".ndjson"))  # where a key may be missing
     for column in guess.columns:
-        entry: dict[str, Any] = {"name": column.name, "type": column.type}
+        entry: dict[str, Any] = {"name": column.name, "type": joined_type(column.type, column.digits)}
         if column.format:
             entry["format"] = column.format
         if column.null_values:
             entry["null_values"] = list(column.null_values)
-        if column.nullable and jsonl and column.name not in keys:
+        if (column.name in absent or (column.nullable and jsonl)) and column.name not in keys:
             entry["optional"] = True
         found = plans.get(column.name)
         if found:

@@ -8,6 +8,7 @@ import json
 import re
 import secrets
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -136,12 +137,14 @@ class _Parser:
             numbers = np.arange(first_line, first_line + len(lines))
         else:
             numbers = first_line + np.flatnonzero([bool(line.strip(_SPACE)) for line in lines if isinstance(line, str)])
-        return Batch(table, lines_array(numbers))
+        types = partial(_types, joined, len(texts))
+        return Batch(table, lines_array(numbers), types=types)
 
     def _one_by_one(self, lines: list[str | bytes], first_line: int) -> Batch:
         rows: list[_ROW] = []
         numbers: list[int] = []
         rejects: list[Reject] = []
+        kept: list[str | bytes] = []
         for number, line in enumerate(lines, start=first_line):
             try:
                 row = self._row(line)
@@ -151,9 +154,10 @@ class _Parser:
                 rejects.append(Reject(number, fault.rule, fault.reason, raw))
             else:
                 if row is not None:
+                    kept.append(line)
                     rows.append(row)
                     numbers.append(number)
-        return Batch(_table(rows, list), lines_array(np.array(numbers, np.int64)), rejects)
+        return Batch(_table(rows, list), lines_array(np.array(numbers, np.int64)), rejects, partial(_types_of, kept))
 
     def too_long(self, block: bytes, line: int) -> Batch:
         """Return the batch of one reject for a line longer than the bound, whose beginning is `block`."""
@@ -233,6 +237,17 @@ def _check_characters(row: _ROW) -> None:
 
 def _too_deep() -> _Rejected:
     return _Rejected("not_json", "The object is nested too deeply to be read. Flatten it.")
+
+
+def _types(joined: str, expected: int) -> dict[str, str]:
+    """The types of the columns of lines that were decoded at once."""
+    return json_text.types_of(_separated(json_text.exact, joined, expected) or [])
+
+
+def _types_of(lines: list[str | bytes]) -> dict[str, str]:
+    """The types of the columns of lines that all are rows."""
+    texts = (line if isinstance(line, str) else line.decode("utf-8") for line in lines)
+    return json_text.types_of(json_text.exact.raw_decode(line.strip(_SPACE))[0] for line in texts)
 
 
 def _separated(decoder: json.JSONDecoder, joined: str, expected: int) -> list[_ROW] | None:

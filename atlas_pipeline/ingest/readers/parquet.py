@@ -69,7 +69,7 @@ def read_parquet(stream: BinaryIO, compression: Compression) -> Iterator[Batch]:
 
 def _batches(file: pq.ParquetFile, names: list[str]) -> Iterator[Batch]:
     schema = pa.schema([(name, pa.string()) for name in names])
-    types = {field.name: source_type(field.type) for field in file.schema_arrow}
+    types = {field.name: source_type(field.type) for field in file.schema_arrow if field.type != pa.null()}
     first = 1
     pieces = file.iter_batches(batch_size=_rows_per_batch(file.metadata), use_threads=False)
     while True:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.readers.json_text import quoted
-from atlas_pipeline.ingest.types import ColumnType
+from atlas_pipeline.ingest.types import ColumnType, joined_type
 
 _STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
@@ -49,21 +49,36 @@ def as_text(array: pa.Array) -> pa.Array:
 
 _SOURCE_TYPES: tuple[tuple[Callable[[pa.DataType], bool], ColumnType], ...] = (
     (pa.types.is_integer, "integer"),
-    (pa.types.is_floating, "float"),
-    (pa.types.is_decimal, "decimal"),
+    (pa.types.is_float64, "float"),
+    (pa.types.is_floating, "real"),
     (pa.types.is_boolean, "boolean"),
     (pa.types.is_date, "date"),
-    (pa.types.is_timestamp, "timestamp"),
     (pa.types.is_time, "time"),
+    (pa.types.is_duration, "interval"),
 )
+_UNSIGNED = joined_type("decimal", (20, 0))  # 64 bits without sign are more than those of bigint
+_EXTENSIONS: dict[str, ColumnType] = {"arrow.uuid": "uuid", "arrow.json": "json"}
 
 
-def source_type(kind: pa.DataType) -> ColumnType:
-    """The column type that holds what a source types so; strings and bytes stay text, whatever they look like."""
+def source_type(kind: pa.DataType) -> str:
+    """The type that holds what a source types so, as a column declares it: `decimal(10,2)`, `local_timestamp`.
+
+    Strings and bytes stay text, whatever they look like. A timestamp is local unless the source says which instant it
+    is.
+    """
+    if isinstance(kind, pa.BaseExtensionType):
+        return _EXTENSIONS.get(kind.extension_name) or source_type(kind.storage_type)
     if pa.types.is_dictionary(kind):
         return source_type(kind.value_type)
     if _is_nested(kind):
         return "json"
+    if pa.types.is_uint64(kind):
+        return _UNSIGNED
+    if pa.types.is_decimal(kind):
+        fits = 0 <= kind.scale <= kind.precision
+        return joined_type("decimal", (kind.precision, kind.scale) if fits else None)
+    if pa.types.is_timestamp(kind):
+        return "local_timestamp" if kind.tz is None else "timestamp"
     return next((type for fits, type in _SOURCE_TYPES if fits(kind)), "text")
 
 

@@ -197,7 +197,7 @@ def _columns(dataset: Dataset, column_tags: Mapping[str, Mapping[str, str]]) -> 
         dg.TableColumn(
             column.name,
             column.postgres_type,
-            column.description,
+            column.comment(dataset.timezone),
             tags=dict(column_tags.get(column.name, {})) | dict(pii_tags(column.plan)),
         )
         for column in dataset.published_columns
