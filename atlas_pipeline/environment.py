@@ -63,6 +63,28 @@ def source_database_url(name: str) -> str:
     return value
 
 
+_SOURCE_SECRET = re.compile(r"[A-Za-z0-9_]+_API_(TOKEN|KEY|USER|PASSWORD|ID|SECRET)")
+
+
+def is_source_secret(name: str) -> bool:
+    """Whether a variable of this name may be read for a source: such as `CRM_API_TOKEN`, and none of Atlas's own."""
+    return _SOURCE_SECRET.fullmatch(name) is not None and not name.upper().startswith(PREFIX)
+
+
+def source_secret(name: str) -> str:
+    """A credential of a source, from the variable or secret file `name`.
+
+    Raises SettingsError when it is not set, or the name is not one of a source's credentials, so that a dataset's YAML
+    cannot send any variable it likes to a server.
+    """
+    if not is_source_secret(name):
+        raise SettingsError(f"{name} is not the name of a source's credential: expected one such as CRM_API_TOKEN")
+    value = text_of(name)
+    if not value:
+        raise SettingsError(f"{name} is not set: put the credential of the source there, or its file into {name}_FILE")
+    return value
+
+
 def _may_be_a_file(name: str, settings: Collection[str]) -> bool:
     """Whether `<name>_FILE` holds the path of a file with its value, and is not a setting of its own."""
     return f"{name}_file" not in settings

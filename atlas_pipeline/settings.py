@@ -15,10 +15,18 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from atlas_pipeline.environment import PREFIX, PROJECT_ROOT, SettingsError, given, source_database_url
+from atlas_pipeline.environment import PREFIX, PROJECT_ROOT, SettingsError, given, source_database_url, source_secret
 from atlas_pipeline.passwords import put_password, weakness
 
-__all__ = ["PREFIX", "PROJECT_ROOT", "Settings", "SettingsError", "load_settings", "source_database_url"]
+__all__ = [
+    "PREFIX",
+    "PROJECT_ROOT",
+    "Settings",
+    "SettingsError",
+    "load_settings",
+    "source_database_url",
+    "source_secret",
+]
 
 
 def _postgres_url(secret: SecretStr | None) -> SecretStr | None:

@@ -57,7 +57,21 @@ OVERRIDES = {
 SODA = "quality/soda/"
 """The one package that imports Soda, whose modules are themselves imported late by the others."""
 HEAVY = {"dagster", "presidio_analyzer", "spacy", "soda_core", "boto3", "botocore", "pandas", "sqlglot", "pyarrow"}
-HEAVY |= {"numpy", "psycopg", "sqlalchemy", "pydantic_settings", "pyrage", "zstandard", "apprise", "httpx"}
+HEAVY |= {
+    "dlt",
+    "requests",
+    "pymysql",
+    "pymssql",
+    "paramiko",
+    "numpy",
+    "psycopg",
+    "sqlalchemy",
+    "pydantic_settings",
+    "pyrage",
+    "zstandard",
+    "apprise",
+    "httpx",
+}
 
 
 def room(path: Path) -> str:
@@ -296,6 +310,7 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_the_definitions_load_nothing_that_only_work_needs() -> None:
     """boto3, SQLAlchemy and numpy are not among it: Dagster's own registry of components and pyarrow import them."""
     late = {"pandas", "presidio_analyzer", "spacy", "soda_core", "apprise", "faker", "phonenumbers", "pyrage", "httpx"}
+    late |= {"dlt", "pymysql", "pymssql"}
     code = (
         "import sys\n"
         "from atlas_pipeline.definitions import defs\n"

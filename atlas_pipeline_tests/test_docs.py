@@ -16,6 +16,7 @@ import pytest
 from typer.main import get_command
 
 from atlas_pipeline.cli import app
+from atlas_pipeline.components import connectors
 from atlas_pipeline.components.dataset import Column, Dataset, PiiPolicy, SourceTable
 from atlas_pipeline.components.freshness import Freshness
 from atlas_pipeline.components.gold_model import GoldModel
@@ -140,6 +141,21 @@ def test_every_yaml_field_is_documented(part: str, model: Any) -> None:
     assert not [name for name, field in model.model_fields.items() if not field.description]
 
 
+@pytest.mark.parametrize(
+    ("part", "model"),
+    [
+        ("sql-database", connectors.SqlDatabaseFields),
+        ("rest-api", connectors.RestApiFields),
+        ("pages", connectors.PagesFields),
+        ("auth", connectors.AuthFields),
+        ("cursor", connectors.CursorFields),
+    ],
+)
+def test_every_field_of_a_connector_is_documented(part: str, model: Any) -> None:
+    assert rows_of("docs/connectors.md", part) == {field.alias or name for name, field in model.model_fields.items()}
+    assert not [name for name, field in model.model_fields.items() if not field.description]
+
+
 def test_every_type_and_action_is_documented() -> None:
     assert rows_of("docs/datasets.md", "types") == set(COLUMN_TYPES)
     assert rows_of("docs/datasets.md", "actions") == set(ACTIONS)
@@ -170,6 +186,7 @@ def test_every_dependency_is_documented() -> None:
 
     project = tomllib.loads(text_of("pyproject.toml"))
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    wanted += [text for texts in project["project"]["optional-dependencies"].values() for text in texts]
     assert rows_of("docs/dependencies.md", "dependencies") == {re.split(r"[^\w.-]", text)[0] for text in wanted}
 
 

@@ -23,6 +23,11 @@ from atlas_pipeline.settings import PROJECT_ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 RUNTIME = {canonicalize_name(Requirement(text).name) for text in PROJECT["project"]["dependencies"]}
+RUNTIME |= {
+    canonicalize_name(Requirement(text).name)
+    for texts in PROJECT["project"]["optional-dependencies"].values()
+    for text in texts
+}
 CONFIG: dict[str, Any] = yaml.safe_load((PROJECT_ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
 DEVELOPMENT = {canonicalize_name(Requirement(text).name) for text in PROJECT["dependency-groups"]["dev"]}
 

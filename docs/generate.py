@@ -188,7 +188,7 @@ def fields(model: type[BaseModel]) -> str:
     return table(
         ("Field", "Takes", "Default", "Meaning"),
         (
-            (f"`{name}`", _takes(field.annotation), _default(field), field.description or "")
+            (f"`{field.alias or name}`", _takes(field.annotation), _default(field), field.description or "")
             for name, field in model.model_fields.items()
         ),
     )
@@ -199,14 +199,14 @@ def _takes(annotation: Any) -> str:
         return ", ".join(f"`{value}`" for value in values)
     origin, parts = get_origin(annotation), [part for part in get_args(annotation) if part is not type(None)]
     if origin is UnionType or str(origin) == "typing.Union":
-        return " or ".join(_takes(part) for part in parts)
+        return " or ".join(dict.fromkeys(_takes(part) for part in parts))
     if origin is list:
         return f"list of {_takes(parts[0])}"
     if origin is dict:
         return "names and texts"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return "mapping"
-    return {str: "text", bool: "`true`, `false`", int: "number"}.get(annotation, str(annotation))
+    return {str: "text", bool: "`true`, `false`", int: "number", float: "number"}.get(annotation, str(annotation))
 
 
 def dependencies() -> str:
@@ -215,8 +215,11 @@ def dependencies() -> str:
     runtime = [_name(text) for text in project["project"]["dependencies"]]
     development = [_name(text) for text in project["dependency-groups"]["dev"]]
     head = ("Package", "Version", "Licence", "What it is for")
+    extras = {_name(text) for texts in project["project"]["optional-dependencies"].values() for text in texts}
     parts = [
         table(head, map(_dependency, runtime)),
+        "For connectors, `pip install 'atlas-pipeline[connectors]'`:",
+        table(head, map(_dependency, sorted(extras))),
         "Only for development and tests:",
         table(head, map(_dependency, development)),
     ]
@@ -339,9 +342,10 @@ def component(name: str) -> Callable[[], str]:
     """The fields of one model of the components."""
 
     def write() -> str:
-        from atlas_pipeline.components import dataset, freshness, gold_model
+        from atlas_pipeline.components import connectors, dataset, freshness, gold_model
 
-        return fields(getattr({"GoldModel": gold_model, "Freshness": freshness}.get(name, dataset), name))
+        rooms = [dataset, gold_model, freshness, connectors]
+        return fields(next(getattr(room, name) for room in rooms if hasattr(room, name)))
 
     return write
 
@@ -357,6 +361,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "pii-policy": component("PiiPolicy"),
     "freshness": component("Freshness"),
     "gold-model": component("GoldModel"),
+    "sql-database": component("SqlDatabaseFields"),
+    "rest-api": component("RestApiFields"),
+    "pages": component("PagesFields"),
+    "auth": component("AuthFields"),
+    "cursor": component("CursorFields"),
     "types": types,
     "actions": actions,
     "kinds": kinds,

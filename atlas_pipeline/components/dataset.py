@@ -4,7 +4,6 @@ Belongs here: the YAML's fields, what is wrong with them, and the two assets. Do
 loaded and rows typed (`ingest/`), and how a first YAML is written (`scaffold.py`).
 """
 
-import re
 import zoneinfo
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,20 +15,18 @@ from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
 from atlas_pipeline import labels
+from atlas_pipeline.components.connectors import RestApiSource, SqlDatabaseSource
 from atlas_pipeline.components.declaration import Declared, Described, by_table
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.partitions import partitions_of
 from atlas_pipeline.components.reading import intake_of, notation_of, type_of
 from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
+from atlas_pipeline.components.sources import SourceTable, is_whole, source_of
 from atlas_pipeline.ingest import dataset as domain
 from atlas_pipeline.ingest.intake import Mode, OnMissing
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import name_fault
-from atlas_pipeline.ingest.sources import SourceError
-from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.patterns import PARTITION
-from atlas_pipeline.ingest.sources.postgres import TableSource
-from atlas_pipeline.ingest.sources.s3 import split_url
 from atlas_pipeline.ingest.types import ColumnType
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
@@ -40,13 +37,6 @@ from atlas_pipeline.pii.plan import Policy
 from atlas_pipeline.pii.policy import PolicyError, check_recognizers, policy_from
 from atlas_pipeline.quality.generated import ROWS_RECONCILED
 from atlas_pipeline.settings import load_settings
-
-
-class SourceTable(Described):
-    """A table of another Postgres as a source."""
-
-    database: str = Field(description="Name of the variable that holds the connection URL; ends in _DATABASE_URL.")
-    table: str = Field(description="The table, as schema.table.")
 
 
 class Column(Described):
@@ -100,10 +90,11 @@ class Dataset(Declared):
 
     name: str | None = Field(None, description="Name of the tables. Default: the name of the folder.")
     source: Annotated[
-        str | SourceTable,
+        str | SourceTable | RestApiSource | SqlDatabaseSource,
         Field(
             description="Glob of files, relative to the landing folder, absolute, or s3://bucket/…; CSV, TSV, JSONL or "
-            "Parquet, plain, .gz or .zst. `{partition}` stands for the partition key. Or a table: `database`, `table`."
+            "Parquet, plain, .gz or .zst. `{partition}` stands for the partition key. Or a table: `database`, `table`. "
+            "Or a connector: `rest_api` or `sql_database`."
         ),
     ]
     columns: list[Column] = Field(description="The columns that silver has. Others stay in bronze and are reported.")
@@ -192,14 +183,12 @@ class Dataset(Declared):
             raise self.fail(f"{self.timezone!r} is not an IANA time zone such as Europe/Paris", "timezone") from None
         declared = domain.Dataset(
             name=self.table,
-            source=self._source(),
+            source=source_of(self, self.table, key),
             columns=columns,
             key=key,
             latest_by=self.latest_by,
             timezone=self.timezone,
-            intake=intake_of(
-                self, key, [column.name for column in self.columns], is_table=isinstance(self.source, SourceTable)
-            ),
+            intake=intake_of(self, key, [column.name for column in self.columns], is_table=is_whole(self.source)),
             notation=notation_of(self),
             policy=self._policy(),
         )
@@ -263,25 +252,6 @@ class Dataset(Declared):
             raise self.fail(
                 f"column {column.name!r}: generalise needs a `pii` that can be generalised: {able}", "columns", index
             )
-
-    def _source(self) -> FileSource | TableSource:
-        if isinstance(self.source, SourceTable):
-            if not re.fullmatch(r"[A-Za-z0-9_]+_DATABASE_URL", self.source.database):
-                raise self.fail(
-                    f"database {self.source.database!r}: expected the name of a variable that ends in _DATABASE_URL, "
-                    "such as SHOP_DATABASE_URL",
-                    "source",
-                    "database",
-                )
-            if not self.source.table.rpartition(".")[2]:
-                raise self.fail(f"table {self.source.table!r}: expected schema.table", "source", "table")
-            return TableSource(self.source.database, self.source.table)
-        if self.source.startswith("s3://"):
-            try:
-                split_url(self.source)
-            except SourceError as error:
-                raise self.fail(str(error), "source") from None
-        return FileSource(self.source)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The two assets, with the contract's checks on silver."""

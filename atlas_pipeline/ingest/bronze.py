@@ -198,7 +198,10 @@ def _load_file(
     try:
         with connection.transaction(), file.open() as raw:
             stream = _Hashed(raw)
-            return _copy_file(connection, file, stream, look, intake, entry)
+            result = _copy_file(connection, file, stream, look, intake, entry)
+            if file.on_loaded:
+                file.on_loaded(connection)
+            return result
     except _Known as known:
         result = FileResult(file.uri, known.status, reason=str(known), sha256=known.sha256)
         instead = known.instead
@@ -213,6 +216,8 @@ def _load_file(
         # Not noted in the ledger: the file may be well, and is tried again by the next run.
         return FileResult(file.uri, "unavailable", rule="unavailable", reason=_plain(error))
     with connection.transaction():
+        if result.status == "duplicate" and file.on_loaded:
+            file.on_loaded(connection)
         entry_id = ledger.note(connection, look, result.status, result.rule, result.reason, result.sha256)
         if instead:
             older = ledger.current_versions(connection, look, whole_dataset=False)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field, replace
 
+from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.postgres import TableSource
@@ -75,7 +76,7 @@ class Dataset:
     """A dataset as declared. `key` may be empty: then every row is kept. `policy` is for personal data."""
 
     name: str
-    source: FileSource | TableSource
+    source: FileSource | TableSource | ExtractedSource
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     latest_by: str | None = None

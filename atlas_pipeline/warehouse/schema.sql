@@ -216,3 +216,32 @@ CREATE TABLE IF NOT EXISTS atlas.telemetry_totals (
     value double precision NOT NULL,
     PRIMARY KEY (family, labels)
 );
+
+-- Connectors: where the next extract of a dataset begins. Moved in the transaction that loads an extract. Cursors are
+-- values of the source, so nobody but the pipeline reads them.
+CREATE TABLE IF NOT EXISTS atlas.connector_cursors (
+    dataset text PRIMARY KEY,
+    source text NOT NULL,               -- fingerprint of what is extracted
+    extracts bigint NOT NULL,           -- that were loaded, of this source
+    cursor text,                        -- state of the cursor as JSON
+    columns jsonb NOT NULL,             -- kinds of values by name of column, as they were loaded
+    moved_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+-- How extracting goes: counts and moments, and the circuit breaker of each connector.
+CREATE TABLE IF NOT EXISTS atlas.connectors (
+    dataset text PRIMARY KEY,
+    kind text NOT NULL,
+    extracts bigint NOT NULL DEFAULT 0, -- that were made
+    failed bigint NOT NULL DEFAULT 0,
+    rows bigint NOT NULL DEFAULT 0,
+    bytes bigint NOT NULL DEFAULT 0,
+    requests bigint NOT NULL DEFAULT 0, -- requests, connections or statements
+    retries bigint NOT NULL DEFAULT 0,
+    seconds double precision NOT NULL DEFAULT 0,
+    last_seconds double precision,
+    failures int NOT NULL DEFAULT 0,    -- in a row
+    open_until timestamptz,             -- the server is not asked before this
+    problem text,                       -- of the last attempt
+    attempted_at timestamptz,
+    succeeded_at timestamptz
+);

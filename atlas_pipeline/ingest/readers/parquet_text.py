@@ -125,7 +125,7 @@ def _scalar_text(array: pa.Array) -> pa.Array:
     """Return scalars other than strings as a string or binary array."""
     kind = array.type
     if _is_bytes(kind):
-        return _each(array, _bytes_text)
+        return _each(array, bytes_text)
     if pa.types.is_decimal(kind):
         text = array.cast(pa.string())
         if pc.any(pc.match_substring(text, "E")).as_py():
@@ -152,7 +152,7 @@ def _scalar_text(array: pa.Array) -> pa.Array:
 _READABLE = re.compile(r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]+")
 
 
-def _bytes_text(value: bytes) -> str:
+def bytes_text(value: bytes) -> str:
     """Bytes that are text as that text, so that it is looked at; others as Postgres writes them."""
     try:
         text = value.decode("utf-8")

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+import psycopg
+
 from atlas_pipeline.settings import Settings
 
 
@@ -33,7 +35,8 @@ class Problem:
 class SourceFile:
     """One file, object or table. `version` changes when its content may have: size and change time, or ETag.
 
-    With a `problem` it is only named; a folder that cannot be read is one, too.
+    With a `problem` it is only named; a folder that cannot be read is one, too. `on_loaded` is called in the
+    transaction that loads it, or notes that its content is loaded already.
     """
 
     uri: str
@@ -44,6 +47,7 @@ class SourceFile:
     open: Callable[[], AbstractContextManager[BinaryIO]]
     partition: str | None = None
     problem: Problem | None = None
+    on_loaded: Callable[[psycopg.Connection], None] | None = None
 
     def settled(self, seconds: float, now: float | None = None) -> bool:
         """Whether it has not changed for a while, so that it is no longer being written.

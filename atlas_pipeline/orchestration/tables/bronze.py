@@ -5,13 +5,17 @@ loading (`ingest/`). No value of a row is ever put into metadata or a log.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+import psycopg
 
 from atlas_pipeline import labels
 from atlas_pipeline.ingest import bronze
+from atlas_pipeline.ingest.connectors.extracting import Extract, extract
+from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
@@ -30,7 +34,7 @@ from atlas_pipeline.quality.history import record_outcomes
 from atlas_pipeline.quality.outcome import Check, Outcome
 from atlas_pipeline.settings import Settings, SettingsError
 from atlas_pipeline.warehouse.ledger import loaded_files
-from atlas_pipeline.warehouse.publish import TableBusy
+from atlas_pipeline.warehouse.publish import TableBusy, table_lock
 
 _FILES_SHOWN = 50
 
@@ -86,8 +90,8 @@ def _load(
 ) -> tuple[bronze.BronzeResult, list[Outcome], dict[str, Any]]:
     """Load what landed; what came of it, of the checks of all loaded files, and their scores as metadata."""
     settings, run_id = warehouse.settings, context.run.run_id
-    files = _files(context, dataset, settings)
-    with warehouse.connect() as connection:
+    with warehouse.connect() as connection, _extracted(context, connection, dataset, settings) as extract:
+        files = _files(context, dataset, settings)
         result = bronze.load(
             connection,
             dataset.name,
@@ -107,7 +111,33 @@ def _load(
             outcomes.append(one_file_one_snapshot(result.successive))
         scores = record_outcomes(connection, "bronze", dataset.name, run_id, outcomes, published=True)
         connection.commit()
-    return result, outcomes, score_metadata(scores)
+    return result, outcomes, score_metadata(scores) | _extract_metadata(extract)
+
+
+@contextmanager
+def _extracted(
+    context: dg.AssetExecutionContext, connection: psycopg.Connection, dataset: Dataset, settings: Settings
+) -> Iterator[Extract | None]:
+    """Extract what a connector has, and hold the table's lock until it is loaded; null for other sources."""
+    if not isinstance(dataset.source, ExtractedSource):
+        yield None
+        return
+    with table_lock(connection, "bronze", dataset.name, settings.lock_timeout_seconds):
+        yield extract(connection, dataset.source, settings, key=dataset.key, progress=progress_log(context))
+
+
+def _extract_metadata(extract: Extract | None) -> dict[str, Any]:
+    if extract is None:
+        return {}
+    metadata: dict[str, Any] = {
+        "rows extracted": extract.rows,
+        "requests to the source": extract.requests,
+        "requests repeated": extract.retries,
+        "seconds extracting": round(extract.seconds, 3),
+    }
+    if extract.discarded:
+        metadata["columns left out"] = extract.discarded
+    return metadata
 
 
 def _metadata(dataset: str, result: bronze.BronzeResult) -> dict[str, Any]:
