@@ -108,13 +108,17 @@ def redact_texts(texts: Sequence[str], rules: Rules) -> list[str]:
 
 @dataclass(frozen=True)
 class _Part:
-    """A stretch of a cell that is scanned on its own: the whole cell, or one JSON value with its key as context."""
+    """A stretch of a cell that is scanned on its own: the whole cell, or one JSON value with its key as context.
+
+    A `literal` is written as JSON, and a `document` is a JSON document within a JSON string.
+    """
 
     start: int
     end: int
     text: str
     context: str = ""
     literal: bool = False
+    document: bool = False
 
 
 def _parts(text: str) -> list[_Part]:
@@ -126,7 +130,9 @@ def _parts(text: str) -> list[_Part]:
         if _KEY_FOLLOWS.match(text, token.end()):
             key = value
         else:
-            parts.append(_Part(token.start(), token.end(), value, f"{key}: " if key else "", literal=True))
+            document = token[0].startswith('"') and _is_json(value)
+            context = f"{key}: " if key else ""
+            parts.append(_Part(token.start(), token.end(), value, context, literal=True, document=document))
     return parts
 
 
@@ -144,9 +150,13 @@ def _redacted(parts: Sequence[_Part], rules: Rules) -> dict[_Part, str]:
     from atlas_pipeline.pii.text.scanner import Span, scanner
 
     reader = scanner(rules)
+    documents = [part for part in parts if part.document]
+    redacted = dict(
+        zip(documents, redact_texts([part.text for part in documents], rules) if documents else (), strict=True)
+    )
+    parts = [part for part in parts if not part.document]
     texts = list(dict.fromkeys(part.context + part.text for part in parts))
     spans_of = dict(zip(texts, reader.spans(texts), strict=True))
-    redacted = {}
     for part in parts:
         shift = len(part.context)
         spans = [

@@ -15,11 +15,14 @@ _INVISIBLE = re.compile(
     "\U000e0000-\U000e0fff]"
 )
 _ODD_SPACE = re.compile("[\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\x1c-\x1f]")
+_ODD_HYPHEN = re.compile("[\u2010-\u2012\u2212\ufe63\uff0d]")
+"""Hyphens and minus signs, the figure dash too. Longer dashes part sentences and are kept."""
 _JOINING_JAMO = range(0x1161, 0x1200)
 
 
 def clean(text: str) -> str:
-    """The text in NFKC, without invisible and format characters, every unusual space as a blank. ASCII is unchanged."""
+    """The text in NFKC, without invisible and format characters; unusual spaces are blanks, hyphens `-`. ASCII is
+    unchanged."""
     if text.isascii():
         return text
     return cleaned_with_offsets(text)[0]
@@ -35,7 +38,8 @@ def cleaned_with_offsets(text: str) -> tuple[str, Sequence[int]]:
     pieces: list[str] = []
     offsets: list[int] = []
     for start, end in _clusters(text):
-        piece = _ODD_SPACE.sub(" ", unicodedata.normalize("NFKC", _INVISIBLE.sub("", text[start:end])))
+        piece = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text[start:end]))
+        piece = _ODD_HYPHEN.sub("-", _ODD_SPACE.sub(" ", piece))
         pieces.append(piece)
         offsets.extend([start] * len(piece))
     offsets.append(len(text))
@@ -64,7 +68,10 @@ def original_span(offsets: Sequence[int], start: int, end: int) -> tuple[int, in
 
 def _is_clean(text: str) -> bool:
     return (
-        unicodedata.is_normalized("NFKC", text) and _INVISIBLE.search(text) is None and _ODD_SPACE.search(text) is None
+        unicodedata.is_normalized("NFKC", text)
+        and _INVISIBLE.search(text) is None
+        and _ODD_SPACE.search(text) is None
+        and _ODD_HYPHEN.search(text) is None
     )
 
 

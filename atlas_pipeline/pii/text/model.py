@@ -13,7 +13,7 @@ from atlas_pipeline.pii.gazetteer import family_names, fold, given_names
 from atlas_pipeline.pii.rules import ModelMissing
 from atlas_pipeline.pii.text.names import NOT_NAMES
 from atlas_pipeline.pii.text.places import places
-from atlas_pipeline.pii.text.words import foreign_words, is_common, is_ordinary
+from atlas_pipeline.pii.text.words import is_common, is_foreign, is_ordinary
 
 Result = tuple[int, int, str, float]
 
@@ -25,8 +25,10 @@ _LONGEST = 1_000
 _PART = re.compile(r"[^\n]{1,1000}?(?:[.!?](?=\s+\S)|\n|$)|[^\n]{1,1000}\n?")
 _CAPITALISED = re.compile(r"(?<![\w'’])[^\W\d_a-z][\w'’-]*")
 _WORDS = re.compile(r"[^\W\d_]+")
-_FOREIGN_SHARE = 5
 _SHORT = 6
+_PARTICLES = frozenset(
+    ("van", "von", "de", "der", "den", "da", "di", "del", "della", "dos", "el", "al", "bin", "ter", "zu")
+)
 _NEVER = frozenset(("I", "I'm", "I've", "I'd", "I'll", "OK", "ID", "Mr", "Mrs", "Ms", "Dr"))
 
 
@@ -75,7 +77,7 @@ def model_results(
         pipeline = model(name)
         documents = pipeline.pipe((texts[index][start:end] for index, start, end in parts), batch_size=_BATCH)
         for (index, start, _), document in zip(parts, documents, strict=True):
-            foreign = _foreign(document.text)
+            foreign = is_foreign(document.text)
             results[index].extend(
                 (start + entity.start_char, start + entity.end_char, _KINDS[entity.label_], _SCORE)
                 for entity in document.ents
@@ -98,19 +100,21 @@ def _parts(text: str, found: Sequence[Result]) -> Iterator[tuple[int, int]]:
                 break
 
 
-def _foreign(text: str) -> bool:
-    words = text.lower().split()
-    return sum(word in foreign_words() for word in words) * _FOREIGN_SHARE > len(words)
-
-
 def _counts(text: str, kind: str, foreign: bool) -> bool:
     """Whether an entity may be a name: without digits, and not all ordinary words. Where the model is weak, in a
     sentence that is not English and for acronyms, one of its words must also be a listed name or place."""
     words = [word for word in map(fold, _WORDS.findall(text)) if word not in NOT_NAMES]
     if not words or text.islower() or "_" in text or any(map(str.isdigit, text)) or text.startswith("<"):
         return False
-    known = any(word in given_names() or word in family_names() or word in places() for word in words)
+    known = any(map(_is_listed, words))
     if foreign or (text.isupper() and len(text) < _SHORT):
-        return known and not all(is_common(word) for word in words)
+        return known and (
+            any(len(word) > 2 and not is_common(word) and _is_listed(word) for word in words)
+            or (len(words) > 1 and any(word in _PARTICLES for word in words[1:]))
+        )
     usual = is_ordinary if kind == "LOCATION" else is_common
     return (known and len(words) > 1) or not all(usual(word) for word in words)
+
+
+def _is_listed(word: str) -> bool:
+    return word in given_names() or word in family_names() or word in places()

@@ -7,8 +7,8 @@ here: the lists themselves (`gazetteer.py`), the model (`model.py`), places (`pl
 import re
 from collections.abc import Iterator
 
-from atlas_pipeline.pii.gazetteer import family_names, fold, given_names
-from atlas_pipeline.pii.text.words import is_common, is_word
+from atlas_pipeline.pii.gazetteer import family_names, fold, given_names, listed
+from atlas_pipeline.pii.text.words import is_common, is_foreign, is_word
 
 Result = tuple[int, int, str, float]
 
@@ -83,7 +83,32 @@ our pdf phone pin please pozdrawiam regards road saludos salut saluti saturday s
 spanish sql ssn state street sunday support team thanks that the their there this thursday ticket tuesday un una und
 university url utc vat wednesday wir yes your zip
 """
-NOT_NAMES = frozenset(fold(word) for word in _STOP.split())
+_PRODUCTS = """
+safari jira kafka oracle alexa siri cortana excel chrome firefox edge outlook teams slack zoom trello asana gradle
+ansible kotlin perl swift scala python django flask jupiter apollo nomad helm istio envoy cilium harbor traefik redis
+mongo cassandra elastic kibana grafana prometheus splunk tableau hadoop trino druid dagster prefect lego ikea tesla
+"""
+_FORM_WORDS = """
+adresse angabe angebot anlage anmeldung anrede anruf anrufe anschrift antrag antwort anzahl anzeige arbeit auftrag
+ausgabe ausweis bank beitrag bericht bescheid bestellung betrag betreff beleg bild blatt brief buch buchung code datei
+dateien daten datum dienst dienste dokument druck eingabe eintrag eintrage email ende ergebnis fach fahrt fall falle
+fehler feld felder filiale firma formular frage frist gast gebiet gebuhr gerat gesetz gewicht gruppe grund gutschein
+halle handel handy haus heft heim hilfe hinweis honorar inhalt jahr jahre kanal karte karten kasse kauf kennzeichen
+klasse konten konto kopie kosten kreis kunde kunden lager land laufzeit leistung lieferung liste lohn mahnung maschine
+meldung menge miete minuten mitarbeiter mitglied mitglieder monat monate muster nachricht name netz nummer nutzer ort
+paket partner passwort person personen pflichtfeld pflichtfelder plan platz post preis produkt programm prozent
+punkt punkte rabatt rate raum rechnung rechnungen regel reise rest richtlinie rolle runde schein schicht schluss schritt
+schule seite seiten sekunden serie server sitz spalte sparte stand stelle stellen steuer steuern stück stunde stunden
+system tag tage tarif teil termin test text titel tisch ton tor treffer umsatz unterlagen urlaub vertrag vertrage ware
+waren wagen wechsel werk wert werte woche wochen zahl zahlen zahlung zeichen zeile zeilen zeit ziel zimmer zinsen zone
+zugang zusatz conti conto carta carte casa caso cliente clienti codice corso costo dati fattura foglio fondo gruppo
+libro mese modello negozio nome numero ordine ospite parte pezzo prezzo prodotto punto quota riga righe sconto scuola
+servizio sezione socio stato tassa utente valore veuillez voie voiture facture dossier fichier client clients
+commande cuenta cuentas factura fila filas fichero pedido precio producto tarjeta usuario kreditkarte
+utilisateur adresse indirizzo direccion reinicie rellene espere revise loschung kontofuhrung versteuerung
+ compruebe vuelva merci bitte
+"""
+NOT_NAMES = frozenset(fold(word) for word in (_STOP + _PRODUCTS + _FORM_WORDS).split())
 """Capitalised words of letters and forms that are not names, though a list of names may hold them."""
 _LOWER_CUE = re.compile(
     r"(?i:\b(?:my name is|my name's|name:|i am|i'm|im|this is|call me|mein name ist|ich heiße|ich bin|je m'appelle|"
@@ -157,6 +182,7 @@ def _is_given(folded: str) -> bool:
 def _listed(text: str) -> Iterator[Result]:
     """Runs of capitalised words that are in the lists of names."""
     given, family = given_names(), family_names()
+    foreign = is_foreign(text)
     run: list[tuple[int, int, str]] = []
     runs: list[list[tuple[int, int, str]]] = []
     for match in _WORD.finditer(text):
@@ -173,7 +199,9 @@ def _listed(text: str) -> Iterator[Result]:
         index = 0
         while index < len(words):
             length, score = _name_at(words, index, given, family)
-            if length:
+            if length == 1 and _doubtful(text[words[index][0] : words[index][1]], words[index][2] in given, foreign):
+                index += 1
+            elif length:
                 initials = _INITIALS.search(text, max(0, words[index][0] - 9), words[index][0])
                 yield initials.start() if initials else words[index][0], words[index + length - 1][1], "PERSON", score
                 index += length
@@ -192,6 +220,8 @@ def _name_at(
     first = words[index][2]
     if len(first) < 2 or first in NOT_NAMES:
         return 0, 0.0
+    if _plain_pair(words, index):
+        return 2, 0.7
     firm = first in given and not is_common(first)
     second = words[index + 1][2] if index + 1 < len(words) else ""
     if len(second) > 1 and second not in NOT_NAMES:
@@ -207,6 +237,39 @@ def _name_at(
     if firm or (first in family and not is_word(first)):
         return 1, 0.5
     return 0, 0.0
+
+
+_WORDY_GIVEN = listed(
+    """amber april art autumn bill bob buddy chase christian clay cliff crystal daisy dale dawn dean don drew earl
+    eve faith forest frank gene ginger glen grace grant guy harry heather holly hope iris ivy jack joy june
+    lance lily mark max miles nick olive pat peg penny ray rich rob rose ruby rusty sandy sonny stone sue
+    summer victor violet wade will"""
+)
+_WORDY_FAMILY = listed(
+    """baker banks bell best bishop black brooks brown burns butler carter case cash chance church cole cook cooper
+    crane cross day dean drake early field fields fisher fox frost glass golden good gray green grey head hill
+    hope house hunt hunter just key king lamb lane little long love low major mason may miller moody moss
+    myers nash nice noble page park parker pool poor porter potter price reed rice rich ring rivers rose rush
+    sands savage sharp shepherd short singer slaughter small smith snow speed spring steel stone street strong
+    sweet swift taylor turner walker wall ward waters weaver wells west white winter wise wolf wood woods
+    worth wright young"""
+)
+
+
+def _doubtful(word: str, given: bool, foreign: bool) -> bool:
+    """Whether a listed name that stands alone is rather an acronym, or a noun of a language that capitalises nouns."""
+    return (word.isupper() and word.isascii() and len(word) < 4) or (foreign and not given and word[0].isupper())
+
+
+def _plain_pair(words: list[tuple[int, int, str]], index: int) -> bool:
+    """Whether two capitalised words that are both ordinary are a name all the same, such as Will Black: the first is a
+    given name, the second a family name, and no third capitalised word follows."""
+    return (
+        index + 2 == len(words)
+        and words[index][2] in _WORDY_GIVEN
+        and words[index + 1][2] in _WORDY_FAMILY
+        and words[index + 1][0] - words[index][1] == 1
+    )
 
 
 def _unspaced(text: str) -> Iterator[Result]:

@@ -6,10 +6,14 @@ results wins (`scanner.py`).
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from atlas_pipeline.pii.checks import calendar_date, credit_card, digits_of, iban, ipv4, ipv6, social_security
+from atlas_pipeline.pii.secrets import SECRET_CUES, SECRET_FORMS, secret_value
+
+Result = tuple[int, int, str, float]
 
 _DIGIT = re.compile(r"\d")
 _AT = re.compile(r"@|%40")
@@ -21,7 +25,8 @@ _ANY = re.compile("")
 class Pattern:
     """One pattern. Its span is the group `v` if there is one, else the whole match.
 
-    It is tried only if `gate` is found in the text, and a match counts only if `holds` is true of its span.
+    It is tried only if `gate` is found in the text, and a match counts only if `holds` is true of its span, and if the
+    40 characters before it do not match `unless`.
     """
 
     kind: str
@@ -29,9 +34,10 @@ class Pattern:
     score: float = 0.8
     gate: re.Pattern[str] = _DIGIT
     holds: Callable[[str], bool] = bool
+    unless: re.Pattern[str] | None = None
 
 
-def pattern_results(text: str) -> Iterator[tuple[int, int, str, float]]:
+def pattern_results(text: str) -> Iterator[Result]:
     """Run the patterns whose gate is found in the text: start, end, kind, score."""
     open_gates = {gate for gate in _GATES if gate.search(text) is not None}
     for pattern in _PATTERNS:
@@ -39,21 +45,69 @@ def pattern_results(text: str) -> Iterator[tuple[int, int, str, float]]:
             continue
         group = "v" if "v" in pattern.regex.groupindex else 0
         for match in pattern.regex.finditer(text):
-            if pattern.holds(match[group]):
+            before = text[max(0, match.start(group) - 40) : match.start(group)]
+            if pattern.holds(match[group]) and not (pattern.unless and pattern.unless.search(before)):
                 yield *match.span(group), pattern.kind, pattern.score
 
 
+def phones_after_names(text: str, found: Sequence[Result]) -> Iterator[Result]:
+    """Bare numbers of ten digits, as North America has them, that follow a person's name: start, end, kind, score.
+
+    Args:
+        text: Clean text; see `normalise.clean`.
+        found: What the other recognisers found in it.
+    """
+    for _, end, kind, _ in found:
+        if kind == "PERSON" and (match := _NUMBER_AHEAD.match(text, end)) is not None:
+            yield *match.span("v"), "PHONE_NUMBER", 0.6
+
+
+_NUMBER_AHEAD = re.compile(r"[ ,;:|(\t]{1,3}(?P<v>1?[2-9]\d{2}[2-9]\d{6})(?![\w%]|[.,-]\d)")
+
+
 def _phone(text: str) -> bool:
-    digits = digits_of(text)
-    if not 7 <= len(digits) <= 16 or len(set(digits)) < 2:
+    number = _EXTENSION.split(text.strip())[0]
+    digits, groups = digits_of(number), re.findall(r"\d+", number)
+    if not 7 <= len(digits) <= 16 or len(set(digits)) < 2 or _DATE_LIKE.fullmatch(number) or _hours(groups):
         return False
-    return not (re.fullmatch(r"\s*\d{4}[-./]\d{1,2}[-./]\d{1,2}\s*", text) or _DATE_LIKE.fullmatch(text.strip()))
+    return number.startswith(("+", "(", "00")) or not _series(groups)
+
+
+def _hours(groups: list[str]) -> bool:
+    """Whether it is a span of time such as 0900-1700."""
+    return len(groups) == 2 and all(
+        len(group) == 4 and int(group[:2]) <= 24 and group[2:] in ("00", "15", "30", "45") for group in groups
+    )
+
+
+def _series(groups: list[str]) -> bool:
+    """Whether the numbers are a list with even steps, such as 100 200 300."""
+    if len(groups) < 4:
+        return False
+    steps = {int(right) - int(left) for left, right in pairwise(groups)}
+    return len(steps) == 1 and steps != {0}
 
 
 def _bare_card(text: str) -> bool:
     return 12 <= len(digits_of(text)) <= 19
 
 
+_EXTENSION = re.compile(r"(?i)\s?(?:x|ext\.?)\s?(?=\d{1,6}$)")
+_VERSIONED = re.compile(
+    r"(?i)(?:\b(?:version|versión|versione|ver|v|rv|rev|revision|firmware|release|build|sdk|section|chapter|clause|kapitel"
+    r"|abschnitt|artikel|article|step|rule)s?\b\.?[ :=#]*(?:\w+ )?|§ ?|[a-z]/)$"
+)
+_ISSUED = re.compile(
+    r"(?i)\b(?:tokens?|jeton|keys?|schlüssel|clave|clé|chiave|certificates?|zertifikat|certificado|certificato"
+    r"|certificat|licen[sc]es?|lizenz|releases?|versions?|versión|versione|build|schema|model|index|image|backup|release"
+    r"|snapshot|package|paket|branch|tag|policy|contract|secret|cache|dataset|table|report)\b (?:(?:was|were|is|wurde"
+    r"|ist|a été|fue|è stato|id|nr) )?(?:[^\W\d_]+(?:ed|et|ert|llt|elt|elé|ado|ido|ato|uto|esso|é|és|es|is|ires"
+    r"|until|on|from|of) ){1,2}(?:on |am |le |el |il )?$"
+)
+_SHARED_HOMES = (
+    "public|default|shared|all users|guest|app|apps|user|users|ubuntu|debian|ec2-user|root|admin|administrator|runner"
+    "|runneradmin|node|www|www-data|git|jenkins|docker|vagrant|deploy|service|data|airflow|dagster|postgres|linuxbrew"
+)
 _MONTHS = (
     "jan(?:uary|uar|vier|uari|uary)?|feb(?:ruary|ruar|ruari)?|f[ée]vrier|m[äa]rz|mar(?:ch|s|zo|t|ço)?|maart"
     "|apr(?:il|ile)?"
@@ -84,17 +138,15 @@ _BORN = (
 )
 
 _CUE_LINK = (
-    r"(?:\s*(?:number|no\.?|num(?:ber)?|nr\.?|nummer|numero|número|numéro|id|code|#|card|is|ist|es|est"
-    r"|was|of|:|=|-|–|\"|')){0,4}\s*[\"']?"
+    r"(?:\s*(?:(?:number|no\.?|num(?:ber)?|nr\.?|nummer|numero|número|numéro|id|code|card|is|ist|es|est|was|of)(?!\w)"
+    r"|[#:=–-]|\\?[\"'])){0,4}\s*\\?[\"']?"
 )
 
 
 def _cued(words: str, value: str) -> re.Pattern[str]:
-    return re.compile(rf"(?i:\b(?:{words})){'(?i:' + _CUE_LINK + ')'}(?P<v>{value})")
+    return re.compile(rf"(?i:\b(?:{words})(?!\w)){'(?i:' + _CUE_LINK + ')'}(?<!\w)(?P<v>{value})")
 
 
-_LOGIN = r"[a-z][a-z._-]{1,20}\d[a-z0-9._-]{0,20}\b"
-_ID_VALUE = r"(?=[\w./ -]{0,14}\d)[A-Za-z0-9](?:[A-Za-z0-9]|[-./](?=[A-Za-z0-9])| (?=\d)){3,24}"
 _PATTERNS = (
     Pattern(
         "EMAIL_ADDRESS",
@@ -110,7 +162,7 @@ _PATTERNS = (
         0.7,
         _SPELT,
     ),
-    Pattern("USERNAME", re.compile(r"(?<![A-Za-z0-9_@.%/])@[A-Za-z_][\w.]{2,30}\b"), 0.6, _AT),
+    Pattern("USERNAME", re.compile(r"(?<![A-Za-z0-9_@.%/\u00a4])@[A-Za-z_][\w.]{2,30}\b"), 0.6, _AT),
     Pattern(
         "URL",
         re.compile(r"\b(?:https?|ftp)://[^\s<>\"'）」]+[^\s<>\"'.,;:!?)\]]|\bwww\.[\w-]+\.[^\s<>\"']+[\w/]"),
@@ -145,12 +197,10 @@ _PATTERNS = (
     Pattern("US_SSN", _cued(r"ssn|social security(?: number)?|social", r"\d{3}[- ]?\d{2}[- ]?\d{4}\b"), 0.9),
     Pattern(
         "IP_ADDRESS",
-        re.compile(
-            r"(?<![A-Za-z0-9_.-])(?<!version )(?<!firmware )(?<!release )"
-            r"(?<!build )\d{1,3}(?:\.\d{1,3}){3}(?![A-Za-z0-9_-]|\.\d)"
-        ),
+        re.compile(r"(?<![A-Za-z0-9_.-])\d{1,3}(?:\.\d{1,3}){3}(?![A-Za-z0-9_-]|\.\d)"),
         0.9,
         holds=ipv4,
+        unless=_VERSIONED,
     ),
     Pattern(
         "IP_ADDRESS",
@@ -170,13 +220,15 @@ _PATTERNS = (
         re.compile(rf"{_NUMERIC_DATE}(?![A-Za-z0-9_/-]|\.\d)(?:{_TIME})|(?<!^){_NUMERIC_DATE}T\d\d:\d\d[\d:.+Z-]*"),
         0.6,
         holds=calendar_date,
+        unless=_ISSUED,
     ),
     Pattern("DATE_TIME", re.compile(rf"(?i:{_DAY}\b{_WORDED_DATE}{_TIME})"), 0.6),
     Pattern(
         "AGE",
         re.compile(
-            r"(?i)\b\d{1,3}[ -]?(?:years?|yrs?|months?)[ -]old\b|\b\d{1,3} ?(?:y/o|yo|y\.o\.)(?!\w)"
-            r"|\b\d{1,3} (?:jahre alt|ans\b|años|anni\b|jaar oud|lat\b)"
+            r"(?i)(?<!is )(?<!are )\b\d{1,3}[ -]?months?[ -]old\b|\b\d{1,3}[ -]?(?:years?|yrs?)[ -]old\b"
+            r"|\b\d{1,3} ?(?:y/o|yo|y\.o\.)(?!\w)"
+            r"|\b\d{1,3} (?:jahre alt|jaar oud)\b"
         ),
         0.7,
     ),
@@ -185,6 +237,15 @@ _PATTERNS = (
         re.compile(
             r"(?i)\b(?:aged?(?: of)?|turn(?:ed|s|ing)?|age:|alter:?|edad:?|âge:?|he's|she's|i'm"
             r"|i am)\s+(?P<v>\d{1,3})\b(?!\s*(?:%|[a-z]))(?![.,]\d)"
+        ),
+        0.7,
+    ),
+    Pattern(
+        "AGE",
+        re.compile(
+            r"(?:^|, |(?i:\b(?:tiene|tengo|tenía|cumpl\w+|âgée?s? de|j'ai|il a|elle a|avait|a|ai|ho|ha|aveva|mam|ma|di"
+            r"|(?:man|woman|hombre|mujer|niñ[oa]|chic[oa]|homme|femme|fille|garçon|uomo|donna|ragazz[oa]|bambin[oa]"
+            r"|pacientes?|patiente?|paziente) d[ei]) ))(?P<v>\d{1,3} (?:ans|años|anni|lat))\b"
         ),
         0.7,
     ),
@@ -280,50 +341,6 @@ _PATTERNS = (
         ),
         0.7,
     ),
-    Pattern("PASSPORT", _cued("passport|reisepass|passeport|pasaporte|passaporto|paszport", _ID_VALUE), 0.8),
-    Pattern(
-        "DRIVER_LICENSE",
-        _cued(
-            r"driv(?:er|ers|er's|er’s|ing)[' ]*licen[sc]e|dl|führerschein|permis(?: de conduire)?|licen[sc]e", _ID_VALUE
-        ),
-        0.8,
-    ),
-    Pattern(
-        "NATIONAL_ID",
-        _cued(
-            r"national (?:id|insurance)|nino|personalausweis|aadhaar|pesel|nif|nie|dni|bsn|personnummer"
-            r"|identity card|id card|employee|student|staff|badge",
-            _ID_VALUE,
-        ),
-        0.7,
-    ),
-    Pattern(
-        "HEALTH_ID",
-        _cued(
-            r"mrn|medical record|patient(?: id)|nhs|medicare|medicaid|health (?:plan|card|insurance)|insurance"
-            r"|member(?:ship)?(?: id)|beneficiary|policy",
-            _ID_VALUE,
-        ),
-        0.7,
-    ),
-    Pattern("TAX_ID", _cued(r"tax|tin|itin|ein|steuer-?id|steuernummer|codice fiscale|vat", _ID_VALUE), 0.7),
-    Pattern(
-        "ACCOUNT_NUMBER",
-        _cued(
-            r"account|acct|a/c|routing|sort code|konto|bank account|compte|cuenta|conto|swift|bic",
-            r"(?=[\w./ -]{0,14}\d)[A-Za-z0-9](?:[A-Za-z0-9]|[-./ ](?=\d)){4,24}",
-        ),
-        0.7,
-    ),
-    Pattern(
-        "VEHICLE_ID",
-        _cued(
-            r"vin|license plate|licence plate|number plate|plate|kennzeichen|registration",
-            r"(?=[\w -]{0,8}\d)[A-Z0-9](?:[A-Z0-9]|[- ](?=[A-Z0-9])){3,17}",
-        ),
-        0.7,
-    ),
-    Pattern("DEVICE_ID", _cued(r"imei|serial|device id|meid", _ID_VALUE), 0.7),
     Pattern(
         "GEO_COORDINATES",
         re.compile(
@@ -332,42 +349,37 @@ _PATTERNS = (
         ),
         0.7,
     ),
-    Pattern("CRYPTO", re.compile(r"\b0x[0-9a-fA-F]{40}\b|\bbc1[a-z0-9]{25,60}\b"), 0.9),
     Pattern(
-        "SECRET",
+        "GEO_COORDINATES",
         re.compile(
-            r"(?i:\b(?:password|passwd|passcode|pwd|passwort|mot de passe|contraseña|secret|api[ _-]?key|token"
-            r"|pin|cvv|cvc|otp))(?i:\s*(?:code|is|ist|:|=|\"|')){1,4}\s*[\"']?(?P<v>(?=\S*[\d!@#$%^&*])[^\s\"',;<"
-            r">]{3,64})"
+            r"(?i:(?<![^\W_])(?:lat(?:itude)?|lon(?:gitude)?|lng|long|breitengrad|längengrad|latitud|longitud))"
+            r"\\?[\"']?\s*[:=]\s*\\?[\"']?(?P<v>[+-]?\d{1,3}\.\d{2,})(?![\w.])"
         ),
         0.8,
-        _ANY,
     ),
+    Pattern("GEO_COORDINATES", re.compile(r"(?i:\bpoint ?z? ?)\((?P<v>-?\d{1,3}\.\d+ -?\d{1,3}\.\d+[\d. -]*)\)"), 0.8),
     Pattern(
-        "SECRET",
-        re.compile(
-            r"\b(?:AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|sk-[\w-]{16,}|xox[bap]-[\w-]{10,}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]+)"
-        ),
+        "PHONE_NUMBER",
+        re.compile(r"(?<=[=:&?/])(?P<v>(?:%2[Bb]|\+)\d(?:%20|[-. ])?(?:\d(?:%20|[-. ])?){6,14})(?![\w%])"),
         0.9,
     ),
+    Pattern(
+        "USERNAME",
+        re.compile(
+            rf"(?i:(?<![\w.])/home|/users|\b[a-z]:\\{{1,4}}users)(?:/|\\{{1,4}})(?P<v>(?!(?i:{_SHARED_HOMES})\b)[\w.-]{{2,32}})"
+        ),
+        0.7,
+        _ANY,
+    ),
+    Pattern("CRYPTO", re.compile(r"\b0x[0-9a-fA-F]{40}\b|\bbc1[a-z0-9]{25,60}\b"), 0.9),
+    *(Pattern("SECRET", form, 1.0, gate) for form, gate in SECRET_FORMS),
+    *(Pattern("SECRET", cue, 0.8, _ANY, secret_value) for cue in SECRET_CUES),
     Pattern("AGE", re.compile(r"(?<=[^\W\d_]), (?P<v>\d{2})(?=, (?:of|from|an?|the|who|was|is|has|and)\b)"), 0.6),
-    Pattern("USERNAME", re.compile(r"(?i:\b(?:user|usr|uid|login|username))=(?P<v>[\w.@-]{3,40})"), 0.6, _ANY),
-    Pattern("USERNAME", re.compile(rf"(?i:\b(?:user|login|account|logged in as)) (?P<v>{_LOGIN})"), 0.6),
-    Pattern("USERNAME", re.compile(rf"\b(?:for|by|as) (?P<v>{_LOGIN}) (?:from|logged|failed)\b"), 0.6),
     Pattern(
         "EMAIL_ADDRESS",
         re.compile(r"(?i:\b[\w.+-]{2,60}@(?:gmail|yahoo|hotmail|outlook|icloud|aol|gmx|proton|live|web)\b(?!\.\w))"),
         0.7,
         _AT,
-    ),
-    Pattern(
-        "USERNAME",
-        re.compile(
-            r"(?i:\b(?:user ?name|user ?id|login|benutzername|nom d'utilisateur|usuario|screen name|handle"
-            r"|nickname)\b)(?i:\s*(?:is|ist|:|=|\"|')){1,3}\s*[\"']?(?P<v>[\w.@-]{3,40})"
-        ),
-        0.7,
-        _ANY,
     ),
 )
 _GATES = {pattern.gate for pattern in _PATTERNS}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from atlas_pipeline.pii.gazetteer import fold
+from atlas_pipeline.pii.text.names import NOT_NAMES
 from atlas_pipeline.pii.text.words import is_common, is_ordinary
 
 Result = tuple[int, int, str, float]
@@ -67,10 +68,15 @@ class _Form:
     holds: Callable[[str], bool] = bool
 
 
+_YEAR_LAST = re.compile(r"^[^\d,]+ (?:19|20)\d\d$")
+
+
 def _uncommon(text: str) -> bool:
-    """Whether one of the words is uncommon, as part of an address is."""
-    words = re.findall(r"[^\W\d_]{2,}", text)
-    return any(not is_common(fold(word)) for word in words)
+    """Whether one of the words is uncommon, as part of an address is; words and a year are not an address."""
+    words = [fold(word) for word in re.findall(r"[^\W\d_]{2,}", text)]
+    if _YEAR_LAST.search(text):
+        return False
+    return any(not is_common(word) and word not in NOT_NAMES for word in words)
 
 
 _FORMS = (
@@ -95,6 +101,12 @@ _FORMS = (
         re.compile(
             rf"(?<![\w.-])\d{{1,5}}(?: ?bis| ?ter)?,? {_FRENCH} (?i:de la |de l['’]|des |du |de |d['’]|la |le |les )?"
             rf"[^\W\d_][\w'’.-]*(?:[ -]{_CAP}){{0,3}}"
+        )
+    ),
+    _Form(
+        re.compile(
+            rf"(?i:\b(?:habit|demeur|résid)\w* (?:au |à la |à |dans la |sur la )?)(?P<v>{_FRENCH} "
+            rf"(?i:de la |de l['’]|des |du |de |d['’]|la |le |les )?{_CAP}(?:[ -]{_CAP}){{0,3}})"
         )
     ),
     _Form(

@@ -21,9 +21,10 @@ from atlas_pipeline.pii.recognizers import (
     word_pattern,
 )
 from atlas_pipeline.pii.rules import Rules
+from atlas_pipeline.pii.text.cues import cued_results
 from atlas_pipeline.pii.text.model import model_results
 from atlas_pipeline.pii.text.names import name_results
-from atlas_pipeline.pii.text.patterns import pattern_results
+from atlas_pipeline.pii.text.patterns import pattern_results, phones_after_names
 from atlas_pipeline.pii.text.places import place_results
 
 Result = tuple[int, int, str, float]
@@ -32,6 +33,11 @@ _FILLER = "\u00a4"
 _WINDOW = 2_000
 _SLACK = 500
 _EDGES = " \t\r\n,;:"
+_MARKUP = re.compile(
+    r"</?[A-Za-z][^<>]{0,200}>?|&(?:[a-z]{2,6}|#\d{2,5});|\\+(?:u[0-9a-fA-F]{4}|[nrtbf](?![a-z]))?|[\"<>]"
+)
+_SUFFIX = re.compile(r",? (?:Jr|Sr|II|III|IV)\b\.?")
+_WITH_QUOTES = frozenset(("GEO_COORDINATES", "SECRET", "URL", UNKNOWN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +93,11 @@ class TextScanner:
         by_form = [self._by_form(piece) for piece in pieces]
         by_model = model_results(pieces, by_form, self._rules.model, _FILLER)
         results: list[list[Result]] = [[] for _ in texts]
-        for (index, offset, _), first, more in zip(windows, by_form, by_model, strict=True):
-            results[index] += [(start + offset, end + offset, kind, score) for start, end, kind, score in first + more]
+        for (index, offset, text), first, more in zip(windows, by_form, by_model, strict=True):
+            numbers = phones_after_names(text, first + more)
+            results[index] += [
+                (start + offset, end + offset, kind, score) for start, end, kind, score in (*first, *more, *numbers)
+            ]
         return [
             self._chosen(text, candidates, offsets)
             for text, candidates, (_, offsets) in zip(plain, results, cleaned, strict=True)
@@ -96,7 +105,7 @@ class TextScanner:
 
     def _by_form(self, text: str) -> list[Result]:
         """The results of every recogniser but the model."""
-        results = list(pattern_results(text))
+        results = [*pattern_results(text), *cued_results(text)]
         if _NUMBERED.search(text):
             results.extend(gated_results(text, presidio_recognizers()))
         results.extend(custom_results(text, self._custom))
@@ -106,7 +115,8 @@ class TextScanner:
         return results
 
     def _chosen(self, text: str, results: list[Result], offsets: Sequence[int]) -> list[Span]:
-        kept = [trimmed for result in results if (trimmed := self._trimmed(text, result)) is not None]
+        pieces = (piece for result in results for piece in _cut_at_markup(text, result))
+        kept = [trimmed for piece in pieces if (trimmed := self._trimmed(text, piece)) is not None]
         return [
             Span(*original_span(offsets, start, end), kind, score) for start, end, kind, score in self._merged(kept)
         ]
@@ -117,6 +127,8 @@ class TextScanner:
         None also for a URL that is the whole text: only what it contains may be personal.
         """
         start, end, kind, score = result
+        if kind == "PERSON" and (suffix := _SUFFIX.match(text, end)):
+            end = suffix.end()
         piece = text[start:end]
         start += len(piece) - len(piece.lstrip(_EDGES))
         end -= len(piece) - len(piece.rstrip(_EDGES))
@@ -140,6 +152,20 @@ class TextScanner:
             start, end, _, _ = merged[-1]
             merged[-1] = start, max(end, result[1]), best[2], best[3]
         return merged
+
+
+def _cut_at_markup(text: str, result: Result) -> Iterator[Result]:
+    """The parts of a result between quotes, tags and escapes, so that JSON and HTML around it stay as they are."""
+    start, end, kind, score = result
+    if kind in _WITH_QUOTES or _MARKUP.search(text, start, end) is None:
+        yield result
+        return
+    for match in _MARKUP.finditer(text, start, end):
+        if match.start() > start:
+            yield start, match.start(), kind, score
+        start = match.end()
+    if start < end:
+        yield start, end, kind, score
 
 
 @cache

@@ -5,16 +5,29 @@ concluded from a word (`names.py`).
 """
 
 import importlib
+import re
 import runpy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from atlas_pipeline.pii.gazetteer import family_names, fold, given_names
+from atlas_pipeline.pii.gazetteer import family_names, fold, given_names, listed
 from atlas_pipeline.pii.rules import DEFAULT_MODEL
 
 _LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pl", "pt", "sv", "da")
 _PROSE = ("en_US", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pl_PL", "da_DK")
+
+_FOREIGN_SHARE = 5
+_LETTERS = re.compile(r"[^\W\d_]+")
+_FOREIGN_LINKS = listed(
+    "mit el la die des il lo le les der den dem das las los del di et un une una est sur par por y è é ist und zu im"
+)
+"""Lower-case words of other languages that are left out of `foreign_words` for being English nouns as well."""
+_NAMES_FIRST = listed(
+    """antonio felipe fernando francisco jorge jose juan julio luis manuel maria miguel pablo rafael garcia gonzalez
+    lopez rodriguez francois kristen pietro piotr massimo pierre marie michel jean hans peter anna"""
+)
+"""Names that the vocabularies hold as words."""
 
 
 @cache
@@ -31,7 +44,7 @@ def ordinary_words() -> frozenset[str]:
         words.update(_stop_words(language))
     for locale in _PROSE:
         words.update(_prose(locale))
-    return frozenset({fold(word) for word in words if len(word) > 1}) | _english("verb", "adj", "adv")
+    return (frozenset({fold(word) for word in words if len(word) > 1}) | _english("verb", "adj", "adv")) - _NAMES_FIRST
 
 
 def is_common(folded: str) -> bool:
@@ -58,6 +71,19 @@ def foreign_words() -> frozenset[str]:
     for language in _LANGUAGES[1:]:
         words.update(_stop_words(language))
     return frozenset(word for word in words if len(word) > 1 and word not in english and word not in _english("noun"))
+
+
+def is_foreign(text: str) -> bool:
+    """Whether the text is not English: one word in five is a stop word of another language, or a lower-case word has
+    a letter that English has not."""
+    words = [word.strip(".,;:!?()\"'") for word in text.split()]
+    foreign = sum(
+        word in _FOREIGN_LINKS or ((word.islower() or not at) and word.lower() in foreign_words())
+        for at, word in enumerate(words)
+    )
+    if foreign * _FOREIGN_SHARE >= len(words) > 0:
+        return True
+    return not text.isascii() and any(not word.isascii() and word.islower() for word in _LETTERS.findall(text))
 
 
 def _stop_words(language: str) -> frozenset[str]:

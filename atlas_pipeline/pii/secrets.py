@@ -1,0 +1,88 @@
+"""Secrets: keys, tokens, passwords and one-time codes, one list for columns, prose and the sweep.
+
+Belongs here: the forms that prove a secret alone, the cues that announce one, and what after a cue is no secret. Does
+not belong here: which results win (`text/scanner.py`), and how columns are counted (`columns/`, `sweep.py`).
+"""
+
+import re
+
+SECRET_FORMS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
+    (re.compile(form), re.compile(gate))
+    for gate, form in (
+        (r"A[KS]IA|AGPA|AIDA|AROA", r"(?<![A-Za-z0-9])(?:AKIA|ASIA|AGPA|AIDA|AROA)[0-9A-Z]{16}(?![A-Za-z0-9])"),
+        (r"gh[pousr]_|github_pat_", r"(?<![A-Za-z0-9])(?:gh[pousr]_\w{20,}|github_pat_\w{22,})"),
+        (r"glpat-", r"(?<![A-Za-z0-9])glpat-[\w-]{20,}"),
+        (r"_(?:live|test)_|whsec_", r"(?<![A-Za-z0-9])(?:[rsp]k_(?:live|test)_|whsec_)[0-9A-Za-z]{10,}"),
+        (r"sk-", r"(?<![A-Za-z0-9_-])sk-(?=[\w-]*\d)[\w-]{16,}"),
+        (r"AIza|GOCSPX-|ya29", r"(?<![A-Za-z0-9])(?:AIza[\w-]{35}|GOCSPX-[\w-]{20,}|ya29\.[\w-]{20,})"),
+        (r"xox|slack\.com", r"(?<![A-Za-z0-9])xox[abeoprs]-[\w-]{10,}|hooks\.slack\.com/services/[\w/]{20,}"),
+        (r"npm_|pypi-", r"(?<![A-Za-z0-9])(?:npm_[A-Za-z0-9]{30,}|pypi-Ag[\w-]{50,})"),
+        (r"hf_", r"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{20,}"),
+        (r"SG\.", r"(?<![A-Za-z0-9])SG\.[\w-]{16,}\.[\w-]{16,}"),
+        (
+            r"SK[0-9a-f]|dop_v1|shp",
+            r"(?<![A-Za-z0-9])(?:SK[0-9a-f]{32}|dop_v1_[0-9a-f]{64}|shp(?:at|ss|ca)_[0-9a-fA-F]{32})",
+        ),
+        (r":AA", r"(?<![A-Za-z0-9])\d{8,10}:AA[\w-]{33}(?!\w)"),
+        (r"eyJ", r"(?<![A-Za-z0-9])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"),
+        (
+            r"PRIVATE KEY",
+            r"-----BEGIN [A-Z ]{0,20}PRIVATE KEY-----(?s:.*?(?:-----END [A-Z ]{0,20}PRIVATE KEY-----|\Z))",
+        ),
+        (r"(?i)bearer|basic", r"(?i:\b(?:bearer|basic)) (?P<v>(?=[\w+/=~.-]{0,80}\d)[\w+/~.-]{16,}={0,2})"),
+        (
+            r"://",
+            r"(?<![A-Za-z0-9])[A-Za-z][A-Za-z0-9+.-]{1,20}://(?P<v>[^\s:/@\"'<>\\]{0,64}:[^\s/@\"'<>\\]{1,128})(?=@)",
+        ),
+        (r"(?i)password=|pwd=", r"(?i:[;?&\s](?:password|pwd)=)(?P<v>[^\s;&\"'<>\\]{3,128})"),
+        (
+            r"(?i)aws",
+            r"(?i:aws[\w .-]{0,24}(?:secret|key)[\w ]{0,12})\\?[\"']?\s*[:=]\s*[\"']?"
+            r"(?P<v>[A-Za-z0-9/+]{40})(?![\w/+])",
+        ),
+    )
+)
+"""Each form with its gate, a cheaper pattern that a text must hold before the form is tried. The secret is the group
+`v` if there is one, else the whole match. Forms are those that the issuers of keys publish for scanners."""
+
+SECRET_GATE = "|".join(re.sub(r"^\(\?i\)(.*)$", r"(?i:\1)", gate.pattern) for _, gate in SECRET_FORMS)
+"""All gates as one pattern, for RE2 too."""
+
+_NAMES = (
+    r"passwords?|passwd|passcode|passphrase|pwd|passwort|kennwort|mot de passe|contraseña|palabra clave|parola d'ordine"
+    r"|wachtwoord|hasło|senha|secret|(?:api|access|secret|client|private|auth|signing|encryption)[ _-]?(?:key|token"
+    r"|secret)|api[ _-]?schlüssel|token|pin|cvv2?|cvc2?|otp"
+)
+_LINK = r"(?i:\s*(?:(?:code|is|ist|es|est|è|war|was)(?!\w)|[:=]|\\?[\"'])){1,4}\s*\\?[\"']?"
+_CODES = (
+    r"otp|one[- ]?time (?:pass(?:word|code)|code|pin)|(?:verification|security|confirmation|login|auth(?:entication)?"
+    r"|access|2fa|mfa|sms)[ -]?(?:code|pin)|bestätigungscode|sicherheitscode|einmalcode|code de vérification"
+    r"|código de verificación|codice di verifica|cvv2?|cvc2?|cvn"
+)
+SECRET_CUES = (
+    re.compile(rf"(?i:(?<![^\W_])(?:{_NAMES})(?!\w)){_LINK}(?P<v>[^\s\"',;<>\\]{{3,128}})"),
+    re.compile(
+        rf"(?i:(?<![^\W_])(?:{_CODES})(?!\w))(?i:\s*(?:(?:code|is|ist|es|est|è|was|number)(?!\w)|[:=#-])){{0,3}}\s*"
+        r"(?P<v>\d{3}[ -]\d{3}|\d{3,8})(?![\w%]|[.,-]\d| ?(?i:digits?|sec|min|hours?|stellen|times|users)(?!\w))"
+    ),
+)
+"""A word such as "password", what links it to its value, and the value as the group `v`."""
+
+_TECHNICAL = re.compile(
+    r"(?i)(?:base\d+|sha-?\d+|md5|oauth\d?|utf-?\d+|rfc ?\d+|http/?\d?|x509|ed25519|rsa-?\d*|aes-?\d*|argon2\w*|pbkdf2"
+    r"|bcrypt|v?\d+(?:\.\d+)+|v\d+|\d+(?:st|nd|rd|th|er|e)?)(?:-[a-z]+)?|\d+-(?:bit|byte|digit|char)\w*"
+    r"|\d{4}-\d{1,2}-\d{1,2}(?:t.*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|min\.?\d*|max\.?\d*"
+)
+_PIN = re.compile(r"\d{4,8}")
+
+
+def secret_value(text: str) -> bool:
+    """Whether what follows a cue is a secret: it holds a digit or a symbol, and is not a format, version or date."""
+    value = text.rstrip(".!?:)]}")
+    if _PIN.fullmatch(value) or re.fullmatch(r"\d{3}|\d{3}[ -]\d{3}", value):
+        return True
+    if len(value) < 3 or _TECHNICAL.fullmatch(value):
+        return False
+    return (
+        re.search(r"\d", value) is not None or re.search(r"\w[@#$%^&*!+=]+\w|\w[#$^&*!]$", text.rstrip(".")) is not None
+    )
