@@ -33,6 +33,8 @@ HOURS_ALLOWED = "hours allowed"
 # Names of checks.
 LEAK_CHECK = "leak_check"
 """A failure of it is an alert of its own (`pii_leak`) and a metric of its own (`atlas_pii_leaks_total`)."""
+UP_TO_DATE = "up_to_date"
+"""The warning of a gold table that is older than what it reads."""
 NO_CONTRACT = "contract"
 """The warning of a table without a contract."""
 BACKUP_COMPLETE, BACKUP_FRESH, BACKUP_RESTORABLE = "complete", "fresh", "restorable"

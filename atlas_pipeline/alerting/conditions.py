@@ -15,6 +15,7 @@ Condition = Literal[
     "run_failed",
     "check_failed",
     "stale",
+    "stale_model",
     "missing",
     "low_score",
     "pii_leak",

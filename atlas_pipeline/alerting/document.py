@@ -22,6 +22,7 @@ _CONDITIONS: Mapping[Condition, str] = {
     "run_failed": "run failed",
     "check_failed": "check failed",
     "stale": "stale",
+    "stale_model": "older than its sources",
     "missing": "never materialized",
     "low_score": "low quality score",
     "pii_leak": "personal data leaks",

@@ -27,6 +27,7 @@ _ASPECT: Mapping[Condition, str] = {
     "missing": "freshness",
     "backup_missing": "freshness",
     "low_score": "score",
+    "stale_model": "sources",
 }
 """What is said of an asset beside its name, so that the subject differs from that of its failed run."""
 _NAMED = ("job ", "sensor ", "schedule ")

@@ -86,6 +86,7 @@ def default_policies() -> tuple[Policy, ...]:
         Policy("check-warned", of({"check_failed"}), "warning", "data-engineering", level="warn"),
         Policy("low-score", of({"low_score"}), "warning", "data-engineering", below=LOW_SCORE),
         Policy("stale", of({"stale"}), "warning", "data-engineering"),
+        Policy("stale-model", of({"stale_model"}), "warning", "data-engineering", lasting=timedelta(minutes=30)),
         Policy("missing", of({"missing"}), "warning", "data-engineering", lasting=day),
         Policy("tick-failed", of({"tick_failed"}), "warning", "infrastructure"),
         Policy("queue-long", of({"queue_long"}), "warning", "infrastructure", above=LONG_QUEUE),

@@ -76,7 +76,9 @@ class GoldModel(Declared):
                     "allow_personal_data",
                     index,
                 )
-        checks = TableChecks(dg.AssetKey(["gold", name]), self.contract, columns, reserved=[labels.LEAK_CHECK])
+        checks = TableChecks(
+            dg.AssetKey(["gold", name]), self.contract, columns, reserved=[labels.LEAK_CHECK, labels.UP_TO_DATE]
+        )
         spec: dict[str, Any] = {
             "description": self.description,
             "owners": self.owners,

@@ -18,7 +18,7 @@ ANALYST = "atlas_analyst"
 BACKUP = "atlas_backup"
 MONITOR = "atlas_monitor"
 LAYERS = ("bronze", "silver", "gold", "quarantine", "staging")
-VERSION = 8
+VERSION = 9
 _SETUP_LOCK = 0x61746C61
 
 
@@ -118,6 +118,6 @@ def _grant(connection: psycopg.Connection) -> None:
     # Not on rejected_lines, which holds what was rejected as it was.
     tables = ["files", "publications", "column_plans", "quality_scores", "check_outcomes", "setup"]
     tables += ["alert_cursor", "alerts", "alert_silences", "alert_messages", "alert_messages_deleted", "alert_channels"]
-    tables += ["telemetry_cursor", "telemetry_totals", "connectors"]
+    tables += ["telemetry_cursor", "telemetry_totals", "connectors", "publication_history", "gold_requests"]
     names = sql.SQL(", ").join(sql.Identifier("atlas", table) for table in tables)
     connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(names, sql.Identifier(MONITOR)))

@@ -5,14 +5,14 @@ audited in between (`orchestration/tables/gold.py`).
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from atlas_pipeline.warehouse import publish as publishing
-from atlas_pipeline.warehouse.publish import STAGING
+from atlas_pipeline.warehouse.publish import STAGING, Table
 
 
 class ModelFailed(Exception):
@@ -29,6 +29,7 @@ class GoldBuild:
         statement: a SELECT.
         run_id: recorded with the publication.
         key: columns of the primary key, none when empty.
+        sources: tables that the statement reads.
         progress: told what is being done.
     """
 
@@ -37,17 +38,27 @@ class GoldBuild:
     statement: str
     run_id: str
     key: Sequence[str] = ()
+    sources: Collection[Table] = ()
     progress: Callable[[str], None] = lambda message: None
 
 
 @dataclass(frozen=True)
 class Staged:
-    """The finished table `schema`.`table` and its rows; `before` are those of the published one, null without one."""
+    """The finished table `schema`.`table` and its rows; `before` are those of the published one, null without one.
+
+    `reads` are the numbers of the publications that it was made from.
+    """
 
     schema: str
     table: str
     rows: int
     before: int | None
+    reads: Mapping[Table, int]
+
+
+def fingerprint(statement: str, key: Sequence[str]) -> str:
+    """32 characters that are the same as long as a model and its primary key are."""
+    return hashlib.sha256("\0".join([statement, *key]).encode()).hexdigest()[:32]
 
 
 def stage(build: GoldBuild) -> Staged:
@@ -58,6 +69,7 @@ def stage(build: GoldBuild) -> Staged:
     connection, name = build.connection, build.name
     table = publishing.staging_name("gold", name)
     before = publishing.published(connection, "gold", name)
+    reads = publishing.versions(connection, build.sources)
     publishing.drop_staging(connection, table)
     build.progress(f"{name}: running the model")
     target = sql.Identifier(STAGING, table)
@@ -77,7 +89,7 @@ def stage(build: GoldBuild) -> Staged:
     row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(target)).fetchone()
     connection.commit()
     build.progress(f"{name}: checking")
-    return Staged(STAGING, table, int(row[0]) if row else 0, before.rows if before else None)
+    return Staged(STAGING, table, int(row[0]) if row else 0, before.rows if before else None, reads)
 
 
 def publish(build: GoldBuild, staged: Staged) -> None:
@@ -89,9 +101,9 @@ def publish(build: GoldBuild, staged: Staged) -> None:
 
     Raises publish.PublishError.
     """
-    definition = hashlib.sha256(build.statement.encode()).hexdigest()
+    definition = fingerprint(build.statement, build.key)
     publishing.swap(build.connection, "gold", build.name)
-    publishing.record(build.connection, "gold", build.name, definition, build.run_id, staged.rows)
+    publishing.record(build.connection, "gold", build.name, definition, build.run_id, staged.rows, reads=staged.reads)
 
 
 def column_types(connection: psycopg.Connection, name: str) -> dict[str, str]:

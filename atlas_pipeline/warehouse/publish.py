@@ -5,18 +5,21 @@ the staging table was filled (`ingest/silver.py`, `gold.py`) and how it is audit
 """
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
 import psycopg
 from psycopg import sql
+from psycopg.types.json import Jsonb
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
 from atlas_pipeline.warehouse.bootstrap import ANALYST
 
 STAGING = "staging"
+Table = tuple[str, str]
+"""Layer and name."""
 
 
 class PublishError(Exception):
@@ -85,6 +88,17 @@ def published(connection: psycopg.Connection, layer: str, name: str) -> Publicat
         [layer, name],
     ).fetchone()
     return Publication(*row) if row else None
+
+
+def versions(connection: psycopg.Connection, tables: Iterable[Table]) -> dict[Table, int]:
+    """Numbers of the newest publications of these tables, as (layer, name), without those that have none.
+
+    Asked before the tables are read, it never says more than what is read then: who builds from them may build once too
+    often, never once too seldom.
+    """
+    rows = connection.execute("SELECT layer, name, version FROM atlas.publications").fetchall()
+    known = {(layer, name): int(version) for layer, name, version in rows}
+    return {table: known[table] for table in tables if table in known}
 
 
 def add_key(connection: psycopg.Connection, table: str, key: Sequence[str]) -> None:
@@ -181,6 +195,7 @@ def record(
     rows: int,
     quarantined: int = 0,
     duplicates: int = 0,
+    reads: Mapping[Table, int] | None = None,
 ) -> None:
     """Record the publication. To be called inside the publishing transaction.
 
@@ -193,13 +208,20 @@ def record(
         rows: that the table has.
         quarantined: rows in quarantine.
         duplicates: rows that gave way to a later one of their key.
+        reads: numbers of the publications that it was made from; null for a table that reads no published one.
     """
+    sources = (
+        None if reads is None else Jsonb({f"{schema}.{table}": number for (schema, table), number in reads.items()})
+    )
     connection.execute(
-        "INSERT INTO atlas.publications (layer, name, rows, quarantined, duplicates, definition, batch)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (layer, name) DO UPDATE SET rows = excluded.rows,"
+        "WITH now AS ("
+        "INSERT INTO atlas.publications (layer, name, rows, quarantined, duplicates, definition, batch, reads)"
+        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (layer, name) DO UPDATE SET rows = excluded.rows,"
         " quarantined = excluded.quarantined, duplicates = excluded.duplicates, definition = excluded.definition,"
-        " batch = excluded.batch, published_at = clock_timestamp()",
-        [layer, name, rows, quarantined, duplicates, definition, run_id],
+        " batch = excluded.batch, reads = excluded.reads, version = excluded.version, published_at = clock_timestamp()"
+        " RETURNING layer, name, version, rows, batch, published_at)"
+        " INSERT INTO atlas.publication_history (layer, name, version, rows, batch, published_at) SELECT * FROM now",
+        [layer, name, rows, quarantined, duplicates, definition, run_id, sources],
     )
 
 

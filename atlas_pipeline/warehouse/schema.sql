@@ -72,6 +72,39 @@ DO $$ BEGIN
     END IF;
 END $$;
 
+-- Each publication has a number greater than those before it; a gold table keeps the numbers of the tables it read, so
+-- that it is due when one of them has another. `reads` is null for silver, and for gold that was built before this was
+-- recorded.
+CREATE SEQUENCE IF NOT EXISTS atlas.publication_versions;
+DO $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'atlas.publications'::regclass AND attname = 'version'
+    ) THEN
+        ALTER TABLE atlas.publications
+            ADD COLUMN version bigint NOT NULL DEFAULT nextval('atlas.publication_versions'),
+            ADD COLUMN reads jsonb;
+    END IF;
+END $$;
+
+-- All publications, so that it can be said since when a table is newer than what was made from it.
+CREATE TABLE IF NOT EXISTS atlas.publication_history (
+    layer text NOT NULL,
+    name text NOT NULL,
+    version bigint NOT NULL,
+    rows bigint NOT NULL,
+    batch text NOT NULL,
+    published_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (layer, name, version)
+);
+
+-- Gold tables that a run was asked for: what it was to bring, how often it was asked for, and when last.
+CREATE TABLE IF NOT EXISTS atlas.gold_requests (
+    name text PRIMARY KEY,
+    wanted text NOT NULL,               -- hash of the definition and of the versions to read
+    times int NOT NULL,
+    asked_at timestamptz NOT NULL
+);
+
 -- Lines that a reader could not take as records, as they were.
 CREATE TABLE IF NOT EXISTS atlas.rejected_lines (
     dataset text NOT NULL,

@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from atlas_pipeline.alerting.policy import Policies, Policy, default_policies
 from atlas_pipeline.alerting.policy_file import PolicyFileError, read_policies
 from atlas_pipeline.alerting.policy_schema import CONDITIONS, SCHEMA, duration
+from atlas_pipeline.documents.durations import written
 from atlas_pipeline.settings import PROJECT_ROOT
 
 CHANNELS = ("slack", "pager", "security-mail")
@@ -615,5 +616,5 @@ def limits(one: Policy) -> str:
     found = [f"level: {one.level}"] if one.level else []
     found += [f"below: {one.below:g}"] if one.below else []
     found += [f"above: {one.above:g}"] if one.above else []
-    found += [f"for: {one.lasting // timedelta(hours=1)}h"] if one.lasting else []
+    found += [f"for: {written(one.lasting)}"] if one.lasting else []
     return ", ".join(f"`{part}`" for part in found)

@@ -101,6 +101,7 @@ def test_names_are_those_that_installations_know() -> None:
         "ROWS_FAILED": "rows failed",
         "HOURS_ALLOWED": "hours allowed",
         "LEAK_CHECK": "leak_check",
+        "UP_TO_DATE": "up_to_date",
         "NO_CONTRACT": "contract",
         "BACKUP_COMPLETE": "complete",
         "BACKUP_FRESH": "fresh",

@@ -8,7 +8,7 @@ queued. A source that does not answer is named in the skip reason and does not h
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -31,14 +31,8 @@ def landing(context: dg.ComponentLoadContext) -> dg.Definitions:
     components = context.component_tree.get_all_components(Dataset)
     datasets = [component for component in components if isinstance(component.source, str)]
     watched = [(component.declared, component.partitions_definition()) for component in datasets]
-    gold = dg.AutomationConditionSensorDefinition(
-        "gold_automation",
-        target=dg.AssetSelection.groups("gold"),
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Builds a gold model again when a table that it reads was published.",
-    )
     if not watched:
-        return dg.Definitions(sensors=[gold])
+        return dg.Definitions()
 
     @dg.sensor(
         name="landing",
@@ -66,7 +60,7 @@ def landing(context: dg.ComponentLoadContext) -> dg.Definitions:
         context.log.info("; ".join([f"{len(requests)} runs for new files: {summary}", *notes]))
         return dg.SensorResult(run_requests=requests[:room])
 
-    return dg.Definitions(sensors=[new_files, gold])
+    return dg.Definitions(sensors=[new_files])
 
 
 @dataclass
@@ -150,11 +144,6 @@ def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list
             )
         )
     return requests
-
-
-def _is_known(file: SourceFile, known: Mapping[str, ledger.Known], dataset: domain.Dataset) -> bool:
-    entry = known.get(file.uri)
-    return entry is not None and entry.same(file.version, dataset.intake.fingerprint(file.name))
 
 
 def _rebuild(name: str, gone: Sequence[int]) -> dg.RunRequest:

@@ -1,15 +1,18 @@
-"""Snapshots of what no event reports: ticks that fail, a queue that grows, daemons without a heartbeat.
+"""Snapshots of what no event reports: ticks that fail, a queue that grows, silent daemons, gold behind its sources.
 
-Belongs here: asking Dagster how these stand now. Does not belong here: from when on that is an alert (`alerting/`).
+Belongs here: asking Dagster and the warehouse how these stand now. Does not belong here: from when on that is an alert
+(`alerting/`).
 """
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import dagster as dg
+import psycopg
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, InstigatorTick, TickStatus
 
 from atlas_pipeline.alerting.conditions import Finding, Snapshot
+from atlas_pipeline.warehouse.due import GoldDefinition, due
 
 _PROBLEM_CHARACTERS = 300
 
@@ -17,6 +20,24 @@ _PROBLEM_CHARACTERS = 300
 def snapshots(instance: dg.DagsterInstance, now: datetime) -> list[Snapshot]:
     """How ticks, the run queue and the daemons of an instance stand at the moment `now`."""
     return [_ticks(instance, now), _queue(instance, now), _daemons(instance, now)]
+
+
+def stale_models(connection: psycopg.Connection, models: Iterable[GoldDefinition], now: datetime) -> Snapshot:
+    """Gold tables that are older than what they read.
+
+    Args:
+        connection: the warehouse.
+        models: all of the project.
+        now: the moment of the look.
+    """
+    found = {}
+    for name, one in due(connection, models).items():
+        if one.since is not None:
+            tables = ", ".join(".".join(table) for table in sorted(one.newer)) or "a table that is due itself"
+            path = f"gold/{name}"
+            problem = f"it is older than what it reads: {tables}"
+            found[path] = Finding(problem, since=one.since, link=f"/assets/{path}")
+    return Snapshot("stale_model", now, found)
 
 
 def _ticks(instance: dg.DagsterInstance, now: datetime) -> Snapshot:

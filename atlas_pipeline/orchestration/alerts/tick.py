@@ -24,7 +24,9 @@ from atlas_pipeline.alerting.state import Alert, Silence, State
 from atlas_pipeline.event_log.event import Event
 from atlas_pipeline.event_log.reader import EVENTS, Log, Position, newest, read_events
 from atlas_pipeline.orchestration.alerts.retries import KINDS, assets_of_steps, with_runs
-from atlas_pipeline.orchestration.alerts.snapshots import snapshots
+from atlas_pipeline.orchestration.alerts.snapshots import snapshots, stale_models
+from atlas_pipeline.orchestration.tables.refresh import models_of
+from atlas_pipeline.warehouse.due import GoldDefinition
 
 _log = logging.getLogger(__name__)
 PAGE = 500
@@ -42,6 +44,7 @@ class Project:
     known: Known
     assets_of_step: Mapping[str, Sequence[str]]
     select: Callable[[str], frozenset[str]]
+    models: Sequence[GoldDefinition] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def project_of(
     jobs |= {schedule.name for schedule in repository.schedule_defs}
     owners = {path: ", ".join(node.owners) for path, node in nodes.items() if node.owners}
     known = Known(assets=frozenset(nodes), jobs=frozenset(jobs), owners=owners)
-    return Project(policies, known, assets_of_steps(graph.assets_defs), select)
+    return Project(policies, known, assets_of_steps(graph.assets_defs), select, models_of(graph))
 
 
 def look(instance: dg.DagsterInstance, connection: psycopg.Connection, project: Project, now: datetime) -> Tick:
@@ -94,7 +97,8 @@ def look(instance: dg.DagsterInstance, connection: psycopg.Connection, project: 
         position, note = _position(log, before)
         awaited = any(run.awaited for run in before.state.runs.values())
         events, position, more = _read(instance, log, position, project, awaited)
-        items: list[Event | Snapshot] = [*events, *snapshots(instance, now)]
+        stale = stale_models(connection, project.models, now)
+        items: list[Event | Snapshot] = [*events, *snapshots(instance, now), stale]
         after, messages = fold(before.state, items, project.policies, silences, now, project.known)
         store.save(connection, before, after, position.through, sorted(position.recent), messages)
     began, ended = _changes(before.state, after)

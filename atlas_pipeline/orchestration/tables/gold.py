@@ -15,6 +15,7 @@ import psycopg
 from atlas_pipeline import labels
 from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking
 from atlas_pipeline.orchestration.tables.personal_data import leak_result, leak_spec, pii_tags, plan_table
+from atlas_pipeline.orchestration.tables.refresh import up_to_date_result, up_to_date_spec
 from atlas_pipeline.orchestration.tables.steps import RETRY, progress_log, published_table
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.gold_audit import GoldAudit, Source
@@ -22,6 +23,7 @@ from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.sql.lineage import Model
 from atlas_pipeline.warehouse import gold
+from atlas_pipeline.warehouse.due import GoldDefinition
 from atlas_pipeline.warehouse.publish import PublishError, TableBusy, table_lock
 
 
@@ -49,6 +51,12 @@ class GoldTable:
     def name(self) -> str:
         """Of the table in the schema gold."""
         return self.checks.asset.path[-1]
+
+    @property
+    def definition(self) -> GoldDefinition:
+        """What decides when the table is due."""
+        sources = frozenset((source.schema, source.name) for source in self.model.tables)
+        return GoldDefinition(self.name, gold.fingerprint(self.model.statement, self.key), sources)
 
     @property
     def column_lineage(self) -> dg.TableColumnLineage:
@@ -89,11 +97,11 @@ def gold_asset(table: GoldTable, spec: Mapping[str, Any]) -> dg.AssetsDefinition
                 group_name="gold",
                 kinds={"postgres", "sql"},
                 metadata={"dagster/table_name": f"gold.{name}", "dagster/column_lineage": table.column_lineage},
-                automation_condition=dg.AutomationCondition.eager(),
+                code_version=table.definition.fingerprint,
                 **spec,
             )
         ],
-        check_specs=[leak_spec(asset), *table.checks.specs],
+        check_specs=[leak_spec(asset), up_to_date_spec(asset), *table.checks.specs],
         can_subset=True,
         retry_policy=RETRY,
         pool=f"gold_{name}",
@@ -124,7 +132,13 @@ def _materialize(
             privacy = table.privacy(connection)
             key = table.shown_key(privacy)
             build = gold.GoldBuild(
-                connection, name, table.model.statement, context.run.run_id, table.key, progress_log(context)
+                connection,
+                name,
+                table.model.statement,
+                context.run.run_id,
+                table.key,
+                table.definition.sources,
+                progress_log(context),
             )
             with table_lock(connection, "gold", name, warehouse.settings.lock_timeout_seconds):
                 staged = gold.stage(build)
@@ -140,6 +154,7 @@ def _materialize(
                     )
             scores = audit.record(connection, outcomes, published=failure is None)
             types = gold.column_types(connection, name) if failure is None else {}
+            up_to_date = up_to_date_result(connection, table.checks.asset, table.definition)
     except (gold.ModelFailed, PublishError, TableBusy) as error:
         failure = str(error)
     if failure is None:
@@ -147,6 +162,7 @@ def _materialize(
             _metadata(table, staged, privacy, types) | scores | {labels.SECONDS: round(time.monotonic() - started, 3)}
         )
         yield dg.MaterializeResult(asset_key=table.checks.asset, metadata=metadata)
+        yield up_to_date
     if privacy.report:
         yield leak_result(table.checks.asset, privacy.report, privacy.problem, privacy.unmasked)
     yield from audit.results(outcomes, key)
@@ -184,4 +200,6 @@ def _check_published(
         if labels.LEAK_CHECK in names:
             privacy.passes("gold", table.name)
             yield leak_result(table.checks.asset, privacy.report, privacy.problem, privacy.unmasked)
+        if labels.UP_TO_DATE in names:
+            yield up_to_date_result(connection, table.checks.asset, table.definition)
     yield from audit.results(outcomes, key)
