@@ -92,9 +92,10 @@ class Dataset(Declared):
     source: Annotated[
         str | SourceTable | RestApiSource | SqlDatabaseSource,
         Field(
-            description="Glob of files, relative to the landing folder, absolute, or s3://bucket/…; CSV, TSV, JSONL or "
-            "Parquet, plain, .gz or .zst. `{partition}` stands for the partition key. Or a table: `database`, `table`. "
-            "Or a connector: `rest_api` or `sql_database`."
+            description="Glob of files, relative to the landing folder, absolute, or s3://bucket/…; CSV, TSV, JSONL, "
+            "Parquet or a workbook (.xlsx, .xlsm, .xls, .ods), plain, .gz or .zst. `{partition}` stands for the "
+            "partition key. Or a table: `database`, `table`. Or a connector: "
+            "`rest_api` or `sql_database`."
         ),
     ]
     columns: list[Column] = Field(description="The columns that silver has. Others stay in bronze and are reported.")
@@ -125,13 +126,16 @@ class Dataset(Declared):
     encoding: str | None = Field(
         None, description="Encoding of CSV files, such as cp1252. Default: UTF-8, or what a byte order mark says."
     )
-    skip_lines: int = Field(0, description="Lines at the beginning of CSV files that are left out.")
+    sheet: str | int | None = Field(
+        None, description="Sheet of workbooks: its name, or its number from 1. Default: the first that is not hidden."
+    )
+    skip_lines: int = Field(0, description="Lines of CSV files, or rows of a sheet, left out above the header.")
     comment: str | None = Field(None, description="Lines of CSV files that begin with this character are left out.")
-    footer: int = Field(0, description="Lines at the end of CSV files that are left out, such as totals.")
+    footer: int = Field(0, description="Lines of CSV files, or rows of a sheet, at the end that are left out: totals.")
     header: bool | list[str] = Field(
         True,
-        description="Whether CSV files have a header row. Without one, the names of all columns in order; `false` for "
-        "the declared columns.",
+        description="Whether CSV files and sheets have a header row. Without one, the names of all columns in order; "
+        "`false` for the declared columns.",
     )
     decimal: Literal[".", ","] = Field(".", description="Decimal mark of numbers.")
     thousands: str = Field("", description="Mark between groups of three digits in numbers. Default: none.")

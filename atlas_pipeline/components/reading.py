@@ -11,6 +11,7 @@ from atlas_pipeline.ingest.batch import FileRefused
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
+from atlas_pipeline.ingest.readers.options import ReadOptions
 from atlas_pipeline.ingest.types import ColumnType, Digits, Notation, check_type, split_type
 
 
@@ -51,11 +52,12 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
         raise declared.fail(refusal.reason, "header") from None
     except ValueError as error:
         raise declared.fail(str(error), str(error).split()[0]) from None
-    if is_table and csv != CsvOptions():
-        raise declared.fail("options of CSV files do not apply to a table", "source")
+    reading = ReadOptions(csv, declared.sheet)
+    if is_table and reading != ReadOptions():
+        raise declared.fail("options of files do not apply to a table", "source")
     # A table is read whole: where each key is to stay, nothing that it lacks by now may be deleted.
     keep = declared.on_missing == "keep" or (is_table and mode == "upsert")
-    return Intake(csv, mode == "snapshot" or is_table, keep, declared.skip_equal_files, frozenset(columns))
+    return Intake(reading, mode == "snapshot" or is_table, keep, declared.skip_equal_files, frozenset(columns))
 
 
 def type_of(declared: Any, index: int) -> tuple[ColumnType, Digits | None]:

@@ -275,7 +275,7 @@ def _copied(
     empty: bool,
 ) -> "_Loader":
     """Copy the rows; what came of them. With `empty` a file without rows is not refused."""
-    blocks = read(cast(BinaryIO, stream), file.name, csv=intake.csv, block_bytes=_BLOCK_BYTES)
+    blocks = read(cast(BinaryIO, stream), file.name, options=intake.reading, block_bytes=_BLOCK_BYTES)
     with _ahead(_prepare(blocks, file_id)) as prepared, _Loader(connection, look.dataset, file_id) as loader:
         try:
             for item in prepared:

@@ -8,9 +8,10 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
+from atlas_pipeline.ingest.readers.options import ReadOptions
 
 Mode = Literal["append", "upsert", "snapshot"]
 OnMissing = Literal["delete", "keep"]
@@ -21,7 +22,7 @@ class Intake:
     """What is done with a file that is new.
 
     Attributes:
-        csv: how CSV files depart from RFC 4180.
+        reading: how files of each format are read.
         snapshot: a load is the whole state of the dataset, or of its partition, and takes the place of the one before.
             Else it takes the place of older versions of the same file.
         keep_missing: nothing is superseded: rows that a snapshot lacks stay.
@@ -29,7 +30,7 @@ class Intake:
         declared: the columns of the dataset; a file that has none of them is refused. Empty for any.
     """
 
-    csv: CsvOptions = field(default_factory=CsvOptions)
+    reading: ReadOptions = field(default_factory=ReadOptions)
     snapshot: bool = False
     keep_missing: bool = False
     skip_equal_files: bool = False
@@ -37,6 +38,14 @@ class Intake:
 
     def fingerprint(self, name: str) -> str:
         """Hash of the reading options of a file of that name; it is read again under others. Empty for the defaults."""
-        if self.csv == CsvOptions() or not re.search(r"\.[ct]sv(?:\.gz|\.zst)?\Z", name, re.IGNORECASE):
-            return ""
-        return hashlib.sha256(json.dumps(asdict(self.csv), sort_keys=True).encode()).hexdigest()[:16]
+        options: Any = None
+        if _ending(name, "csv", "tsv") and self.reading.csv != CsvOptions():
+            options = asdict(self.reading.csv)
+        elif _ending(name, "xlsx", "xlsm", "xls", "ods") and self.reading != ReadOptions():
+            csv = self.reading.csv
+            options = [self.reading.sheet, csv.skip_lines, csv.footer, csv.names]
+        return hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:16] if options else ""
+
+
+def _ending(name: str, *endings: str) -> bool:
+    return re.search(rf"\.(?:{'|'.join(endings)})(?:\.gz|\.zst)?\Z", name, re.IGNORECASE) is not None

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atlas_pipeline.ingest.batch import FileRefused
-from atlas_pipeline.ingest.readers import CsvOptions, read
+from atlas_pipeline.ingest.readers import CsvOptions, ReadOptions, read
 
 
 def load(data: bytes, **options: Any) -> tuple[list[str], list[tuple], list[int]]:
-    blocks = list(read(io.BytesIO(data), "a.csv", csv=CsvOptions(**options)))
+    blocks = list(read(io.BytesIO(data), "a.csv", options=ReadOptions(CsvOptions(**options))))
     rows = [tuple(row.values()) for block in blocks for row in block.rows.to_pylist()]
     return list(blocks[0].columns), rows, [line for block in blocks for line in block.lines.to_pylist()]
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas_pipeline.ingest.batch import FileRefused, Reject
-from atlas_pipeline.ingest.readers import CsvOptions, read, text
+from atlas_pipeline.ingest.readers import CsvOptions, ReadOptions, read, text
 
 Row = tuple[str | None, ...]
 SMALL_BLOCKS = [1, 7, 64, 4 << 20]
@@ -75,10 +75,10 @@ def test_blank_lines_are_counted() -> None:
 
 def test_tsv_and_other_delimiters() -> None:
     assert load(b"a\tb\n1,5\t2\n", "f.tsv")[1] == [("1,5", "2")]
-    assert load(b"a;b\n1,5;2\n", csv=CsvOptions(";"))[1] == [("1,5", "2")]
-    assert load(b'a|b\n"x|y"|2\n', csv=CsvOptions("|"))[1] == [("x|y", "2")]
+    assert load(b"a;b\n1,5;2\n", options=ReadOptions(CsvOptions(";")))[1] == [("1,5", "2")]
+    assert load(b'a|b\n"x|y"|2\n', options=ReadOptions(CsvOptions("|")))[1] == [("x|y", "2")]
     with pytest.raises(ValueError, match="delimiter"):
-        load(b"a\n1\n", csv=CsvOptions('"'))
+        load(b"a\n1\n", options=ReadOptions(CsvOptions('"')))
 
 
 def test_one_column() -> None:

@@ -13,6 +13,7 @@ from atlas_pipeline.ingest.bronze import BronzeDamaged
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
+from atlas_pipeline.ingest.readers.options import ReadOptions
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline_tests.integration.conftest import Feed
 
@@ -37,7 +38,7 @@ def test_other_options_read_a_file_again_though_it_is_equal_to_itself(feed: Call
     one = feed(replace(KEYLESS, intake=Intake(skip_equal_files=True)))
     one.land("orders/1.csv", "id;state\n1;a,b\n2;c\n")
     one.load()
-    one.dataset = replace(KEYED, intake=Intake(csv=CsvOptions(delimiter=";"), skip_equal_files=True))
+    one.dataset = replace(KEYED, intake=Intake(ReadOptions(CsvOptions(delimiter=";")), skip_equal_files=True))
     one.load()
     one.build()
     assert rows(one) == [(1, "a,b"), (2, "c")]
@@ -84,7 +85,9 @@ def test_a_kept_snapshot_that_was_misread_counts_no_longer(feed: Callable[[Datas
     one = feed(KEEP)
     one.land("orders/1.csv", "id;state\n1;a\n2;c\n")
     one.load()
-    one.dataset = replace(KEEP, intake=Intake(snapshot=True, keep_missing=True, csv=CsvOptions(delimiter=";")))
+    one.dataset = replace(
+        KEEP, intake=Intake(snapshot=True, keep_missing=True, reading=ReadOptions(CsvOptions(delimiter=";")))
+    )
     one.run()
     assert rows(one) == [(1, "a"), (2, "c")]
 
@@ -177,7 +180,7 @@ def test_other_options_do_not_bring_old_snapshots_back(feed: Callable[[Dataset],
     one.run()
     one.land("orders/2.csv", "id,state\n" + "".join(f"{i},a\n" for i in range(10)))
     one.run()
-    one.dataset = replace(SNAPSHOT, intake=Intake(snapshot=True, csv=CsvOptions(comment="#")))
+    one.dataset = replace(SNAPSHOT, intake=Intake(snapshot=True, reading=ReadOptions(CsvOptions(comment="#"))))
     assert not one.load().refused
 
 

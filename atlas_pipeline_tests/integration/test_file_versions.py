@@ -12,6 +12,7 @@ from atlas_pipeline.ingest.bronze import BronzeDamaged
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
+from atlas_pipeline.ingest.readers.options import ReadOptions
 from atlas_pipeline.ingest.silver import SchemaDrift
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline_tests.integration.conftest import Feed
@@ -86,7 +87,7 @@ def test_other_reading_options_read_the_file_again(feed: Callable[[Dataset], Fee
     one = feed(KEYED)
     one.land("orders/1.csv", "id;state\n1;a,b\n2;c\n")
     one.load()
-    one.dataset = replace(KEYED, intake=Intake(csv=CsvOptions(delimiter=";")))
+    one.dataset = replace(KEYED, intake=Intake(ReadOptions(CsvOptions(delimiter=";"))))
     one.run()
     assert rows(one) == [(1, "a,b"), (2, "c")]
     assert one.load().known

@@ -16,7 +16,7 @@ import typer
 
 from atlas_pipeline.cli.output import ERR
 from atlas_pipeline.ingest.batch import Batch, FileRefused
-from atlas_pipeline.ingest.readers import CsvOptions, detect, read
+from atlas_pipeline.ingest.readers import CsvOptions, ReadOptions, detect, read
 from atlas_pipeline.pii.keys import KeyMissing
 from atlas_pipeline.pii.plan import ColumnPlan, Policy, plan_all
 from atlas_pipeline.pii.policy import PolicyError, chosen_policy
@@ -42,8 +42,7 @@ def batches(path: Path) -> Iterator[Batch]:
     Raises FileRefused, OSError.
     """
     with path.open("rb") as stream:
-        csv = _dialect(path)
-        yield from read(stream, path.name, csv=csv)
+        yield from read(stream, path.name, options=ReadOptions(_dialect(path)))
 
 
 def _dialect(path: Path) -> CsvOptions:

@@ -14,8 +14,8 @@ import typer
 from atlas_pipeline.cli.output import ERR, print_json, print_table, progress
 from atlas_pipeline.cli.pii.files import Show, Survey, batches, failures, policy_of, survey
 from atlas_pipeline.cli.pii.originals import JsonObjects, ParquetRows
-from atlas_pipeline.cli.pii.write import Block, written
-from atlas_pipeline.ingest.batch import Batch
+from atlas_pipeline.cli.pii.write import WRITTEN, Block, written
+from atlas_pipeline.ingest.batch import Batch, FileRefused
 from atlas_pipeline.ingest.readers import detect
 from atlas_pipeline.pii.apply import apply_column
 from atlas_pipeline.pii.keys import Keys, load_keys
@@ -63,7 +63,10 @@ def run(file: Path, out: Path, policy_file: Path | None, rows: int, json: bool) 
 
 def _check(file: Path, out: Path) -> None:
     """Raise FileRefused for an unknown format, OSError; end the command when `out` is the file itself."""
-    detect(out.name)
+    if detect(out.name)[0] not in WRITTEN:
+        raise FileRefused(
+            "unknown_format", f"--out cannot be of this format: expected one of {', '.join(WRITTEN)}. Name it so."
+        )
     file.stat()
     if not out.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "no such folder", str(out.parent))

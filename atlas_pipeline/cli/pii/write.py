@@ -162,3 +162,5 @@ _WRITERS: Mapping[Format, Callable[[BinaryIO, pa.Schema], Writer]] = {
     "jsonl": _JsonLines,
     "parquet": _Parquet,
 }
+WRITTEN = tuple(_WRITERS)
+"""The formats that a copy can have."""

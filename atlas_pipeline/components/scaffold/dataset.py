@@ -20,7 +20,7 @@ from pydantic import Field
 
 from atlas_pipeline.components.declaration import NAME_EXPECTED, is_table_name
 from atlas_pipeline.components.scaffold.contract import contract, count_checks
-from atlas_pipeline.components.scaffold.dialect import DialectParams, fields_of, found_dialect
+from atlas_pipeline.components.scaffold.dialect import DialectParams, Written, fields_of, found_dialect
 from atlas_pipeline.ingest.sources import SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.patterns import PARTITION
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from atlas_pipeline.ingest.batch import Batch
     from atlas_pipeline.ingest.dataset import Dataset
     from atlas_pipeline.ingest.infer import Inference
-    from atlas_pipeline.ingest.readers.csv_sniffer import Sniffed
     from atlas_pipeline.pii.plan import ColumnPlan
 
 _SAMPLE_ROWS = 1_000_000
@@ -98,7 +97,7 @@ def _defs_folder(request: ScaffoldRequest[DatasetScaffoldParams]) -> Path:
 class _Rows:
     """The rows of the files, one file after the other, and what was left out."""
 
-    def __init__(self, files: list[SourceFile], dialect: "Sniffed | None"):
+    def __init__(self, files: list[SourceFile], dialect: Written):
         self.files = files
         self.dialect = dialect
         self.rules: Counter[str] = Counter()
@@ -108,14 +107,13 @@ class _Rows:
 
     def __iter__(self) -> Iterator["Batch"]:
         from atlas_pipeline.ingest.batch import FileRefused
-        from atlas_pipeline.ingest.readers import CsvOptions, read
+        from atlas_pipeline.ingest.readers import read
 
-        csv = self.dialect.options if self.dialect else CsvOptions()
         for file in self.files:
             self._columns.append(set())
             try:
                 with file.open() as stream:
-                    for batch in read(stream, file.name, csv=csv):
+                    for batch in read(stream, file.name, options=self.dialect.options):
                         self.rules.update(reject.rule for reject in batch.rejects)
                         self._columns[-1].update(batch.columns)
                         self._take(batch)
@@ -147,7 +145,6 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
     from atlas_pipeline.ingest.batch import FileRefused
     from atlas_pipeline.ingest.infer import UnknownKey, infer
     from atlas_pipeline.ingest.sources import ServiceUnavailable
-    from atlas_pipeline.ingest.types import PLAIN
 
     name, params = request.target_path.name, request.params
     _check_name(request, name)
@@ -159,8 +156,7 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
         partitions = _partitions(files) if PARTITION in pattern else None
         dialect = found_dialect(files[0], params)
         rows = _Rows(files, dialect)
-        notation = dialect.notation if dialect else PLAIN
-        guess: Inference = infer(rows, key=keys or None, max_rows=_SAMPLE_ROWS, notation=notation)
+        guess: Inference = infer(rows, key=keys or None, max_rows=_SAMPLE_ROWS, notation=dialect.notation)
     except UnknownKey as error:
         raise ScaffoldError(f"--key names {error}") from None
     except (SourceError, ServiceUnavailable, SettingsError, ValueError, OSError) as error:
@@ -269,7 +265,7 @@ def _find(source: str, settings: Settings) -> tuple[str, list[SourceFile]]:
             return pattern, files
     hint = next((f". {place} is a folder: try {place}/*" for place in places if Path(place).is_dir()), "")
     raise ScaffoldError(
-        f"no files match {' or '.join(places)}: expected at least one .csv, .tsv, .jsonl or .parquet file{hint}"
+        f"no files match {' or '.join(places)}: expected at least one file: .csv, .jsonl, .parquet, .xlsx …{hint}"
     )
 
 
@@ -309,7 +305,7 @@ def _defs(
     ]
     if partitions:
         lines += [f"  partitions: {partitions[0]}", f"  partitions_start: {_flow(partitions[1])}"]
-    lines += [f"  {name}: {_flow(value)}" for name, value in (fields_of(rows.dialect) if rows.dialect else {}).items()]
+    lines += [f"  {name}: {_flow(value)}" for name, value in fields_of(rows.dialect).items()]
     if keys:
         lines.append(f"  key: {_flow(keys[0] if len(keys) == 1 else keys)}")
         if guess.latest_by:
@@ -351,7 +347,8 @@ def _notes(
     ]
     if partitions:
         notes.append(f"Partitions: {partitions[0]}, from {partitions[1]}.")
-    if rows.dialect and (fields := fields_of(rows.dialect)):
+    notes += rows.dialect.notes
+    if fields := fields_of(rows.dialect):
         notes.append(f"Written in its own way: {_flow(fields)}.")
     if rows.rules:
         notes.append(f"{_count(rows.rules.total(), 'line')} cannot be read and will go to quarantine.")

@@ -1,25 +1,30 @@
-"""How CSV files are written: found in the first one, or said on the command line, and written down in defs.yaml.
+"""How files are written: found in the first one, or said on the command line, and written down in defs.yaml.
 
 Belongs here: the fields of the declaration that are not their defaults. Does not belong here: the guess
 (`ingest/readers/csv_sniffer.py`).
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, Field
 
+from atlas_pipeline.ingest.types import PLAIN, Notation
+
 if TYPE_CHECKING:
-    from atlas_pipeline.ingest.readers.csv_sniffer import Sniffed
+    from atlas_pipeline.ingest.readers import ReadOptions
     from atlas_pipeline.ingest.sources import SourceFile
+
+_SHEET_ROWS = 500
 
 
 class DialectParams(BaseModel):
-    """What the command line may say of CSV files; what is not said is found in the first one."""
+    """What the command line may say of the files; what is not said is found in the first one."""
 
     delimiter: str | None = Field(None, description="Field separator of CSV files. Default: found.")
     quote: str | None = Field(None, description="Quote of CSV files. Default: found.")
     encoding: str | None = Field(None, description="Encoding of CSV files, such as cp1252. Default: found.")
+    sheet: str | None = Field(None, description="Sheet of workbooks, by name or number. Default: the first visible.")
     skip_lines: int | None = Field(None, description="Lines left out at the beginning. Default: found.")
     comment: str | None = Field(None, description="Lines that begin with it are left out. Default: found.")
     footer: int | None = Field(None, description="Lines left out at the end. Default: found.")
@@ -29,8 +34,17 @@ class DialectParams(BaseModel):
     booleans: str | None = Field(None, description="Words for true and false: ja,nein. Default: found.")
 
 
-def found_dialect(file: "SourceFile", params: DialectParams) -> "Sniffed | None":
-    """How a file is written; null for one that is not CSV.
+@dataclass(frozen=True)
+class Written:
+    """How files are written: `options` to read them with, the `notation` of values, and `notes` for a person."""
+
+    options: "ReadOptions"
+    notation: Notation = PLAIN
+    notes: list[str] = field(default_factory=list)
+
+
+def found_dialect(file: "SourceFile", params: DialectParams) -> Written:
+    """How a file is written.
 
     Args:
         file: the first one that the source lists.
@@ -41,15 +55,23 @@ def found_dialect(file: "SourceFile", params: DialectParams) -> "Sniffed | None"
         FileRefused: it is not what its name says.
         OSError, SourceError, ServiceUnavailable: it cannot be read.
     """
-    from atlas_pipeline.ingest.readers import detect
+    from atlas_pipeline.ingest.readers import ReadOptions, detect
+
+    format, _ = detect(file.name)
+    if format in ("csv", "tsv"):
+        return _of_csv(file, params, tab=format == "tsv")
+    if format == "workbook":
+        return _of_workbook(file, params)
+    return Written(ReadOptions())
+
+
+def _of_csv(file: "SourceFile", params: DialectParams, *, tab: bool) -> Written:
+    from atlas_pipeline.ingest.readers import ReadOptions, detect
     from atlas_pipeline.ingest.readers.compression import decompressed
     from atlas_pipeline.ingest.readers.csv_sniffer import HEAD_BYTES, sniff
 
-    format, compression = detect(file.name)
-    if format not in ("csv", "tsv"):
-        return None
     with file.open() as stream:
-        source = decompressed(stream, compression)
+        source = decompressed(stream, detect(file.name)[1])
         head = source.peek(HEAD_BYTES + 1)
     sniffed = sniff(head[:HEAD_BYTES], whole=len(head) <= HEAD_BYTES)
     options = sniffed.options
@@ -59,33 +81,69 @@ def found_dialect(file: "SourceFile", params: DialectParams) -> "Sniffed | None"
         said["names"] = ()
     elif params.header is False and not options.names:
         raise ValueError("--no-header: the first row looks like a header; name the columns in defs.yaml")
-    if not params.delimiter and options.delimiter == ("\t" if format == "tsv" else ","):
+    if not params.delimiter and options.delimiter == ("\t" if tab else ","):
         said["delimiter"] = None
     words = params.booleans.split(",") if params.booleans else None
     if words is not None and len(words) != 2:
         raise ValueError("--booleans: expected two words with a comma between them, such as ja,nein")
-    return replace(
-        sniffed,
-        options=replace(options, **said),
-        decimal=params.decimal or sniffed.decimal,
-        thousands=sniffed.thousands if params.thousands is None else params.thousands,
-        booleans=(words[0], words[1]) if words else sniffed.booleans,
+    notation = Notation(
+        params.decimal or sniffed.decimal,
+        sniffed.thousands if params.thousands is None else params.thousands,
+        (words[0], words[1]) if words else sniffed.booleans,
     )
+    return Written(ReadOptions(replace(options, **said)), notation)
 
 
-def fields_of(dialect: "Sniffed") -> dict[str, Any]:
+def _of_workbook(file: "SourceFile", params: DialectParams) -> Written:
+    from atlas_pipeline.ingest.readers import CsvOptions, ReadOptions, detect, workbook
+    from atlas_pipeline.ingest.readers.csv_sniffer import sniff_rows
+    from atlas_pipeline.ingest.readers.workbook_process import opened
+
+    with file.open() as stream, opened(stream, detect(file.name)[1]) as book:
+        sheets = book.sheets
+        names = [name for name, _ in sheets]
+        sheet: str | int | None = params.sheet
+        if params.sheet is not None and params.sheet not in names:
+            if not (params.sheet.isdecimal() and 1 <= int(params.sheet) <= len(names)):
+                raise ValueError(f"--sheet {params.sheet!r}: the workbook has {_listed(sheets)}")
+            sheet = int(params.sheet)
+        name = workbook.chosen(book, sheet)
+        rows, whole = workbook.head(book, name, _SHEET_ROWS)
+    notes = [f"The workbook has {_listed(sheets)}. Read is {name!r}."] if len(sheets) > 1 else []
+    if not rows:
+        return Written(ReadOptions(sheet=sheet), notes=notes)
+    found = sniff_rows([row for _, row in rows], [number for number, _ in rows], whole=whole)
+    skip = rows[found.first][0] - 1 if found.first else 0
+    header = found.header if params.header is None else params.header
+    csv = CsvOptions(
+        skip_lines=skip if params.skip_lines is None else params.skip_lines,
+        footer=found.footer if params.footer is None else params.footer,
+        names=() if header else tuple(f"column_{i}" for i in range(1, len(rows[0][1]) + 1)),
+    )
+    return Written(ReadOptions(csv, sheet), Notation(booleans=found.booleans), notes)
+
+
+def _listed(sheets: list[tuple[str, bool]]) -> str:
+    """The sheets of a workbook, for the person who asked, on the terminal only."""
+    names = ", ".join(f"{name!r}{' (hidden)' if hidden else ''}" for name, hidden in sheets[:20])
+    more = f" and {len(sheets) - 20:,} more" if len(sheets) > 20 else ""
+    return f"{len(sheets):,} sheet{'' if len(sheets) == 1 else 's'}: {names}{more}"
+
+
+def fields_of(written: Written) -> dict[str, Any]:
     """The fields of the declaration that say it, without those at their defaults."""
-    from atlas_pipeline.ingest.readers.csv_options import CsvOptions
+    from atlas_pipeline.ingest.readers import CsvOptions
 
-    plain, options = CsvOptions(), dialect.options
+    plain, options = CsvOptions(), written.options.csv
+    fields: dict[str, Any] = {} if written.options.sheet is None else {"sheet": written.options.sheet}
     own = ("delimiter", "quote", "encoding", "skip_lines", "comment", "footer")
-    fields = {name: getattr(options, name) for name in own if getattr(options, name) != getattr(plain, name)}
+    fields |= {name: getattr(options, name) for name in own if getattr(options, name) != getattr(plain, name)}
     if options.names:
         fields["header"] = False
-    if dialect.decimal != ".":
-        fields["decimal"] = dialect.decimal
-    if dialect.thousands:
-        fields["thousands"] = dialect.thousands
-    if dialect.booleans:
-        fields["booleans"] = list(dialect.booleans)
+    if written.notation.decimal != ".":
+        fields["decimal"] = written.notation.decimal
+    if written.notation.thousands:
+        fields["thousands"] = written.notation.thousands
+    if written.notation.booleans:
+        fields["booleans"] = list(written.notation.booleans)
     return fields

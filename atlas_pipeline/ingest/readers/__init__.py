@@ -14,11 +14,12 @@ from atlas_pipeline.ingest.readers.compression import Compression, decompressed
 from atlas_pipeline.ingest.readers.csv import read_csv
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
 from atlas_pipeline.ingest.readers.jsonl import read_jsonl
+from atlas_pipeline.ingest.readers.options import ReadOptions
 from atlas_pipeline.ingest.readers.parquet import read_parquet
 
-__all__ = ["Compression", "CsvOptions", "Format", "detect", "read"]
+__all__ = ["Compression", "CsvOptions", "Format", "ReadOptions", "detect", "read"]
 
-Format = Literal["csv", "tsv", "jsonl", "parquet"]
+Format = Literal["csv", "tsv", "jsonl", "parquet", "workbook"]
 
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -26,6 +27,10 @@ _FORMATS: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".xlsx": "workbook",
+    ".xlsm": "workbook",
+    ".xls": "workbook",
+    ".ods": "workbook",
 }
 _COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd"}
 
@@ -42,8 +47,8 @@ def detect(name: str) -> tuple[Format, Compression]:
     if path.suffix not in _FORMATS:
         raise FileRefused(
             "unknown_format",
-            f"The file's name ends in {path.suffix or 'no extension'!r}. Expected .csv, .tsv, .jsonl, .ndjson or "
-            ".parquet, with .gz or .zst after it when compressed. Rename the file for what it holds.",
+            f"The file's name ends in {path.suffix or 'no extension'!r}. Expected one of {' '.join(_FORMATS)}, with "
+            ".gz or .zst after it when compressed. Rename the file for what it holds.",
         )
     return _FORMATS[path.suffix], compression
 
@@ -53,27 +58,28 @@ def read(
     name: str,
     *,
     format: Format | None = None,
-    csv: CsvOptions = CsvOptions(),  # noqa: B008 — it is frozen
+    options: ReadOptions = ReadOptions(),  # noqa: B008 — it is frozen
     block_bytes: int = 4 << 20,
 ) -> Iterator[Batch]:
     """Yield the rows of a file, as text exactly as the file has it, with constant memory.
 
     Rows that cannot be loaded are in `Batch.rejects`, the others are not affected by them; their rules are `encoding`,
     `nul_byte`, `line_too_long`; in CSV `too_few_fields`, `too_many_fields`, `unterminated_quote`, `stray_quote`; in
-    JSON Lines `not_json`, `not_an_object`, `empty_object`, `bad_column_name`.
+    JSON Lines `not_json`, `not_an_object`, `empty_object`, `bad_column_name`; in workbooks `too_many_fields`.
 
     Args:
         stream: at the file's beginning; need not be seekable. What it raises is passed on.
         name: of the file; its extensions tell format and compression.
         format: overrides the format, with the name then telling only the compression.
-        csv: how a csv or tsv file departs from RFC 4180.
-        block_bytes: about how much decompressed text becomes one batch; Parquet comes in batches of rows instead.
+        options: how files of each format are read.
+        block_bytes: about how much decompressed text becomes one batch; binary formats come in batches of rows instead.
 
     Raises:
         FileRefused: possibly after some batches (discard these), with one of the rules `unknown_format`,
             `wrong_format`, `empty`, `header_only`, `bad_header`, `encoding`, `truncated`, `corrupt`,
             `too_many_columns`, `empty_column_name`, `duplicate_columns`, `column_name_too_long`,
-            `reserved_column_name`, `nul_byte`.
+            `reserved_column_name`, `nul_byte`; of workbooks also `password_protected`, `no_such_sheet`,
+            `expands_too_much`.
     """
     if format is None:
         format, compression = detect(name)
@@ -81,7 +87,12 @@ def read(
         compression = _COMPRESSIONS.get(PurePosixPath(name.lower()).suffix, "none")
     if format == "parquet":
         return read_parquet(stream, compression)
+    if format == "workbook":
+        from atlas_pipeline.ingest.readers.workbook import read_workbook
+
+        return read_workbook(stream, compression, options)
     source = decompressed(stream, compression)
     if format == "jsonl":
         return read_jsonl(source, block_bytes)
+    csv = options.csv
     return read_csv(source, csv if format == "csv" or csv.delimiter else replace(csv, delimiter="\t"), block_bytes)

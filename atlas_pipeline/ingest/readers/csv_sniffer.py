@@ -119,6 +119,45 @@ def sniff(head: bytes, *, whole: bool) -> Sniffed:
     return Sniffed(options, decimal, thousands, _booleans(body))
 
 
+@dataclass(frozen=True)
+class Arrangement:
+    """Where the table is in the rows of a sheet.
+
+    `first` is the index of the header, or of the first row where there is no `header`; `footer` the number of rows at
+    the end that are no data. `booleans` are the words for true and false, None unless a column consists of such a pair.
+    """
+
+    first: int
+    header: bool
+    footer: int
+    booleans: tuple[str, str] | None = None
+
+
+def sniff_rows(rows: list[list[str]], numbers: list[int], *, whole: bool) -> Arrangement:
+    """Guess from the first rows of a sheet, which all have as many cells; at least one.
+
+    Args:
+        rows: the cells as text, blank rows left out.
+        numbers: of the rows in the sheet.
+        whole: whether these are all rows, so that the last ones are known.
+    """
+    filled = [sum(bool(cell.strip()) for cell in row) for row in rows]
+    counts = Counter(filled[len(filled) // 2 :])
+    width = max(counts, key=lambda n: (counts[n], n))
+    first = next((i for i, count in enumerate(filled[:_MOST_PREAMBLE]) if count * 2 > width), 0)
+    footer = 0
+    while whole and footer < _MOST_FOOTER and len(rows) - footer > first + 2:
+        cells = [cell for cell in rows[-1 - footer] if cell.strip()]
+        note = len(cells) == 1 and width > 1 and numbers[-1 - footer] > numbers[-2 - footer] + 1
+        total = _TOTAL.match(cells[0].strip()) and all(_kind(cell) in ("number", "money") for cell in cells[1:])
+        if not note and not total:
+            break
+        footer += 1
+    data = rows[first : len(rows) - footer]
+    header = _has_header(data)
+    return Arrangement(first, header, footer, _booleans(data[1:] if header else data))
+
+
 def guess_encoding(head: bytes) -> str | None:
     """The codec of text, None for UTF-8 and for what a byte order mark says."""
     if head.startswith(_MARKS):
