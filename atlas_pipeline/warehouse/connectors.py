@@ -164,12 +164,13 @@ def _count(connection: psycopg.Connection, dataset: str, kind: str, attempt: Att
         )
 
 
-def open_until(connection: psycopg.Connection, dataset: str) -> datetime | None:
-    """Until when the server is not asked; null while the circuit is closed, or may be tried."""
+def open_circuit(connection: psycopg.Connection, dataset: str) -> tuple[datetime, str] | None:
+    """Until when the server is not asked, and why; null while the circuit is closed, or may be tried."""
     row = connection.execute(
-        "SELECT open_until FROM atlas.connectors WHERE dataset = %s AND open_until > clock_timestamp()", [dataset]
+        "SELECT open_until, problem FROM atlas.connectors WHERE dataset = %s AND open_until > clock_timestamp()",
+        [dataset],
     ).fetchone()
-    return row[0] if row else None
+    return (row[0], row[1]) if row else None
 
 
 def states(connection: psycopg.Connection) -> dict[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ from atlas_pipeline.ingest.connectors import RestApi
 from atlas_pipeline.ingest.connectors.isolation import dump_state, isolated, load_state
 from atlas_pipeline.ingest.connectors.source import ExtractedSource, said_of
 from atlas_pipeline.ingest.connectors.tally import Tally
-from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError
+from atlas_pipeline.ingest.sources import LeftAlone, ServiceUnavailable, SourceError
 from atlas_pipeline.settings import Settings, SettingsError
 from atlas_pipeline.warehouse import connectors
 
@@ -127,12 +127,10 @@ def _rows(source: ExtractedSource, tally: Tally) -> Iterator[list[dict[str, Any]
 
 
 def _refuse_open(connection: psycopg.Connection, source: ExtractedSource) -> None:
-    until = connectors.open_until(connection, source.dataset)
-    if until is not None:
-        raise ServiceUnavailable(
-            f"{source.connector.service} did not answer several times, or asked for a pause, and is left alone until "
-            f"{until:%Y-%m-%d %H:%M:%S %Z}"
-        )
+    circuit = connectors.open_circuit(connection, source.dataset)
+    if circuit is not None:
+        until, problem = circuit
+        raise LeftAlone(f"{source.connector.service} is left alone until {until:%Y-%m-%d %H:%M:%S %Z}: {problem}")
 
 
 @contextmanager

@@ -8,7 +8,6 @@ credentials there. Numbers of JSON keep all their digits.
 
 import hashlib
 import time
-from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ from urllib.parse import urlsplit
 import requests
 
 from atlas_pipeline.ingest.connectors.tally import Tally
-from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError
+from atlas_pipeline.ingest.sources import LeftAlone, ServiceUnavailable, SourceError
 
 ATTEMPTS = 6
 LONGEST_WAIT = 120
@@ -34,7 +33,7 @@ _HINTS = {
 _PAGE_BYTES = 256
 
 
-class AskedToWait(ServiceUnavailable):
+class AskedToWait(LeftAlone):
     """The server asks to be left alone for so many seconds, longer than a run may wait."""
 
     def __init__(self, message: str, seconds: float):
@@ -53,7 +52,6 @@ class Session(requests.Session):  # type: ignore[misc]
         per_second: float | None = None,
         pages: bool = True,
         attempts: int = ATTEMPTS,
-        sleep: Callable[[float], None] = time.sleep,
     ):
         """A session.
 
@@ -63,14 +61,13 @@ class Session(requests.Session):  # type: ignore[misc]
             per_second: the most requests a second; null for no limit.
             pages: answers are pages of rows, of which none may come twice.
             attempts: how often one request is tried.
-            sleep: waits for so many seconds.
         """
         super().__init__()
         self.auth = lambda request: request  # else requests looks for credentials in ~/.netrc
         self.max_redirects = 5
         self._origin = _origin(url)
         self._pages = pages
-        self._tally, self._sleep, self._attempts = tally, sleep, attempts
+        self._tally, self._attempts = tally, attempts
         self._pause = 1 / per_second if per_second else 0.0
         self._next = 0.0
         self._last_page = b""
@@ -85,6 +82,7 @@ class Session(requests.Session):  # type: ignore[misc]
                 "declare the server that has the data"
             )
         options["timeout"] = options.get("timeout") or TIMEOUT
+        request.hooks = {"response": []}  # dlt's own would raise with the URL and body, before a status is looked at
         shown, failure = f"{request.method} {_shown(url)}", ""
         for attempt in range(1, self._attempts + 1):
             self._wait_for_turn()
@@ -107,13 +105,13 @@ class Session(requests.Session):  # type: ignore[misc]
                 wait = self._asked_pause(response, shown) or wait
             if attempt < self._attempts:
                 self._tally.retries += 1
-                self._sleep(wait)
+                time.sleep(wait)
         raise ServiceUnavailable(f"{shown}: {failure}, {self._attempts} times")
 
     def _wait_for_turn(self) -> None:
         now = time.monotonic()
         if self._pause and now < self._next:
-            self._sleep(self._next - now)
+            time.sleep(self._next - now)
         self._next = max(now, self._next) + self._pause
 
     def _asked_pause(self, response: requests.Response, shown: str) -> float | None:

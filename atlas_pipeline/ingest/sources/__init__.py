@@ -23,6 +23,10 @@ class ServiceUnavailable(Exception):
     """A service that a source needs does not answer, and may later. The message names the service and the failure."""
 
 
+class LeftAlone(ServiceUnavailable):
+    """A service is not asked for a while, since it failed several times or asked for that: trying again is no use."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """Why something that was listed cannot be loaded: a stable rule, and the reason for people."""

@@ -17,7 +17,7 @@ from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.connectors.extracting import Extract, extract
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
+from atlas_pipeline.ingest.sources import LeftAlone, ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.orchestration.tables.checks import check_result, check_spec, score_metadata
 from atlas_pipeline.orchestration.tables.steps import RETRY, partitions_of, progress_log
@@ -68,7 +68,8 @@ def bronze_asset(
         try:
             result, outcomes, scores = _load(context, warehouse, dataset)
         except (SourceError, ServiceUnavailable, SettingsError, TableBusy, bronze.BronzeDamaged) as error:
-            raise dg.Failure(str(error), allow_retries=isinstance(error, ServiceUnavailable)) from None
+            later = isinstance(error, ServiceUnavailable) and not isinstance(error, LeftAlone)
+            raise dg.Failure(str(error), allow_retries=later) from None
         results = [check_result(key, outcome, outcome.check.path) for outcome in outcomes]
         if result.refused:
             refused = {"files refused": _refused_table(result.refused)}
