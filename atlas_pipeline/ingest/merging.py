@@ -5,6 +5,8 @@ in between (`silver.py`). Of rows with the same key the one with the greatest `l
 is equal, the one of the file that arrived last.
 """
 
+from collections.abc import Callable
+
 import psycopg
 from psycopg import sql
 
@@ -12,6 +14,8 @@ from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.warehouse.ledger import moved
 from atlas_pipeline.warehouse.publish import STAGING
+
+_FEW = 0.1  # of the rows of a table
 
 
 def pick_winners(
@@ -35,11 +39,9 @@ def pick_winners(
     keep: sql.Composable = sql.SQL("")
     old = sql.Identifier("silver", dataset.name)
     if dataset.key:
-        latest = [sql.SQL("{} DESC NULLS LAST").format(sql.Identifier(dataset.latest_by))] if dataset.latest_by else []
-        order = sql.SQL(", ").join([*latest, sql.SQL("{} DESC").format(place("d")), *_newest_first("d")])
         key = sql.SQL(", ").join(map(sql.Identifier, dataset.key))
         pick = sql.SQL("SELECT DISTINCT ON ({}) {} FROM {} d ORDER BY {}, {}")
-        picked = pick.format(key, columns, new, key, order)
+        picked = pick.format(key, columns, new, key, _latest_first(dataset, place))
     if dataset.key and beside_published:
         # Partitions are built in any order, so what is published may have been loaded after what is new.
         both = (*map(sql.Identifier, (FILE_ID, LINE)), place("o"), place("w"))
@@ -60,6 +62,49 @@ def pick_winners(
         replaced = sql.SQL("(SELECT count(*) FROM {} o JOIN {} w ON {})").format(old, target, _same_key(dataset))
     row = connection.execute(sql.SQL("SELECT count(*) + {} FROM {}").format(replaced, new)).fetchone()
     return int(row[0]) - winners if row else 0
+
+
+def leave_latest(connection: psycopg.Connection, dataset: Dataset, table: str, spare: str) -> int:
+    """Take the rows out of a staging table that give way to a later one of their key.
+
+    Few are deleted. Where they are many, which would leave the table mostly holes, those that stay are copied.
+
+    Args:
+        connection: in the transaction that fills the table.
+        dataset: with a plan in each column.
+        table: the staging table; it has its name afterwards too.
+        spare: a name in staging that is free.
+
+    Returns:
+        How many rows gave way.
+    """
+    name = sql.Identifier(STAGING, table)
+    connection.execute(sql.SQL("ANALYZE {}").format(name))
+    if not dataset.key:
+        return 0
+    connection.execute("SET LOCAL work_mem = '128MB'")
+    key = sql.SQL(", ").join(map(sql.Identifier, dataset.key))
+    count = sql.SQL(
+        "SELECT coalesce(sum(n - 1), 0)::bigint, (SELECT reltuples FROM pg_class WHERE oid = {}::regclass)"
+        " FROM (SELECT count(*) AS n FROM {} GROUP BY {} HAVING count(*) > 1) k"
+    )
+    row = connection.execute(count.format(sql.Literal(name.as_string(connection)), name, key)).fetchone()
+    assert row is not None
+    repeated, rows = int(row[0]), row[1]
+    if repeated > _FEW * rows:
+        connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(name, sql.Identifier(spare)))
+        made = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING COMMENTS)")
+        connection.execute(made.format(name, sql.Identifier(STAGING, spare)))
+        return pick_winners(connection, dataset, table, spare, beside_published=False)
+    if repeated:
+        place = _place if moved(connection, dataset.name) else _own_place
+        delete = sql.SQL(
+            "WITH ranked AS (SELECT ctid AS place, row_number() OVER (PARTITION BY {0} ORDER BY {1}) AS rank FROM {2} d"
+            " WHERE ({0}) IN (SELECT {0} FROM {2} GROUP BY {0} HAVING count(*) > 1))"
+            " DELETE FROM {2} t USING ranked r WHERE t.ctid = r.place AND r.rank > 1"
+        )
+        return connection.execute(delete.format(key, _latest_first(dataset, place), name)).rowcount
+    return 0
 
 
 def create_preview(connection: psycopg.Connection, dataset: Dataset, view: str, winners: str) -> None:
@@ -98,6 +143,12 @@ def merge(connection: psycopg.Connection, dataset: Dataset, winners: str) -> int
         replaced = connection.execute(statement).rowcount
     insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(old, columns, columns, new)
     return connection.execute(insert).rowcount - replaced
+
+
+def _latest_first(dataset: Dataset, place: Callable[[str], sql.Composable]) -> sql.Composed:
+    """The order in which the row `d` of a key that stays comes first."""
+    latest = [sql.SQL("d.{} DESC NULLS LAST").format(sql.Identifier(dataset.latest_by))] if dataset.latest_by else []
+    return sql.SQL(", ").join([*latest, sql.SQL("{} DESC").format(place("d")), *_newest_first("d")])
 
 
 def _column_list(dataset: Dataset) -> sql.Composed:

@@ -19,13 +19,13 @@ import psycopg
 
 from atlas_pipeline.ingest.bronze import check_rows
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.merging import create_preview, merge, pick_winners
+from atlas_pipeline.ingest.merging import create_preview, leave_latest, merge, pick_winners
 from atlas_pipeline.ingest.planning import as_free_text, detected_clean, plan_columns
 from atlas_pipeline.ingest.quarantine import count_quarantined, create_quarantine, quarantine_misfits, release_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
-from atlas_pipeline.ingest.staging import StagingTables, TypedRows, create_tables, fill_delta
+from atlas_pipeline.ingest.staging import StagingTables, TypedRows, create_tables, fill
 from atlas_pipeline.pii.keys import Keys
-from atlas_pipeline.pii.leaks import LeakReport, sweep_table
+from atlas_pipeline.pii.leaks import LeakReport, stores_as_sent, sweep_table
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.record import record_plans, recorded_plans, rules_fingerprint
 from atlas_pipeline.warehouse import publish as publishing
@@ -295,17 +295,17 @@ def stage(build: SilverBuild, planned: Planned) -> Staged:
     tables = StagingTables.of(name)
     new = tables.winners if base else tables.table
     create_quarantine(connection, name)
-    create_tables(connection, dataset, tables, new)
-    connection.commit()
+    create_tables(connection, dataset, tables, anew=base is None)
     build.progress(f"{name}: typing {sum(file.rows for file in files):,} rows of {len(files)} files")
-    typed = fill_delta(connection, build.url, dataset, files, tables, build.keys, build.progress)
+    typed = fill(connection, build.url, dataset, files, tables, build.keys, build.progress, anew=base is None)
     _check_drift(dataset, files, typed.misfits)
     _check_keys(dataset, files, typed.rewritten)
     build.progress(f"{name}: merging")
-    duplicates += pick_winners(connection, dataset, new, tables.delta, beside_published=base is not None)
     if base:
+        duplicates += pick_winners(connection, dataset, new, tables.delta, beside_published=True)
         create_preview(connection, dataset, tables.table, new)
     else:
+        duplicates += leave_latest(connection, dataset, new, tables.delta)
         publishing.add_key(connection, new, dataset.key)
     connection.commit()
     return Staged(STAGING, tables.table, new, duplicates, typed)
@@ -327,7 +327,7 @@ def audit(build: SilverBuild, planned: Planned, staged: Staged, verify: Verify[O
     with ThreadPoolExecutor(1, thread_name_prefix="contract") as beside:
         # Postgres evaluates the contract while this process sweeps the rows that are new.
         verifying = beside.submit(verify, dataset, staged.schema, staged.table)
-        leaks = sweep_table(connection, staged.schema, staged.new, dataset.plans, dataset.policy.rules)
+        leaks = _leaks(connection, dataset, staged)
         connection.commit()
     outcomes = verifying.result()
     rows = reconcile(
@@ -379,6 +379,19 @@ def publish(build: SilverBuild, planned: Planned, staged: Staged, audited: Audit
         record_plans(connection, "silver", name, dataset.plans.values(), rules_fingerprint(dataset.policy.rules))
         publishing.drop_staging(connection, *tables.names)
     return Published(rows, quarantined, changed=True)
+
+
+def _leaks(connection: psycopg.Connection, dataset: Dataset, staged: Staged) -> LeakReport:
+    """Personal data in the rows that are audited.
+
+    Columns that were swept while they were sent are read back only to count what was found, or where what is stored may
+    be something else.
+    """
+    sent = staged.typed.swept
+    if not staged.new_rows or not sent.clean or not stores_as_sent(connection, staged.schema, staged.new):
+        return sweep_table(connection, staged.schema, staged.new, dataset.plans, dataset.policy.rules)
+    rest = sweep_table(connection, staged.schema, staged.new, dataset.plans, dataset.policy.rules, allowed=sent.columns)
+    return LeakReport(sent.rows, [*sent.columns, *rest.columns], rest.found)
 
 
 def _refusal(name: str, staged: Staged, leaks: LeakReport, *, held: bool) -> str | None:

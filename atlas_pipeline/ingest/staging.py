@@ -5,7 +5,7 @@ of a key stays (`merging.py`), and what is done when too many rows do not fit (`
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -16,12 +16,15 @@ from pyarrow import csv as arrow_csv
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.ingest.prefetch import prefetched
 from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
 from atlas_pipeline.pii.keys import Keys
+from atlas_pipeline.pii.leaks import LeakReport, Sweep, trusted
 from atlas_pipeline.warehouse import publish
 from atlas_pipeline.warehouse.arrow import copy_blocks
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.ledger import LoadedFile
+from atlas_pipeline.warehouse.pages import Pages, page_blocks, readable
 from atlas_pipeline.warehouse.publish import STAGING
 
 _BLOCK_ROWS = 50_000
@@ -32,8 +35,9 @@ _BLOCK_ROWS_OF_PROSE = 5_000  # reading them takes seconds, and progress is show
 class StagingTables:
     """Names of the tables of a build in staging.
 
-    `table` is the finished table, or the view of it when new rows are merged; `winners` the new rows that stay; `delta`
-    all new rows that fit their types; `rejects` where those are that do not.
+    `table` is the finished table, or the view of it when new rows are merged; `winners` the new rows that stay then;
+    `delta` all new rows that fit their types; `rejects` where those are that do not. A table that is built anew is
+    filled without a delta.
     """
 
     table: str
@@ -57,36 +61,48 @@ class TypedRows:
     """Counts of rows: those that were read, those rejected by rule, and values that are not of their column's type.
 
     `misfits` has these by file id and column, `rewritten` by the same the rows whose key or identifier would be another
-    row's.
+    row's. `swept` is what a sweep of the rows found while they were sent.
     """
 
     read: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     misfits: Counter[tuple[int, str]] = field(default_factory=Counter)
     rewritten: Counter[tuple[int, str]] = field(default_factory=Counter)
+    swept: LeakReport = field(default_factory=LeakReport)
 
 
-def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, new: str) -> None:
+def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, *, anew: bool) -> None:
     """Make the empty staging tables, in place of those of an earlier build.
 
     Args:
-        connection: writes the staging tables.
+        connection: in the transaction that fills them.
         dataset: with a plan in each column.
         tables: names of all.
-        new: which of them takes the rows that stay; it is logged, since it is published when all is built anew.
+        anew: the table is filled itself, and logged, since it is published; there are neither delta nor winners.
     """
     publish.drop_staging(connection, *tables.names)
     columns = [(c.name, c.postgres_type) for c in dataset.published_columns] + [(FILE_ID, "bigint"), (LINE, "bigint")]
     body = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in columns)
-    for name, kind in ((new, sql.SQL("TABLE")), (tables.delta, sql.SQL("UNLOGGED TABLE"))):
-        connection.execute(sql.SQL("CREATE {} {} ({})").format(kind, sql.Identifier(STAGING, name), body))
+    for name, kind in (
+        ((tables.table, "TABLE"),) if anew else ((tables.winners, "TABLE"), (tables.delta, "UNLOGGED TABLE"))
+    ):
+        connection.execute(sql.SQL("CREATE {} {} ({})").format(sql.SQL(kind), sql.Identifier(STAGING, name), body))
     statement = "CREATE UNLOGGED TABLE {} (file_id bigint, line bigint, rule text, columns text[], reason text)"
     connection.execute(sql.SQL(statement).format(sql.Identifier(STAGING, tables.rejects)))
     comments = {c.name: text for c in dataset.published_columns if (text := c.comment(dataset.timezone))}
-    publish.describe(connection, new, comments)
+    publish.describe(connection, tables.table if anew else tables.winners, comments)
 
 
-def fill_delta(
+@dataclass(frozen=True)
+class _Typed:
+    """A block of bronze: how many rows were read, the CSV of those that fit, and the others."""
+
+    read: int
+    text: pa.Buffer
+    bad: list[TypingReject]
+
+
+def fill(
     connection: psycopg.Connection,
     url: str,
     dataset: Dataset,
@@ -94,56 +110,96 @@ def fill_delta(
     tables: StagingTables,
     keys: Keys,
     progress: Callable[[str], None],
+    *,
+    anew: bool,
 ) -> TypedRows:
-    """Read the files' rows from bronze, type them, treat personal data, and copy them into the delta table.
+    """Read the files' rows from bronze, type them, treat personal data, sweep them, and copy them into staging.
+
+    Reading, typing and writing go on at the same time, a few blocks apart.
 
     Args:
-        connection: writes the staging tables.
+        connection: writes the staging tables, in the transaction that made them.
         url: of the database, for a connection that reads bronze meanwhile.
         dataset: with a plan in each column.
         files: those whose rows are read.
         tables: as `create_tables` made them.
         keys: of hashed and encrypted columns.
         progress: told the rows that are done, after each block.
+        anew: rows go into the table itself, else into the delta.
 
     Raises KeyMissing, psycopg.Error.
     """
     names = [column.name for column in dataset.published_columns]
-    target = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv)").format(
-        sql.Identifier(STAGING, tables.delta), sql.SQL(", ").join(map(sql.Identifier, (*names, FILE_ID, LINE)))
+    # The table was made in this transaction, so nobody can see its rows too early, and none needs to be frozen later.
+    target = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, FREEZE)").format(
+        sql.Identifier(STAGING, tables.table if anew else tables.delta),
+        sql.SQL(", ").join(map(sql.Identifier, (*names, FILE_ID, LINE))),
     )
+    sweep = Sweep(_swept_columns(dataset), dataset.policy.rules)
     done = TypedRows()
+    if not files:
+        return done
     expected = sum(file.rows for file in files)
-    with connect(url) as reading:
-        for block in _bronze_blocks(reading, dataset, files) if files else ():
-            good, bad = typed_rows(dataset, block, keys)
-            text = pa.BufferOutputStream()
-            arrow_csv.write_csv(good, text, arrow_csv.WriteOptions(include_header=False))
+    with (
+        connect(url) as reading,
+        prefetched(_bronze_blocks(reading, dataset, files, all_files=anew), lambda block: block.nbytes) as blocks,
+        prefetched(_typed_blocks(dataset, blocks, keys, sweep), lambda block: block.text.size) as ready,
+    ):
+        for block in ready:
             with connection.cursor().copy(target) as copy:
-                copy.write(text.getvalue())
-            _copy_rejects(connection, tables.rejects, bad)
-            done.read += block.num_rows
-            done.rejected.update(reject.rule for reject in bad)
-            done.misfits.update((reject.file_id, column) for reject in bad for column in reject.misfits)
-            done.rewritten.update((reject.file_id, column) for reject in bad for column in reject.rewritten)
+                copy.write(block.text)
+            _copy_rejects(connection, tables.rejects, block.bad)
+            done.read += block.read
+            done.rejected.update(reject.rule for reject in block.bad)
+            done.misfits.update((reject.file_id, column) for reject in block.bad for column in reject.misfits)
+            done.rewritten.update((reject.file_id, column) for reject in block.bad for column in reject.rewritten)
             progress(f"{dataset.name}: typed {done.read:,} of {expected:,} rows")
+    done.swept = sweep.finish()
     return done
 
 
-def _bronze_blocks(connection: psycopg.Connection, dataset: Dataset, files: Sequence[LoadedFile]) -> Iterator[pa.Table]:
-    """The text of the declared columns, file id and line."""
+def _typed_blocks(dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys, sweep: Sweep) -> Iterator[_Typed]:
+    for block in blocks:
+        good, bad = typed_rows(dataset, block, keys)
+        sweep.add(good)
+        text = pa.BufferOutputStream()
+        arrow_csv.write_csv(good, text, arrow_csv.WriteOptions(include_header=False))
+        yield _Typed(block.num_rows, text.getvalue(), bad)
+
+
+def _swept_columns(dataset: Dataset) -> list[str]:
+    """The columns that the leak check looks at, and that are stored as they are sent."""
+    plans = dataset.plans
+    return [
+        column.name
+        for column in dataset.published_columns
+        if column.postgres_type == "text" and not (column.name in plans and trusted(plans[column.name]))
+    ]
+
+
+def _bronze_blocks(
+    connection: psycopg.Connection, dataset: Dataset, files: Sequence[LoadedFile], *, all_files: bool
+) -> Iterator[pa.Table]:
+    """The text of the declared columns, file id and line. With `all_files` most of the table is read."""
     prose = any(plan.column_class == "free_text" and plan.action == "redact" for plan in dataset.plans.values())
     present = {column for file in files for column in file.columns}
     names = [column.name for column in dataset.columns]
+    table, block_rows = sql.Identifier("bronze", dataset.name), _BLOCK_ROWS_OF_PROSE if prose else _BLOCK_ROWS
+    wanted = sql.SQL("{} = ANY({})").format(sql.Identifier(FILE_ID), sql.Literal([file.file_id for file in files]))
+    if all_files and readable(connection, table):
+        connection.rollback()
+        texts = [name for name in names if name in present]
+        for block in page_blocks(connection, Pages(table, texts, (FILE_ID, LINE), wanted, block_rows)):
+            nulls = pa.nulls(block.num_rows, pa.string())
+            found = set(block.column_names)
+            yield pa.table({n: block[n] if n in found else nulls for n in (*names, FILE_ID, LINE)})
+        return
     chosen = [sql.Identifier(n) if n in present else sql.SQL("NULL") for n in names]
-    query = sql.SQL("SELECT {} FROM {} WHERE {} = ANY({})").format(
-        sql.SQL(", ").join([*chosen, sql.Identifier(FILE_ID), sql.Identifier(LINE)]),
-        sql.Identifier("bronze", dataset.name),
-        sql.Identifier(FILE_ID),
-        sql.Literal([file.file_id for file in files]),
+    query = sql.SQL("SELECT {} FROM {} WHERE {}").format(
+        sql.SQL(", ").join([*chosen, sql.Identifier(FILE_ID), sql.Identifier(LINE)]), table, wanted
     )
     types = {name: pa.string() for name in names} | {FILE_ID: pa.int64(), LINE: pa.int64()}
-    return copy_blocks(connection, query, types, _BLOCK_ROWS_OF_PROSE if prose else _BLOCK_ROWS)
+    yield from copy_blocks(connection, query, types, block_rows)
 
 
 def _copy_rejects(connection: psycopg.Connection, table: str, rejects: Sequence[TypingReject]) -> None:

@@ -1,10 +1,14 @@
-"""The leak check: read a finished table back, and sweep it for personal data that its plan excludes.
+"""The leak check: sweep all text of a finished table for personal data that its plan excludes.
 
-Belongs here: which columns are swept, and the counts. Does not belong here: the patterns (`sweep.py`), and what is done
-about a leak.
+Belongs here: which columns are swept, the counts, and when rows may be swept while they are sent instead of being read
+back. Does not belong here: the patterns (`sweep.py`), and what is done about a leak.
+
+Text is stored as it was sent: no type changes it, as jsonb does. So the columns of type text of a table that is filled
+by COPY alone hold what was swept on its way there, unless something in the database changes rows when they arrive;
+`stores_as_sent` looks for that.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
@@ -51,6 +55,43 @@ def trusted(plan: ColumnPlan) -> bool:
     return plan.declared and plan.entity is None
 
 
+class Sweep:
+    """Sweeps blocks of rows, 50,000 of them at a time, and adds up what was found."""
+
+    def __init__(self, columns: Sequence[str], rules: Rules):
+        """Sweep these columns of each block, with recognisers to add to the sweep's own."""
+        self._rules = rules
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+        self._report = LeakReport(columns=list(columns))
+
+    def add(self, block: pa.Table) -> None:
+        """Take a block, and sweep once there are enough rows."""
+        if not self._report.columns:
+            return
+        self._waiting.append(block.select(self._report.columns))
+        self._rows += block.num_rows
+        if self._rows >= _BLOCK_ROWS:
+            self._sweep()
+
+    def finish(self) -> LeakReport:
+        """Sweep what is left. Returns what was found in all."""
+        if self._waiting:
+            self._sweep()
+        return self._report
+
+    def _sweep(self) -> None:
+        from atlas_pipeline.pii.sweep import sweep
+
+        rows = pa.concat_tables(self._waiting)
+        self._waiting, self._rows = [], 0
+        self._report.rows += rows.num_rows
+        for name in self._report.columns:
+            for rule, count in sweep(rows[name], self._rules).items():
+                cells = self._report.found.setdefault(name, {})
+                cells[rule] = cells.get(rule, 0) + count
+
+
 def sweep_table(
     connection: psycopg.Connection,
     schema: str,
@@ -73,26 +114,28 @@ def sweep_table(
     Returns:
         Rows and columns swept, and the cells with personal data by column and rule; never a value.
     """
-    from atlas_pipeline.pii.sweep import sweep
-
-    report = LeakReport()
-    report.columns = [
+    columns = [
         name
         for name in _text_columns(connection, schema, table)
         if not (name in allowed or (name in plans and trusted(plans[name])) or name.startswith("_atlas"))
     ]
-    if not report.columns:
-        return report
+    sweep = Sweep(columns, rules)
+    if not columns:
+        return sweep.finish()
     query = sql.SQL("SELECT {} FROM {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, report.columns)), sql.Identifier(schema, table)
+        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(schema, table)
     )
-    for block in copy_blocks(connection, query, dict.fromkeys(report.columns, pa.string()), _BLOCK_ROWS):
-        report.rows += block.num_rows
-        for name in report.columns:
-            for rule, count in sweep(block[name], rules).items():
-                cells = report.found.setdefault(name, {})
-                cells[rule] = cells.get(rule, 0) + count
-    return report
+    for block in copy_blocks(connection, query, dict.fromkeys(columns, pa.string()), _BLOCK_ROWS):
+        sweep.add(block)
+    return sweep.finish()
+
+
+def stores_as_sent(connection: psycopg.Connection, schema: str, table: str) -> bool:
+    """Whether nothing in the database changes the rows of a table when they arrive: no trigger, no rule."""
+    relation = sql.Identifier(schema, table).as_string(connection)
+    statement = "SELECT NOT (relhastriggers OR relhasrules) FROM pg_class WHERE oid = to_regclass(%s)"
+    row = connection.execute(statement, [relation]).fetchone()
+    return bool(row and row[0])
 
 
 def _text_columns(connection: psycopg.Connection, schema: str, table: str) -> list[str]:

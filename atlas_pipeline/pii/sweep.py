@@ -109,6 +109,8 @@ _CHECKS = (
         lambda text: len(set(text.lower())) > 3,
     ),
 )
+_TOKEN = re.compile("[0-9a-f]{64}")
+"""A keyed hash. Its beginning may be a candidate of the prefilter; nothing that a check looks for is so long."""
 _PREFILTER = "|".join(f"(?:{check.prefilter})" for check in _CHECKS) + f"|{_HIDDEN}"
 
 
@@ -145,11 +147,14 @@ def _findings(values: pa.Array | pa.ChunkedArray, rules: Rules) -> tuple[pa.Dict
     distinct = encoded.dictionary.cast(pa.string())
     finders = _finders(rules)
     everything = rules.recognizers is not None
+    plain = not (everything or rules.deny)
     pattern = _PREFILTER + ("|(?i:" + "|".join(map(re.escape, sorted(rules.deny))) + ")" if rules.deny else "")
     candidates = pc.is_valid(distinct) if everything else pc.match_substring_regex(distinct, pattern)
     indices = pc.indices_nonzero(candidates.fill_null(False))
     findings = {}
     for index, text in zip(indices.to_pylist(), distinct.take(indices).to_pylist(), strict=True):
+        if plain and _TOKEN.fullmatch(text):
+            continue
         names = _rules_in(text, finders)
         if names:
             findings[index] = names

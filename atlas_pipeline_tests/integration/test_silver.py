@@ -167,6 +167,26 @@ def test_the_latest_row_of_a_key_stays(
         assert feed.rows(columns=["id", "value"]) == [(7, winner)], name
 
 
+@pytest.mark.parametrize("repeated", [0, 3, 60])
+def test_few_rows_of_a_key_and_many_leave_the_latest(make_feed: Any, repeated: int) -> None:
+    feed = make_feed(
+        {"id": "integer", "part": "text", "value": "text", "at": "timestamp"}, key=("id", "part"), latest_by="at"
+    )
+    rows = [f"{n},a,old,2024-01-02\n" for n in range(100)]
+    rows += [
+        f"{n},a,{word},{day}\n"
+        for n in range(repeated)
+        for word, day in (("new", "2024-01-03"), ("older", "2024-01-01"))
+    ]
+    feed.land("a.csv", "id,part,value,at\n" + "".join(rows))
+    result = feed.run()
+    assert (result.staged.duplicates, result.published.rows) == (2 * repeated, 100)
+    assert feed.rows(columns=["id", "value"]) == sorted(
+        ((n, "new" if n < repeated else "old") for n in range(100)), key=lambda row: str(row[0]) + ","
+    )
+    assert feed.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'staging'") == [(0,)]
+
+
 def test_files_are_loaded_in_the_order_of_their_names(make_feed: Any) -> None:
     feed = make_feed(COLUMNS, key=("id",))
     feed.land("2024-02.csv", HEADER + "1,february,\n")

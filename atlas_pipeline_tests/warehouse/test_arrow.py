@@ -2,6 +2,7 @@
 
 import psycopg
 import pyarrow as pa
+import pytest
 from psycopg import sql
 
 from atlas_pipeline.warehouse.arrow import copy_blocks
@@ -35,3 +36,27 @@ def test_a_single_column_of_missing_values_has_rows(warehouse: psycopg.Connectio
 
 def test_a_query_without_rows_has_no_block(warehouse: psycopg.Connection) -> None:
     assert list(copy_blocks(warehouse, sql.SQL("SELECT 1 WHERE false"), {"n": pa.int64()}, 10)) == []
+
+
+def test_a_block_is_bounded_by_its_bytes_too(warehouse: psycopg.Connection) -> None:
+    query = sql.SQL("SELECT repeat('x', 10000000) FROM generate_series(1, 9)")
+    blocks = list(copy_blocks(warehouse, query, {"text": pa.string()}, 50_000))
+    assert [block.num_rows for block in blocks] == [4, 4, 1]
+
+
+def test_an_error_in_the_middle_is_raised_and_the_connection_stays_usable(warehouse: psycopg.Connection) -> None:
+    query = sql.SQL("SELECT 1 / (50000 - n) FROM generate_series(1, 60000) n")
+    blocks = copy_blocks(warehouse, query, {"n": pa.int64()}, 10_000)
+    assert next(blocks).num_rows == 10_000
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        list(blocks)
+    warehouse.rollback()
+    assert warehouse.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_reading_may_end_early(warehouse: psycopg.Connection) -> None:
+    blocks = copy_blocks(warehouse, sql.SQL("SELECT generate_series(1, 10000000)"), {"n": pa.int64()}, 10)
+    next(blocks)
+    blocks.close()  # type: ignore[attr-defined]
+    warehouse.rollback()
+    assert warehouse.execute("SELECT 1").fetchone() == (1,)

@@ -93,14 +93,9 @@ def hash_values(values: pa.Array, entity: str | None, domain: str, keys: Keys) -
         KeyMissing: The hash key is not set, and this installation may not generate one.
     """
     key, tag_key = keys.hash_key(domain), keys.hash_master.derive("hash tag", domain)
-    digest, tag = _hmac_sha256(key), _hmac_sha256(tag_key)
-
-    def token(value: str) -> str:
-        body = digest(value.encode())[:_HASH_BYTES]
-        return (body + tag(body)[:_TAG_BYTES]).hex()
-
+    hashed = pa.array(_tokens(canonical(values, entity).to_pylist(), key, tag_key), values.type)
     candidates = pc.match_substring_regex(values, r"^[0-9a-f]{64}$")
-    hashed = pa.array([token(value) for value in canonical(values, entity).to_pylist()], values.type)
+    tag = _hmac_sha256(tag_key)
     if not pc.any(candidates).as_py():
         return hashed
     own = [bool(candidate) and _is_own(value, tag) for value, candidate in _pairs(values, candidates)]
@@ -215,12 +210,34 @@ def _is_own(value: str, tag: Callable[[bytes], bytes]) -> bool:
     return hmac.compare_digest(tag(raw[:_HASH_BYTES])[:_TAG_BYTES], raw[_HASH_BYTES:])
 
 
-def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
-    """HMAC-SHA256 (RFC 2104) under one key of at most 64 bytes, with the padded key's blocks hashed once for all
-    messages."""
+def _tokens(values: Iterable[str], key: bytes, tag_key: bytes) -> list[str]:
+    """The token of each value. It is the inner loop of a build, so that both HMACs are written out in it."""
+    inner, outer = _hmac_states(key)
+    tag_inner, tag_outer = _hmac_states(tag_key)
+    raw = []
+    for value in values:
+        first, second = inner(), outer()
+        first.update(value.encode())
+        second.update(first.digest())
+        body = second.digest()[:_HASH_BYTES]
+        first, second = tag_inner(), tag_outer()
+        first.update(body)
+        second.update(first.digest())
+        raw.append(body + second.digest()[:_TAG_BYTES])
+    return b"".join(raw).hex("\n", _HASH_BYTES + _TAG_BYTES).split()
+
+
+def _hmac_states(key: bytes) -> tuple[Callable[[], "hashlib._Hash"], Callable[[], "hashlib._Hash"]]:
+    """HMAC-SHA256 (RFC 2104) under one key of at most 64 bytes: what makes the inner hash and the outer one, with the
+    padded key's blocks hashed once for all messages."""
     block = key.ljust(64, b"\0")
-    inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in block)).copy
-    outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in block)).copy
+    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
+    return inner.copy, outer.copy
+
+
+def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
+    """HMAC-SHA256 under one key."""
+    inner, outer = _hmac_states(key)
 
     def digest(message: bytes) -> bytes:
         first, second = inner(), outer()
