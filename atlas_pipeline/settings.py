@@ -117,6 +117,18 @@ class Settings(BaseSettings):
     settle_seconds: float = Field(
         5.0, ge=0, description="A landing file counts as complete when it has not changed for this long."
     )
+    max_file_rows: int = Field(
+        100_000_000,
+        ge=0,
+        description="Most rows of one file; a file with more is refused. 0 for no limit. A dataset may say "
+        "`max_file_rows`.",
+    )
+    max_expansion: float = Field(
+        200.0,
+        ge=0,
+        description="A file is refused when it turns into more than this many times its size, and more than 64 MiB: "
+        "decompressed, or as rows of text. 0 for no limit. A dataset may say `max_expansion`.",
+    )
     max_queued_runs: int = Field(
         1000, ge=1, description="Backpressure: with this many runs queued, the landing sensor waits and says so."
     )

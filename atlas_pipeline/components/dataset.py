@@ -119,6 +119,14 @@ class Dataset(Declared):
     skip_equal_files: bool = Field(
         False, description="Whether a file that holds what another one does is passed over: the same feed, sent again."
     )
+    max_file_rows: int | None = Field(
+        None, ge=0, description="Most rows of one file. Default: `ATLAS_MAX_FILE_ROWS`; 0 for no limit."
+    )
+    max_expansion: float | None = Field(
+        None,
+        ge=0,
+        description="How many times its size a file may turn into. Default: `ATLAS_MAX_EXPANSION`; 0 for no limit.",
+    )
     delimiter: str | None = Field(
         None, description="Field separator of CSV files. Default: comma; tab for .tsv; what a line `sep=` says."
     )

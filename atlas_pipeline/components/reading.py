@@ -9,6 +9,7 @@ from typing import Any
 
 from atlas_pipeline.ingest.batch import FileRefused
 from atlas_pipeline.ingest.intake import Intake
+from atlas_pipeline.ingest.limits import Limits
 from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
 from atlas_pipeline.ingest.readers.options import ReadOptions
@@ -57,7 +58,9 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
         raise declared.fail("options of files do not apply to a table", "source")
     # A table is read whole: where each key is to stay, nothing that it lacks by now may be deleted.
     keep = declared.on_missing == "keep" or (is_table and mode == "upsert")
-    return Intake(reading, mode == "snapshot" or is_table, keep, declared.skip_equal_files, frozenset(columns))
+    limits = Limits(declared.max_file_rows, declared.max_expansion)
+    snapshot = mode == "snapshot" or is_table
+    return Intake(reading, snapshot, keep, declared.skip_equal_files, frozenset(columns), limits)
 
 
 def type_of(declared: Any, index: int) -> tuple[ColumnType, Digits | None]:

@@ -10,11 +10,8 @@ Lineage of each row: `_atlas_file_id` (the ledger's entry: file, SHA-256, load t
 
 import hashlib
 import io
-import queue
-import sys
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
@@ -23,7 +20,9 @@ from psycopg import sql
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
 from atlas_pipeline.ingest.intake import Intake
+from atlas_pipeline.ingest.limits import Limits, Meter
 from atlas_pipeline.ingest.ordering import place_of_snapshot, take_place
+from atlas_pipeline.ingest.prefetch import prefetched
 from atlas_pipeline.ingest.quarantine import create_quarantine, quarantine_lines, release_files
 from atlas_pipeline.ingest.readers import read
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
@@ -31,8 +30,6 @@ from atlas_pipeline.warehouse import ledger, publish
 
 FILE_ID, LINE, ROW_HASH = "_atlas_file_id", "_atlas_line", "_atlas_row_hash"
 _BLOCK_BYTES = 1 << 20
-_BLOCKS_AHEAD = 4
-_SWITCH_SECONDS = 0.00005
 CORRECTED = "it corrects a snapshot that another file has followed, which stays the state"
 
 
@@ -153,7 +150,7 @@ def _load(
         entry = known.get(file.uri)
         options = intake.fingerprint(file.name)
         look = ledger.Look(dataset, file.partition, file.uri, file.version, options, run_id)
-        if entry and entry.same(file.version, options):
+        if entry and entry.same(file.version, intake.fingerprint(file.name, entry.rule)):
             result.known.append(file.uri)
             if entry.status == "refused":
                 result.refused.append(FileResult(file.uri, "refused", rule=entry.rule, reason=entry.reason))
@@ -218,6 +215,7 @@ def _load_file(
     with connection.transaction():
         if result.status == "duplicate" and file.on_loaded:
             file.on_loaded(connection)
+        look = replace(look, options=intake.fingerprint(file.name, result.rule))
         entry_id = ledger.note(connection, look, result.status, result.rule, result.reason, result.sha256)
         if instead:
             older = ledger.current_versions(connection, look, whole_dataset=False)
@@ -275,8 +273,10 @@ def _copied(
     empty: bool,
 ) -> "_Loader":
     """Copy the rows; what came of them. With `empty` a file without rows is not refused."""
-    blocks = read(cast(BinaryIO, stream), file.name, options=intake.reading, block_bytes=_BLOCK_BYTES)
-    with _ahead(_prepare(blocks, file_id)) as prepared, _Loader(connection, look.dataset, file_id) as loader:
+    meter = Meter(intake.limits if file.bytes else Limits(), file.bytes)
+    blocks = read(cast(BinaryIO, stream), file.name, options=intake.reading, block_bytes=_BLOCK_BYTES, meter=meter)
+    rows = prefetched(_prepare(blocks, file_id, meter), lambda item: len(item.text))
+    with rows as prepared, _Loader(connection, look.dataset, file_id) as loader:
         try:
             for item in prepared:
                 loader.add(item)
@@ -380,13 +380,15 @@ class _Prepared:
     rejects: list[Reject]
 
 
-def _prepare(blocks: Iterable[Batch], file_id: int) -> Iterator[_Prepared]:
+def _prepare(blocks: Iterable[Batch], file_id: int, meter: Meter) -> Iterator[_Prepared]:
     line_of = b"%%b,%d,%%d,%%b\n" % file_id
     for block in blocks:
         records = block.records
+        meter.rows(len(records) + len(block.rejects))
         digests = b"".join([hashlib.blake2b(record, digest_size=8).digest() for record in records])
         hashes = digests.hex("\n", 8).encode().split()
         text = b"".join([line_of % row for row in zip(records, block.lines.to_pylist(), hashes, strict=True)])
+        meter.text(len(text))
         yield _Prepared(block.columns, text, len(records), block.rejects)
 
 
@@ -493,52 +495,6 @@ class _Hashed:
         """Read what the reader left, so that the hash is of the whole file."""
         while self._in_order and self.read(_BLOCK_BYTES):
             continue
-
-
-@contextmanager
-def _ahead(items: Iterable[_Prepared]) -> Iterator[Iterator[_Prepared]]:
-    """Read and prepare in a second thread while the first one sends: the database is never kept waiting.
-
-    Python hands the interpreter lock over every 5 ms by default, which would stall the sending thread at each wake-up
-    for longer than its work takes; for the time of the load it is handed over sooner.
-    """
-    ready: queue.Queue[_Prepared | BaseException | None] = queue.Queue(_BLOCKS_AHEAD)
-    stopped = threading.Event()
-
-    def offer(item: _Prepared | BaseException | None) -> bool:
-        while not stopped.is_set():
-            try:
-                ready.put(item, timeout=0.2)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def produce() -> None:
-        try:
-            for item in items:
-                if not offer(item):
-                    return
-            offer(None)
-        except BaseException as error:  # noqa: BLE001 — handed to the consuming thread, which raises it
-            offer(error)
-
-    def consume() -> Iterator[_Prepared]:
-        while (item := ready.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    producer = threading.Thread(target=produce, name="atlas-reader", daemon=True)
-    producer.start()
-    try:
-        yield consume()
-    finally:
-        stopped.set()
-        producer.join()
-        sys.setswitchinterval(interval)
 
 
 def _refuse_missing_table(connection: psycopg.Connection, dataset: str, known: Mapping[str, ledger.Known]) -> None:

@@ -7,9 +7,10 @@ acting on the options (`bronze.py`).
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from atlas_pipeline.ingest.limits import LIMIT_RULES, Limits
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
 from atlas_pipeline.ingest.readers.options import ReadOptions
 
@@ -28,6 +29,7 @@ class Intake:
         keep_missing: nothing is superseded: rows that a snapshot lacks stay.
         skip_equal_files: a file that holds what another one does is not loaded.
         declared: the columns of the dataset; a file that has none of them is refused. Empty for any.
+        limits: how much a file may turn into; null for what the settings say.
     """
 
     reading: ReadOptions = field(default_factory=ReadOptions)
@@ -35,9 +37,26 @@ class Intake:
     keep_missing: bool = False
     skip_equal_files: bool = False
     declared: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
 
-    def fingerprint(self, name: str) -> str:
-        """Hash of the reading options of a file of that name; it is read again under others. Empty for the defaults."""
+    def within(self, default: Limits) -> "Intake":
+        """The same, with these limits where it has none of its own."""
+        return replace(self, limits=self.limits.or_else(default))
+
+    def fingerprint(self, name: str, rule: str | None = None) -> str:
+        """Tells the reading options of a file of that name from others; it is read again under others.
+
+        Args:
+            name: of the file.
+            rule: by which it was refused; of one that exceeded a limit, the limits are options too.
+
+        Returns:
+            A hash, empty for the defaults.
+        """
+        options = self._options(name)
+        return f"{options} within {self.limits.fingerprint()}" if rule in LIMIT_RULES else options
+
+    def _options(self, name: str) -> str:
         options: Any = None
         if _ending(name, "csv", "tsv") and self.reading.csv != CsvOptions():
             options = asdict(self.reading.csv)

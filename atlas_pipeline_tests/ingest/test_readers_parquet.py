@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused
-from atlas_pipeline.ingest.readers import parquet, read
+from atlas_pipeline.ingest.readers import parquet, parquet_size, read
 
 
 def written(table: pa.Table, **options: Any) -> bytes:
@@ -118,7 +118,7 @@ def test_floats_read_back_the_same() -> None:
 
 
 def test_rows_are_numbered_over_row_groups_and_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(parquet_size, "_MOST_ROWS", 7)
     found = batches(written(pa.table({"a": range(50), "l": [[i] for i in range(50)]}), row_group_size=20))
     assert len(found) > 5
     assert [line for batch in found for line in batch.lines.to_pylist()] == list(range(1, 51))

@@ -107,13 +107,16 @@ class _Rows:
 
     def __iter__(self) -> Iterator["Batch"]:
         from atlas_pipeline.ingest.batch import FileRefused
+        from atlas_pipeline.ingest.limits import Meter, limits_of
         from atlas_pipeline.ingest.readers import read
 
         for file in self.files:
             self._columns.append(set())
             try:
                 with file.open() as stream:
-                    for batch in read(stream, file.name, options=self.dialect.options):
+                    meter = Meter(limits_of(load_settings()), file.bytes)
+                    for batch in read(stream, file.name, options=self.dialect.options, meter=meter):
+                        meter.rows(len(batch.lines))
                         self.rules.update(reject.rule for reject in batch.rejects)
                         self._columns[-1].update(batch.columns)
                         self._take(batch)

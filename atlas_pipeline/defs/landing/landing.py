@@ -16,6 +16,8 @@ import psycopg
 
 from atlas_pipeline.components import Dataset
 from atlas_pipeline.ingest import dataset as domain
+from atlas_pipeline.ingest.intake import Intake
+from atlas_pipeline.ingest.limits import limits_of
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import Settings, load_settings
@@ -104,12 +106,8 @@ class _Tick:
                 self.notes.append(f"{name}: {len(files) - len(inside)} files belong to no partition")
             files = inside
         known = ledger.known_files(connection, name)
-        print_of = dataset.intake.fingerprint
-        new = [
-            file
-            for file in files
-            if file.uri not in known or not known[file.uri].same(file.version, print_of(file.name))
-        ]
+        intake = dataset.intake.within(limits_of(self.settings))
+        new = [file for file in files if not _is_known(file, known.get(file.uri), intake)]
         ready = [file for file in new if file.settled(self.settings.settle_seconds)]
         self.settling += len(new) - len(ready)
         if ready and _under_way(self.instance, name):
@@ -144,6 +142,10 @@ def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list
             )
         )
     return requests
+
+
+def _is_known(file: SourceFile, entry: ledger.Known | None, intake: Intake) -> bool:
+    return entry is not None and entry.same(file.version, intake.fingerprint(file.name, entry.rule))
 
 
 def _rebuild(name: str, gone: Sequence[int]) -> dg.RunRequest:

@@ -10,6 +10,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO, Literal
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused
+from atlas_pipeline.ingest.limits import Meter
 from atlas_pipeline.ingest.readers.compression import Compression, decompressed
 from atlas_pipeline.ingest.readers.csv import read_csv
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
@@ -60,6 +61,7 @@ def read(
     format: Format | None = None,
     options: ReadOptions = ReadOptions(),  # noqa: B008 — it is frozen
     block_bytes: int = 4 << 20,
+    meter: Meter | None = None,
 ) -> Iterator[Batch]:
     """Yield the rows of a file, as text exactly as the file has it, with constant memory.
 
@@ -73,25 +75,26 @@ def read(
         format: overrides the format, with the name then telling only the compression.
         options: how files of each format are read.
         block_bytes: about how much decompressed text becomes one batch; binary formats come in batches of rows instead.
+        meter: counts what the file turns into; null for no limits. Rows and their text are the caller's to count.
 
     Raises:
         FileRefused: possibly after some batches (discard these), with one of the rules `unknown_format`,
             `wrong_format`, `empty`, `header_only`, `bad_header`, `encoding`, `truncated`, `corrupt`,
             `too_many_columns`, `empty_column_name`, `duplicate_columns`, `column_name_too_long`,
-            `reserved_column_name`, `nul_byte`; of workbooks also `password_protected`, `no_such_sheet`,
-            `expands_too_much`.
+            `reserved_column_name`, `nul_byte`; of workbooks also `password_protected`, `no_such_sheet`; those of
+            `meter`, `too_many_rows` and `expands_too_much`.
     """
     if format is None:
         format, compression = detect(name)
     else:
         compression = _COMPRESSIONS.get(PurePosixPath(name.lower()).suffix, "none")
     if format == "parquet":
-        return read_parquet(stream, compression)
+        return read_parquet(stream, compression, meter or Meter())
     if format == "workbook":
         from atlas_pipeline.ingest.readers.workbook import read_workbook
 
         return read_workbook(stream, compression, options)
-    source = decompressed(stream, compression)
+    source = decompressed(stream, compression, meter)
     if format == "jsonl":
         return read_jsonl(source, block_bytes)
     csv = options.csv

@@ -11,6 +11,7 @@ from typing import BinaryIO, Literal, Protocol
 import zstandard
 
 from atlas_pipeline.ingest.batch import FileRefused
+from atlas_pipeline.ingest.limits import Meter
 
 Compression = Literal["none", "gzip", "zstd"]
 
@@ -59,11 +60,11 @@ class Source:
         return self._ahead[:size]
 
 
-def decompressed(stream: BinaryIO, compression: Compression) -> Source:
-    """Open a binary stream as a `Source` of its decompressed bytes.
+def decompressed(stream: BinaryIO, compression: Compression, meter: Meter | None = None) -> Source:
+    """Open a binary stream as a `Source` of its decompressed bytes, which `meter` counts.
 
     Raises FileRefused: `wrong_format` when the stream is not of that compression; later, from `Source.read`,
-    `truncated` (it stops before its end) or `corrupt` (its data or checksum is wrong).
+    `truncated` (it stops before its end), `corrupt` (its data or checksum is wrong) or `expands_too_much`.
     """
     raw = Source(stream.read)
     if compression == "none":
@@ -76,7 +77,17 @@ def decompressed(stream: BinaryIO, compression: Compression) -> Source:
             f"The file's name says it is compressed with {compression} but its first bytes are not {compression}'s. "
             "Name the file for what it holds, or compress it.",
         )
-    return Source((_Gzip(raw) if compression == "gzip" else _Zstd(raw)).read)
+    unpack = (_Gzip(raw) if compression == "gzip" else _Zstd(raw)).read
+    return Source(unpack if meter is None else _metered(unpack, meter))
+
+
+def _metered(chunk: Callable[[int], bytes], meter: Meter) -> Callable[[int], bytes]:
+    def counted(size: int) -> bytes:
+        data = chunk(size)
+        meter.unpacked(len(data))
+        return data
+
+    return counted
 
 
 def _truncated(kind: str) -> FileRefused:

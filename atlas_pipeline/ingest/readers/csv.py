@@ -60,7 +60,7 @@ def read_csv(source: Source, options: CsvOptions, block_bytes: int) -> Iterator[
     parser = _Parser(names, dialect, swapped, options.quote)
     found, last = False, False
     while not last:
-        data = source.read(max(block_bytes, len(block)))
+        data = source.read(text.more_bytes(block, block_bytes))
         last = not data
         block = _ended(block) if last else block + data
         layout = dialect.layout(block, len(names), last)

@@ -22,6 +22,7 @@ from atlas_pipeline.ingest.readers.lines import lines_array
 
 _SPACE = " \t\r"
 _MAX_BATCH_ROWS = 50_000
+_MAX_BATCH_CELLS = 2_000_000
 _ROW = dict[str, object]
 _BOOLEANS: dict[object, object] = {True: "true", False: "false"}
 # Escapes that may stand for what no text may hold: NUL, surrogates.
@@ -35,6 +36,10 @@ class _Rejected(Exception):
         super().__init__(reason)
         self.rule = rule
         self.reason = reason
+
+
+class _TooWide(Exception):
+    """The rows have so many columns that fewer of them make a batch."""
 
 
 def read_jsonl(source: Source, block_bytes: int) -> Iterator[Batch]:
@@ -63,7 +68,7 @@ def _blocks(source: Source, block_bytes: int) -> Iterator[tuple[int, bytes, bool
     """Yield whole lines as (number of the first, bytes, whether it is the beginning of a single line too long)."""
     block, line, last = b"", 1, False
     while not last:
-        data = source.read(max(block_bytes, len(block)))
+        data = source.read(text.more_bytes(block, block_bytes))
         last = not data
         block += data
         size = len(block) if last else block.rfind(b"\n") + 1
@@ -110,12 +115,25 @@ class _Parser:
             lines: list[str | bytes] = [*block.decode("utf-8").split("\n")]
         except UnicodeDecodeError:
             lines = [*block.split(b"\n")]
-        for start in range(0, len(lines), _MAX_BATCH_ROWS):
-            some = lines[start : start + _MAX_BATCH_ROWS]
-            batch = self._at_once(some, first_line + start) or self._one_by_one(some, first_line + start)
+        start = 0
+        while start < len(lines):
+            some = lines[start : start + self._most_rows()]
+            try:
+                batch = self._at_once(some, first_line + start) or self._one_by_one(some, first_line + start)
+            except _TooWide:  # fewer are taken now that more columns are known
+                continue
+            start += len(some)
             if batch.rows.num_rows or batch.rejects:
                 self.found = True
                 yield batch
+
+    def _most_rows(self) -> int:
+        """How many rows make a batch: fewer where keys are many, since each row gets a cell of each."""
+        return min(_MAX_BATCH_ROWS, _MAX_BATCH_CELLS // max(len(self._known), 1))
+
+    def _check_width(self, rows: list[_ROW]) -> None:
+        if len(rows) > self._most_rows():
+            raise _TooWide
 
     def _at_once(self, lines: list[str | bytes], first_line: int) -> Batch | None:
         """Return the batch of lines that all are rows; None when that is in doubt."""
@@ -130,6 +148,7 @@ class _Parser:
             for row in rows:
                 if not self._known.issuperset(row):
                     self._learn(row)
+            self._check_width(rows)
             table = _table(rows, lambda: _separated(json_text.exact, joined, len(texts)) or [])
         except (ValueError, RecursionError, _Rejected):
             return None
@@ -157,6 +176,7 @@ class _Parser:
                     kept.append(line)
                     rows.append(row)
                     numbers.append(number)
+        self._check_width(rows)
         return Batch(_table(rows, list), lines_array(np.array(numbers, np.int64)), rejects, partial(_types_of, kept))
 
     def too_long(self, block: bytes, line: int) -> Batch:

@@ -177,11 +177,11 @@ def _fragments(array: pa.Array) -> list[bytes]:
         values = zip(*(_fragments(column) for column in array.flatten()), strict=True) if keys else [()] * len(array)
         whole = [b"{" + b",".join(k + b":" + v for k, v in zip(keys, row, strict=True)) + b"}" for row in values]
     elif pa.types.is_map(kind):
-        keys = [key if key.startswith(b'"') else _quoted(key) for key in _fragments(array.keys)]
-        items = [k + b":" + v for k, v in zip(keys, _fragments(array.items), strict=True)]
+        keys = [key if key.startswith(b'"') else _quoted(key) for key in _fragments(of_slice(array, array.keys))]
+        items = [k + b":" + v for k, v in zip(keys, _fragments(of_slice(array, array.items)), strict=True)]
         whole = [b"{" + b",".join(items[start:end]) + b"}" for start, end in _spans(array)]
     elif _is_list(kind):
-        items = _fragments(array.values)
+        items = _fragments(of_slice(array, array.values))
         whole = [b"[" + b",".join(items[start:end]) + b"]" for start, end in _spans(array)]
     else:
         plain = pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_decimal(kind)
@@ -193,13 +193,24 @@ def _fragments(array: pa.Array) -> list[bytes]:
     return [text if valid else b"null" for text, valid in zip(whole, array.is_valid().to_pylist(), strict=True)]
 
 
-def _spans(array: pa.Array) -> list[tuple[int, int]]:
-    """Return where each list's items begin and end in `array.values`."""
+def of_slice(array: pa.Array, items: pa.Array) -> pa.Array:
+    """The items that the lists or maps of `array` hold; `items` are those of the array that it may be a slice of."""
     if pa.types.is_fixed_size_list(array.type):
         size = array.type.list_size
-        return [((array.offset + i) * size, (array.offset + i + 1) * size) for i in range(len(array))]
+        return items.slice(array.offset * size, len(array) * size)
+    if not len(array):
+        return items.slice(0, 0)
+    first, last = array.offsets[0].as_py(), array.offsets[-1].as_py()
+    return items.slice(first, last - first)
+
+
+def _spans(array: pa.Array) -> list[tuple[int, int]]:
+    """Return where each list's items begin and end in `of_slice(array, …)`."""
+    if pa.types.is_fixed_size_list(array.type):
+        size = array.type.list_size
+        return [(i * size, (i + 1) * size) for i in range(len(array))]
     offsets = array.offsets.to_pylist()
-    return list(pairwise(offsets))
+    return [(start - offsets[0], end - offsets[0]) for start, end in pairwise(offsets)]
 
 
 def _quoted(text: bytes) -> bytes:

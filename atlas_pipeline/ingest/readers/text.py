@@ -13,6 +13,7 @@ from atlas_pipeline.ingest.readers.compression import Source
 HEAD_BYTES = 1 << 16
 MAX_LINE_BYTES = 64 << 20
 RAW_KEPT_BYTES = 1 << 16
+_MOST_AT_A_TIME = 16 << 20
 
 _SIGNATURES = {
     b"PAR1": "a Parquet file (name it .parquet)",
@@ -75,6 +76,11 @@ def line_too_long(beginning: bytes, line: int) -> Reject:
     """Return the reject of a line longer than `MAX_LINE_BYTES`, keeping the first 64 KiB of it."""
     reason = f"The line is longer than {MAX_LINE_BYTES:,} bytes; only its beginning is kept. Split the line."
     return Reject(line, "line_too_long", reason, beginning[:RAW_KEPT_BYTES])
+
+
+def more_bytes(rest: bytes, block_bytes: int) -> int:
+    """How much to read after a line that has not ended: ever more, so that long lines are not copied too often."""
+    return max(block_bytes, min(len(rest), _MOST_AT_A_TIME))
 
 
 def after_line(source: Source, block_bytes: int) -> bytes:

@@ -17,6 +17,7 @@ from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.connectors.extracting import Extract, extract
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.ingest.limits import limits_of
 from atlas_pipeline.ingest.sources import LeftAlone, ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.orchestration.tables.checks import check_result, check_spec, score_metadata
@@ -98,7 +99,7 @@ def _load(
             dataset.name,
             files,
             run_id=run_id,
-            intake=dataset.intake,
+            intake=dataset.intake.within(limits_of(settings)),
             settle_seconds=settings.settle_seconds,
             lock_seconds=settings.lock_timeout_seconds,
             progress=progress_log(context),
