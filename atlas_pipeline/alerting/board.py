@@ -1,7 +1,7 @@
 """The alerts while signals are folded into them: which policy each belongs to, how it begins, changes policy and ends.
 
-Belongs here: that, and what an edited policy or a removed asset does to an alert. Does not belong here: what an event
-says (`interpret.py`), and who is notified when (`fold.py`).
+Belongs here: that, and what an edited policy, a removed asset or a removed check does to an alert. Does not belong
+here: what an event says (`interpret.py`), and who is notified when (`fold.py`).
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,12 @@ from atlas_pipeline.alerting.conditions import Condition, Known
 from atlas_pipeline.alerting.interpret import Firing, Resolved, ResolvedExcept, Signal, low_score
 from atlas_pipeline.alerting.policy import Policies, Policy
 from atlas_pipeline.alerting.state import Alert, Key
-from atlas_pipeline.event_log.event import Level
 
-REMOVED, POLICY_REMOVED, POLICY_CHANGED = "removed", "policy removed", "policy changed"
+REMOVED, CHECK_REMOVED = "removed", "check removed"
+POLICY_REMOVED, POLICY_CHANGED = "policy removed", "policy changed"
 _MEASURED: frozenset[Condition] = frozenset({"low_score", "queue_long"})
+_OF_CHECKS: frozenset[Condition] = frozenset({"check_failed", "pii_leak"})
+"""Conditions whose subject names a check that the definitions have, as `asset: check`."""
 _Slot = tuple[Condition, str]
 
 
@@ -26,20 +28,10 @@ def digest(*parts: str) -> str:
     return sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def matches(
-    policy: Policy, condition: Condition, asset: str | None, job: str | None, level: Level, amount: float | None
-) -> bool:
-    """Whether a policy watches a condition of a subject.
-
-    Args:
-        policy: the policy.
-        condition: what is wrong.
-        asset: path of the asset that it is about; null if it is about none.
-        job: name of the job, schedule or sensor; looked at only without an asset.
-        level: warn or error.
-        amount: the score or the length of the queue, for the policy's `below` and `above`.
-    """
-    if condition not in policy.conditions or policy.level not in (None, level):
+def matches(policy: Policy, subject: Firing | Alert) -> bool:
+    """Whether a policy watches the condition of a subject, at its level and amount."""
+    condition, amount = subject.condition, subject.amount
+    if condition not in policy.conditions or policy.level not in (None, subject.level):
         return False
     if condition == "low_score" and (policy.below is None or amount is None or amount >= policy.below):
         return False
@@ -47,8 +39,9 @@ def matches(
         return False
     if policy.assets is None and policy.jobs is None:
         return True
-    if asset is not None:
-        return policy.assets is not None and asset in policy.assets
+    if subject.asset is not None:
+        return policy.assets is not None and subject.asset in policy.assets
+    job = subject.job
     return job is not None and any(fnmatchcase(job, pattern) for pattern in policy.jobs or ())
 
 
@@ -97,7 +90,7 @@ class Board:
     def apply(self, signal: Signal) -> None:
         """Change the alerts by a signal."""
         if isinstance(signal, Firing):
-            self._wrong(signal)
+            self._fire(signal)
         elif isinstance(signal, Resolved):
             for condition in signal.conditions:
                 key = self._slots.get((condition, signal.subject))
@@ -118,28 +111,28 @@ class Board:
             self._settle(key)
         for slot, key in list(self._slots.items()):
             alert = self.alerts[key]
-            policy = self._first(alert.condition, alert.asset, alert.job, alert.level, alert.amount)
-            if not self._is_known(alert.asset, alert.job):
-                self._end(key, REMOVED)
+            policy = self._policy_of(alert)
+            if removed := self._removed(alert):
+                self._end(key, removed)
             elif policy is None:
                 self._end(key, POLICY_CHANGED if alert.policy in self._by_name else POLICY_REMOVED)
             else:
-                self._belong(slot, key, policy)
+                self._move(slot, key, policy)
         highest = max((policy.below for policy in self._by_name.values() if policy.below is not None), default=0.0)
         for firing in (low_score(asset, score, self._now) for asset, score in scores.items() if score < highest):
             if (firing.condition, firing.subject) not in self._slots:
-                self._wrong(firing)
+                self._fire(firing)
         for key in self._slots.values():
             self._promote_pending(key)
 
-    def _wrong(self, firing: Firing) -> None:
+    def _fire(self, firing: Firing) -> None:
         slot = firing.condition, firing.subject
         key = self._slots.get(slot)
-        if not self._is_known(firing.asset, firing.job):
+        if removed := self._removed(firing):
             if key is not None:
-                self._end(key, REMOVED)
+                self._end(key, removed)
             return
-        policy = self._first(firing.condition, firing.asset, firing.job, firing.level, firing.amount)
+        policy = self._policy_of(firing)
         if policy is None:
             if key is not None:
                 self._end(key, "" if firing.condition in _MEASURED else POLICY_CHANGED)
@@ -149,15 +142,14 @@ class Board:
             self._again[key] = self._again[key][0] + 1 if key in self._again else 1, firing
             if key[0] != policy.name:
                 self._settle(key)
-                self._belong(slot, key, policy)
+                self._move(slot, key, policy)
 
     def _begin(self, slot: _Slot, policy: Policy, firing: Firing) -> None:
         key = policy.name, firing.subject
         before = self._make_room(key)
-        at = min(firing.at, self._now)
-        origin = before.thread_key if before else "", self._now.isoformat(), str(firing.origin)
+        thread = before.thread_key if before else "", self._now.isoformat(), str(firing.origin)
         self._slots[slot] = key
-        self.alerts[key] = Alert(
+        alert = Alert(
             policy=policy.name,
             subject=firing.subject,
             condition=firing.condition,
@@ -165,20 +157,15 @@ class Board:
             level=firing.level,
             team=policy.team,
             status="pending",
-            since=at,
+            since=min(firing.at, self._now),
             found_at=self._now,
             seen_at=self._now,
             asset=firing.asset,
-            job=firing.job,
-            run=firing.run,
-            problem=firing.problem,
-            link=firing.link,
-            facts=firing.facts,
             runbook=policy.runbook,
             owner=self._known.owners.get(firing.asset or ""),
-            amount=firing.amount,
-            thread_key=digest(*key, *origin),
+            thread_key=digest(*key, *thread),
         )
+        self.alerts[key] = _updated(alert, firing)
 
     def _make_room(self, key: Key) -> Alert | None:
         """The alert that had a key until now, which is over; one of another condition of that name is given up."""
@@ -198,20 +185,9 @@ class Board:
             return
         count, firing = again
         alert = self.alerts[key]
-        self.alerts[key] = replace(
-            alert,
-            level=firing.level,
-            seen_at=self._now,
-            count=alert.count + count,
-            job=firing.job,
-            run=firing.run,
-            problem=firing.problem,
-            link=firing.link,
-            facts=firing.facts,
-            amount=firing.amount,
-        )
+        self.alerts[key] = _updated(replace(alert, seen_at=self._now, count=alert.count + count), firing)
 
-    def _belong(self, slot: _Slot, key: Key, policy: Policy) -> None:
+    def _move(self, slot: _Slot, key: Key, policy: Policy) -> None:
         """Move the alert to this policy, as it now is; it keeps its thread."""
         alert = self.alerts[key]
         if key[0] != policy.name:
@@ -242,16 +218,37 @@ class Board:
             self.ended.add(key)
         self.alerts[key] = replace(alert, status="resolved", resolved_at=self._now, reason=reason)
 
-    def _is_known(self, asset: str | None, job: str | None) -> bool:
-        if asset is not None:
-            return asset in self._known.assets
-        return job is None or job in self._known.jobs
+    def _removed(self, subject: Firing | Alert) -> str | None:
+        """Why the definitions have no such subject any more; null if they have it."""
+        asset = subject.asset
+        if asset is None:
+            return None if subject.job is None or subject.job in self._known.jobs else REMOVED
+        if asset not in self._known.assets:
+            return REMOVED
+        checks = self._known.checks.get(asset, frozenset())
+        if subject.condition == "low_score":
+            return None if checks else CHECK_REMOVED
+        gone = subject.condition in _OF_CHECKS and subject.subject.removeprefix(f"{asset}: ") not in checks
+        return CHECK_REMOVED if gone else None
 
-    def _first(
-        self, condition: Condition, asset: str | None, job: str | None, level: Level, amount: float | None
-    ) -> Policy | None:
-        thing = condition, asset, job, level, amount
-        if thing not in self._matched:
-            watching = self._watching.get(condition, ())
-            self._matched[thing] = next((policy for policy in watching if matches(policy, *thing)), None)
-        return self._matched[thing]
+    def _policy_of(self, subject: Firing | Alert) -> Policy | None:
+        """The first policy that matches."""
+        facet = subject.condition, subject.asset, subject.job, subject.level, subject.amount
+        if facet not in self._matched:
+            watching = self._watching.get(subject.condition, ())
+            self._matched[facet] = next((policy for policy in watching if matches(policy, subject)), None)
+        return self._matched[facet]
+
+
+def _updated(alert: Alert, firing: Firing) -> Alert:
+    """The alert with what the newest signal says of it."""
+    return replace(
+        alert,
+        level=firing.level,
+        job=firing.job,
+        run=firing.run,
+        problem=firing.problem,
+        link=firing.link,
+        facts=firing.facts,
+        amount=firing.amount,
+    )

@@ -50,11 +50,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Known:
-    """What exists now: paths of assets; names of jobs, schedules and sensors; and the owner of each asset that has one.
+    """What the definitions have: paths of assets, names of jobs, schedules and sensors, checks and owners by asset.
 
-    An alert of an asset or a job that is not here is over.
+    An alert of an asset, a job or a check that is not here is resolved.
     """
 
     assets: frozenset[str]
     jobs: frozenset[str]
+    checks: Mapping[str, frozenset[str]]
+    """Names of the checks of each asset that has some."""
     owners: Mapping[str, str] = field(default_factory=dict)

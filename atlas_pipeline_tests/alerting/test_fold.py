@@ -20,7 +20,13 @@ TICK = 5 * SECOND
 IDS = count(1)
 MANY = [f"silver/t{number}" for number in range(60)]
 ASSETS = frozenset({"silver/orders", "gold/sales", "backups/shop", *MANY})
-KNOWN = Known(ASSETS, frozenset({"daily", "landing", "nightly"}), {"silver/orders": "team:shop"})
+CHECKS = frozenset({"amount_valid", "other", "leak_check", "fresh", "complete", "restorable"})
+KNOWN = Known(
+    ASSETS,
+    frozenset({"daily", "landing", "nightly"}),
+    dict.fromkeys(ASSETS, CHECKS),
+    {"silver/orders": "team:shop"},
+)
 DEFAULTS = Policies(default_policies(), ("mail",))
 ORDERS = ("silver/orders",)
 
@@ -313,7 +319,7 @@ def test_a_failure_that_came_back_under_a_silence_goes_on_as_it_was(story: Story
 
 def test_an_asset_that_is_removed_while_its_alert_fires(story: Story) -> None:
     story.fold(*failed_run(), event("run_failed", job="daily", run="r2"))
-    story.known = Known(ASSETS - {"silver/orders"}, frozenset())
+    story.known = Known(ASSETS - {"silver/orders"}, frozenset(), {})
     messages = story.fold(after=TICK)
     assert [(message.kind, message.alerts[0].subject, message.alerts[0].reason) for message in messages] == [
         ("resolved", "silver/orders", "removed"),
@@ -321,6 +327,27 @@ def test_an_asset_that_is_removed_while_its_alert_fires(story: Story) -> None:
     ]
     assert story.fold(*failed_run(), after=TICK) == []
     assert not story.lasting()
+
+
+def test_a_check_that_is_removed_while_its_alert_fires(story: Story) -> None:
+    story.fold(check(), check(name="other"), check(name="leak_check"), check(asset="backups/shop", name="complete"))
+    story.known = replace(KNOWN, checks={"silver/orders": CHECKS - {"amount_valid", "leak_check"}})
+    messages = story.fold(after=TICK)
+    assert {(message.kind, message.alerts[0].subject, message.alerts[0].reason) for message in messages} == {
+        ("resolved", "silver/orders: amount_valid", "check removed"),
+        ("resolved", "silver/orders: leak_check", "check removed"),
+    }
+    assert story.fold(check(run="r2"), after=TICK) == []
+    assert {subject for _, subject in story.lasting()} == {"silver/orders: other", "backups/shop: complete"}
+
+
+def test_a_low_score_of_a_table_whose_last_check_is_removed(story: Story) -> None:
+    story.fold(event("materialized", assets=ORDERS, score=0.5))
+    assert heard(story.fold(after=MINUTE)) == [("firing", "low-score", "silver/orders: score")]
+    story.known = replace(KNOWN, checks={})
+    (over,) = story.fold(event("materialized", assets=ORDERS, run="r2"), after=TICK)
+    assert (over.kind, over.alerts[0].reason) == ("resolved", "check removed")
+    assert story.fold(after=DAY) == []
 
 
 def test_what_a_message_shows_is_how_the_alert_stands_now(story: Story) -> None:

@@ -23,7 +23,8 @@ from atlas_pipeline.event_log.event import Event
 START = datetime(2026, 3, 1, 12, 20, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 ASSETS = ("silver/a", "silver/b", "silver/c", "gold/d", "gold/e", "backups/f")
-KNOWN = Known(frozenset(ASSETS), frozenset({"daily", "landing"}))
+CHECKS = frozenset({"valid", "leak_check", "fresh", "c"})
+KNOWN = Known(frozenset(ASSETS), frozenset({"daily", "landing"}), dict.fromkeys(ASSETS, CHECKS))
 DEFAULTS = Policies(default_policies(), ("mail", "am"), ungrouped=frozenset({"am"}))
 Items = list[Event | Snapshot]
 
@@ -141,7 +142,7 @@ def walked(walk: Walk, cap: int, end: bool = True) -> tuple[State, list[tuple[da
     for _ in range(3 if end else 0):
         now += 2 * HOUR
         policies = replace(DEFAULTS, messages_per_hour=cap)
-        state, messages = fold(state, NOTHING_WRONG, policies, [], now, Known(frozenset(), frozenset()))
+        state, messages = fold(state, NOTHING_WRONG, policies, [], now, Known(frozenset(), frozenset(), {}))
         sent += [(now, [], message) for message in messages]
     return state, sent
 

@@ -554,7 +554,7 @@ def test_any_text_loads_or_is_refused(tmp_path: Path, text: bytes) -> None:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_good_file_with_one_piece_replaced_loads_or_is_refused(tmp_path: Path, data: st.DataObject) -> None:
-    text = (PROJECT_ROOT / "docs" / "alerts.md").read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+    text = (PROJECT_ROOT / "docs" / "alerts.md").read_text(encoding="utf-8").split("```yaml\n")[2].split("```")[0]
     begin = data.draw(st.integers(0, len(text)))
     end = data.draw(st.integers(begin, min(len(text), begin + 10)))
     changed = text[:begin] + data.draw(st.text(max_size=3)) + text[end:]
@@ -576,7 +576,7 @@ def table(heading: str) -> list[list[str]]:
 
 
 def test_the_example_of_the_documentation_loads(tmp_path: Path) -> None:
-    found = read(tmp_path, page().split("```yaml\n")[1].split("```")[0])
+    found = read(tmp_path, page().split("```yaml\n")[2].split("```")[0])
     assert len(found.policies) > len(default_policies())
     assert found.teams
 

@@ -6,6 +6,7 @@ sensor that calls this (`defs/alerts/`).
 
 import logging
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -75,7 +76,10 @@ def project_of(
     jobs = {*repository.job_names, *(sensor.name for sensor in repository.sensor_defs)}
     jobs |= {schedule.name for schedule in repository.schedule_defs}
     owners = {path: ", ".join(node.owners) for path, node in nodes.items() if node.owners}
-    known = Known(assets=frozenset(nodes), jobs=frozenset(jobs), owners=owners)
+    checks: defaultdict[str, set[str]] = defaultdict(set)
+    for check in graph.asset_check_keys:
+        checks["/".join(check.asset_key.path)].add(check.name)
+    known = Known(frozenset(nodes), frozenset(jobs), {path: frozenset(names) for path, names in checks.items()}, owners)
     return Project(policies, known, assets_of_steps(graph.assets_defs), select, models_of(graph))
 
 

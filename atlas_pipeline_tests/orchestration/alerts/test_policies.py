@@ -15,9 +15,10 @@ from atlas_pipeline.orchestration.alerts.policies import load_policies, selector
 from atlas_pipeline.settings import PROJECT_ROOT, Settings
 
 
-def example() -> str:
-    """The file that the documentation shows."""
-    return (PROJECT_ROOT / "docs" / "alerts.md").read_text(encoding="utf-8").split("```yaml\n")[1].split("```")[0]
+def example(number: int) -> str:
+    """The first or second file that the documentation shows."""
+    page = (PROJECT_ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    return page.split("```yaml\n")[number].split("```")[0]
 
 
 @pytest.fixture
@@ -189,6 +190,8 @@ def test_channels_are_those_of_the_settings(project: dg.Definitions, tmp_path: P
 @pytest.mark.slow
 def test_the_example_of_the_documentation_fits_this_project(tmp_path: Path) -> None:
     path = tmp_path / "alerts.yaml"
-    path.write_text(example())
+    path.write_text(example(1))
+    assert read_policies(path, ("team",), selector(defs())).policies[0].below == 0.95
+    path.write_text(example(2))
     found = read_policies(path, ("slack", "pager", "security-mail"), selector(defs()))
     assert {"gold/revenue_by_country_month", "silver/orders", "backups/atlas"} <= (found.policies[0].assets or set())
