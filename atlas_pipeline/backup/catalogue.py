@@ -40,6 +40,10 @@ class NoSuchBackup(Exception):
     """No backup matches, or several do; the message lists those there are."""
 
 
+class NoMatch(NoSuchBackup):
+    """No backup of the database matches, and all there are can be read."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """Something in the store that should be readable and is not."""
@@ -75,12 +79,12 @@ class Catalogue:
     def read(self, database: str | None = None) -> Contents:
         """All backups, or those of one database, and what is wrong. Raises StoreError."""
         folders = self._folders(database)
-        found = [folder for folder in sorted(folders) if MANIFEST in folders[folder]]
+        complete = [folder for folder in sorted(folders) if MANIFEST in folders[folder]]
         with ThreadPoolExecutor(_READERS) as readers:
-            contents = list(readers.map(lambda folder: self._backup(folder, folders[folder]), found))
-        backups = [one.backups[0] for one in contents if one.backups]
-        backups.sort(key=lambda one: (_utc(one.manifest.started_at), one.manifest.id), reverse=True)
-        return Contents(tuple(backups), tuple(fault for one in contents for fault in one.faults))
+            contents = list(readers.map(lambda folder: self._backup(folder, folders[folder]), complete))
+        backups = [backup for part in contents for backup in part.backups]
+        backups.sort(key=lambda backup: (_utc(backup.manifest.started_at), backup.manifest.id), reverse=True)
+        return Contents(tuple(backups), tuple(fault for part in contents for fault in part.faults))
 
     def backups(self, database: str | None = None) -> list[Backup]:
         """All backups, or those of one database, newest first. Raises StoreError."""
@@ -94,25 +98,29 @@ class Catalogue:
             database: whose backup.
 
         Raises:
-            NoSuchBackup: none matches, or several do.
+            NoMatch: none matches.
+            NoSuchBackup: several match, or it cannot be read.
             StoreError: the store cannot be read.
         """
         contents = self.read(database)
         if not contents.backups:
             broken = "".join(f"; {fault.place}: {fault.problem}" for fault in contents.faults)
-            raise NoSuchBackup(f"{self.store.place} holds no backup of {database}{broken}")
+            error = NoSuchBackup if broken else NoMatch
+            raise error(f"{self.store.place} holds no backup of {database}{broken}")
         if wanted == LATEST:
             return contents.backups[0]
-        exact = [one for one in contents.backups if one.manifest.id == wanted]
-        meant = exact or [one for one in contents.backups if wanted and one.manifest.id.startswith(wanted)]
-        if len(meant) == 1:
-            return meant[0]
+        exact = [backup for backup in contents.backups if backup.manifest.id == wanted]
+        matches = exact or [backup for backup in contents.backups if wanted and backup.manifest.id.startswith(wanted)]
+        if len(matches) == 1:
+            return matches[0]
         faults = [fault for fault in contents.faults if wanted and f"/{wanted}" in fault.place]
-        if not meant and faults:
+        if not matches and faults:
             raise NoSuchBackup(f"{faults[0].place}: {faults[0].problem}")
-        shown = ", ".join(one.manifest.id for one in (meant or contents.backups)[:5])
-        said = f"{len(meant)} backups of {database} begin with" if meant else f"no backup of {database} begins with"
-        raise NoSuchBackup(f"{said} {wanted!r}; the newest of {'them' if meant else 'all'} are {shown}")
+        listed = ", ".join(backup.manifest.id for backup in (matches or contents.backups)[:5])
+        if matches:
+            count = f"{len(matches)} backups of {database} begin with {wanted!r}"
+            raise NoSuchBackup(f"{count}; the newest of them are {listed}")
+        raise NoMatch(f"no backup of {database} begins with {wanted!r}; the newest of all are {listed}")
 
     def new_id(self, database: str, backup_class: BackupClass, now: datetime) -> str:
         """An id that no backup of the database has, like 20261122T020000Z-daily-a1b2c3.
@@ -155,8 +163,8 @@ class Catalogue:
         folder = self.folder(manifest)
         for _ in range(_ATTEMPTS):
             matches = (_PROOF.fullmatch(entry.key.rpartition("/")[2]) for entry in self.store.list(f"{folder}/"))
-            taken = [datetime.strptime(match[1], _MOMENT).replace(tzinfo=UTC) for match in matches if match]
-            moment = max([_utc(proof.at), *(one + timedelta(microseconds=1) for one in taken)])
+            earlier = [datetime.strptime(match[1], _MOMENT).replace(tzinfo=UTC) for match in matches if match]
+            moment = max([_utc(proof.at), *(at + timedelta(microseconds=1) for at in earlier)])
             key = f"{folder}/proof-{moment:%Y%m%dT%H%M%S.%f}Z-{proof.kind}.json"
             try:
                 self.store.put_new(key, to_json(proof))
@@ -176,16 +184,16 @@ class Catalogue:
 
         The moment should be further back than any object takes to be written, which is a backup's whole time at worst.
         """
-        found = []
+        leftovers = []
         for folder, entries in sorted(self._folders(None).items()):
             modified = max(_utc(entry.modified) for entry in entries.values())
             if MANIFEST not in entries and modified < _utc(older_than):
                 keys = tuple(entry.key for entry in entries.values())
-                found.append(Leftover(folder, keys, sum(entry.bytes for entry in entries.values()), modified))
-        return found
+                leftovers.append(Leftover(folder, keys, sum(entry.bytes for entry in entries.values()), modified))
+        return leftovers
 
     def sweep(self, older_than: datetime) -> int:
-        """Delete leftovers, and what broken uploads left; tells of how many backups. Raises StoreError."""
+        """Delete leftovers and parts of broken uploads. Returns the number of leftovers. Raises StoreError."""
         deleted = 0
         for leftover in self.leftovers(older_than):
             # It may have become a backup by now.
@@ -196,13 +204,13 @@ class Catalogue:
         return deleted
 
     def _folders(self, database: str | None) -> dict[str, dict[str, Entry]]:
-        """What lies in folders that look like those of backups, by the name in the folder."""
-        found: dict[str, dict[str, Entry]] = {}
+        """Entries by folder and by name in it, of folders that are named like a backup's."""
+        folders: dict[str, dict[str, Entry]] = {}
         for entry in self.store.list("" if database is None else f"{quoted(database)}/"):
             parts = entry.key.split("/", 2)
             if len(parts) == 3 and _ID.fullmatch(parts[1]):
-                found.setdefault("/".join(parts[:2]), {})[parts[2]] = entry
-        return found
+                folders.setdefault("/".join(parts[:2]), {})[parts[2]] = entry
+        return folders
 
     def _backup(self, folder: str, names: Iterable[str]) -> Contents:
         place = f"{self.store.place}/{folder}"
@@ -212,7 +220,7 @@ class Catalogue:
                 return Contents((), ())
             manifest = manifest_from(data, f"{place}/{MANIFEST}")
             if self.folder(manifest) != folder:
-                raise ManifestError(f"it is the manifest of {self.folder(manifest)}: somebody moved or copied it")
+                raise ManifestError(f"it is the manifest of {self.folder(manifest)}: it was moved or copied")
         except ManifestError as error:
             return Contents((), (Fault(f"{place}/{MANIFEST}", str(error)),))
         proofs, faults = [], []
@@ -246,9 +254,9 @@ def quoted(database: str) -> str:
 
     Percent-encoded, and capital letters too, since some disks hold `App` and `app` to be the same.
     """
-    kept = re.compile(rb"[a-z0-9_.-]")
+    unreserved = re.compile(rb"[a-z0-9_.-]")
     octets = (bytes([octet]) for octet in database.encode())
-    name = "".join(octet.decode() if kept.fullmatch(octet) else f"%{octet[0]:02x}" for octet in octets)
+    name = "".join(octet.decode() if unreserved.fullmatch(octet) else f"%{octet[0]:02x}" for octet in octets)
     return f"%2e{name[1:]}" if name.startswith(".") else name
 
 

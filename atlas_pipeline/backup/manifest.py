@@ -96,12 +96,12 @@ class Manifest:
     @property
     def bytes(self) -> int:
         """Size in the store."""
-        return sum(one.bytes for one in self.objects)
+        return sum(stored.bytes for stored in self.objects)
 
     @property
     def raw_bytes(self) -> int:
         """Size before compression."""
-        return sum(sum(one.files.values()) for one in self.objects)
+        return sum(sum(stored.files.values()) for stored in self.objects)
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,11 @@ class Backup:
 
     manifest: Manifest
     proofs: tuple[Proof, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Its database and id, which no other backup has."""
+        return self.manifest.database, self.manifest.id
 
     @property
     def verified(self) -> bool:

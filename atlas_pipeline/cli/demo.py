@@ -176,4 +176,4 @@ def print_lines(lines: list[Line], seconds: float) -> None:
         ]
         for line in lines
     ]
-    print_table(f"Atlas: {len(lines)} tables in {seconds} s", columns, rows)
+    print_table(f"Atlas: {len(lines)} tables in {seconds} s", columns, rows, optional=["seconds", "rows\nread"])

@@ -10,11 +10,19 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
 ERR = Console(stderr=True, soft_wrap=True)
+
+_BETWEEN = 3
+_EDGES = 2
+"""Characters that a table has between two columns, and at its sides together."""
+_LEAST_WRAPPED = 30
+"""Characters that a column of text keeps at least while there are optional columns to leave out."""
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -22,20 +30,41 @@ def print_json(document: Mapping[str, Any]) -> None:
     sys.stdout.write(json.dumps(document, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
-def print_table(title: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table to standard output.
+def print_table(
+    title: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]], optional: Sequence[str] = ()
+) -> None:
+    """Print a table to standard output, in the width of the terminal.
+
+    A terminal that is too narrow does without the optional columns, then the widest column of text is wrapped.
 
     Args:
         title: The line above the table.
         columns: Headings, and for each its alignment, `left` or `right`.
         rows: One sequence of cells for each row, in the order of the headings. Integers get thousands separators.
+        optional: Headings of columns that may be left out, the least important one first.
     """
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading, side in columns.items():
-        table.add_column(heading, justify="right" if side == "right" else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    OUT.print(table)
+    headings = list(columns)
+    cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
+    table = {heading: [row[number] for row in cells] for number, heading in enumerate(headings)}
+    widths = {heading: max(map(_width, (heading, *texts))) for heading, texts in table.items()}
+    wrapped = max((heading for heading in headings if columns[heading] == "left"), key=lambda heading: widths[heading])
+    least = widths | {wrapped: min(widths[wrapped], _LEAST_WRAPPED)}
+    for heading in optional:
+        if sum(least[heading] + _BETWEEN for heading in table) - _BETWEEN + _EDGES > OUT.width:
+            del table[heading]
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in table:
+        right = columns[heading] == "right"
+        grid.add_column(
+            heading, justify="right" if right else "left", no_wrap=right or heading != wrapped, overflow="fold"
+        )
+    for row in zip(*table.values(), strict=True):
+        grid.add_row(*map(Text, row))
+    OUT.print(grid)
+
+
+def _width(text: str) -> int:
+    return max(map(cell_len, text.splitlines() or [""]))
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from textwrap import wrap
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
-from rich.markup import escape
 
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.quality.generated import is_generated
 from atlas_pipeline.quality.history import (
     RecordedOutcome,
     TableScores,
@@ -27,10 +27,11 @@ from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.location import warehouse_url
 
 _MOST = 20
-_TITLE = 48
 _NONE = "—"
+_NO_CONTRACT = "no contract"
 _HEADINGS = dict(zip(DIMENSIONS, ("complete", "unique", "valid", "accurate", "consistent", "timely"), strict=True))
 _SIX = tuple(_HEADINGS.values())
+_RIGHT = {*_SIX, "overall", "failed", "measured", "rows failed"}
 _TABLES = (
     ("table", *_SIX, "overall", "failed", "measured at"),
     ("table", *_SIX, "overall", "failed"),
@@ -41,12 +42,9 @@ _RUNS = (
     ("measured at", "published", *_SIX, "overall"),
     ("measured at", "published", "overall", "lowest", "failed"),
 )
-_CHECKS = (
-    ("check", "dimension", "severity", "status", "measured", "expected", "rows failed"),
-    ("check", "status", "measured", "expected"),
-    ("check", "status"),
-)
 """Headings of each table, the widest layout first; narrower terminals get fewer columns."""
+_CHECKS = ("check", "dimension", "severity", "status", "measured", "expected", "rows failed")
+_CHECKS_OPTIONAL = ("rows failed", "dimension", "severity", "expected", "measured")
 
 
 def run(table: str | None, history: int | None, failed: bool, json: bool) -> int:
@@ -76,25 +74,38 @@ def run(table: str | None, history: int | None, failed: bool, json: bool) -> int
     failing = sorted(
         (check for check in checks if check.status != "passed"), key=lambda check: check.severity != "error"
     )
+    bare = _without_contract(checks)
     ok = all(scores.published for scores in tables) and not any(check.blocks for check in failing)
     if json:
         listed = failing if table is None or failed else checks
-        document = {"ok": ok, "tables": list(map(_document, tables)), "checks": list(map(_check_document, listed))}
+        described = [_document(scores) | {"contract": _name(scores) not in bare} for scores in tables]
+        document = {"ok": ok, "tables": described, "checks": list(map(_check_document, listed))}
         print_json(document if history is None else document | {"history": list(map(_document, runs))})
     elif not measured:
         _say("Nothing was measured yet. Materialize a table that has checks, or all of them with `atlas demo`.")
     elif history is not None:
         _print(f"{_name(tables[0])}, newest first", _RUNS, map(_row, runs))
     else:
-        _print("Quality", _TABLES, map(_row, tables))
+        rows = [_row(scores) | ({"overall": _NO_CONTRACT} if _name(scores) in bare else {}) for scores in tables]
+        _print("Quality", _TABLES, rows)
         if table is not None and not failed:
-            _print("Checks", _CHECKS, map(_check_row, checks))
+            columns = {heading: "right" if heading in _RIGHT else "left" for heading in _CHECKS}
+            print_table("Checks", columns, list(map(_check_row, checks)), optional=_CHECKS_OPTIONAL)
         _print_failing(tables, failing, len(failing) if failed or table is not None else _MOST)
     return 0 if ok else 1
 
 
 def _name(measured: TableScores | RecordedOutcome) -> str:
     return f"{measured.layer}.{measured.name}"
+
+
+def _without_contract(checks: Iterable[RecordedOutcome]) -> set[str]:
+    """Tables of silver and gold that have checks, and none of a contract: what is measured says little of them."""
+    generated: dict[str, bool] = {}
+    for check in checks:
+        if check.layer != "bronze":
+            generated[_name(check)] = generated.get(_name(check), True) and is_generated(check.path)
+    return {name for name, only in generated.items() if only}
 
 
 def _ambiguous_or_unknown(table: str, candidates: Sequence[TableScores]) -> str:
@@ -146,16 +157,16 @@ def _row(scores: TableScores) -> dict[str, str]:
     }
 
 
-def _check_row(check: RecordedOutcome) -> dict[str, str]:
-    return {
-        "check": _cut(_line(check.title), _TITLE),
-        "dimension": check.dimension,
-        "severity": check.severity,
-        "status": check.status,
-        "measured": _NONE if check.measured is None else _number(check.measured),
-        "expected": _line(check.threshold) or _NONE,
-        "rows failed": _NONE if check.rows_failed is None else f"{check.rows_failed:,}",
-    }
+def _check_row(check: RecordedOutcome) -> list[str]:
+    return [
+        _line(check.title),
+        check.dimension,
+        check.severity,
+        check.status,
+        _NONE if check.measured is None else _number(check.measured),
+        _line(check.threshold) or _NONE,
+        _NONE if check.rows_failed is None else f"{check.rows_failed:,}",
+    ]
 
 
 def _print(title: str, layouts: Sequence[Sequence[str]], lines: Iterable[Mapping[str, str]]) -> None:
@@ -167,9 +178,8 @@ def _print(title: str, layouts: Sequence[Sequence[str]], lines: Iterable[Mapping
     if spare < 0:
         first, least = headings[0], max(width[headings[0]] + spare, 12)
         rows = [{**row, first: _cut(row[first], least)} for row in rows]
-    right = {*_SIX, "overall", "failed", "measured", "rows failed"}
-    columns = {heading: "right" if heading in right else "left" for heading in headings}
-    print_table(title, columns, [[escape(row[heading]) for heading in headings] for row in rows])
+    columns = {heading: "right" if heading in _RIGHT else "left" for heading in headings}
+    print_table(title, columns, [[row[heading] for heading in headings] for row in rows])
 
 
 def _cut(text: str, width: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from atlas_pipeline.cli.output import failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.cli.output import OUT, failures_as_messages, print_json, print_table, progress
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
 from atlas_pipeline.warehouse.connect import WarehouseError, connect
@@ -53,6 +53,8 @@ def run(json: bool) -> int:
             for name, service in services.items()
         ]
         print_table("Services", {"service": "left", "state": "left", "detail": "left"}, lines)
+        if command := services["warehouse"].get("psql"):
+            OUT.print(f"To look inside: {command}", markup=False, highlight=False)
     databases = (services["warehouse"], services["dagster_storage"])
     return 0 if all(database["state"] == "up" for database in databases) else 1
 
@@ -61,8 +63,13 @@ def _postgres(connection: psycopg.Connection, embedded: bool) -> dict[str, Any]:
     info = connection.info
     version = f"{info.server_version // 10000}.{info.server_version % 10000}"
     kind = "embedded, started on demand" if embedded else "external server"
-    where = f"psql 'host={info.host} port={info.port} dbname={info.dbname} user={info.user}'"
-    return {"state": "up", "version": version, "embedded": embedded, "detail": f"Postgres {version}, {kind}: {where}"}
+    return {
+        "state": "up",
+        "version": version,
+        "embedded": embedded,
+        "detail": f"Postgres {version}, {kind}",
+        "psql": f"psql 'host={info.host} port={info.port} dbname={info.dbname} user={info.user}'",
+    }
 
 
 def _dagster_storage(settings: Settings) -> dict[str, Any]:

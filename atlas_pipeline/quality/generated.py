@@ -40,6 +40,13 @@ ONE_FILE_ONE_SNAPSHOT = Check(
     "warn",
     "completeness",
 )
+_REFERENCES = "references."
+_PATHS = {check.path for check in (ROWS_RECONCILED, FILES_READABLE, LINES_READABLE, ONE_FILE_ONE_SNAPSHOT)}
+
+
+def is_generated(path: str) -> bool:
+    """Whether a recorded check is one of these, and not of a contract."""
+    return path in _PATHS or path.startswith(_REFERENCES)
 
 
 def rows_reconciled(bronze: int, silver: int, quarantined: int, duplicates: int, lost: int) -> Outcome:
@@ -121,7 +128,7 @@ def reference_check(column: str, table: str, referenced: str) -> Check:
         referenced: the column of that table.
     """
     title = f"Each {column} is the {referenced} of a row of silver.{table}"
-    return Check(f"references.{column}.{table}", "reference", column, title, "warn", "consistency")
+    return Check(f"{_REFERENCES}{column}.{table}", "reference", column, title, "warn", "consistency")
 
 
 def references_hold(

@@ -242,6 +242,25 @@ def test_drill(installed: Path, name: str, postgres: EmbeddedPostgres) -> None:
 
 
 @pytest.mark.slow
+def test_a_database_that_was_never_backed_up_fails_only_when_it_is_asked_for(installed: Path, name: str) -> None:
+    other = dbname(os.environ["ATLAS_DAGSTER_DATABASE_URL"])
+    (made,) = document("run", "--database", name)["backups"]
+    for command in (["verify"], ["verify", "latest"], ["verify", made["id"]], ["show"], ["drill"]):
+        done = backup(*command, "--json")
+        result = json.loads(done.stdout)
+        assert result["missing"] == [other]
+        assert [one["id"] for one in result.get("proofs") or result["backups"]] == [made["id"]]
+        assert (f"{other} was never backed up" in done.stderr) == (made["id"] not in command)
+    for command in ("verify", "show", "drill"):
+        assert f"holds no backup of {other}" in backup(command, "--database", other, expect=1).stderr
+    assert "no backup of" in backup("verify", "2001", expect=1).stderr
+    folder = installed / "backups" / other / made["id"]
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    assert "is not a manifest" in backup("verify", "latest", expect=1).stderr
+
+
+@pytest.mark.slow
 def test_damage_fails(installed: Path, name: str) -> None:
     backup("run", "--database", name)
     data = max(path for path in stored(installed) if path.name.startswith("data-"))

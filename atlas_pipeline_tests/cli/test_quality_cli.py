@@ -108,6 +108,17 @@ def test_the_whole_warehouse(measured: psycopg.Connection) -> None:
     assert "reading quality scores" in done.stderr
 
 
+def test_a_table_without_a_contract_has_no_overall_score(measured: psycopg.Connection) -> None:
+    for layer in ("bronze", "silver"):
+        record(measured, layer, "bare", [outcome("rows_reconciled"), outcome("references.a.b")])
+    lines = {line.split()[0]: line for line in quality(expect=1).stdout.splitlines() if ".bare" in line}
+    assert "no contract" in lines["silver.bare"]
+    assert "no contract" not in lines["bronze.bare"], "a contract is of silver or gold"
+    contracts = {f"{one['layer']}.{one['name']}": one["contract"] for one in document(expect=1)["tables"]}
+    assert contracts["silver.bare"] is False
+    assert contracts["silver.orders"] is True
+
+
 def test_one_table_by_either_name(measured: psycopg.Connection) -> None:
     by_full, by_short = quality("silver.orders", expect=1).stdout, quality("orders", expect=1).stdout
     assert by_full == by_short

@@ -21,8 +21,8 @@ from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.location import warehouse_url
 
 _TEST_SECONDS = 20.0
-_PROBLEM_CHARACTERS = 60
-"""What a line of the list has room for; with `--json` problems are whole."""
+_PROBLEM_CHARACTERS = 120
+"""How much of a problem the list shows; with `--json` problems are whole."""
 
 
 def list_alerts(json: bool) -> int:
@@ -66,13 +66,13 @@ def _print_tables(alerts: Sequence[Alert], silences: Sequence[Silence], waiting:
         ]
         for alert in alerts
     ]
-    print_table("Alerts", {**columns, "problem": "left"}, rows)
+    print_table("Alerts", {**columns, "problem": "left"}, rows, optional=["count", "since"])
     if silences:
         lines = [
             [silence.id, silence.selection, _moment(silence.until), silence.by, silence.why] for silence in silences
         ]
         head = {"number": "right", "silenced": "left", "until": "left", "by": "left", "why": "left"}
-        print_table("Silences", head, lines)
+        print_table("Silences", head, lines, optional=["by"])
     if waiting:
         lines = [
             [
@@ -86,7 +86,7 @@ def _print_tables(alerts: Sequence[Alert], silences: Sequence[Silence], waiting:
             for message in waiting
         ]
         head = {"channel": "left", "kind": "left", "made": "left", "tries": "right", "next": "left"}
-        print_table("Not delivered", {**head, "problem": "left"}, lines)
+        print_table("Not delivered", {**head, "problem": "left"}, lines, optional=["made", "kind"])
 
 
 def send_test(channel: str | None, json: bool) -> int:

@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(name="backup", help="Make, list, verify, restore and prune backups.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
-Name = Annotated[str | None, typer.Option("--database", "-d", help="The database. Default: all that Atlas keeps.")]
+Name = Annotated[str | None, typer.Option("--database", "-d", help="The database. Default: all that Atlas uses.")]
 One = Annotated[str, typer.Argument(help="Id of the backup, or its beginning, or `latest`.")]
 
 
@@ -46,7 +46,10 @@ def show(backup: One = "latest", database: Name = None, json: Json = False) -> N
 
 @app.command(epilog="Example: atlas backup verify latest")
 def verify(backup: One = "latest", database: Name = None, json: Json = False) -> None:
-    """Read every object of a backup and compare it with its manifest. Fails on any difference."""
+    """Read every object of a backup and compare it with its manifest, for each database that has such a backup.
+
+    Fails on any difference, and when no database has one.
+    """
     from atlas_pipeline.cli.backup.commands import verify
 
     raise typer.Exit(verify(backup, database, json))
@@ -77,7 +80,9 @@ def copies(
     """List the databases that restores replaced and kept, or drop one."""
     from atlas_pipeline.cli.backup import commands
 
-    raise typer.Exit(commands.drop(drop, database, yes=yes, json=json) if drop else commands.copies(database, json))
+    raise typer.Exit(
+        commands.drop(drop, database, yes=yes, json=json) if drop else commands.list_copies(database, json)
+    )
 
 
 @app.command(epilog="Example: atlas backup drill")

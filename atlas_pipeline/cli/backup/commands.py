@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from atlas_pipeline.backup.catalogue import NoSuchBackup
+from atlas_pipeline.backup.catalogue import LATEST, NoMatch, NoSuchBackup
 from atlas_pipeline.backup.configured import Database, backups, dagsters_own, databases, names
 from atlas_pipeline.backup.drill import drill as run_drill
 from atlas_pipeline.backup.engine import BackupFailed, RestoreFailed
@@ -20,6 +20,7 @@ from atlas_pipeline.backup.lock import AlreadyRunning
 from atlas_pipeline.backup.manifest import Backup, ManifestError, Proof, UnknownClass, class_of
 from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.backup.sealing import SealError
+from atlas_pipeline.backup.service import Backups
 from atlas_pipeline.backup.store import StoreError
 from atlas_pipeline.backup.swap import drop_copy, former, old_copies
 from atlas_pipeline.backup.swap import undo as undo_swap
@@ -42,23 +43,23 @@ def run(database: str | None, backup_class: str, json: bool) -> int:
         1 when a backup or its verification failed, 2 when the class is not known.
     """
     try:
-        kept_as = class_of(backup_class)
+        class_ = class_of(backup_class)
     except UnknownClass as error:
         _say(str(error))
         return 2
-    done: list[Backup] = []
+    completed: list[Backup] = []
     failed = False
     with _reporting("looking for databases") as show:
         settings = load_settings()
-        made = backups(settings)
-        for one in _chosen(settings, database):
+        service = backups(settings)
+        for target in _chosen(settings, database):
             try:
-                done.append(made.run(one.name, one.url, kept_as, show))
+                completed.append(service.run(target.name, target.url, class_, show))
             except (BackupFailed, AlreadyRunning, StoreError, SealError) as error:
                 failed = failed or not isinstance(error, AlreadyRunning)
-                _say(f"{one.name}: {error}")
-    _print(done, json)
-    return 1 if failed or any(not one.verified for one in done) else 0
+                _say(f"{target.name}: {error}")
+    _print(completed, json)
+    return 1 if failed or any(not backup.verified for backup in completed) else 0
 
 
 def list_backups(database: str | None, json: bool) -> int:
@@ -84,19 +85,19 @@ def show(backup: str, database: str | None, json: bool) -> int:
 
     Args:
         backup: its id, the beginning of its id, or `latest`.
-        database: its name; null for all.
+        database: its name; null for all that have such a backup.
         json: print JSON.
     """
     with _reporting("reading the manifest"):
         settings = load_settings()
-        made = backups(settings)
-        found = [made.catalogue.get(backup, name) for name in _named(settings, database)]
+        matches, missing = _matching(backups(settings), settings, backup, database)
     if json:
-        print_json({"backups": [_document(one, tables=True) for one in found]})
+        print_json({"backups": [_document(match, tables=True) for match in matches], "missing": missing})
         return 0
-    for one in found:
-        print_table(f"{one.manifest.database} {one.manifest.id}", {"": "left", " ": "left"}, _facts(one))
-        tables = one.manifest.state.tables.items()
+    for match in matches:
+        title = f"{match.manifest.database} {match.manifest.id}"
+        print_table(title, {"": "left", " ": "left"}, _facts(match))
+        tables = match.manifest.state.tables.items()
         rows = [[name, rows, digest[:16]] for name, (rows, digest) in tables]
         print_table("Tables", {"table": "left", "rows": "right", "content": "left"}, rows)
     return 0
@@ -107,36 +108,60 @@ def verify(backup: str, database: str | None, json: bool) -> int:
 
     Args:
         backup: its id, the beginning of its id, or `latest`.
-        database: its name; null for all.
+        database: its name; null for all that have such a backup.
         json: print JSON.
 
     Returns:
         1 when something differs.
     """
-    with _reporting("reading the manifest") as progress_:
+    with _reporting("reading the manifest") as show:
         settings = load_settings()
-        made = backups(settings)
-        found = [made.catalogue.get(backup, name) for name in _named(settings, database)]
-        proofs = [(one, made.verify(one, progress_)) for one in found]
-    return _told(proofs, json)
+        service = backups(settings)
+        matches, missing = _matching(service, settings, backup, database)
+        proofs = [(match, service.verify(match, show)) for match in matches]
+    return _print_proofs(proofs, missing, json)
 
 
 def drill(database: str | None, json: bool) -> int:
     """Test the restore of the newest backup of each database.
 
     Args:
-        database: its name; null for all.
+        database: its name; null for all that have a backup.
         json: print JSON.
 
     Returns:
         1 when one does not restore.
     """
-    with _reporting("reading the manifests") as progress_:
+    with _reporting("reading the manifests") as show:
         settings = load_settings()
-        made = backups(settings)
-        found = [made.catalogue.get("latest", name) for name in _named(settings, database)]
-        proofs = [(one, run_drill(made, one, settings.home_path / "drills", progress_)) for one in found]
-    return _told(proofs, json)
+        service = backups(settings)
+        matches, missing = _matching(service, settings, LATEST, database)
+        proofs = [(match, run_drill(service, match, settings.home_path / "drills", show)) for match in matches]
+    return _print_proofs(proofs, missing, json)
+
+
+def _matching(
+    service: Backups, settings: Settings, wanted: str, database: str | None
+) -> tuple[list[Backup], list[str]]:
+    """The matching backup of each database, and the databases without one, which are no error unless they are all.
+
+    Raises NoSuchBackup when none matches, several of one database do, or one that may match cannot be read.
+    """
+    if database is not None:
+        return [service.catalogue.get(wanted, database)], []
+    matches: list[Backup] = []
+    missing: dict[str, str] = {}
+    for name in names(settings):
+        try:
+            matches.append(service.catalogue.get(wanted, name))
+        except NoMatch as error:
+            missing[name] = str(error)
+    if not matches:
+        raise NoSuchBackup("; ".join(missing.values()))
+    if wanted == LATEST:
+        for name in missing:
+            _say(f"{name} was never backed up: `atlas backup run --database {name}` does")
+    return matches, list(missing)
 
 
 def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo: bool, json: bool) -> int:
@@ -153,16 +178,16 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
     Returns:
         2 when the database is not known, or its name was not typed.
     """
-    with _reporting("looking for the database") as progress_:
+    with _reporting("looking for the database"):
         settings = load_settings()
         known = databases(settings)
         if database is None or database not in known:
             _say(f"say which database by --database: expected one of {', '.join(known)}")
             return 2
-        one, made = known[database], backups(settings)
-        wanted = None if undo else made.catalogue.get(backup, database)
-        refuse_missing_rights(one.admin_url, database, wanted.manifest.state if wanted else None)
-        plan = _plan(one, wanted)
+        target, service = known[database], backups(settings)
+        wanted = None if undo else service.catalogue.get(backup, database)
+        refuse_missing_rights(target.admin_url, database, wanted.manifest.state if wanted else None)
+        plan = _plan(target, wanted)
     now = datetime.now(UTC)
     if dry_run or not yes:
         for line in plan:
@@ -172,23 +197,23 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
     if not yes and typer.prompt(f"Type {database} to go on", err=True) != database:
         _say("that is another name: nothing was done")
         return 2
-    with _reporting("beginning") as progress_:
+    with _reporting("beginning") as show:
         if wanted is None:
-            kept = undo_swap(one.admin_url, database, now)
+            copy = undo_swap(target.admin_url, database, now)
             seconds = None
         else:
-            proof, kept = made.restore(wanted, one.admin_url, now, progress_)
+            proof, copy = service.restore(wanted, target.admin_url, now, show)
             seconds = proof.seconds
     if database == dagsters_own(settings):
         _end_lost_runs(settings, "the backup was made" if wanted else "this database was put aside")
     if json:
-        print_json({"database": database, "kept_as": kept, "seconds": seconds})
+        print_json({"database": database, "kept_as": copy, "seconds": seconds})
     else:
-        OUT.print(f"{database} is in place; what was there is kept as {kept}" if kept else f"{database} is in place")
+        OUT.print(f"{database} is in place; what was there is kept as {copy}" if copy else f"{database} is in place")
     return 0
 
 
-def copies(database: str | None, json: bool) -> int:
+def list_copies(database: str | None, json: bool) -> int:
     """Print the databases that restores replaced.
 
     Args:
@@ -196,25 +221,25 @@ def copies(database: str | None, json: bool) -> int:
         json: print JSON.
     """
     with _reporting("looking for copies"):
-        found = [
-            (one.name, copy)
-            for one in _chosen(load_settings(), database)
-            for copy in old_copies(one.admin_url, one.name)
+        copies = [
+            (origin.name, copy)
+            for origin in _chosen(load_settings(), database)
+            for copy in old_copies(origin.admin_url, origin.name)
         ]
     if json:
         rows = [
             {"database": name, "name": copy.name, "kind": copy.kind, "at": copy.at.isoformat(), "bytes": copy.bytes}
-            for name, copy in found
+            for name, copy in copies
         ]
         print_json({"copies": rows})
         return 0
     kinds = {"before": "from before a restore", "undone": "from before an undo"}
     lines = [
         [name, copy.name, kinds[copy.kind], f"{copy.at:%Y-%m-%d %H:%M}", f"{(copy.bytes or 0) / _MIB:,.1f}"]
-        for name, copy in found
+        for name, copy in copies
     ]
     columns = {"database": "left", "copy": "left", "what": "left", "put aside": "left", "MiB": "right"}
-    print_table("Copies", columns, lines)
+    print_table("Copies", columns, lines, optional=["put aside"])
     return 0
 
 
@@ -232,14 +257,14 @@ def drop(name: str, database: str | None, *, yes: bool, json: bool) -> int:
     """
     with _reporting("looking for the copy"):
         known = _chosen(load_settings(), database)
-        places = [one for one in known if name in {copy.name for copy in old_copies(one.admin_url, one.name)}]
-        if not places:
+        origins = [db for db in known if name in {copy.name for copy in old_copies(db.admin_url, db.name)}]
+        if not origins:
             raise ValueError(f"{name} is not a database that a restore put aside: `atlas backup copies` lists those")
     if not yes and typer.prompt(f"Type {name} to drop it for good", err=True) != name:
         _say("that is another name: nothing was done")
         return 2
     with _reporting(f"dropping {name}"):
-        drop_copy(places[0].admin_url, name)
+        drop_copy(origins[0].admin_url, name)
     if json:
         print_json({"dropped": name})
     else:
@@ -264,9 +289,8 @@ def prune(dry_run: bool, confirm: bool, json: bool) -> int:
         print_json({"deleted": _ids(decision.delete), "kept": _ids(decision.keep), "refused": decision.refused})
     else:
         rows = [
-            [one.manifest.database, one.manifest.id, "stays" if one in decision.keep else "goes", reason]
-            for one in (*decision.delete, *decision.keep)
-            for reason in [decision.reasons.get((one.manifest.database, one.manifest.id), "")]
+            [*backup.key, "kept" if backup in decision.keep else "deleted", decision.reasons.get(backup.key, "")]
+            for backup in (*decision.delete, *decision.keep)
         ]
         columns = {"database": "left", "backup": "left", "": "left", "why": "left"}
         print_table("Prune" + (" (nothing is deleted)" if dry_run else ""), columns, rows)
@@ -276,7 +300,7 @@ def prune(dry_run: bool, confirm: bool, json: bool) -> int:
 
 
 def _ids(found: Sequence[Backup]) -> list[list[str]]:
-    return [[one.manifest.database, one.manifest.id] for one in found]
+    return [list(backup.key) for backup in found]
 
 
 def _end_lost_runs(settings: Settings, moment: str) -> None:
@@ -310,10 +334,6 @@ def _plan(database: Database, wanted: Backup | None) -> list[str]:
     ]
 
 
-def _named(settings: Settings, database: str | None) -> list[str]:
-    return [database] if database else names(settings)
-
-
 def _chosen(settings: Settings, database: str | None) -> list[Database]:
     known = databases(settings)
     if database is None:
@@ -323,75 +343,83 @@ def _chosen(settings: Settings, database: str | None) -> list[Database]:
     return [known[database]]
 
 
-def _told(proofs: Sequence[tuple[Backup, Proof]], json: bool) -> int:
+def _print_proofs(proofs: Sequence[tuple[Backup, Proof]], missing: Sequence[str], json: bool) -> int:
+    """Print the proofs. Returns 1 when one of them failed."""
+    ok = all(proof.problem is None for _, proof in proofs)
     if json:
         rows = [
-            {"database": one.manifest.database, "id": one.manifest.id, "kind": proof.kind, "seconds": proof.seconds}
-            | {"problem": proof.problem}
-            for one, proof in proofs
+            {
+                "database": backup.manifest.database,
+                "id": backup.manifest.id,
+                "kind": proof.kind,
+                "seconds": proof.seconds,
+                "problem": proof.problem,
+            }
+            for backup, proof in proofs
         ]
-        print_json({"ok": all(proof.problem is None for _, proof in proofs), "proofs": rows})
+        print_json({"ok": ok, "proofs": rows, "missing": list(missing)})
     else:
-        for one, proof in proofs:
-            said = proof.problem or f"{proof.kind} in {proof.seconds:.1f} s"
-            OUT.print(f"{one.manifest.database} {one.manifest.id}: {said}", markup=False, highlight=False)
-    return 0 if all(proof.problem is None for _, proof in proofs) else 1
+        for backup, proof in proofs:
+            result = proof.problem or f"{proof.kind} in {proof.seconds:.1f} s"
+            OUT.print(f"{' '.join(backup.key)}: {result}", markup=False, highlight=False)
+    return 0 if ok else 1
 
 
 def _print(found: Sequence[Backup], json: bool) -> None:
     if json:
-        print_json({"backups": [_document(one) for one in found]})
+        print_json({"backups": [_document(backup) for backup in found]})
         return
     columns = {"database": "left", "backup": "left", "class": "left", "made": "left", "expires": "left"}
-    columns |= {"rows": "right", "MiB": "right", "of": "right", "proven": "left"}
+    columns |= {"rows": "right", "MiB": "right", "raw MiB": "right", "proven": "left"}
     rows = []
-    for one in found:
-        made = one.manifest
-        proof = one.proofs[-1] if one.proofs else None
+    for backup in found:
+        manifest = backup.manifest
+        proof = backup.proofs[-1] if backup.proofs else None
         proven = "no" if proof is None else f"{proof.kind} {proof.at:%Y-%m-%d}" if not proof.problem else "FAILED"
-        sizes = (f"{made.bytes / _MIB:,.1f}", f"{made.raw_bytes / _MIB:,.1f}")
-        times = (f"{made.finished_at:%Y-%m-%d %H:%M}", f"{made.expires_at:%Y-%m-%d}")
-        rows.append([made.database, made.id, made.backup_class, *times, made.state.rows, *sizes, proven])
-    print_table("Backups", columns, rows)
+        sizes = (f"{manifest.bytes / _MIB:,.1f}", f"{manifest.raw_bytes / _MIB:,.1f}")
+        times = (f"{manifest.finished_at:%Y-%m-%d %H:%M}", f"{manifest.expires_at:%Y-%m-%d}")
+        rows.append([*backup.key, manifest.backup_class, *times, manifest.state.rows, *sizes, proven])
+    print_table("Backups", columns, rows, optional=["class", "made", "raw MiB", "rows", "expires"])
 
 
-def _facts(one: Backup) -> list[list[str]]:
-    made = one.manifest
+def _facts(backup: Backup) -> list[list[str]]:
+    manifest = backup.manifest
+    raw_mib = manifest.raw_bytes / _MIB
     facts = [
-        ["class", made.backup_class],
-        ["made", f"{made.started_at:%Y-%m-%d %H:%M:%S} to {made.finished_at:%H:%M:%S} UTC"],
-        ["expires", f"{made.expires_at:%Y-%m-%d %H:%M} UTC"],
-        ["size", f"{made.bytes / _MIB:,.1f} MiB in {len(made.objects)} objects, of {made.raw_bytes / _MIB:,.1f} MiB"],
-        ["encrypted to", ", ".join(made.recipients) or "nobody: not encrypted"],
-        ["left out", ", ".join(made.excluded) or "nothing"],
-        ["versions", f"server {made.server_version}, {made.engine} {made.tool_version}"],
+        ["class", manifest.backup_class],
+        ["made", f"{manifest.started_at:%Y-%m-%d %H:%M:%S} to {manifest.finished_at:%H:%M:%S} UTC"],
+        ["expires", f"{manifest.expires_at:%Y-%m-%d %H:%M} UTC"],
+        ["size", f"{manifest.bytes / _MIB:,.1f} MiB in {len(manifest.objects)} objects, of {raw_mib:,.1f} MiB"],
+        ["encrypted to", ", ".join(manifest.recipients) or "nobody: not encrypted"],
+        ["left out", ", ".join(manifest.excluded) or "nothing"],
+        ["versions", f"server {manifest.server_version}, {manifest.engine} {manifest.tool_version}"],
     ]
     return facts + [
         [f"{proof.kind} {proof.at:%Y-%m-%d %H:%M}", proof.problem or f"held, in {proof.seconds:.1f} s"]
-        for proof in one.proofs
+        for proof in backup.proofs
     ]
 
 
-def _document(one: Backup, *, tables: bool = False) -> dict[str, Any]:
-    made = one.manifest
+def _document(backup: Backup, *, tables: bool = False) -> dict[str, Any]:
+    manifest = backup.manifest
     document: dict[str, Any] = {
-        "id": made.id,
-        "database": made.database,
-        "class": made.backup_class,
-        "started_at": made.started_at.isoformat(),
-        "finished_at": made.finished_at.isoformat(),
-        "expires_at": made.expires_at.isoformat(),
-        "bytes": made.bytes,
-        "raw_bytes": made.raw_bytes,
-        "rows": made.state.rows,
-        "verified": one.verified,
+        "id": manifest.id,
+        "database": manifest.database,
+        "class": manifest.backup_class,
+        "started_at": manifest.started_at.isoformat(),
+        "finished_at": manifest.finished_at.isoformat(),
+        "expires_at": manifest.expires_at.isoformat(),
+        "bytes": manifest.bytes,
+        "raw_bytes": manifest.raw_bytes,
+        "rows": manifest.state.rows,
+        "verified": backup.verified,
         "proofs": [
             {"kind": proof.kind, "at": proof.at.isoformat(), "seconds": proof.seconds, "problem": proof.problem}
-            for proof in one.proofs
+            for proof in backup.proofs
         ],
     }
     if tables:
-        state = made.state.tables.items()
+        state = manifest.state.tables.items()
         document["tables"] = {name: {"rows": rows, "hash": digest} for name, (rows, digest) in state}
     return document
 

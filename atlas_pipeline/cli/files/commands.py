@@ -40,7 +40,7 @@ def list_files(dataset: str, json: bool) -> int:
         "why": "left",
     }
     rows = [[s.uri, s.status, s.rows, s.rejected, s.versions, s.rule or ""] for s in states]
-    print_table(f"{dataset}: {len(states)} files", columns, rows)
+    print_table(f"{dataset}: {len(states)} files", columns, rows, optional=["versions", "rejected"])
     return 0
 
 
