@@ -103,6 +103,10 @@ def _ensure_roles(connection: psycopg.Connection) -> bool:
                     group = "pg_read_all_data" if role == BACKUP else "pg_monitor"
                     grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(role))
                     connection.execute(grant)
+            if ANALYST not in present:
+                # So that views which analysts made upon tables can be made again as theirs.
+                grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(ANALYST), sql.Identifier(OWNER))
+                connection.execute(grant)
     except psycopg.errors.InsufficientPrivilege:
         return False
     return True

@@ -15,6 +15,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
 
+from atlas_pipeline.warehouse import dependants
 from atlas_pipeline.warehouse.bootstrap import ANALYST
 
 STAGING = "staging"
@@ -138,17 +139,21 @@ def describe(connection: psycopg.Connection, table: str, columns: Mapping[str, s
     wait=wait_exponential_jitter(multiplier=1, max=20),
     reraise=True,
 )
-def _swap(connection: psycopg.Connection, layer: str, name: str) -> None:
+def _remove(connection: psycopg.Connection, layer: str, name: str) -> dependants.Kept:
     with connection.transaction():
         connection.execute("SET LOCAL lock_timeout = '3s'")
+        kept = dependants.look(connection, layer, name)
+        dependants.drop_views(connection, kept)
         connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(layer, name)))
+    return kept
 
 
 def swap(connection: psycopg.Connection, layer: str, name: str) -> None:
     """Put the staging table in the place of `layer`.`name`. To be called inside the publishing transaction.
 
     Readers see the old table until that transaction commits, and the new one after. A reader in the middle of a long
-    query is waited for in short turns, so that others are not queued up behind the wait.
+    query is waited for in short turns, so that others are not queued up behind the wait. Views that others made upon
+    the table, and what was granted on it, are kept.
 
     Args:
         connection: in that transaction.
@@ -161,7 +166,9 @@ def swap(connection: psycopg.Connection, layer: str, name: str) -> None:
     """
     staged = staging_name(layer, name)
     try:
-        _swap(connection, layer, name)
+        kept = _remove(connection, layer, name)
+    except dependants.CannotKeep as error:
+        raise PublishError(f"{layer}.{name} cannot be replaced: {error}; the published table is as it was") from None
     except psycopg.errors.DependentObjectsStillExist as error:
         depends = (error.diag.message_detail or "").splitlines()[0] if error.diag.message_detail else "another object"
         raise PublishError(
@@ -184,6 +191,10 @@ def swap(connection: psycopg.Connection, layer: str, name: str) -> None:
     if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [ANALYST]).fetchone():
         grant = sql.SQL("GRANT SELECT ON {} TO {}").format(sql.Identifier(layer, name), sql.Identifier(ANALYST))
         connection.execute(grant)
+    try:
+        dependants.put_back(connection, layer, name, kept)
+    except dependants.CannotKeep as error:
+        raise PublishError(f"{layer}.{name} cannot be replaced: {error}; the published table is as it was") from None
 
 
 def record(

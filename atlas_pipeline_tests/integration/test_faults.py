@@ -119,7 +119,7 @@ def test_a_reader_that_never_ends_fails_the_publication_and_the_table_stays(
 
     from atlas_pipeline.warehouse import publish
 
-    monkeypatch.setattr(publish._swap.retry, "stop", stop_after_attempt(1))  # type: ignore[attr-defined]
+    monkeypatch.setattr(publish._remove.retry, "stop", stop_after_attempt(1))  # type: ignore[attr-defined]
     feed = make_feed({"id": "integer"}, key=("id",))
     feed.land("a.csv", "id\n1\nbad\n")
     feed.run()
@@ -134,36 +134,6 @@ def test_a_reader_that_never_ends_fails_the_publication_and_the_table_stays(
     assert len(feed.quarantine()) == 1
     assert feed.build().published.rows == 2
     assert len(feed.quarantine()) == 2
-
-
-@pytest.mark.parametrize("layer", ["silver", "gold"])
-def test_a_view_on_a_table_stops_its_publication_and_the_table_stays(make_feed: Any, layer: str) -> None:
-    feed = make_feed({"id": "integer"}, key=("id",))
-
-    def publish_all() -> None:
-        feed.run()
-        model = "SELECT count(*) AS id FROM silver.things"
-        feed.model("totals", model)
-
-    feed.land("a.csv", "id\n1\n")
-    publish_all()
-    table = "silver.things" if layer == "silver" else "gold.totals"
-    feed.connection.execute(f"CREATE VIEW public.looks AS SELECT id FROM {table}")
-    feed.connection.commit()
-    feed.land("b.csv", "id\n2\n")
-    if layer == "silver":
-        feed.outdate()
-    with pytest.raises(
-        PublishError, match=rf"{table} cannot be replaced: view (public\.)?looks depends on table {table}"
-    ):
-        publish_all()
-    assert feed.query("SELECT id FROM public.looks") == [(1,)]
-    assert feed.query("SELECT count(*) FROM atlas.files WHERE silver_at IS NULL") == [(1 if layer == "silver" else 0,)]
-    feed.connection.execute("DROP VIEW public.looks")
-    feed.connection.commit()
-    publish_all()
-    assert feed.rows() == [(1,), (2,)]
-    assert feed.query("SELECT id FROM gold.totals") == [(2,)]
 
 
 def test_new_rows_are_published_beside_readers_and_under_views(make_feed: Any) -> None:
