@@ -36,7 +36,7 @@ _QUANTITY = re.compile(
     r"(?:^|_)(?:amount|price|cost|fee|total|sum|subtotal|count|counts|qty|quantity|balance|salary|wage|pay|net|gross|tax|rate"
     r"|share|pct|percent|percentage|ratio|score|points|age|year|years|month|months|week|weeks|day|days|hour|hours|minute"
     r"|minutes|min|mins|second|seconds|sec|secs|ms|us|ns|time|timestamp|ts|epoch|duration|size|bytes|kb|mb|length|width"
-    r"|height|depth|weight|distance|km|kg|meter|meters|miles|speed|temperature|temp|pressure|volume|level|reading|value"
+    r"|height|depth|weight|distance|km|kg|meters|miles|speed|temperature|temp|pressure|volume|level|reading|value"
     r"|values|stand|votes|population|pop|seats|units|items|pages|calls|views|clicks|revenue|turnover|profit|sales|budget"
     r"|income|eur|usd|gbp|chf|cents|latitude|longitude|lat|lon|lng|row|line|page|seq|sequence|rank|position|index|limit"
     r"|jahr|monat|tag|stunde|menge|anzahl|betrag|preis|summe|gehalt|lohn|saldo|umsatz|stimmen|gewicht|alter|wert"
@@ -45,6 +45,12 @@ _QUANTITY = re.compile(
     r"|(?:gehalt|lohn|betrag|preis|menge|anzahl|stand|summe|jahr|monat|umsatz|saldo|gewicht|kosten|stimmen|wert)$"
 )
 """Words for what is counted, measured or in order, in a name."""
+
+_ENTITY = re.compile(
+    r"meter|zaehler|zähler|sensor|device|geraet|gerät|station|machine|maschine|vehicle|fahrzeug|patient|customer|kunde|client"
+    r"|account|konto|student|schueler|schüler|member|mitglied|user|employee|mitarbeiter|personal|product|produkt|item|sku"
+    r"|artikel|article|shop|store|room|precinct|host|server"
+)
 
 _ONE_LENGTH, _OF_MANY, _MANY = 7, 5, 20
 _FEWEST_CHECKED, _SHORTEST_CHECKED = 5, 8
@@ -66,6 +72,11 @@ def names_number(name: str) -> bool:
     """Whether a column is named as a number or code that something has: `order_no`, `Kundennummer`, `code`."""
     plain = snake(name)
     return bool(_NAMED.search(plain)) and not _QUANTITY.search(plain)
+
+
+def names_entity(name: str) -> bool:
+    """Whether a name is of something that events happen to again and again: a meter, a patient, an account."""
+    return bool(_ENTITY.search(snake(name)))
 
 
 def names_quantity(name: str) -> bool:

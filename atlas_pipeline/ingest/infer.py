@@ -5,7 +5,7 @@ what a type accepts (`types.py`), how far values reach (`infer_ranges.py`), and 
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -13,15 +13,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.batch import Batch
-from atlas_pipeline.ingest.identifiers import is_named, look_named, names_id, names_number, names_quantity, snake
-from atlas_pipeline.ingest.infer_ranges import extremes, one_length, without_misfits
+from atlas_pipeline.ingest.identifiers import (
+    is_named,
+    look_named,
+    names_entity,
+    names_id,
+    names_number,
+    names_quantity,
+    snake,
+)
+from atlas_pipeline.ingest.infer_ranges import as_moments, extremes, is_code, one_length, rhythm, without_misfits
 from atlas_pipeline.ingest.source_types import NUMBER, STRING, common_type
 from atlas_pipeline.ingest.types import MOMENTS, NUMBERS, PLAIN, ColumnType, Digits, Notation, cast, split_type
+from atlas_pipeline.ingest.usual import in_order, is_attribute
 
 NULL_WORDS = ("NA", "N/A", "n/a", "null", "NULL", "None", "nan", "NaN", "\\N")
 ENOUGH = 0.99  # the share of the values that must fit a type
 DISTINCT_CAP = 10_000
 MOST_VALUES, LONGEST_VALUE = 12, 40  # when a column's distinct texts are worth listing
+FEWEST_ORDERED = 10  # rows in which two moments are in order before it is worth noting
 FEWEST_ROWS = 50  # with fewer values, nothing that they have in common is worth noting
 PROBE, PROMISING = 1000, 0.9  # a type is tried on so many rows first, and dropped unless so large a share fits
 
@@ -45,7 +55,11 @@ class ColumnInference:
         misfits: rows that would go to quarantine.
         minimum: least value as canonical text, of numbers, dates and timestamps only.
         maximum: greatest value, likewise.
+        rhythm: days between one day with a row and the next, usually and at most, of dates and timestamps that come
+            regularly.
         newest: greatest date or timestamp of the rows that have no misfit in any column.
+        rarest: how often the rarest text of a column occurs.
+        code: all texts are codes, of which no later one need be longer.
         values: a text column's distinct values, sorted, when they are few and short.
         length: number of characters, when all of a text column's values have the same.
         null_values: words that mean "no value".
@@ -67,6 +81,9 @@ class ColumnInference:
     minimum: str | None = None
     maximum: str | None = None
     newest: str | None = None
+    rhythm: tuple[int, int] | None = None
+    rarest: int = 0
+    code: bool = False
     values: tuple[str, ...] | None = None
     length: int | None = None
     null_values: tuple[str, ...] = ()
@@ -78,12 +95,16 @@ class ColumnInference:
 
 @dataclass(frozen=True)
 class Inference:
-    """The guess for a whole source. `rows` is the number of rows sampled; `key` and `latest_by` name a column."""
+    """The guess for a whole source. `rows` is the number of rows sampled; `key` and `latest_by` name a column.
+
+    `ordered` has pairs of moments of which by name and in all rows the first does not come after the second.
+    """
 
     columns: tuple[ColumnInference, ...]
     key: str | None
     latest_by: str | None
     rows: int
+    ordered: tuple[tuple[str, str], ...] = ()
 
 
 def infer(
@@ -132,12 +153,26 @@ def infer(
     )
     key = guessed or (given[0] if len(given) == 1 else None)
     columns = _with_newest(columns, counted, sample)
-    return Inference(columns, key, guess_latest_by(columns) if key or given else None, rows)
+    latest_by = guess_latest_by(columns) if key or given else None
+    return Inference(columns, key, latest_by, rows, tuple(_ordered(columns, sample, notation)))
 
 
 def _is_key_text(name: str, types: Mapping[str, str]) -> bool:
     """Whether the numbers of a key are text: the source has no type for them, and the name is not one of a quantity."""
     return name not in types and not names_quantity(name)
+
+
+def _ordered(columns: tuple[ColumnInference, ...], sample: pa.Table, notation: Notation) -> Iterator[tuple[str, str]]:
+    """Pairs of moments that by name are in order, and are in all rows of the sample."""
+    moments = [column for column in columns if column.type in MOMENTS]
+    for first, second in ((a, b) for a in moments for b in moments if a.type == b.type and in_order(a.name, b.name)):
+        texts = (
+            cast(sample[one.name], one.type, one.format, "UTC", one.null_values, notation).values
+            for one in (first, second)
+        )
+        held = pc.less_equal(*(as_moments(first.type, text) for text in texts))
+        if len(held) - held.null_count >= FEWEST_ORDERED and held.false_count == 0:
+            yield first.name, second.name
 
 
 def _with_newest(
@@ -272,6 +307,7 @@ def _fitted(name: str, texts: _Counted, rows: int, fit: "_Fit", words: tuple[str
         misfits=total - fit.rows,
         minimum=minimum,
         maximum=maximum,
+        rhythm=rhythm(fit.type, known) if fit.type in MOMENTS else None,
         null_values=words,
         digits=fit.digits,
         zoneless=fit.zoneless,
@@ -312,6 +348,8 @@ def _text_column(name: str, texts: _Counted, rows: int, null_words: Collection[s
         unique=len(real.texts) == rows > 0,
         values=_few_values(real),
         length=one_length(real.texts) if real.total >= FEWEST_ROWS else None,
+        rarest=pc.min(real.counts).as_py() or 0,
+        code=is_code(real.texts),
         null_values=words,
         doubtful=tuple(word for word in found if word not in words),
     )
@@ -471,18 +509,19 @@ _LATEST = re.compile(
 )
 
 
-def looks_like_id(name: str) -> bool:
-    """Whether a column is named like one that identifies something: its numbers count and measure nothing."""
-    return is_named(name)
-
-
 def _guess_key(columns: tuple[ColumnInference, ...], texts: list[_Counted], rows: int) -> str | None:
     """A unique column named like a key; else the first column if enough rows show that it is one; None in doubt.
 
     A wrong key loses rows: later ones take the place of earlier ones. So where time tells rows apart, as in readings
     and bookings, a number that happens to be unique has to be so in many rows.
     """
-    unique = [column for column in columns if column.unique and column.type in _KEY_TYPES]
+    events = any(column.type in MOMENTS and not is_attribute(column.name) for column in columns)
+    repeat = events and rows < _MANY_ROWS
+    unique = [
+        column
+        for column in columns
+        if column.unique and column.type in _KEY_TYPES and not (repeat and names_entity(column.name))
+    ]
     exact = [column.name for column in unique if snake(column.name) in ("id", "uuid", "guid", "key")]
     named = exact or [column.name for column in unique if names_id(column.name)]
     if len(named) == 1:
@@ -490,12 +529,11 @@ def _guess_key(columns: tuple[ColumnInference, ...], texts: list[_Counted], rows
     first = columns[0].name if columns else None
     if named:
         return first if first in named else None
-    events = any(column.type in MOMENTS and not _LATEST.fullmatch(snake(column.name)) for column in columns)
-    if not unique or unique[0] is not columns[0] or rows < (_MANY_ROWS if events else _ENOUGH_ROWS):
+    if not unique or unique[0] is not columns[0] or rows < _ENOUGH_ROWS:
         return None
     if names_number(unique[0].name):
         return first
-    return None if names_quantity(unique[0].name) or texts[0].any(r"\s|.{65}") else first
+    return None if repeat or names_quantity(unique[0].name) or texts[0].any(r"\s|.{65}") else first
 
 
 def guess_latest_by(columns: tuple[ColumnInference, ...]) -> str | None:

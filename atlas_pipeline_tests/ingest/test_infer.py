@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas_pipeline.ingest.batch import Batch
-from atlas_pipeline.ingest.infer import DISTINCT_CAP, ColumnInference, infer, looks_like_id
+from atlas_pipeline.ingest.identifiers import names_id
+from atlas_pipeline.ingest.infer import DISTINCT_CAP, ColumnInference, infer
 from atlas_pipeline.ingest.types import cast
 
 
@@ -195,8 +196,8 @@ def test_blank_texts() -> None:
 
 
 def test_names_of_ids() -> None:
-    assert all(map(looks_like_id, ["id", "customer_id", "OrderID", "productKey"]))
-    assert not any(map(looks_like_id, ["amount", "paid", "idle", "width"]))
+    assert all(map(names_id, ["id", "customer_id", "OrderID", "productKey"]))
+    assert not any(map(names_id, ["amount", "paid", "idle", "width"]))
 
 
 def test_few_values() -> None:
