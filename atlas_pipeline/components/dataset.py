@@ -93,8 +93,8 @@ class Dataset(Declared):
         str | SourceTable | RestApiSource | SqlDatabaseSource,
         Field(
             description="Glob of files, relative to the landing folder, absolute, or s3://bucket/…; CSV, TSV, JSONL, "
-            "Parquet or a workbook (.xlsx, .xlsm, .xls, .ods), plain, .gz or .zst. `{partition}` stands for the "
-            "partition key. Or a table: `database`, `table`. Or a connector: "
+            "Parquet, ORC, Avro or a workbook (.xlsx, .xlsm, .xls, .ods), plain, .gz or .zst. `{partition}` stands for "
+            "the partition key. Or a table: `database`, `table`. Or a connector: "
             "`rest_api` or `sql_database`."
         ),
     ]
@@ -145,6 +145,7 @@ class Dataset(Declared):
         description="Whether CSV files and sheets have a header row. Without one, the names of all columns in order; "
         "`false` for the declared columns.",
     )
+    null_values: list[str] = Field([], description="Words that mean no value in every column, such as `[NULL, '-']`.")
     decimal: Literal[".", ","] = Field(".", description="Decimal mark of numbers.")
     thousands: str = Field("", description="Mark between groups of three digits in numbers. Default: none.")
     booleans: list[str] = Field(
@@ -248,7 +249,7 @@ class Dataset(Declared):
             action=column.action,
             domain=column.key_domain,
             optional=column.optional,
-            null_values=tuple(column.null_values),
+            null_values=tuple(dict.fromkeys([*self.null_values, *column.null_values])),
             description=column.description,
         )
 

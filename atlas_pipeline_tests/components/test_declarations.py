@@ -231,3 +231,14 @@ def test_the_command_that_writes_the_schema(tmp_path: Path) -> None:
     look(json.loads(text))
     for kind in (Dataset, GoldModel, Column, SourceTable):
         assert {str(text): name for name, text in descriptions(kind).items()}.items() <= found.items()
+
+
+def test_words_for_no_value_are_said_once_for_all_columns(sandbox: DefsFolderSandbox) -> None:
+    folder = sandbox.defs_folder_path / "thing"
+    folder.mkdir()
+    columns = "  columns:\n    - {name: id, type: integer}\n    - {name: b, null_values: [NA, x]}\n"
+    (folder / "defs.yaml").write_text(START + "  null_values: ['-', NA]\n" + columns)
+    with sandbox.load_component_and_build_defs(defs_path=folder) as (component, _):
+        assert isinstance(component, Dataset)
+        words = {column.name: column.null_values for column in component.declared.columns}
+        assert words == {"id": ("-", "NA"), "b": ("-", "NA", "x")}

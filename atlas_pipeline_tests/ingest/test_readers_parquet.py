@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused
-from atlas_pipeline.ingest.readers import parquet, parquet_size, read
+from atlas_pipeline.ingest.readers import compression, parquet_size, read
 
 
 def written(table: pa.Table, **options: Any) -> bytes:
@@ -154,7 +154,7 @@ def test_nul_inside_nested_values() -> None:
 
 
 def test_streams_that_cannot_seek_and_compressed_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_IN_MEMORY_BYTES", 100)
+    monkeypatch.setattr(compression, "_IN_MEMORY_BYTES", 100)
     data = written(pa.table({"a": range(1000)}))
 
     class Socket(io.RawIOBase):

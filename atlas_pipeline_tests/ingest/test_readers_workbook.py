@@ -13,6 +13,7 @@ import msoffcrypto
 import pytest
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused
+from atlas_pipeline.ingest.limits import Limits, Meter
 from atlas_pipeline.ingest.readers import CsvOptions, ReadOptions, read
 from atlas_pipeline_tests.ingest.workbooks import ods, with_part, xls, xlsx
 
@@ -213,7 +214,9 @@ def test_two_cells_far_apart_do_not_end_the_process() -> None:
 
 def test_what_stands_for_far_more_than_it_is_is_refused() -> None:
     bomb = with_part(xlsx({"S": [["a"], [1]]}), SHEET, lambda part: part + b" " * (100 << 20))
-    assert refused(bomb).rule == "expands_too_much"
+    with pytest.raises(FileRefused) as caught:
+        list(read(io.BytesIO(bomb), "f.xlsx", meter=Meter(Limits(expansion=200), len(bomb))))
+    assert caught.value.rule == "expands_too_much"
     lines = '<table:table-row table:number-rows-repeated="1000000">'
     cell = '<table:table-cell office:value-type="float" office:value="1" table:number-columns-repeated="900"'
     data = with_part(

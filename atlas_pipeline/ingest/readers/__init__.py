@@ -20,7 +20,7 @@ from atlas_pipeline.ingest.readers.parquet import read_parquet
 
 __all__ = ["Compression", "CsvOptions", "Format", "ReadOptions", "detect", "read"]
 
-Format = Literal["csv", "tsv", "jsonl", "parquet", "workbook"]
+Format = Literal["csv", "tsv", "jsonl", "parquet", "orc", "avro", "workbook"]
 
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -28,6 +28,8 @@ _FORMATS: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".orc": "orc",
+    ".avro": "avro",
     ".xlsx": "workbook",
     ".xlsm": "workbook",
     ".xls": "workbook",
@@ -90,10 +92,18 @@ def read(
         compression = _COMPRESSIONS.get(PurePosixPath(name.lower()).suffix, "none")
     if format == "parquet":
         return read_parquet(stream, compression, meter or Meter())
+    if format == "orc":
+        from atlas_pipeline.ingest.readers.orc import read_orc
+
+        return read_orc(stream, compression, meter or Meter())
+    if format == "avro":
+        from atlas_pipeline.ingest.readers.avro import read_avro
+
+        return read_avro(stream, compression, meter or Meter())
     if format == "workbook":
         from atlas_pipeline.ingest.readers.workbook import read_workbook
 
-        return read_workbook(stream, compression, options)
+        return read_workbook(stream, compression, options, meter or Meter())
     source = decompressed(stream, compression, meter)
     if format == "jsonl":
         return read_jsonl(source, block_bytes)

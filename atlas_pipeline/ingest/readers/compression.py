@@ -4,9 +4,11 @@ Belongs here: gzip and zstd, cut and damaged streams, short reads of sockets. Do
 (`text.py`, `parquet.py`) or which compression a file name announces (`__init__.py`).
 """
 
+import tempfile
 import zlib
 from collections.abc import Callable
-from typing import BinaryIO, Literal, Protocol
+from contextlib import ExitStack
+from typing import BinaryIO, Literal, Protocol, cast
 
 import zstandard
 
@@ -17,6 +19,8 @@ Compression = Literal["none", "gzip", "zstd"]
 
 _MAGIC: dict[Compression, bytes] = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 _SKIPPABLE_ZSTD = tuple(bytes([0x50 + i]) + b"\x2a\x4d\x18" for i in range(16))
+_IN_MEMORY_BYTES = 32 << 20
+_PIECE_BYTES = 1 << 20
 _GZIP_FEED = 1 << 16
 # One zstd block of 4 bytes may stand for 128 KiB, and the decompressor returns all that its input stands for.
 _ZSTD_FEED = 1 << 10
@@ -88,6 +92,27 @@ def _metered(chunk: Callable[[int], bytes], meter: Meter) -> Callable[[int], byt
         return data
 
     return counted
+
+
+def seekable(stream: BinaryIO, compression: Compression, stack: ExitStack, meter: Meter) -> BinaryIO:
+    """A stream of the decompressed bytes that can seek: itself, or a copy, in a file when larger than 32 MiB.
+
+    Args:
+        stream: at the file's beginning.
+        compression: how it is compressed.
+        stack: closes the copy.
+        meter: counts the bytes.
+
+    Raises:
+        FileRefused: as `decompressed`.
+    """
+    if compression == "none" and stream.seekable():
+        return stream
+    source = decompressed(stream, compression, meter)
+    spool = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES))  # noqa: SIM115 — it is one
+    while piece := source.read(_PIECE_BYTES):
+        spool.write(piece)
+    return cast(BinaryIO, spool)
 
 
 def _truncated(kind: str) -> FileRefused:

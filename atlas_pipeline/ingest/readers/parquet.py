@@ -1,43 +1,21 @@
-"""Parquet to batches: the file opened, its row groups read piece by piece, rows no text can hold set aside.
+"""Parquet to batches: the file opened, its row groups read piece by piece.
 
-Belongs here: the file and its rows. Does not belong here: how a value becomes text (`parquet_text.py`), how large rows
+Belongs here: the file. Does not belong here: its rows as text (`arrow_rows.py`, `parquet_text.py`), how large they
 become (`parquet_size.py`), the rules of column names (`columns.py`).
 """
 
-import json
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
+from atlas_pipeline.ingest.batch import Batch, FileRefused
 from atlas_pipeline.ingest.limits import Meter
+from atlas_pipeline.ingest.readers.arrow_rows import DAMAGE, text_batches, types_of
 from atlas_pipeline.ingest.readers.columns import check_names
-from atlas_pipeline.ingest.readers.compression import Compression, decompressed
-from atlas_pipeline.ingest.readers.lines import lines_array
-from atlas_pipeline.ingest.readers.parquet_size import (
-    dictionary_columns,
-    rows_at_a_time,
-    slices,
-    unpacked_bytes,
-)
-from atlas_pipeline.ingest.readers.parquet_text import as_text, faulty, source_type
-from atlas_pipeline.ingest.readers.text import MAX_LINE_BYTES, RAW_KEPT_BYTES
-
-_IN_MEMORY_BYTES = 32 << 20
-_PIECE_BYTES = 1 << 20
-# What Arrow raises for bytes that are no Parquet: also a name that is not UTF-8.
-_DAMAGE = (pa.ArrowException, OSError, UnicodeDecodeError)
-_REASONS = {
-    "encoding": "The row holds a string that is not valid UTF-8.",
-    "nul_byte": "The row holds a NUL character in a string, which no text may. Remove it.",
-    "line_too_long": f"The row is longer than {MAX_LINE_BYTES:,} bytes; nothing of it is kept. Split it.",
-}
+from atlas_pipeline.ingest.readers.compression import Compression, seekable
+from atlas_pipeline.ingest.readers.parquet_size import dictionary_columns, rows_at_a_time, unpacked_bytes
 
 
 def read_parquet(stream: BinaryIO, compression: Compression, meter: Meter) -> Iterator[Batch]:
@@ -53,17 +31,12 @@ def read_parquet(stream: BinaryIO, compression: Compression, meter: Meter) -> It
         meter: counts what it turns into.
     """
     with ExitStack() as stack:
-        if compression != "none" or not stream.seekable():
-            source = decompressed(stream, compression, meter)
-            spool = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES))
-            while piece := source.read(_PIECE_BYTES):
-                spool.write(piece)
-            stream = cast(BinaryIO, spool)
+        stream = seekable(stream, compression, stack, meter)
         _check_ends(stream)
         try:
             metadata = pq.read_metadata(stream)
             names = metadata.schema.to_arrow_schema().names
-        except _DAMAGE:
+        except DAMAGE:
             raise _corrupt() from None
         check_names(names)
         if metadata.num_rows == 0:
@@ -84,58 +57,10 @@ def read_parquet(stream: BinaryIO, compression: Compression, meter: Meter) -> It
                     coerce_int96_timestamp_unit="us",
                 )
             )
-        except _DAMAGE:
+        except DAMAGE:
             raise _corrupt() from None
-        yield from _batches(file, names)
-
-
-def _batches(file: pq.ParquetFile, names: list[str]) -> Iterator[Batch]:
-    fields = [field for field in file.schema_arrow if field.type != pa.null()]
-    types = {field.name: source_type(field.type) for field in fields}
-    first = 1
-    pieces = file.iter_batches(batch_size=rows_at_a_time(file.metadata), use_threads=False)
-    while True:
-        try:
-            piece = next(pieces, None)
-        except _DAMAGE:
-            raise _corrupt() from None
-        if piece is None:
-            return
-        for part, too_long in slices(piece):
-            numbers = np.arange(first, first + part.num_rows, dtype=np.int64)
-            first += part.num_rows
-            if too_long:
-                rejects = [Reject(int(n), "line_too_long", _REASONS["line_too_long"], b"") for n in numbers]
-                empty = pa.schema([(name, pa.string()) for name in names]).empty_table()
-                yield Batch(empty, lines_array(numbers[:0]), rejects, types)
-            else:
-                yield _batch(part, names, numbers, types)
-
-
-def _batch(piece: pa.RecordBatch, names: list[str], numbers: NDArray[np.int64], types: Mapping[str, str]) -> Batch:
-    """The rows as text, but for those that no text can hold.
-
-    Args:
-        piece: of the file.
-        names: of its columns.
-        numbers: of its rows.
-        types: that the file has for its columns.
-    """
-    try:
-        columns = [as_text(column) for column in piece.columns]
-    except _DAMAGE:
-        raise _corrupt() from None
-    faults = faulty(columns)
-    rejects = [
-        Reject(int(numbers[i]), rule, _REASONS[rule], _raw(names, columns, i)) for i, rule in sorted(faults.items())
-    ]
-    if faults:
-        kept = np.setdiff1d(np.arange(piece.num_rows), np.fromiter(faults, np.int64, len(faults)))
-        columns = [column.take(pa.array(kept)) for column in columns]
-        numbers = numbers[kept]
-    schema = pa.schema([(name, pa.string()) for name in names])
-    rows = pa.table([column.cast(pa.string()) for column in columns], schema=schema)
-    return Batch(rows, lines_array(numbers), rejects, types)
+        pieces = file.iter_batches(batch_size=rows_at_a_time(file.metadata), use_threads=False)
+        yield from text_batches(pieces, types_of(file.schema_arrow), lambda error: _corrupt())
 
 
 def _check_ends(stream: BinaryIO) -> None:
@@ -163,12 +88,3 @@ def _corrupt() -> FileRefused:
     return FileRefused(
         "corrupt", "The Parquet file is damaged or was cut: its footer or pages cannot be read. Send it again."
     )
-
-
-def _raw(names: list[str], columns: list[pa.Array], row: int) -> bytes:
-    """Return a row as a JSON object, invalid bytes escaped; Parquet has no bytes of a row alone."""
-    values: dict[str, str | None] = {}
-    for name, column in zip(names, columns, strict=True):
-        value = column[row].as_py()
-        values[name] = None if value is None else value.decode("utf-8", errors="backslashreplace")
-    return json.dumps(values, ensure_ascii=False).encode()[:RAW_KEPT_BYTES]

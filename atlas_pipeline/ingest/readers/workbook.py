@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
+from atlas_pipeline.ingest.limits import Meter
 from atlas_pipeline.ingest.readers import workbook_cells, workbook_xml
 from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.compression import Compression
@@ -27,13 +28,21 @@ _BATCH_CELLS = 400_000
 _Row = list[Any]
 
 
-def read_workbook(stream: BinaryIO, compression: Compression, options: ReadOptions) -> Iterator[Batch]:
+def read_workbook(stream: BinaryIO, compression: Compression, options: ReadOptions, meter: Meter) -> Iterator[Batch]:
     """Yield the rows of one sheet, every cell as text, in batches of about 400,000; `lines` are the sheet's rows.
 
     A process of its own holds the sheet in memory, in about 100 bytes a cell. Blank rows are left out, as are columns
     without name and value. Raises FileRefused as `readers.read` says.
+
+    Args:
+        stream: at the file's beginning.
+        compression: of the whole file.
+        options: the sheet, and where its table is.
+        meter: counts what it turns into.
     """
-    with opened(stream, compression) as book:
+    with opened(stream, compression, meter) as book:
+        if book.zipped:
+            meter.expect_bytes(workbook_xml.unpacked_bytes(book.file))
         yield from _batches(_rows(book, chosen(book, options.sheet)), options)
 
 
@@ -58,8 +67,6 @@ def chosen(book: Workbook, sheet: str | int | None) -> str:
 
 def _rows(book: Workbook, name: str) -> Iterator[tuple[int, _Row]]:
     """Rows that hold something: the row's number from 0, and the cells from the first column that holds something."""
-    if book.zipped:
-        workbook_xml.check_size(book.file)
     book.ask(name)
     shown = workbook_xml.overlay(book.file, name) if book.zipped else {}
     for number, (left, row) in enumerate(book.rows()):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from atlas_pipeline.ingest.batch import FileRefused
+from atlas_pipeline.ingest.limits import Meter
 from atlas_pipeline.ingest.readers.compression import Compression, decompressed
 
 MEMORY_BYTES = 3 << 30
@@ -73,17 +74,18 @@ class Workbook:
 
 
 @contextmanager
-def opened(stream: BinaryIO, compression: Compression) -> Iterator[Workbook]:
+def opened(stream: BinaryIO, compression: Compression, meter: Meter | None = None) -> Iterator[Workbook]:
     """Open a workbook.
 
     Args:
         stream: the file, at its beginning.
         compression: how it is compressed.
+        meter: counts the bytes.
 
     Raises:
         FileRefused: `empty`, `wrong_format`, `corrupt`, `password_protected`.
     """
-    source = decompressed(stream, compression)
+    source = decompressed(stream, compression, meter)
     head = source.peek(_HEAD_BYTES)
     if not head:
         raise FileRefused("empty", "The file is empty. A workbook was expected.")
