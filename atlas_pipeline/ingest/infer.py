@@ -65,6 +65,7 @@ class ColumnInference:
         null_values: words that mean "no value".
         digits: of a decimal, when the source has a type with them.
         either_order: dates whose day and month cannot be told apart, which therefore are text.
+        either_mark: numbers whose point may part decimals or thousands, which therefore are text.
         zoneless: a timestamp of which some values have no offset.
         doubtful: such words in a text column of a source that does not use them in any other type of column: they may
             mean it, or be a code.
@@ -90,6 +91,7 @@ class ColumnInference:
     doubtful: tuple[str, ...] = ()
     digits: Digits | None = None
     either_order: bool = False
+    either_mark: bool = False
     zoneless: bool = False
 
 
@@ -113,6 +115,7 @@ def infer(
     key: str | Collection[str] | None = None,
     max_rows: int = 200_000,
     notation: Notation = PLAIN,
+    marks_in_doubt: bool = False,
 ) -> Inference:
     """Guess what the columns of a source are.
 
@@ -121,6 +124,7 @@ def infer(
         key: the column or columns that tell rows apart, when they are known.
         max_rows: rows of the sample.
         notation: how numbers and booleans are written.
+        marks_in_doubt: whether a point before three digits may be a decimal mark or not: such numbers stay text.
 
     Raises:
         UnknownKey: `key` names what is not a column.
@@ -132,7 +136,7 @@ def infer(
         raise UnknownKey(f"{unknown[0]!r}, which is not a column. The columns are: {', '.join(names) or '(none)'}")
     if sample is None:
         return Inference((), None, None, 0)
-    counted = [_Counted.of(column, sample.num_rows, notation) for column in sample.columns]
+    counted = [_Counted.of(column, sample.num_rows, notation, marks_in_doubt) for column in sample.columns]
     rows = sample.num_rows
     columns = tuple(
         _typed_column(name, texts, rows, types[name]) if name in types else _column(name, texts, rows)
@@ -230,9 +234,10 @@ class _Counted:
     nulls: int
     blanks: int
     notation: Notation
+    marks_in_doubt: bool
 
     @staticmethod
-    def of(column: pa.ChunkedArray, rows: int, notation: Notation) -> "_Counted":
+    def of(column: pa.ChunkedArray, rows: int, notation: Notation, marks_in_doubt: bool) -> "_Counted":
         column = column.cast(pa.string())
         present = column.drop_null()
         filled = present.filter(pc.not_equal(pc.utf8_trim_whitespace(present), ""))
@@ -247,6 +252,7 @@ class _Counted:
             rows - len(present),
             len(present) - len(filled),
             notation,
+            marks_in_doubt,
         )
 
     @property
@@ -288,7 +294,8 @@ def _column(name: str, texts: _Counted, rows: int) -> ColumnInference:
     real = texts.without(words) if words else texts
     fit = _guess_type(name, real) if len(real.texts) else None
     if fit is None:
-        return replace(_text_column(name, texts, rows, ()), either_order=_either_order(real))
+        text = _text_column(name, texts, rows, ())
+        return replace(text, either_order=_either_order(real), either_mark=_in_doubt(real))
     return _fitted(name, texts, rows, fit, words, real.total)
 
 
@@ -405,6 +412,7 @@ def _fit(
 
 # Digits that are not a quantity, because a number would lose a part of them.
 _LEADING_ZERO, _PLUS, _MINUS = r"^\s*[+-]?0\d", r"^\s*\+", r"^\s*-"
+_LONE_POINT = r"^\s*[+-]?[1-9]\d{0,2}\.\d{3}\s*$"
 _EXPONENT = r"\d\.?[eE][+-]?\d"
 _CODE_EXPONENT = r"^\s*\d+[eE]\d+\s*$"  # 48E13 is the number of a part
 _INFINITE = r"(?i)^\s*[+-]?inf(?:inity)?\s*$"
@@ -420,6 +428,8 @@ def _guess_number(name: str, texts: _Counted) -> _Fit | None:
     if decimal is None:
         return None
     numbers = texts.only(pc.is_valid(decimal.canonical))
+    if _in_doubt(numbers):
+        return None
     if numbers.any(_LEADING_ZERO):
         return None
     if numbers.any(_CODE_EXPONENT) and not numbers.any(re.escape(texts.notation.decimal)):
@@ -439,6 +449,11 @@ def _guess_number(name: str, texts: _Counted) -> _Fit | None:
         return None
     integer = _fit(texts, "integer")
     return integer if integer and integer.rows == decimal.rows else None
+
+
+def _in_doubt(numbers: _Counted) -> bool:
+    """Whether a column's numbers may be 1.234 or 1234."""
+    return numbers.marks_in_doubt and numbers.any(_LONE_POINT)
 
 
 def _plain_number(texts: _Counted) -> _Fit | None:

@@ -342,3 +342,38 @@ def test_lines_that_are_all_rejected_are_counted_and_said_why(scaffold: Scaffold
     put(here / "landing" / "a.csv", "id|name\n1|a,b\n2|c,d\n")
     with pytest.raises(ScaffoldError, match=r"2 lines, all rejected: too_many_fields; is the delimiter right"):
         scaffold("one", "a.csv", options={"delimiter": ","})
+
+
+def test_what_is_in_doubt_is_text_and_said(scaffold: Scaffold, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "n;day;v;at\n1;01/02/2024;1.234;2024-01-01 10:00\n2;03/04/2024;2.500;2024-01-01T10:00Z\n"
+    put(here / "landing" / "a.csv", rows)
+    columns = {column["name"]: column["type"] for column in attributes(scaffold("one", "a.csv"))["columns"]}
+    assert columns == {"n": "integer", "day": "text", "v": "text", "at": "timestamp"}
+    out = capsys.readouterr().out
+    assert "day: day and month cannot be told apart, so it is text." in out
+    assert "v: one point before three digits may part decimals or thousands, so it is text." in out
+    assert "at: some times have no offset, and are taken for UTC." in out
+    assert "01/02" not in out
+    assert "1.234" not in out
+    found = attributes(scaffold("two", "a.csv", options={"decimal": ",", "thousands": "."}))
+    assert [column["type"] for column in found["columns"]] == ["integer", "text", "integer", "timestamp"]
+
+
+def test_a_first_row_of_names_of_people_or_columns_is_asked_about(scaffold: Scaffold, here: Path) -> None:
+    put(here / "landing" / "a.csv", "Ada Example,Berlin\nBo Example,Paris\nCy Example,Rome\n")
+    with pytest.raises(ScaffoldError, match="Say --header or --no-header") as caught:
+        scaffold("one", "a.csv")
+    assert "Ada" not in caught.value.message
+    found = attributes(scaffold("one", "a.csv", options={"header": False}))
+    assert found["header"] is False
+    assert [column["name"] for column in found["columns"]] == ["column_1", "column_2"]
+
+
+def test_a_column_that_a_file_lacks_is_optional(scaffold: Scaffold, here: Path) -> None:
+    put(here / "landing" / "x" / "1.csv", "id,qty\n1,5\n2,6\n")
+    put(here / "landing" / "x" / "2.csv", "id,qty,coupon\n3,7,A\n4,8,B\n")
+    columns = attributes(scaffold("one", "x/*.csv"))["columns"]
+    assert [column["name"] for column in columns if column.get("optional")] == ["coupon"]
+    put(here / "landing" / "y" / "1.jsonl", '{"id":1,"v":1}\n{"id":2}\n')
+    columns = attributes(scaffold("two", "y/*.jsonl"))["columns"]
+    assert columns == [{"name": "id", "type": "integer"}, {"name": "v", "type": "integer", "optional": True}]

@@ -24,3 +24,44 @@ def test_the_options_are_found(case: Case) -> None:
 def test_any_bytes_give_a_guess(data: bytes) -> None:
     sniff(data, whole=True)
     sniff(data, whole=False)
+
+
+HEADERS = [
+    ("name,city\nAda,Berlin\nBo,Paris\n", True),
+    ("Vorname,Stadt\nAda,Berlin\nBo,Paris\n", True),
+    ("firstName,homeTown\nAda,Berlin\nBo,Paris\n", True),
+    ("a,b\nx,y\nz,w\n", True),
+    ("kind,colour\nFrog,Green\nNewt,Green\n", True),
+    ("alpha,beta\nOne,Two\nThree,Four\n", True),
+    ("Berlin,Germany\nBonn,Germany\nParis,France\n", False),  # a value that is there again
+    ("AB-12,ok\nCD-34,low\nEF-56,bad\n", False),  # of the shape of those below
+    ("DE,Eins\nFR,Zwei\nIT,Drei\n", False),
+    ("Ada Example,Berlin\nBo Example,Paris\nCy Example,Rome\n", None),
+    ("Ada,Berlin\nBo,Paris\n", True),  # one row tells nothing
+]
+
+
+@pytest.mark.parametrize(("text", "header"), HEADERS)
+def test_whether_words_name_columns(text: str, header: bool | None) -> None:
+    found = sniff(text.encode(), whole=True)
+    assert (not found.options.names, found.header_in_doubt) == (header is not False, header is None)
+
+
+MARKS = [
+    ("id;Betrag\n1;1.234\n2;12.500\n", (",", ".", False)),
+    ("id;am;v\n1;01.02.2024;1.234\n2;03.02.2024;2.500\n", (",", ".", False)),
+    ("id;v;ok\n1;1.234;ja\n2;2.500;nein\n", (",", ".", False)),
+    ("id;a;v\n1;12,50;1.234\n2;3,25;2.500\n", (",", ".", False)),
+    ("id;v\n1;1.234\n2;2.500\n", (".", "", True)),  # nothing tells
+    ("id;v\n1;21.375\n2;0.125\n", (".", "", False)),
+    ("id;v\n1;1.234\n2;2.5\n", (".", "", False)),
+    ("id;a;v\n1;12.50;1,234\n2;3.25;2,500\n", (".", ",", False)),
+    ("id;Preis\n1;1,234\n2;2,500\n", (",", "", False)),
+    ("id,v\n1,1.234\n2,2.500\n", (".", "", False)),  # commas part fields
+]
+
+
+@pytest.mark.parametrize(("text", "marks"), MARKS)
+def test_one_mark_before_three_digits_is_read_as_the_file_tells(text: str, marks: tuple[str, str, bool]) -> None:
+    found = sniff(text.encode(), whole=True)
+    assert (found.decimal, found.thousands, found.marks_in_doubt) == marks

@@ -29,7 +29,7 @@ from atlas_pipeline.settings import Settings, SettingsError, load_settings
 if TYPE_CHECKING:
     from atlas_pipeline.ingest.batch import Batch
     from atlas_pipeline.ingest.dataset import Dataset
-    from atlas_pipeline.ingest.infer import Inference
+    from atlas_pipeline.ingest.infer import ColumnInference, Inference
     from atlas_pipeline.pii.plan import ColumnPlan
 
 _SAMPLE_ROWS = 1_000_000
@@ -159,7 +159,13 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
         partitions = _partitions(files) if PARTITION in pattern else None
         dialect = found_dialect(files[0], params)
         rows = _Rows(files, dialect)
-        guess: Inference = infer(rows, key=keys or None, max_rows=_SAMPLE_ROWS, notation=dialect.notation)
+        guess: Inference = infer(
+            rows,
+            key=keys or None,
+            max_rows=_SAMPLE_ROWS,
+            notation=dialect.notation,
+            marks_in_doubt=dialect.marks_in_doubt,
+        )
     except UnknownKey as error:
         raise ScaffoldError(f"--key names {error}") from None
     except (SourceError, ServiceUnavailable, SettingsError, ValueError, OSError) as error:
@@ -365,6 +371,7 @@ def _notes(
             notes.append(
                 f"{column.name}: {words} means no value, as elsewhere in the files; if it is a code, remove it."
             )
+        notes += _doubts(column)
         if column.doubtful:
             words = ", ".join(column.doubtful)
             notes.append(f"{column.name}: if {words} means no value there, add `null_values: [{words}]` to the column.")
@@ -379,6 +386,26 @@ def _notes(
     else:
         notes.append(f"Key: {', '.join(keys)}. {_latest(guess, keys)}")
     return notes
+
+
+def _doubts(column: "ColumnInference") -> list[str]:
+    """What a column could be, and is not taken for without being told; and words that are read as no value."""
+    found = []
+    if column.either_order:
+        found.append(
+            f"{column.name}: day and month cannot be told apart, so it is text. Declare `type: date` or "
+            "`local_timestamp` with a `format` such as '%d/%m/%Y'."
+        )
+    if column.either_mark:
+        found.append(
+            f"{column.name}: one point before three digits may part decimals or thousands, so it is text. Say "
+            "--decimal . or --decimal , --thousands ."
+        )
+    if column.zoneless:
+        found.append(f"{column.name}: some times have no offset, and are taken for UTC. Declare `timezone:` if not.")
+    if column.type != "text" and column.null_values:
+        found.append(f"{column.name}: {', '.join(column.null_values)} means no value.")
+    return found
 
 
 def _latest(guess: "Inference", keys: list[str]) -> str:

@@ -36,11 +36,15 @@ class DialectParams(BaseModel):
 
 @dataclass(frozen=True)
 class Written:
-    """How files are written: `options` to read them with, the `notation` of values, and `notes` for a person."""
+    """How files are written: `options` to read them with, the `notation` of values, and `notes` for a person.
+
+    `marks_in_doubt` says that numbers such as 1.234 may have a decimal or a thousands point.
+    """
 
     options: "ReadOptions"
     notation: Notation = PLAIN
     notes: list[str] = field(default_factory=list)
+    marks_in_doubt: bool = False
 
 
 def found_dialect(file: "SourceFile", params: DialectParams) -> Written:
@@ -79,8 +83,13 @@ def _of_csv(file: "SourceFile", params: DialectParams, *, tab: bool) -> Written:
     said = {name: value for name in own if (value := getattr(params, name)) is not None}
     if params.header:
         said["names"] = ()
-    elif params.header is False and not options.names:
-        raise ValueError("--no-header: the first row looks like a header; name the columns in defs.yaml")
+    elif params.header is False:
+        said["names"] = tuple(f"column_{i}" for i in range(1, sniffed.fields + 1))
+    elif sniffed.header_in_doubt:
+        raise ValueError(
+            f"{file.name}: the first row looks like the rows below it, and may be values or names of columns. Say "
+            "--header or --no-header"
+        )
     if not params.delimiter and options.delimiter == ("\t" if tab else ","):
         said["delimiter"] = None
     words = params.booleans.split(",") if params.booleans else None
@@ -91,7 +100,8 @@ def _of_csv(file: "SourceFile", params: DialectParams, *, tab: bool) -> Written:
         sniffed.thousands if params.thousands is None else params.thousands,
         (words[0], words[1]) if words else sniffed.booleans,
     )
-    return Written(ReadOptions(replace(options, **said)), notation)
+    in_doubt = sniffed.marks_in_doubt and not params.decimal and params.thousands is None
+    return Written(ReadOptions(replace(options, **said)), notation, marks_in_doubt=in_doubt)
 
 
 def _of_workbook(file: "SourceFile", params: DialectParams) -> Written:

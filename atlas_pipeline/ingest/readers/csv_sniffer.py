@@ -69,13 +69,17 @@ class Sniffed:
     """What a file seems to be; no value of it.
 
     `decimal` and `thousands` are the marks in its numbers, `thousands` empty without one. `booleans` are the words for
-    true and false, None unless a column consists of such a pair.
+    true and false, None unless a column consists of such a pair. `fields` is the number of columns. `header_in_doubt`
+    says that the first row may be names or values, `marks_in_doubt` that one mark before three digits may be either.
     """
 
     options: CsvOptions
     decimal: str = "."
     thousands: str = ""
     booleans: tuple[str, str] | None = None
+    fields: int = 0
+    header_in_doubt: bool = False
+    marks_in_doubt: bool = False
 
     @property
     def notation(self) -> Notation:
@@ -101,12 +105,16 @@ def sniff(head: bytes, *, whole: bool) -> Sniffed:
     records = best.records
     footer = _footer(best) if whole else 0
     data = records[best.first : len(records) - footer]
-    names = () if _has_header(data) else tuple(f"column_{i}" for i in range(1, best.fields + 1))
+    header = _has_header(data)
+    names = tuple(f"column_{i}" for i in range(1, best.fields + 1)) if header is False else ()
     lines = text.split("\n")[: best.lines[best.first] - 1]
     filled = [line for line in lines if line.strip()]
     comment = "#" if filled and all(line.startswith("#") for line in filled) else None
     body = data if names else data[1:]
-    decimal, thousands = _number_marks(body)
+    booleans = _booleans(body)
+    decimal, thousands, in_doubt = _number_marks(
+        body, comma_is_free=best.delimiter != ",", continental=booleans is not None or _is_continental(data)
+    )
     options = CsvOptions(
         delimiter=best.delimiter,
         quote=best.quote,
@@ -116,7 +124,7 @@ def sniff(head: bytes, *, whole: bool) -> Sniffed:
         footer=footer,
         names=names,
     )
-    return Sniffed(options, decimal, thousands, _booleans(body))
+    return Sniffed(options, decimal, thousands, booleans, best.fields, header is None, in_doubt)
 
 
 @dataclass(frozen=True)
@@ -154,7 +162,7 @@ def sniff_rows(rows: list[list[str]], numbers: list[int], *, whole: bool) -> Arr
             break
         footer += 1
     data = rows[first : len(rows) - footer]
-    header = _has_header(data)
+    header = _has_header(data) is not False
     return Arrangement(first, header, footer, _booleans(data[1:] if header else data))
 
 
@@ -285,8 +293,24 @@ def _kind(cell: str) -> str:
     return next((name for name, pattern in _KINDS if pattern.fullmatch(cell)), "")
 
 
-def _has_header(data: list[list[str]]) -> bool:
-    """Whether the first row names columns: it does not look like the values below it."""
+_HEADER_WORD = re.compile(
+    r"(?:^|[^a-z])(?:id|no|nr|num|key|code|date|day|month|year|time|at|on|from|to|first|last|city|town|ort|land|country|state"
+    r"|status|street|mail|e-?mail|phone|tel|mobile|title|type|typ|kind|note|notes|text|unit|author|autor|genre|subject|fach"
+    r"|grade|class|group|team|product|item|colou?r|size|gender|sex|job|role|company|currency|language|region|district|field"
+    r"|column|label|value|count|total|sum|nom|pr[eé]nom|ville|pays|nombre|apellido|ciudad|pa[ií]s|naam|plaats|imi[eę]"
+    r"|nazwisko|miasto|artist|album|species|brand|model|message|url|link|file|path|source|target|reason|user|owner"
+    r"|customer|supplier|category|description|comment|remark|address|department|position|level|priority|name|names)"
+    r"(?:$|[^a-z])|(?:name|nummer|stadt|datum|straße|strasse|wert|preis|betrag|menge|art|gruppe|klasse|farbe|beruf|firma"
+    r"|abteilung|kategorie|bezeichnung|beschreibung|bemerkung|adresse|sprache|marke|zeit|jahr|monat|tag|kunde|artikel"
+    r"|produkt|einheit|status|land|ort)$",
+    re.IGNORECASE,
+)
+"""Words that columns are named with, in some languages."""
+_FEWEST_BELOW = 2
+
+
+def _has_header(data: list[list[str]]) -> bool | None:
+    """Whether the first row names columns: it does not look like the values below it. Null when nothing tells."""
     if not data:
         return True
     first, rest = data[0], data[1:]
@@ -297,11 +321,51 @@ def _has_header(data: list[list[str]]) -> bool:
         return not any(kind == "number" for kind in kinds)
     numbers = [i for i, kind in enumerate(kinds) if kind == "number"]
     if not numbers:
-        return True
+        return _text_has_header(first, rest)
     if all(re.fullmatch(r"(?:19|20|21)\d\d", first[i].strip()) for i in numbers) and len(numbers) < len(first):
         return True  # years as the names of columns
     below = [Counter(_kind(row[i]) for row in rest if i < len(row)).most_common(1) for i in numbers]
     return not any(kind and kind[0][0] in ("number", "empty") for kind in below)
+
+
+def _text_has_header(first: list[str], rest: list[list[str]]) -> bool | None:
+    """Whether a first row of words names columns of which some, or all, are words, too."""
+    if any(_HEADER_WORD.search(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", cell.strip())) for cell in first):
+        return True
+    columns = [[row[i].strip() for row in rest if i < len(row) and row[i].strip()] for i in range(len(first))]
+    if len(rest) < _FEWEST_BELOW or not all(columns):
+        return True
+    if any(_kind(cell) in _TYPED for column in columns for cell in column[:5]):
+        return True
+    heads = [cell.strip() for cell in first]
+    if any(head in column for head, column in zip(heads, columns, strict=True)):
+        return False
+    shapes = [_shape(head) for head in heads]
+    alike = [all(_shape(cell) == shape for cell in column) for shape, column in zip(shapes, columns, strict=True)]
+    if any(same and (re.search("[0-9]", shape) or shape.isupper()) for same, shape in zip(alike, shapes, strict=True)):
+        return False  # AB-12 above CD-34; DE above FR
+    names = all(re.match(r"[^\W\d_]", head) and head[0].isupper() and not head.isupper() for head in heads)
+    values = all(cell[:1].isupper() for column in columns for cell in column)
+    return None if names and values else True
+
+
+def _shape(text: str) -> str:
+    """A text with each digit as 0, each capital as A and each other letter as a."""
+    text = re.sub(r"\d", "0", text)
+    return "".join("A" if char.isupper() else "a" if char.isalpha() else char for char in text)
+
+
+_CONTINENTAL = re.compile(
+    r"betrag|menge|preis|umsatz|datum|nummer|stück|gehalt|anzahl|größe|straße|montant|prix|quantité|fecha|importe|precio"
+    r"|cantidad|importo|prezzo|bedrag|prijs|aantal|kwota|cena|ilość|stadt|kunde|monat|jahr",
+    re.IGNORECASE,
+)
+
+
+def _is_continental(data: list[list[str]]) -> bool:
+    """Whether dates as 31.12.2024 or the words of the header tell of a language whose decimal mark is a comma."""
+    dates = any(re.fullmatch(r"\d{1,2}\.\d{1,2}\.\d{4}", cell.strip()) for row in data[1:50] for cell in row)
+    return dates or any(_CONTINENTAL.search(cell) for cell in data[0] if data)
 
 
 def _footer(reading: _Reading) -> int:
@@ -319,8 +383,20 @@ def _footer(reading: _Reading) -> int:
     return count
 
 
-def _number_marks(rows: list[list[str]]) -> tuple[str, str]:
-    """The decimal and the thousands mark; a point and none where nothing tells."""
+_LONE_POINT, _LONE_COMMA = (re.compile(rf"[+-]?[1-9]\d{{0,2}}[{mark}]\d{{3}}") for mark in ".,")
+
+
+def _number_marks(rows: list[list[str]], *, comma_is_free: bool, continental: bool) -> tuple[str, str, bool]:
+    """The decimal mark, the thousands mark, and whether numbers such as 1.234 stay in doubt.
+
+    Args:
+        rows: without the header.
+        comma_is_free: it does not part fields, as it seldom does where it is the decimal mark.
+        continental: the language writes a decimal comma.
+
+    Returns:
+        A point, none, and false where nothing tells of another way.
+    """
     votes: Counter[tuple[str, str]] = Counter()
     for row in rows:
         for cell in row:
@@ -331,7 +407,19 @@ def _number_marks(rows: list[list[str]]) -> tuple[str, str]:
         decimal = ","
     grouping = [(mark, votes["thousands", mark]) for mark in ".,'’ \u00a0\u202f" if mark != decimal]
     thousands, seen = max(grouping, key=lambda one: one[1])
-    return decimal, thousands if seen else ""
+    if seen:
+        return decimal, thousands, False
+    cells = [cell.strip() for row in rows for cell in row]
+    lone = {mark: any(map(one.fullmatch, cells)) for mark, one in ((".", _LONE_POINT), (",", _LONE_COMMA))}
+    told = any(count for _, count in points)
+    if told:
+        other = "." if decimal == "," else ","
+        return decimal, other if lone[other] else "", False
+    if lone["."] and not lone[","] and comma_is_free:
+        return (",", ".", False) if continental else (".", "", True)
+    if lone[","] and not lone["."] and comma_is_free and continental:
+        return ",", "", False
+    return decimal, "", False
 
 
 def _marks_of(cell: str) -> list[tuple[str, str]]:
