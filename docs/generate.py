@@ -319,6 +319,13 @@ def kinds() -> str:
     return table(("Kind", "Default action", "Generalised as"), rows)
 
 
+def forms() -> str:
+    """The canonical form of each kind before it is hashed or encrypted."""
+    from atlas_pipeline.pii.actions.forms import FORMS
+
+    return table(("Kinds", "Form"), ((", ".join(f"`{kind}`" for kind in one.kinds), one.text) for one in FORMS))
+
+
 def metrics() -> str:
     """The metric families, in the order of their list."""
     from atlas_pipeline.telemetry.exposition import unit_of
@@ -369,6 +376,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "types": types,
     "actions": actions,
     "kinds": kinds,
+    "forms": forms,
     "metrics": metrics,
     "row-rules": lambda: rules(ROW_RULES),
     "file-rules": lambda: rules(FILE_RULES),

@@ -82,6 +82,9 @@ class PiiPolicy(Described):
     recognizers: str | None = Field(
         None, description="File of recognisers of one's own, in Presidio's YAML, beside this file."
     )
+    region: str | None = Field(
+        None, description="Country of phone numbers without a country code, such as DE, so that their hashes join."
+    )
 
 
 @scaffold_with(DatasetScaffolder)

@@ -15,7 +15,7 @@ from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.postgres import TableSource
 from atlas_pipeline.ingest.types import PLAIN, POSTGRES_TYPE, ColumnType, Digits, Notation, joined_type
 from atlas_pipeline.pii.keys import Keys
-from atlas_pipeline.pii.kinds import Action
+from atlas_pipeline.pii.kinds import KEYED_ACTIONS, Action
 from atlas_pipeline.pii.plan import ColumnPlan, Policy
 from atlas_pipeline.pii.record import rules_fingerprint
 
@@ -107,6 +107,7 @@ class Dataset:
         columns = [
             (c.name, joined_type(c.type, c.digits), c.format, c.optional, c.null_values, c.pii, c.treatment)
             + ((c.plan.column_class, c.plan.entity, c.plan.domain) if c.plan else ())
+            + (_form_of(c.plan) if c.plan else ())
             for c in self.columns
         ]
         keyed = keys.fingerprint({column.treatment for column in self.columns})
@@ -116,3 +117,10 @@ class Dataset:
         if self.notation != PLAIN:
             parts.append(astuple(self.notation))
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _form_of(plan: ColumnPlan) -> tuple[object, ...]:
+    """What else decides the tokens of a column; nothing under the forms of version 1, which had no number."""
+    if plan.action not in KEYED_ACTIONS or plan.form == 1:
+        return ()
+    return (plan.form, plan.region if plan.entity == "PHONE_NUMBER" else "")

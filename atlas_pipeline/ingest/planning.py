@@ -68,7 +68,20 @@ def plan_columns(
     clean = [column for column in detected if column.name in known and known[column.name].column_class == "clean"]
     _check_drift(dataset, profile_sample(connection, dataset, clean, pending))
     profiles = known | profile_sample(connection, dataset, new, files)
-    return dataset.planned(decided(dataset, profiles))
+    return dataset.planned(_with_recorded_forms(decided(dataset, profiles), recorded))
+
+
+def _with_recorded_forms(
+    plans: Mapping[str, ColumnPlan], recorded: Mapping[str, RecordedPlan]
+) -> dict[str, ColumnPlan]:
+    """The plans, with the canonical forms that the published tokens were made of: they stay until the plan is dropped
+    (`atlas pii renew`), or the column's kind or action changes."""
+    kept = {}
+    for name, made in plans.items():
+        before = recorded[name].plan if name in recorded else None
+        same = before is not None and (before.entity, before.action) == (made.entity, made.action)
+        kept[name] = replace(made, form=before.form) if before is not None and same else made
+    return kept
 
 
 def decided(dataset: Dataset, profiles: Mapping[str, ColumnProfile]) -> dict[str, ColumnPlan]:
@@ -83,7 +96,7 @@ def decided(dataset: Dataset, profiles: Mapping[str, ColumnProfile]) -> dict[str
         for column in dataset.columns
         if not column.detected or column.domain
     }
-    policy = Policy(dataset.policy.actions, declared, dataset.policy.rules)
+    policy = Policy(dataset.policy.actions, declared, dataset.policy.rules, dataset.policy.region)
     plans = {}
     for column in dataset.columns:
         made = plan(profiles.get(column.name) or ColumnProfile(column.name, "clean"), policy)
@@ -108,7 +121,8 @@ def as_free_text(dataset: Dataset, columns: Mapping[str, Mapping[str, int]]) -> 
         )
         for name, made in dataset.plans.items()
     }
-    return dataset.planned(decided(dataset, profiles))
+    plans = decided(dataset, profiles)
+    return dataset.planned({name: replace(made, form=dataset.plans[name].form) for name, made in plans.items()})
 
 
 def detected_clean(dataset: Dataset, recorded: Mapping[str, RecordedPlan]) -> set[str]:

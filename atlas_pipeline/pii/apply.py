@@ -30,7 +30,8 @@ _KEY_FOLLOWS = re.compile(r"\s*:")
 def apply(
     frame: pd.DataFrame, plans: Sequence[ColumnPlan], keys: Keys | None = None, rules: Rules | None = None
 ) -> pd.DataFrame:
-    """Return a copy of `frame` with the action of its plan applied to each column. Applying it again changes nothing.
+    """Return a copy of `frame` with the action of its plan applied to each column. Applying it again changes nothing:
+    tokens of these keys stay, so call it on frames of your own, not on what others send (`apply_column`).
 
     Index and order of columns stay. A column with an action other than `keep` and `drop` becomes text, null where it
     was null.
@@ -57,13 +58,21 @@ def apply(
             dropped.append(position)
             continue
         series = frame.iloc[:, position]
-        treated.isetitem(position, as_column(apply_column(as_text(series), plan, keys, rules), series.dtype))
+        values = apply_column(as_text(series), plan, keys, rules, keep_tokens=True)
+        treated.isetitem(position, as_column(values, series.dtype))
     if not dropped:
         return treated
     return treated.iloc[:, [position for position in range(frame.shape[1]) if position not in dropped]]
 
 
-def apply_column(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None, rules: Rules | None = None) -> pa.Array:
+def apply_column(
+    values: pa.Array,
+    plan: ColumnPlan,
+    keys: Keys | None = None,
+    rules: Rules | None = None,
+    *,
+    keep_tokens: bool = False,
+) -> pa.Array:
     """Apply the plan's action to one column of text. Each distinct value is processed once.
 
     `redact` replaces the detected spans in a column of prose, and the whole cell in a column of one kind. Every other
@@ -74,6 +83,8 @@ def apply_column(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None, r
         plan: The plan of this column.
         keys: As for `apply`.
         rules: As for `apply`.
+        keep_tokens: Leave tokens of these keys as they are. Otherwise they are hashed or encrypted again, so that
+            nobody can pose as another by sending their token.
 
     Returns:
         An array of the length and type of `values`, null where it was null.
@@ -88,7 +99,7 @@ def apply_column(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None, r
         encoded = values.dictionary_encode()
         texts = redact_texts(encoded.dictionary.to_pylist(), rules or Rules())
         return pa.array(texts, values.type).take(encoded.indices)
-    return act(values, plan, keys)
+    return act(values, plan, keys, keep_tokens=keep_tokens)
 
 
 def redact_texts(texts: Sequence[str], rules: Rules) -> list[str]:

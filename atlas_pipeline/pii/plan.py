@@ -13,6 +13,8 @@ from atlas_pipeline.pii.rules import Rules
 
 ColumnClass = Literal["typed", "free_text", "clean", "uncertain"]
 NOT_PERSONAL = "none"
+FORM = 2
+"""Version of the canonical forms of values (`actions/forms.py`); tables planned under an earlier one keep it."""
 
 
 @dataclass(frozen=True)
@@ -50,18 +52,21 @@ class Declaration:
 class Policy:
     """What the configuration declares for a dataset: actions by kind, declarations by column, and the recognisers.
 
-    A column's declaration takes precedence over the action of its kind, and that over the kind's default.
+    A column's declaration takes precedence over the action of its kind, and that over the kind's default. `region` is
+    the country of phone numbers without a country code, by its two letters (ISO 3166-1).
     """
 
     actions: Mapping[str, Action] = field(default_factory=dict)
     columns: Mapping[str, Declaration] = field(default_factory=dict)
     rules: Rules = field(default_factory=Rules)
+    region: str = ""
 
 
 @dataclass(frozen=True)
 class ColumnPlan:
     """The action for one column. `domain` selects the key of `hash` and `encrypt`: equal values have equal tokens
-    within a domain. `declared` is true where the configuration names the column's kind or action."""
+    within a domain. `declared` is true where the configuration names the column's kind or action. `form` is the version
+    of the canonical forms, `region` the country of national phone numbers."""
 
     name: str
     column_class: ColumnClass
@@ -71,6 +76,8 @@ class ColumnPlan:
     action: Action
     domain: str = ""
     declared: bool = False
+    form: int = FORM
+    region: str = ""
 
     @property
     def personal(self) -> bool:
@@ -110,6 +117,7 @@ def plan(profile: ColumnProfile, policy: Policy | None = None) -> ColumnPlan:
         action=action,
         domain=declared.domain or entity or "",
         declared=declared.pii is not None or declared.action is not None,
+        region=policy.region,
     )
 
 

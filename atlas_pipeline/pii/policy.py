@@ -8,6 +8,7 @@ Belongs here: the document's shape, and errors that say what was expected. Does 
     allow: [Acme]
     deny: [Project Nightjar]
     recognizers: recognizers.yaml
+    region: DE
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +22,7 @@ from atlas_pipeline.pii.kinds import ACTIONS, KINDS, Action
 from atlas_pipeline.pii.plan import NOT_PERSONAL, Declaration, Policy
 from atlas_pipeline.pii.rules import Rules
 
-_KEYS = ("actions", "columns", "allow", "deny", "recognizers")
+_KEYS = ("actions", "columns", "allow", "deny", "recognizers", "region")
 _COLUMN_KEYS = ("pii", "action", "domain")
 
 
@@ -98,6 +99,7 @@ def policy_from(document: Mapping[str, Any], folder: Path) -> Policy:
             deny=_words("deny", document.get("deny")),
             recognizers=recognizers,
         ),
+        region=_region(document.get("region")),
     )
 
 
@@ -151,6 +153,16 @@ def _words(key: str, words: Any) -> frozenset[str]:
     if not isinstance(words, list) or not all(isinstance(word, str | int | float) for word in words):
         raise PolicyError.about((key,), "expected a list of words")
     return frozenset(text for word in words if (text := str(word).strip()))
+
+
+def _region(code: Any) -> str:
+    if code is None:
+        return ""
+    import phonenumbers
+
+    if not isinstance(code, str) or code.upper() not in phonenumbers.SUPPORTED_REGIONS:
+        raise PolicyError.about(("region",), "expected a country by its two letters (ISO 3166-1), such as DE")
+    return code.upper()
 
 
 def _recognizers(name: Any, folder: Path) -> Path | None:

@@ -54,11 +54,11 @@ def recorded_plans(connection: psycopg.Connection, layer: str, name: str) -> dic
         Plans by column; empty for a table that was never published.
     """
     rows = connection.execute(
-        "SELECT column_name, class, entity, confidence, evidence, action, key_domain, declared, rules"
+        "SELECT column_name, class, entity, confidence, evidence, action, key_domain, declared, form, rules"
         " FROM atlas.column_plans WHERE layer = %s AND name = %s ORDER BY position",
         [layer, name],
     )
-    return {row[0]: RecordedPlan(ColumnPlan(*row[:8]), row[8]) for row in rows}
+    return {row[0]: RecordedPlan(ColumnPlan(*row[:9]), row[9]) for row in rows}
 
 
 def record_plans(
@@ -77,15 +77,22 @@ def record_plans(
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO atlas.column_plans (layer, name, position, column_name, class, entity, confidence, evidence,"
-            " action, key_domain, declared, rules) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " action, key_domain, declared, form, rules) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     *(layer, name, position, plan.name, plan.column_class, plan.entity, plan.confidence),
-                    *(json.dumps(dict(plan.evidence)), plan.action, plan.domain, plan.declared, rules),
+                    *(json.dumps(dict(plan.evidence)), plan.action, plan.domain, plan.declared),
+                    *(plan.form, rules),
                 )
                 for position, plan in enumerate(plans)
             ],
         )
+
+
+def drop_plans(connection: psycopg.Connection, layer: str, name: str) -> int:
+    """Delete the recorded plans of a table, so that its columns are profiled anew. Returns how many there were."""
+    query = "DELETE FROM atlas.column_plans WHERE layer = %s AND name = %s"
+    return connection.execute(query, [layer, name]).rowcount
 
 
 def inherited(column: str, sources: Mapping[str, ColumnPlan]) -> ColumnPlan:
@@ -104,5 +111,13 @@ def inherited(column: str, sources: Mapping[str, ColumnPlan]) -> ColumnPlan:
         return ColumnPlan(column, "clean", None, 1.0, evidence, "keep", declared=trusted)
     worst = next((plan for plan in personal if plan.action == "keep"), personal[0])
     return ColumnPlan(
-        column, worst.column_class, worst.entity, worst.confidence, evidence, worst.action, worst.domain, worst.declared
+        column,
+        worst.column_class,
+        worst.entity,
+        worst.confidence,
+        evidence,
+        worst.action,
+        worst.domain,
+        worst.declared,
+        worst.form,
     )

@@ -131,6 +131,14 @@ CREATE TABLE IF NOT EXISTS atlas.column_plans (
     decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (layer, name, column_name)
 );
+-- Version of the canonical forms that the column's tokens are made of; 1 before there was another.
+DO $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'atlas.column_plans'::regclass AND attname = 'form'
+    ) THEN
+        ALTER TABLE atlas.column_plans ADD COLUMN IF NOT EXISTS form int NOT NULL DEFAULT 1;
+    END IF;
+END $$;
 
 -- How good each table was each time its checks were evaluated: one row for each dimension that has checks, and one for
 -- all of them. A run that is retried keeps its id, so that one run may have several times.

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from atlas_pipeline.pii.actions.generalise import WAYS, generalise
 from atlas_pipeline.pii.apply import apply, apply_column
 from atlas_pipeline.pii.keys import KeyMissing, load_keys
-from atlas_pipeline.pii.kinds import ACTIONS, Action
+from atlas_pipeline.pii.kinds import ACTIONS, KEYED_ACTIONS, Action
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.settings import Settings
@@ -202,7 +202,7 @@ def test_any_text_twice_is_once_and_missing_stays(values: list[str | None], acti
     array = pa.array(values, pa.string())
     plan = planned("c", kind, action)
     once = apply_column(array, plan, KEYS)
-    assert apply_column(once, plan, KEYS).equals(once)
+    assert action in KEYED_ACTIONS or apply_column(once, plan, KEYS).equals(once)
     assert [value is None for value in once.to_pylist()] == [value is None for value in values]
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atlas_pipeline.pii.actions.forms import canonical
 from atlas_pipeline.pii.actions.tokens import (
     TokenDamaged,
     WrongKey,
-    canonical,
     encrypt_values,
     hash_values,
     reveal,
@@ -35,7 +35,7 @@ def keys(hash_key: str = "h" * 32, encrypt_key: str = "e" * 32, old: str = "") -
 
 def hashed(value: str, entity: str | None = None, domain: str = "d", by: Keys | None = None) -> str:
     """The token of one value."""
-    return hash_values(pa.array([value]), entity, domain, by or keys())[0].as_py()
+    return hash_values(canonical(pa.array([value]), entity), domain, by or keys())[0].as_py()
 
 
 def encrypted(value: str, domain: str = "d", by: Keys | None = None) -> str:
@@ -134,23 +134,16 @@ def test_hash_differs_by_domain_and_key_and_is_the_same_in_every_run() -> None:
 
 
 @given(TEXT, st.sampled_from(["EMAIL_ADDRESS", "PHONE_NUMBER", None]))
-def test_hash_twice_is_hash_once(value: str, entity: str | None) -> None:
+def test_a_token_that_comes_in_is_hashed_again(value: str, entity: str | None) -> None:
     once = hashed(value, entity)
-    assert hashed(once, entity) == once
-    assert hashed(once, entity, "other") != once
-
-
-def test_what_only_looks_like_a_token_is_hashed() -> None:
-    token = hashed("x")
-    forged = token[:-1] + ("0" if token[-1] != "0" else "1")
-    assert hashed(forged) != forged
+    assert hashed(once, entity) != once
 
 
 @given(TEXT, st.text(st.characters(codec="utf-8"), max_size=10))
-def test_encrypt_is_undone_by_reveal_and_done_once(value: str, domain: str) -> None:
+def test_encrypt_is_undone_by_reveal_and_the_same_each_time(value: str, domain: str) -> None:
     token = encrypted(value, domain)
     assert reveal(token, keys()) == value
-    assert encrypted(token, domain) == token == encrypted(value, domain)
+    assert encrypted(value, domain) == token
     assert token_source(token) == (keys().encrypt_master.id, domain)
 
 
@@ -181,9 +174,14 @@ def test_a_damaged_token_is_a_clear_error(damage) -> None:
     assert "ann" not in str(caught.value)
 
 
-def test_rotation_reveals_old_tokens_and_leaves_them() -> None:
+def test_an_encrypted_value_that_comes_in_is_encrypted_again() -> None:
+    token = encrypted("ann")
+    assert encrypted(token) != token
+    assert reveal(encrypted(token), keys()) == token
+
+
+def test_rotation_reveals_old_tokens() -> None:
     token = encrypted("ann", by=keys(encrypt_key="first"))
     rotated = keys(encrypt_key="third", old="second, first")
     assert reveal(token, rotated) == "ann"
-    assert encrypted(token, by=rotated) == token
     assert encrypted("ann", by=rotated) != token

@@ -73,3 +73,17 @@ def reveal(
     from atlas_pipeline.cli.pii.reveal import run
 
     raise typer.Exit(run(tokens or [], reason))
+
+
+@app.command(epilog="Example: atlas pii renew customers orders")
+def renew(
+    tables: Annotated[list[str], typer.Argument(help="Datasets whose plans are dropped.")],
+) -> None:
+    """Drop the recorded plans of silver tables: the next build profiles them anew, with this version's rules.
+
+    Hashes and encrypted values of a table that an earlier version planned may change with it, so renew tables that are
+    joined together.
+    """
+    from atlas_pipeline.cli.pii.renew import run
+
+    raise typer.Exit(run(tables))

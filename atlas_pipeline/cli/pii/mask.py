@@ -121,7 +121,7 @@ class _Masking:
         values = batch.rows[plan.name].combine_chunks()
         if plan.action == "keep":
             return values
-        masked = apply_column(values, plan, self._keys, self._rules)
+        masked = apply_column(values, plan, self._keys, self._rules, keep_tokens=True)
         changed = pc.sum(pc.not_equal(values, masked)).as_py() or 0
         self._changed[plan.name] = self._changed.get(plan.name, 0) + changed
         return masked

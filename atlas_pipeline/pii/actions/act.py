@@ -7,8 +7,9 @@ detection, and reading keys (`keys.py`).
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atlas_pipeline.pii.actions.forms import canonical, unmangled
 from atlas_pipeline.pii.actions.generalise import generalise
-from atlas_pipeline.pii.actions.tokens import encrypt_values, hash_values, unmangled
+from atlas_pipeline.pii.actions.tokens import encrypt_values, hash_values, own_encrypted, own_hashes
 from atlas_pipeline.pii.keys import Keys, load_keys
 from atlas_pipeline.pii.kinds import KINDS, kind_of
 from atlas_pipeline.pii.plan import ColumnPlan
@@ -22,16 +23,18 @@ def placeholder(kind: str) -> str:
     return f"<{kind}>"
 
 
-def act(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None) -> pa.Array:
+def act(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None, *, keep_tokens: bool = False) -> pa.Array:
     """Apply the plan's action to whole cells.
 
-    Blank cells are kept, and so are results of an earlier run: placeholders, stars, tokens of these keys, generalised
-    values. A value that cannot be generalised is redacted.
+    Blank cells are kept, and so are results of an earlier run that tell nothing: placeholders, stars, generalised
+    values. Tokens are not: they are hashed or encrypted again, since whoever sends one could pose as its owner. A value
+    that cannot be generalised is redacted.
 
     Args:
         values: Strings, with or without nulls.
         plan: The plan of the column.
         keys: Keys of `hash` and `encrypt`. Default: those of the settings, read when the action needs one.
+        keep_tokens: Leave tokens of these keys as they are, for values that Atlas itself has treated before.
 
     Returns:
         An array of the length and type of `values`.
@@ -51,9 +54,16 @@ def act(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None) -> pa.Arra
     if plan.action == "mask":
         replaced = mask(distinct)
     elif plan.action == "hash":
-        replaced = hash_values(distinct, plan.entity, plan.domain, keys or load_keys(load_settings()))
+        keys = keys or load_keys(load_settings())
+        replaced = hash_values(canonical(distinct, plan.entity, plan.form, plan.region), plan.domain, keys)
+        if keep_tokens:
+            unchanged = pc.or_(unchanged, own_hashes(distinct, plan.domain, keys))
     elif plan.action == "encrypt":
-        replaced = encrypt_values(distinct, plan.domain, keys or load_keys(load_settings()))
+        keys = keys or load_keys(load_settings())
+        forms = canonical(distinct, plan.entity, plan.form, plan.region) if plan.form > 1 else distinct
+        replaced = encrypt_values(forms, plan.domain, keys)
+        if keep_tokens:
+            unchanged = pc.or_(unchanged, own_encrypted(distinct, keys))
     elif plan.action == "generalise":
         generaliser, redacted = kind_of(kind).generaliser, pa.scalar(placeholder(kind), values.type)
         replaced = pc.fill_null(generalise(distinct, generaliser), redacted) if generaliser else redacted

@@ -1,7 +1,7 @@
 """Tokens in place of values: keyed hashes, which join, and encryption, which the key reverses.
 
-Belongs here: the canonical form of a value, both kinds of token, and how Atlas recognises its own tokens. Does not
-belong here: keys (`keys.py`), columns and missing values (`apply.py`). No message holds a value or a key.
+Belongs here: both kinds of token, and revealing them. Does not belong here: the canonical form of a value (`forms.py`),
+keys (`keys.py`), columns and missing values (`apply.py`). No message holds a value or a key.
 """
 
 import base64
@@ -9,13 +9,10 @@ import binascii
 import hashlib
 import hmac
 import re
-import unicodedata
 from collections.abc import Callable, Iterable
-from decimal import Decimal
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from atlas_pipeline.pii.keys import Keys, Master
 
@@ -24,9 +21,7 @@ _TAG_BYTES = 4
 _NONCE_BYTES = 12
 _GCM_TAG_BYTES = 16
 _PREFIX = "enc:"
-_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]")
-# A mantissa with a point, or an exponent with its sign: an identifier in hex such as 1234e5 is not a number.
-_MANGLED = r"^[+-]?(\d+\.0+|\d\.\d+[eE]\+?\d{1,2}|\d[eE]\+\d{1,2})$"
+_TOKEN_HEX = re.compile("[0-9a-f]{64}")
 _TOKEN = re.compile(r"enc:([0-9a-f]{8}):([^:\s]*):([A-Za-z0-9_-]+={0,2})")
 
 
@@ -42,47 +37,15 @@ class TokenDamaged(TokenError):
     """The token was changed or truncated, or the text is not a token."""
 
 
-def canonical(values: pa.Array, entity: str | None) -> pa.Array:
-    """Canonicalise values, so that different spellings of one value have the same token.
-
-    Unicode NFKC without invisible characters, trimmed; numbers that a spreadsheet or a float column mangled
-    (`123.0`, `1.23e9`) as their integer; an e-mail address in lower case; a phone number as its digits and a leading +.
-
-    Args:
-        values: Strings, with or without nulls.
-        entity: The column's kind; EMAIL_ADDRESS and PHONE_NUMBER have rules of their own.
-
-    Returns:
-        An array of the length and type of `values`.
-    """
-    foreign = pc.invert(pc.fill_null(pc.string_is_ascii(values), True))
-    values = _each(values, foreign, lambda value: _INVISIBLE.sub("", unicodedata.normalize("NFKC", value)))
-    values = pc.utf8_trim_whitespace(values)
-    values = unmangled(values)
-    if entity == "EMAIL_ADDRESS":
-        return pc.utf8_lower(values)
-    if entity == "PHONE_NUMBER":
-        digits = pc.replace_substring_regex(values, r"[^0-9+]", "")
-        digits = pc.replace_substring_regex(digits, r"([0-9])\++", r"\1")
-        return pc.if_else(pc.match_substring_regex(digits, "[0-9]"), digits, values)
-    return values
-
-
-def unmangled(values: pa.Array) -> pa.Array:
-    """Restore whole numbers that were written as floats: `123.0` is `123`, `1.23e9` is `1230000000`."""
-    return _each(values, pc.fill_null(pc.match_substring_regex(values, _MANGLED), False), _integer)
-
-
-def hash_values(values: pa.Array, entity: str | None, domain: str, keys: Keys) -> pa.Array:
-    """Replace each value by a token of 64 hex characters: HMAC-SHA256 (RFC 2104) of its canonical form.
+def hash_values(values: pa.Array, domain: str, keys: Keys) -> pa.Array:
+    """Replace each value by a token of 64 hex characters: HMAC-SHA256 (RFC 2104).
 
     Equal values have equal tokens within a domain, in every table and run. The HMAC is truncated to 28 bytes; the last
-    4 bytes are a truncated HMAC of these under another key, by which a token of the same key and domain is recognised
-    and kept.
+    4 bytes are a truncated HMAC of these under another key. A token among the values is hashed like any other value, so
+    that nobody can pose as another by sending their token; `own_hashes` tells those of this key and domain.
 
     Args:
-        values: Strings without nulls.
-        entity: The column's kind, for `canonical`.
+        values: Strings without nulls, in their canonical form (`forms.canonical`).
         domain: Selects the key derived from the hash master.
         keys: The keys of the installation.
 
@@ -93,13 +56,7 @@ def hash_values(values: pa.Array, entity: str | None, domain: str, keys: Keys) -
         KeyMissing: The hash key is not set, and this installation may not generate one.
     """
     key, tag_key = keys.hash_key(domain), keys.hash_master.derive("hash tag", domain)
-    hashed = pa.array(_tokens(canonical(values, entity).to_pylist(), key, tag_key), values.type)
-    candidates = pc.match_substring_regex(values, r"^[0-9a-f]{64}$")
-    tag = _hmac_sha256(tag_key)
-    if not pc.any(candidates).as_py():
-        return hashed
-    own = [bool(candidate) and _is_own(value, tag) for value, candidate in _pairs(values, candidates)]
-    return pc.if_else(pa.array(own, pa.bool_()), values, hashed)
+    return pa.array(_tokens(values.to_pylist(), key, tag_key), values.type)
 
 
 def encrypt_values(values: pa.Array, domain: str, keys: Keys) -> pa.Array:
@@ -108,10 +65,10 @@ def encrypt_values(values: pa.Array, domain: str, keys: Keys) -> pa.Array:
     Encryption is deterministic, so that a rebuild gives the same tokens: the nonce is synthetic, the first 12 bytes of
     HMAC-SHA256 of the value under a separate key. This is the idea of SIV (RFC 5297) with standard GCM; it is not
     AES-GCM-SIV (RFC 8452). Tokens show which values of a domain are equal, and their length. The domain is
-    authenticated as associated data. A token that authenticates under a current or former key is kept.
+    authenticated as associated data. A token among the values is encrypted like any other value.
 
     Args:
-        values: Strings without nulls.
+        values: Strings without nulls, in their canonical form (`forms.canonical`).
         domain: Selects the key derived from the encryption master, and is part of the token.
         keys: The keys of the installation.
 
@@ -128,8 +85,6 @@ def encrypt_values(values: pa.Array, domain: str, keys: Keys) -> pa.Array:
     head, aad = f"{_PREFIX}{master.id}:{_written(domain)}:", domain.encode()
 
     def token(value: str) -> str:
-        if value.startswith(_PREFIX) and _reveals(value, keys):
-            return value
         data = value.encode()
         nonce = nonces(data)[:_NONCE_BYTES]
         return head + base64.urlsafe_b64encode(nonce + cipher.encrypt(nonce, data, aad)).decode()
@@ -205,6 +160,19 @@ def _reveals(token: str, keys: Keys) -> bool:
     return True
 
 
+def own_hashes(values: pa.Array, domain: str, keys: Keys) -> pa.Array:
+    """Whether each value is a token that `hash_values` made under the same key and domain."""
+    tag = _hmac_sha256(keys.hash_master.derive("hash tag", domain))
+    return pa.array(
+        [_TOKEN_HEX.fullmatch(value) is not None and _is_own(value, tag) for value in values.to_pylist()], pa.bool_()
+    )
+
+
+def own_encrypted(values: pa.Array, keys: Keys) -> pa.Array:
+    """Whether each value is a token of `encrypt_values` that authenticates under a current or former key."""
+    return pa.array([value.startswith(_PREFIX) and _reveals(value, keys) for value in values.to_pylist()], pa.bool_())
+
+
 def _is_own(value: str, tag: Callable[[bytes], bytes]) -> bool:
     raw = bytes.fromhex(value)
     return hmac.compare_digest(tag(raw[:_HASH_BYTES])[:_TAG_BYTES], raw[_HASH_BYTES:])
@@ -246,20 +214,3 @@ def _hmac_sha256(key: bytes) -> Callable[[bytes], bytes]:
         return second.digest()
 
     return digest
-
-
-def _integer(value: str) -> str:
-    number = Decimal(value)
-    return str(int(number)) if number == number.to_integral_value() else value
-
-
-def _each(values: pa.Array, where: pa.Array, function: Callable[[str], str]) -> pa.Array:
-    """Values with `function` applied to those where `where` is true."""
-    if not pc.any(where).as_py():
-        return values
-    changed = pa.array([function(value) for value in values.filter(where).to_pylist()], values.type)
-    return pc.replace_with_mask(values, where, changed)
-
-
-def _pairs(values: pa.Array, masks: pa.Array) -> Iterable[tuple[str, bool]]:
-    return zip(values.to_pylist(), masks.to_pylist(), strict=True)
