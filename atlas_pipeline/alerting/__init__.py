@@ -1,1 +1,1 @@
-"""Alerts: conditions that hold, each notified once, and again when it is resolved. Nothing here knows Dagster."""
+"""Alerts: conditions that hold, each notified once, and again when it is resolved. Plain Python, no Dagster."""

@@ -1,7 +1,7 @@
-"""The alerts while signals are folded into them: which policy each belongs to, how it begins, changes policy and ends.
+"""Apply signals to alerts: which policy an alert matches, how it starts, changes policy and is resolved.
 
 Belongs here: that, and what an edited policy, a removed asset or a removed check does to an alert. Does not belong
-here: what an event says (`interpret.py`), and who is notified when (`fold.py`).
+here: what an event means (`interpret.py`), and who is notified when (`fold.py`).
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _Slot = tuple[Condition, str]
 
 
 def digest(*parts: str) -> str:
-    """32 characters that are the same for the same parts."""
+    """32 hex digits of SHA-256 over the parts."""
     return sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
@@ -46,30 +46,30 @@ def matches(policy: Policy, subject: Firing | Alert) -> bool:
 
 
 def needs_resolved_notification(alert: Alert, ended_now: bool) -> bool:
-    """Whether channels that were notified of a resolved alert have not been sent its end yet.
+    """Whether channels that were notified of a resolved alert have not been sent its resolution yet.
 
     Args:
         alert: a resolved alert.
-        ended_now: whether it ended in this fold.
+        ended_now: whether it was resolved in this fold.
     """
     unsent = ended_now or alert.inhibited_by is not None or alert.silenced_by is not None
     return bool(alert.notified or alert.summarized) and unsent
 
 
 class Board:
-    """Alerts by key, changed in place. `ended` are keys of alerts that ended in this fold after they were notified.
+    """Alerts by key, changed in place. `ended` are keys of notified alerts that were resolved in this fold.
 
-    `replaced` are alerts whose key fires again before their end was sent.
+    `replaced` are alerts whose key fires again before their resolution was sent.
     """
 
     def __init__(self, alerts: Mapping[Key, Alert], policies: Policies, known: Known, now: datetime) -> None:
-        """A board as it was left.
+        """A board with the alerts of the last fold.
 
         Args:
             alerts: pending, firing, and lately resolved.
-            policies: which conditions are alerts.
-            known: what exists; alerts of what does not are resolved.
-            now: the moment of all that changes.
+            policies: the policies as they are now.
+            known: what the definitions have; alerts of anything else are resolved.
+            now: the time of all changes.
         """
         self.alerts = dict(alerts)
         self.ended: set[Key] = set()
@@ -88,7 +88,7 @@ class Board:
         }
 
     def apply(self, signal: Signal) -> None:
-        """Change the alerts by a signal."""
+        """Apply one signal."""
         if isinstance(signal, Firing):
             self._fire(signal)
         elif isinstance(signal, Resolved):
@@ -106,7 +106,7 @@ class Board:
                 self._end(key, "")
 
     def review(self, scores: Mapping[str, float]) -> None:
-        """Bring all alerts in line with the policies and what is known, once all events are applied."""
+        """Re-evaluate all alerts against policies and definitions, after all events were applied."""
         for key in list(self._again):
             self._settle(key)
         for slot, key in list(self._slots.items()):
@@ -168,7 +168,7 @@ class Board:
         self.alerts[key] = _updated(alert, firing)
 
     def _make_room(self, key: Key) -> Alert | None:
-        """The alert that had a key until now, which is over; one of another condition of that name is given up."""
+        """Free a key for a new alert: return the resolved one that has it; resolve one of another condition."""
         before = self.alerts.get(key)
         if before is not None and before.status != "resolved":
             self._end(key, POLICY_CHANGED)
@@ -179,7 +179,7 @@ class Board:
         return before
 
     def _settle(self, key: Key) -> None:
-        """Apply the signals of an alert that came since it began."""
+        """Apply the signals of an alert since it started, the last one with all fields."""
         again = self._again.pop(key, None)
         if again is None:
             return
@@ -188,7 +188,7 @@ class Board:
         self.alerts[key] = _updated(replace(alert, seen_at=self._now, count=alert.count + count), firing)
 
     def _move(self, slot: _Slot, key: Key, policy: Policy) -> None:
-        """Move the alert to this policy, as it now is; it keeps its thread."""
+        """Move the alert to this policy; it keeps its thread key."""
         alert = self.alerts[key]
         if key[0] != policy.name:
             del self.alerts[key]
@@ -205,7 +205,7 @@ class Board:
         )
 
     def _promote_pending(self, key: Key) -> None:
-        """An alert fires when it has lasted as long as its policy asks for."""
+        """Turn pending into firing once the condition has held for the policy's `for`."""
         alert = self.alerts[key]
         if alert.status == "pending" and self._now - alert.found_at >= self._by_name[alert.policy].lasting:
             self.alerts[key] = replace(alert, status="firing")
@@ -241,7 +241,7 @@ class Board:
 
 
 def _updated(alert: Alert, firing: Firing) -> Alert:
-    """The alert with what the newest signal says of it."""
+    """The alert with the fields of the newest signal."""
     return replace(
         alert,
         level=firing.level,

@@ -1,4 +1,4 @@
-"""Conditions that alerts are about, snapshots of those that no event reports, and what exists to be watched.
+"""Conditions of alerts, snapshots of those that no event reports, and what the definitions have.
 
 Belongs here: these types. Does not belong here: events (`event_log/event.py`), where snapshots come from
 (`orchestration/alerts/snapshots.py`), and what follows (`fold.py`).
@@ -30,16 +30,16 @@ Condition = Literal[
 
 @dataclass(frozen=True)
 class Snapshot:
-    """How all subjects of one condition stand at a moment: whatever is not among `found` is over."""
+    """The state of one condition at a moment: it is resolved for every subject that is not among `findings`."""
 
     condition: Condition
     at: datetime
-    found: Mapping[str, "Finding"]
+    findings: Mapping[str, "Finding"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a snapshot shows wrong with one subject. `amount` is compared with a policy's `above`."""
+    """What is wrong with one subject. `amount` is compared with a policy's `above`."""
 
     problem: str
     since: datetime | None = None

@@ -1,10 +1,10 @@
-"""From the outbox to receivers: in order for each channel, at least once, retried until it is accepted.
+"""Deliver the outbox: in order for each channel, at least once, retried until accepted.
 
 Belongs here: when a message is sent, tried again or given up, and every statement that says so. Does not belong here:
 how it is sent (`channels/`), and how it got into the outbox (`store.py`).
 
-Each channel with something due has a thread and a session of its own, which holds the channel's lock. An attempt is
-committed before it is made: a message found with `sending_at` under a free lock is one whose sender was killed.
+Each channel with due messages has its own thread and session, which holds the channel's advisory lock. An attempt is
+committed before it is made: a message with `sending_at` under a free lock is one whose sender was killed.
 """
 
 import logging
@@ -55,7 +55,7 @@ Outcome = Literal["delivered", "failed", "busy", "refused"]
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came of one attempt. `problem` is null for a message that was delivered; it holds no URL."""
+    """The result of one attempt. `problem` is null for a delivered message; it holds no URL."""
 
     message: int
     channel: str
@@ -72,7 +72,7 @@ class _Claimed:
 
 
 def deliver(url: str, channels: Mapping[str, Channel], wait_seconds: float) -> list[Delivery]:
-    """Send what is due, each channel in a thread of its own.
+    """Send what is due, each channel in its own thread.
 
     Threads that take longer than `wait_seconds` go on by themselves, and no other is held up: the next call passes
     their channels over.
@@ -92,16 +92,18 @@ def deliver(url: str, channels: Mapping[str, Channel], wait_seconds: float) -> l
     with connect(url, autocommit=True) as connection:
         _give_up_removed(connection, channels)
         due = [row[0] for row in connection.execute(_DUE, [list(channels)])]
-    done: list[Delivery] = []
+    deliveries: list[Delivery] = []
     threads = [
-        threading.Thread(target=_drain, args=(url, name, channels[name], done), name=f"alerts to {name}", daemon=True)
+        threading.Thread(
+            target=_drain, args=(url, name, channels[name], deliveries), name=f"alerts to {name}", daemon=True
+        )
         for name in due
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(until - time.monotonic(), 0))
-    return list(done)
+    return list(deliveries)
 
 
 def _give_up_removed(connection: psycopg.Connection, channels: Collection[str]) -> None:
@@ -113,14 +115,14 @@ def _give_up_removed(connection: psycopg.Connection, channels: Collection[str]) 
     )
 
 
-def _drain(url: str, name: str, channel: Channel, done: list[Delivery]) -> None:
+def _drain(url: str, name: str, channel: Channel, deliveries: list[Delivery]) -> None:
     """Send what is due on one channel, one after the other, unless another thread or process does."""
     try:
         with connect(url, autocommit=True) as connection:
             connection.execute("SET idle_session_timeout = 0")
             row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK, name]).fetchone()
             while row and row[0] and (claimed := _claim(connection, name)):
-                done.append(_attempt(connection, name, channel, claimed))
+                deliveries.append(_attempt(connection, name, channel, claimed))
     except (WarehouseError, psycopg.Error) as error:
         _log.warning("delivery of alerts to %s ended early: %s", name, type(error).__name__)
 
@@ -173,7 +175,7 @@ def _end(
     column: Literal["delivered_at", "given_up_at"],
     problem: str | None,
 ) -> None:
-    """The receiver answered for good: the message is over, and its channel is well."""
+    """Mark a message as delivered or given up after a final response, and its channel as healthy."""
     with connection.transaction():
         connection.execute(
             sql.SQL(

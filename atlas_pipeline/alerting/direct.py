@@ -1,4 +1,4 @@
-"""Send a message at once, past the outbox: a test, or that the warehouse, where the outbox is, cannot be reached.
+"""Send a message without the outbox: a test, or that the warehouse, where the outbox is, is unreachable.
 
 Belongs here: sending to several channels at the same time. Does not belong here: what must not be lost (`delivery.py`).
 """
@@ -28,16 +28,16 @@ def send_now(
     Returns:
         By channel what went wrong; null where nothing did.
     """
-    came: dict[str, str | None] = dict.fromkeys(channels, f"no answer within {seconds:.0f} s")
+    outcomes: dict[str, str | None] = dict.fromkeys(channels, f"no answer within {seconds:.0f} s")
 
     def send(name: str, channel: Channel) -> None:
         dedup_key = f"{alert.policy}|{alert.subject}|{alert.since.isoformat()}|{kind}"
         message = Message(dedup_key, dedup_key.rpartition("|")[0], name, kind, alert.severity, alert.team, at, (alert,))
         try:
             channel.send(document_of(message), repeat=False)
-            came[name] = None
+            outcomes[name] = None
         except (Busy, Refused, Unreachable) as error:
-            came[name] = str(error)
+            outcomes[name] = str(error)
 
     threads = [threading.Thread(target=send, args=item, daemon=True) for item in channels.items()]
     for thread in threads:
@@ -45,4 +45,4 @@ def send_now(
     deadline = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return dict(came)
+    return dict(outcomes)

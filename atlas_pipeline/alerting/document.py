@@ -1,4 +1,4 @@
-"""A message as JSON, as it lies in the outbox, and as people read it: a title of one line, and a text.
+"""A message as JSON, as the outbox stores it, and as people read it: a title of one line, and a text.
 
 Belongs here: the shape of that JSON, and every word of messages. Does not belong here: what is sent and when
 (`fold.py`), and how (`channels/`).
@@ -81,12 +81,12 @@ def _alert(alert: Alert) -> Document:
 
 
 def readable(text: str) -> str:
-    """The text without control characters, other than line ends and tabs, and without halves of surrogate pairs."""
+    """The text without control characters, other than newlines and tabs, and without lone surrogates."""
     return _UNSEEN.sub("", text)
 
 
 def cleaned(value: Any) -> Any:
-    """A value as JSON can hold it: strings are `readable`, and numbers that JSON has no word for are strings."""
+    """A value that JSON can represent: strings are `readable`, NaN and infinities are strings."""
     if isinstance(value, str):
         return readable(value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -97,12 +97,12 @@ def cleaned(value: Any) -> Any:
 
 
 def cut(text: str, length: int) -> str:
-    """The text, if it has at most `length` characters; otherwise its beginning and an ellipsis."""
+    """The text, truncated to `length` characters with an ellipsis."""
     return text if len(text) <= length else text[: max(length - 1, 0)].rstrip() + "…"[:length]
 
 
 def for_people(document: Document, ui_url: str, repeat: bool) -> Document:
-    """The document as receivers get it: with `repeat`, `title` and `text`, and with whole URLs for links.
+    """The document as receivers get it: with `repeat`, `title` and `text`, and with absolute links.
 
     Args:
         document: from the outbox.
@@ -110,8 +110,8 @@ def for_people(document: Document, ui_url: str, repeat: bool) -> Document:
         repeat: whether it may have been sent before.
     """
     alerts = [{**alert, "link": _url(ui_url, alert["link"])} for alert in document["alerts"]]
-    whole = {**document, "repeat": repeat, "alerts": alerts}
-    return {**whole, "title": title_of(whole), "text": text_of(whole)}
+    complete = {**document, "repeat": repeat, "alerts": alerts}
+    return {**complete, "title": title_of(complete), "text": text_of(complete)}
 
 
 def title_of(document: Document, length: int = TITLE_LENGTH) -> str:
@@ -162,9 +162,9 @@ def text_of(document: Document, length: int = 1_000_000) -> str:
 
 
 def _alert_text_within(alert: Document, document: Document, room: int) -> str:
-    """One alert in so many characters: its problem is cut first, so that what to do about it is still there."""
-    kept = min(len(alert["problem"]), _PROBLEM_LENGTH) - max(len(alert_text(alert, document)) - room, 0)
-    return cut(alert_text({**alert, "problem": cut(alert["problem"], max(kept, 1))}, document), room)
+    """One alert in at most `room` characters: its problem is truncated first, so that link and runbook stay."""
+    problem_length = min(len(alert["problem"]), _PROBLEM_LENGTH) - max(len(alert_text(alert, document)) - room, 0)
+    return cut(alert_text({**alert, "problem": cut(alert["problem"], max(problem_length, 1))}, document), room)
 
 
 def _more(document: Document, unshown: int) -> list[str]:

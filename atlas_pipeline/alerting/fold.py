@@ -19,7 +19,7 @@ from atlas_pipeline.alerting.state import Alert, Message, MessageKind, Silence, 
 from atlas_pipeline.event_log.event import Event
 
 FORGET_ALERT = timedelta(days=1)
-"""How long an alert that is over is remembered."""
+"""How long a resolved alert is kept."""
 
 
 def fold(
@@ -30,15 +30,15 @@ def fold(
     now: datetime,
     known: Known,
 ) -> tuple[State, list[Message]]:
-    """Fold what happened since the last look. Times of events decide nothing, only their order and `now`.
+    """Fold the events since the last evaluation. Timestamps of events are not used, only their order and `now`.
 
     Args:
         state: the state that the last fold returned.
-        items: events and snapshots in the order they happened. None may come twice: who reads the log sees to that.
+        items: events and snapshots in order, each once; the reader of the log deduplicates.
         policies: the policies as they are now; alerts that no longer match one are resolved.
         silences: silences, with the assets that they select now.
-        now: the moment of the look, with its time zone.
-        known: assets and jobs that exist; alerts of others are resolved.
+        now: the time of the evaluation, with its time zone.
+        known: assets, checks and jobs of the definitions; alerts of others are resolved.
 
     Returns:
         The new state, and the messages to send, in order.
@@ -90,7 +90,7 @@ def _rebase_to_clock(state: State, now: datetime) -> State:
 
 @dataclass
 class _Inhibition:
-    """What inhibits messages: critical alerts by asset, an alert of the whole system; and silences."""
+    """What inhibits messages: critical alerts by asset, an alert of the system; and silences."""
 
     critical: Mapping[str, str]
     down: str | None
@@ -127,7 +127,7 @@ def _is_muted(alert: Alert) -> bool:
 
 
 def _resolved_notifications(board: Board, inhibition: _Inhibition) -> list[Notification]:
-    """Notifications of ends. A muted one is sent later, or never if the alert fires again first."""
+    """Notifications of resolved alerts. A muted one is sent later, or never if the alert fires again before."""
     notifications = []
     for key, old in board.replaced.items():
         old = inhibition.on(old)
@@ -155,7 +155,7 @@ def _end_of(alert: Alert) -> Notification:
 
 
 def _continued(old: Alert, new: Alert) -> Alert:
-    """An alert that fires again before its end was sent continues the thread of the one before."""
+    """The new alert with the thread of the one before, whose resolution was not sent."""
     return replace(
         new,
         thread_key=old.thread_key,
@@ -170,7 +170,7 @@ def _continued(old: Alert, new: Alert) -> Alert:
 def _firing_notifications(
     board: Board, inhibition: _Inhibition, policies: Policies, now: datetime
 ) -> list[Notification]:
-    """Notifications of alerts that last: new ones, those that became critical, and repeats."""
+    """Notifications of firing alerts: new ones, those that became critical, and repeats."""
     channels = {policy.name: policies.channels_of(policy) for policy in policies.policies}
     notifications = []
     for key, alert in board.alerts.items():

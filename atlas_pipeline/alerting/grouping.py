@@ -1,4 +1,4 @@
-"""From notifications to messages: one for many alerts of a policy, and no more than a number an hour.
+"""Group notifications into messages, and limit messages per hour.
 
 Belongs here: that, dedup keys and thread keys. Does not belong here: whether an alert is notified (`fold.py`).
 """
@@ -21,7 +21,7 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Notification:
-    """An alert as it stands, the kind of message, and the channels to send it to."""
+    """An alert, the kind of message, and the channels to send it to."""
 
     alert: Alert
     kind: MessageKind
@@ -33,7 +33,7 @@ _Bundle = tuple[str, MessageKind, str, Severity]
 
 
 class Outbox:
-    """The messages of one fold, and what went to each channel in its hour."""
+    """The messages of one fold, and the counts of each channel's hour."""
 
     def __init__(self, hours: Mapping[tuple[str, Severity], Hour], policies: Policies, now: datetime) -> None:
         self.messages: list[Message] = []
@@ -70,9 +70,9 @@ class Outbox:
                 bundles.setdefault((channel, kind, alert.policy, alert.severity), []).append(alert)
         for (channel, kind, policy, severity), bundle in bundles.items():
             if kind == "resolved" and channel not in self._policies.ungrouped:
-                known = [alert for alert in bundle if channel in alert.notified]
-                self._count(channel, severity, f"{policy} (resolved)", len(bundle) - len(known))
-                bundle = known
+                notified = [alert for alert in bundle if channel in alert.notified]
+                self._count(channel, severity, f"{policy} (resolved)", len(bundle) - len(notified))
+                bundle = notified
             singly = len(bundle) <= SINGLY or channel in self._policies.ungrouped
             for some in [[alert] for alert in bundle] if singly else [bundle]:
                 sent = self._put(channel, kind, severity, some, lasting)
@@ -83,7 +83,7 @@ class Outbox:
     def _put(
         self, channel: str, kind: MessageKind, severity: Severity, bundle: list[Alert], lasting: Collection[str]
     ) -> bool:
-        """Make one message, or count its alerts if there were too many in this hour; returns whether it was made."""
+        """Make one message, or count its alerts above the limit of the hour; returns whether it was made."""
         ungrouped = channel in self._policies.ungrouped
         threads = [alert.thread_key if ungrouped else alert.group or alert.thread_key for alert in bundle]
         thread_key = threads[0]
@@ -141,7 +141,7 @@ class Outbox:
 
 
 def _with_groups(notifications: Iterable[Notification]) -> Iterator[Notification]:
-    """The notifications; alerts that are first notified together with others get the thread key of the group."""
+    """Set the thread key of the group on alerts whose first message is that of a group."""
     notifications = list(notifications)
     firing: dict[str, list[Alert]] = {}
     for notification in notifications:

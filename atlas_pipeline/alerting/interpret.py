@@ -1,6 +1,6 @@
-"""From events and snapshots to signals, firing or resolved: failures of runs, checks, freshness, scores.
+"""Turn events and snapshots into signals, firing or resolved: runs, checks, freshness, scores.
 
-Belongs here: what an event says about which subject, and what waits for the end of its run. Does not belong here:
+Belongs here: what an event means for which subject, and what is deferred to the end of its run. Does not belong here:
 whether that is an alert, and for whom (`board.py`, `fold.py`).
 """
 
@@ -14,7 +14,7 @@ from atlas_pipeline.alerting.state import RunSoFar, State
 from atlas_pipeline.event_log.event import Event, Fact, Level
 
 RETRY_WITHIN = timedelta(hours=1)
-"""How long a retry is awaited before a failure fires without it."""
+"""How long to wait for a retry before the failure fires."""
 FORGET_RUN = timedelta(days=1)
 BACKUPS = f"{labels.BACKUPS}/"
 _OF_BACKUPS: Mapping[str, Condition] = {
@@ -29,12 +29,12 @@ _ASPECT: Mapping[Condition, str] = {
     "low_score": "score",
     "stale_model": "sources",
 }
-"""What is said of an asset beside its name, so that the subject differs from that of its failed run."""
+"""Suffix of the subject, so that it differs from that of the asset's failed run."""
 _NAMED = ("job ", "sensor ", "schedule ")
 
 
 class Firing(NamedTuple):
-    """A condition of one subject holds. `origin` is the id of the event, 0 for a snapshot."""
+    """A condition holds for one subject. `origin` is the id of the event, 0 for a snapshot."""
 
     condition: Condition
     subject: str
@@ -51,14 +51,14 @@ class Firing(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """These conditions of one subject hold no longer."""
+    """These conditions no longer hold for one subject."""
 
     conditions: tuple[Condition, ...]
     subject: str
 
 
 class ResolvedExcept(NamedTuple):
-    """One condition holds for these subjects only."""
+    """One condition no longer holds for any but these subjects."""
 
     condition: Condition
     subjects: Collection[str]
@@ -68,7 +68,7 @@ Signal = Firing | Resolved | ResolvedExcept
 
 
 class Reading:
-    """Reads events in order; keeps what must wait for the end of its run, and the last score of each asset."""
+    """Reads events in order; keeps what is deferred to the end of a run, and the last score of each asset."""
 
     def __init__(self, state: State, assets: frozenset[str], now: datetime) -> None:
         self.scores = {asset: score for asset, score in state.scores.items() if asset in assets}
@@ -78,7 +78,7 @@ class Reading:
         self._now = now
 
     def read(self, item: Event | Snapshot) -> Iterable[Signal]:
-        """The signals of one event or snapshot, in the order that they happened."""
+        """The signals of one event or snapshot, in order."""
         if isinstance(item, Snapshot):
             return self._snapshot(item)
         match item.kind:
@@ -99,7 +99,7 @@ class Reading:
                 return ()
 
     def overdue(self) -> Iterator[Signal]:
-        """Signals of runs whose end does not come: no retry within an hour, or no event for a day."""
+        """Signals of runs that never end: no retry within an hour, or no event for a day."""
         for root, run in self.runs().items():
             if self._now - run.at < (RETRY_WITHIN if run.awaited else FORGET_RUN):
                 continue
@@ -111,7 +111,7 @@ class Reading:
                 self._runs[root] = RunSoFar(self._now, run.failures[until:])
 
     def runs(self) -> dict[str, RunSoFar]:
-        """Runs whose end is awaited, by id of the root run."""
+        """Runs that have not ended, by id of the root run."""
         return self._runs | dict(self._frozen())
 
     def _frozen(self) -> Iterator[tuple[str, RunSoFar]]:
@@ -200,10 +200,10 @@ class Reading:
 
     def _snapshot(self, snapshot: Snapshot) -> Iterator[Signal]:
         condition = snapshot.condition
-        subjects = {_subject(condition, name) if name in self._assets else name: name for name in snapshot.found}
+        subjects = {_subject(condition, name) if name in self._assets else name: name for name in snapshot.findings}
         yield ResolvedExcept(condition, subjects.keys())
         for subject, name in subjects.items():
-            finding = snapshot.found[name]
+            finding = snapshot.findings[name]
             asset = name.split(": ")[0]
             yield Firing(
                 condition,
@@ -219,7 +219,7 @@ class Reading:
 
 
 def low_score(asset: str, score: float, at: datetime, event: Event | None = None) -> Firing:
-    """The signal of a quality score, which fires only if a policy finds it low.
+    """The signal of a quality score; whether it is low is up to the policies.
 
     Args:
         asset: path of the table.
@@ -287,7 +287,7 @@ def _held_checks(failures: Collection[Event]) -> Iterator[Firing]:
 
 
 def _conclude(failures: Collection[Event], end: Event | None) -> Iterator[Firing]:
-    """What a run that ended badly says: of failed steps those of its last try, of checks the last result of each."""
+    """The signals of a failed run: failed steps of its last try, the last result of each check."""
     yield from _held_checks(failures)
     covered = {asset for event in failures if event.kind == "check" for asset in event.assets}
     steps = [event for event in failures if event.kind == "step_failed" and (end is None or event.run == end.run)]

@@ -51,7 +51,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Policies:
-    """All of them in order, the channels of each team, and the bound on messages.
+    """All policies in order, the channels of each team, and the limit of messages per hour.
 
     A team without channels has those of `default`; without these, all that are configured (`channels`).
     """
@@ -72,7 +72,7 @@ class Policies:
 
 
 def default_policies() -> tuple[Policy, ...]:
-    """Every condition, at the severity that most would give it."""
+    """Policies for every condition, with the usual severity."""
     day = timedelta(hours=24)
     of = frozenset[Condition]
     return (

@@ -1,7 +1,7 @@
-"""The policy file, `alerts.yaml`: read whole, or refused with every fault in it.
+"""The policy file, `alerts.yaml`: read, or refused with all of its faults.
 
-Belongs here: from the file to Policies, and the faults that depend on two values, on channels or on assets. Does not
-belong here: YAML (`documents/`), the keys and what each takes (`policy_schema.py`).
+Belongs here: parsing the file into Policies, and faults that depend on two values, on channels or on assets. Does not
+belong here: YAML (`documents/`), the keys and their values (`policy_schema.py`).
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -68,24 +68,26 @@ def read_policies(path: Path, channels: Collection[str], select: Select) -> Poli
     own = tuple(_policy(policy, ("policies", index), selected) for index, policy in enumerate(data.get("policies", [])))
     names = {policy.name for policy in own}
     defaults = default_policies() if data.get("defaults", True) else ()
-    kept = tuple(policy for policy in defaults if policy.name not in names)
+    remaining_defaults = tuple(policy for policy in defaults if policy.name not in names)
     teams = {team: tuple(of_team) for team, of_team in data.get("teams", {}).items()}
-    most = int(data.get("messages_per_hour", Policies.messages_per_hour))
-    return Policies((*own, *kept), tuple(channels), teams, most)
+    messages_per_hour = int(data.get("messages_per_hour", Policies.messages_per_hour))
+    return Policies((*own, *remaining_defaults), tuple(channels), teams, messages_per_hour)
 
 
 def _policy(data: Mapping[str, Any], place: Place, selected: Mapping[Place, frozenset[str]]) -> Policy:
-    """A policy in whose data no fault was found."""
+    """A policy, made from validated data."""
     watch = data.get("watch", {})
-    asked = [selection for key, selection in (("assets", watch.get("assets")), ("backups", _BACKUPS)) if key in watch]
-    assets = [found for at, found in selected.items() if at[: len(place)] == place]
+    selections = [
+        selection for key, selection in (("assets", watch.get("assets")), ("backups", _BACKUPS)) if key in watch
+    ]
+    assets = [paths for at, paths in selected.items() if at[: len(place)] == place]
     conditions = frozenset(data["when"])
     return Policy(
         name=data["name"],
         conditions=conditions,
         severity=data["severity"],
         team=data.get("team", Policy.team),
-        selection=" or ".join(asked) or None,
+        selection=" or ".join(selections) or None,
         assets=frozenset[str]().union(*assets) if assets else None,
         jobs=tuple(watch["jobs"]) if "jobs" in watch else None,
         level=data.get("level"),
@@ -98,7 +100,7 @@ def _policy(data: Mapping[str, Any], place: Place, selected: Mapping[Place, froz
 
 
 def _entries(data: Any) -> Iterator[tuple[Place, dict[Any, Any]]]:
-    """The policies that are mappings, whatever is in them."""
+    """The entries of `policies` that are mappings."""
     listed = data.get("policies") if isinstance(data, dict) else None
     for index, policy in enumerate(listed if isinstance(listed, list) else []):
         if isinstance(policy, dict):
@@ -106,7 +108,7 @@ def _entries(data: Any) -> Iterator[tuple[Place, dict[Any, Any]]]:
 
 
 def _selections(data: Any) -> Iterator[tuple[Place, str]]:
-    """The asset selections of all policies, and where they stand."""
+    """The asset selections of all policies, with their place in the document."""
     for place, policy in _entries(data):
         watch = policy.get("watch")
         if isinstance(watch, dict):
@@ -117,12 +119,12 @@ def _selections(data: Any) -> Iterator[tuple[Place, str]]:
 
 
 def _faults(data: Any, channels: Collection[str]) -> Iterator[Fault]:
-    """What depends on more than one value. Of values that the schema refuses nothing is said."""
+    """Faults that depend on more than one value. Values that the schema refuses are skipped."""
     listed = data.get("teams") if isinstance(data, dict) else None
     teams = listed if isinstance(listed, dict) else {}
     for team, of_team in teams.items():
         yield from _channel_faults(of_team, channels, ("teams", team))
-    known = list(dict.fromkeys([*TEAMS, *(team for team in teams if isinstance(team, str))]))
+    team_names = list(dict.fromkeys([*TEAMS, *(team for team in teams if isinstance(team, str))]))
     names: set[str] = set()
     for place, policy in _entries(data):
         name, team = policy.get("name"), policy.get("team")
@@ -130,8 +132,8 @@ def _faults(data: Any, channels: Collection[str]) -> Iterator[Fault]:
             if name in names:
                 yield Fault(f"the name {shown(name)} is there twice, expected one of its own", (*place, "name"))
             names.add(name)
-        if isinstance(team, str) and team not in known:
-            yield Fault(unknown("team", team, known), (*place, "team"))
+        if isinstance(team, str) and team not in team_names:
+            yield Fault(unknown("team", team, team_names), (*place, "team"))
         yield from _channel_faults(policy.get("channels"), channels, (*place, "channels"))
         yield from _condition_faults(policy, place)
 
@@ -144,7 +146,7 @@ def _channel_faults(listed: Any, channels: Collection[str], place: Place) -> Ite
 
 
 def _condition_faults(policy: Mapping[Any, Any], place: Place) -> Iterator[Fault]:
-    """What goes together with no condition of the policy, and conditions that could never be met."""
+    """Keys that fit none of the policy's conditions, and conditions that can never be met."""
     when, watch = policy.get("when"), policy.get("watch")
     if not isinstance(when, list):
         return

@@ -1,4 +1,4 @@
-"""The JSON schema of the policy file: its keys, and what each takes.
+"""The JSON schema of the policy file: its keys and their values.
 
 Belongs here: what can be said of one value alone; `title` is what is expected of it, `description` is what the
 documentation says. Does not belong here: what depends on two values, on channels or on assets (`policy_file.py`).
@@ -168,7 +168,7 @@ def duration(text: str) -> timedelta:
 
 
 def policy_faults(data: Any) -> Iterator[Fault]:
-    """What the schema says of the data of a file."""
+    """The faults of a file by the schema."""
     yield from schema_faults(_validator().iter_errors(data))
 
 
@@ -193,11 +193,11 @@ def _is_link(value: Any) -> bool:
         return True
     try:
         parts = urlsplit(value)
-        whole = parts.hostname and parts.port != 0 and "@" not in parts.netloc
+        complete = parts.hostname and parts.port != 0 and "@" not in parts.netloc
     except ValueError:
         return False
     plain = value.isprintable() and " " not in value and len(value) <= _LONGEST_LINK
-    return bool(whole) and plain and parts.scheme in ("http", "https")
+    return bool(complete) and plain and parts.scheme in ("http", "https")
 
 
 def _is_duration(value: Any) -> bool:

@@ -1,4 +1,4 @@
-"""The state that alerting keeps between two looks at the event log, and its messages.
+"""The state of alerting between two evaluations of the event log, and its messages.
 
 Belongs here: these types. Does not belong here: how they change (`fold.py`), and the tables (`store.py`).
 """
@@ -20,7 +20,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Alert:
-    """One condition of one subject, for as long as it lasts. Times are of this machine's clock, in UTC.
+    """One condition of one subject, while it holds and for a day after. Times are of this machine's clock, in UTC.
 
     `subject` is its name for people: silver/orders, silver/orders: amount_valid, silver/orders: freshness,
     silver/orders: score, job backup_daily, sensor landing.
@@ -35,11 +35,11 @@ class Alert:
     status: AlertStatus
     """An alert is `pending` until it has lasted as long as its policy asks for."""
     since: datetime
-    """When the condition began, as far as is known."""
+    """When the condition started, as far as known."""
     found_at: datetime
-    """When alerting first saw it, from which all waits are reckoned."""
+    """When the first evaluation found it; waits count from here."""
     seen_at: datetime
-    """When it was last seen; `count` says how often."""
+    """When an event last reported it; `count` says how often."""
     count: int = 1
     asset: str | None = None
     job: str | None = None
@@ -59,46 +59,46 @@ class Alert:
     notified_at: datetime | None = None
     """When its last message was made; null before the first."""
     notified: tuple[str, ...] = ()
-    """Channels that got a message of it; they get one of its end too."""
+    """Channels that got a message of it; they get its resolution too."""
     summarized: tuple[str, ...] = ()
-    """Channels that heard of it only as a number in a summary."""
+    """Channels that got it only as a number in a summary."""
     notified_severity: Severity | None = None
     inhibited_by: str | None = None
-    """Subject of the alert that holds its messages back. An alert that is over keeps this, and `silenced_by`, until its
-    end can be sent."""
+    """Subject of the alert that inhibits its messages. A resolved alert keeps this, and `silenced_by`, until its
+    resolution can be sent."""
     silenced_by: int | None = None
-    """Id of the silence that holds its messages back."""
+    """Id of the silence that mutes it."""
     resolved_at: datetime | None = None
     reason: str = ""
-    """Why it is over, when it is not that the condition passed: policy removed, asset removed."""
+    """Why it was resolved if not by its condition: removed, check removed, policy removed, policy changed."""
 
     @property
     def key(self) -> Key:
-        """What tells it from all others."""
+        """Its unique key."""
         return self.policy, self.subject
 
 
 @dataclass(frozen=True)
 class RunSoFar:
-    """What was seen of a run that has not ended, or that is tried again: its failures, in the order they came."""
+    """The failures so far, in order, of a run that has not ended or will be retried."""
 
     at: datetime
-    """When it was last heard of."""
+    """Time of its last event."""
     failures: tuple[Event, ...] = ()
     awaited: bool = False
-    """Whether it failed and another try is to follow."""
+    """Whether it failed and a retry is awaited."""
 
 
 @dataclass(frozen=True)
 class Hour:
-    """What went to one channel at one severity in an hour of the clock: messages, and alerts that were only counted."""
+    """Messages to one channel at one severity within an hour, and alerts above the limit, which are only counted."""
 
     began: datetime
     messages: int = 0
     counted: Mapping[str, int] = field(default_factory=dict)
-    """By policy; ends of alerts by policy and "(resolved)"."""
+    """By policy; resolved alerts by policy and "(resolved)"."""
     closes: tuple[str, ...] = ()
-    """Thread keys that ended among what was counted."""
+    """Thread keys of resolved alerts among those counted."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +116,9 @@ class Silence:
 
 @dataclass(frozen=True)
 class State:
-    """All that is remembered. `runs` by id of the root run; `hours` by channel and severity.
+    """The whole state. `runs` by id of the root run; `hours` by channel and severity.
 
-    `alerts` has those that last, and those that ended in the last day.
+    `alerts` has active ones, and those that were resolved in the last day.
     """
 
     alerts: Mapping[Key, Alert] = field(default_factory=dict)
@@ -126,12 +126,12 @@ class State:
     hours: Mapping[tuple[str, Severity], Hour] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     clock: datetime | None = None
-    """The last `now`, by which a clock that was set back is noticed."""
+    """The last `now`, to detect a clock that was set back."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """What one channel is to be sent. `dedup_key` is the same whenever the same message is made again.
+    """A message to one channel. `dedup_key` is the same whenever the same message is made again.
 
     `alerts` are up to 20 of them as they stood; `more` counts the others, by policy. `thread_key` is the same for all
     messages of one alert, or of one group, so that a receiver can put the end beside the beginning; the end of some of

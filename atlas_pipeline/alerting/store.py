@@ -33,12 +33,12 @@ SET delivered = known.delivered + excluded.delivered, given_up = known.given_up 
 
 
 class Overtaken(Exception):
-    """Another process reads the event log for alerts, or did since this one loaded; nothing was saved."""
+    """Another process evaluates alerts, or saved since this one loaded; nothing was saved."""
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """What was saved last. `position` is null before the first time; `recent` are ids after it that were read."""
+    """The saved state. `position` is null before the first time; `recent` are ids after it that were read."""
 
     state: State = field(default_factory=State)
     position: int | None = None
@@ -63,7 +63,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class _Memory:
-    """What is remembered beside alerts, as JSON can hold it."""
+    """The state other than alerts, as JSON."""
 
     runs: dict[str, RunSoFar]
     hours: list[tuple[str, Severity, Hour]]
@@ -93,7 +93,7 @@ def _memory() -> TypeAdapter[_Memory]:
 
 
 def load(connection: psycopg.Connection) -> Remembered:
-    """What was saved last, with the right to save: until the transaction ends, another `load` waits.
+    """Load the saved state with an exclusive lock: another `load` waits until the transaction ends.
 
     Raises Overtaken when another process holds that right for 10 s.
     """
@@ -121,7 +121,7 @@ def save(
     recent: Sequence[int],
     messages: Sequence[Message],
 ) -> None:
-    """Replace `before` with what is so now, and put messages into the outbox, all in one transaction.
+    """Save the new state and put messages into the outbox, in one transaction.
 
     Delivered messages are deleted after 30 days.
 
@@ -134,7 +134,7 @@ def save(
         messages: for the outbox. One whose channel and dedup key are there, delivered or not, is not put there again.
 
     Raises:
-        Overtaken: somebody else saved since `before` was loaded.
+        Overtaken: another process saved since `before` was loaded.
     """
     with connection.transaction():
         _move(connection, before, after, position, recent)
@@ -161,14 +161,14 @@ def _move(
 
 
 def _write(connection: psycopg.Connection, before: Mapping[Key, Alert], after: Mapping[Key, Alert]) -> None:
-    """Write the alerts that changed, and remove those that are remembered no more."""
-    gone = [key for key in before if key not in after]
+    """Write changed alerts, and delete those that are no longer kept."""
+    removed = [key for key in before if key not in after]
     changed = [alert for key, alert in after.items() if (was := before.get(key)) is not alert and was != alert]
-    if gone:
+    if removed:
         connection.execute(
             "DELETE FROM atlas.alerts USING unnest(%s::text[], %s::text[]) AS gone (policy, subject) "
             "WHERE (alerts.policy, alerts.subject) = (gone.policy, gone.subject)",
-            [[policy for policy, _ in gone], [subject for _, subject in gone]],
+            [[policy for policy, _ in removed], [subject for _, subject in removed]],
         )
     if changed:
         documents = cleaned(_alerts().dump_python(changed, mode="json", by_alias=True))
@@ -197,7 +197,7 @@ def _put(connection: psycopg.Connection, messages: Sequence[Message]) -> None:
 
 
 def alerts_of(connection: psycopg.Connection) -> list[Alert]:
-    """All alerts that are remembered, those that last longest first."""
+    """All alerts that are kept, oldest first."""
     row = connection.execute(
         "SELECT jsonb_agg(document ORDER BY since, policy, subject)::text FROM atlas.alerts"
     ).fetchone()
@@ -235,7 +235,7 @@ def add_silence(connection: psycopg.Connection, selection: str, until: datetime,
 
 
 def silences_at(connection: psycopg.Connection, now: datetime) -> list[Silence]:
-    """Silences that hold at a moment, oldest first. What they select (`assets`) is not filled in."""
+    """Silences that are active at a moment, oldest first. `assets` is not resolved."""
     rows = connection.execute(
         "SELECT id, selection, until, why, by FROM atlas.alert_silences WHERE until > %s ORDER BY id", [now]
     )
@@ -243,7 +243,7 @@ def silences_at(connection: psycopg.Connection, now: datetime) -> list[Silence]:
 
 
 def end_silence(connection: psycopg.Connection, silence: int) -> bool:
-    """End a silence now. Returns whether it held."""
+    """End a silence now. Returns whether it was active."""
     ended = connection.execute(
         "UPDATE atlas.alert_silences SET until = clock_timestamp() WHERE id = %s AND until > clock_timestamp()",
         [silence],

@@ -1,4 +1,4 @@
-"""The catalogue of backups, read from the manifests in a store; there is no other list that could differ from it.
+"""The catalogue of backups, read from the manifests in a store; there is no second list to keep in sync.
 
 Belongs here: the layout `<database>/<id>/…` of a store, reading and writing manifests and proofs, deleting a backup.
 Does not belong here: which ones are to go (`retention.py`), and the bytes (`store/`).
@@ -46,7 +46,7 @@ class NoMatch(NoSuchBackup):
 
 @dataclass(frozen=True)
 class Fault:
-    """Something in the store that should be readable and is not."""
+    """A manifest or proof in the store that cannot be read."""
 
     place: str
     problem: str
@@ -54,7 +54,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Leftover:
-    """A folder without a manifest: its key, what lies in it, and when that was last written."""
+    """A folder without a manifest: its key and objects, and when the newest was written."""
 
     folder: str
     keys: tuple[str, ...]
@@ -64,7 +64,7 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Contents:
-    """What a store holds, newest backups first, and what of it cannot be read."""
+    """The backups of a store, newest first, and what cannot be read."""
 
     backups: tuple[Backup, ...]
     faults: tuple[Fault, ...]
@@ -123,7 +123,7 @@ class Catalogue:
         raise NoMatch(f"no backup of {database} begins with {wanted!r}; the newest of all are {listed}")
 
     def new_id(self, database: str, backup_class: BackupClass, now: datetime) -> str:
-        """An id that no backup of the database has, like 20261122T020000Z-daily-a1b2c3.
+        """A new id, like 20261122T020000Z-daily-a1b2c3.
 
         Args:
             database: whose backup.
@@ -144,11 +144,11 @@ class Catalogue:
         return self.place(manifest.database, manifest.id)
 
     def write_manifest(self, manifest: Manifest) -> None:
-        """Make a backup of the objects in its folder: the last thing to be written. Raises AlreadyThere, StoreError."""
+        """Write the manifest, last of all: it makes the objects a backup. Raises AlreadyThere, StoreError."""
         self.store.put_new(f"{self.folder(manifest)}/{MANIFEST}", to_json(manifest))
 
     def add_proof(self, manifest: Manifest, proof: Proof) -> str:
-        """Store a proof. It is dated after the proofs that are there, whatever the clock says.
+        """Store a proof. Its timestamp is after those of existing proofs, whatever the clock says.
 
         Args:
             manifest: of the backup that was proven.
@@ -174,7 +174,7 @@ class Catalogue:
         raise StoreError(f"{self.store.place}/{folder}: others keep writing proofs of the same moment; try again")
 
     def delete(self, backup: Backup) -> None:
-        """Delete a backup, its manifest first, so that it is none if this breaks off. Raises StoreError."""
+        """Delete a backup, its manifest first, so that an interrupted deletion leaves no backup. Raises StoreError."""
         folder = self.folder(backup.manifest)
         self.store.delete([f"{folder}/{MANIFEST}"])
         self.store.delete([entry.key for entry in self.store.list(f"{folder}/")])
@@ -237,7 +237,7 @@ class Catalogue:
         return Contents((Backup(manifest, tuple(proofs)),), tuple(faults))
 
     def _content(self, key: str) -> bytes | None:
-        """A small object, or null when somebody deleted it since it was listed."""
+        """A small object; null if it was deleted since it was listed."""
         try:
             return b"".join(self.store.get(key))
         except StoreError:
@@ -250,7 +250,7 @@ class Catalogue:
 
 
 def quoted(database: str) -> str:
-    """A database's name as a part of a key that no file system takes for another.
+    """A database's name as a part of a key, unique on every file system.
 
     Percent-encoded, and capital letters too, since some disks hold `App` and `app` to be the same.
     """

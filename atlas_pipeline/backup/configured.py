@@ -1,6 +1,6 @@
-"""From settings to backups: which databases, which store, which keys.
+"""Backups as the settings configure them: databases, store, keys.
 
-Belongs here: from settings to `service.Backups`. Does not belong here: what is done with it.
+Belongs here: making `service.Backups` from settings. Does not belong here: what is done with it.
 """
 
 from collections.abc import Callable
@@ -36,27 +36,27 @@ class Database:
 
 
 def databases(settings: Settings) -> dict[str, Database]:
-    """The databases that Atlas keeps, by name: the warehouse and Dagster's own.
+    """The databases to back up, by name: the warehouse and Dagster's own.
 
     Starts the embedded server when one of them is there. On a server of the user's own the settings say which roles
     read and restore. Raises SettingsError when both have one name, or a password has no role.
     """
-    found: dict[str, Database] = {}
-    for name, url in _given(settings):
+    by_name: dict[str, Database] = {}
+    for name, url in _names_and_urls(settings):
         if url is None:
             server = EmbeddedPostgres.running(settings.home_path)
-            found[name] = Database(name, server.url(name, BACKUP), server.url(SUPERUSER, SUPERUSER))
+            by_name[name] = Database(name, server.url(name, BACKUP), server.url(SUPERUSER, SUPERUSER))
         else:
-            found[name] = Database(
+            by_name[name] = Database(
                 name,
-                _as(url, settings, "backup"),
-                conninfo.make_conninfo(_as(url, settings, "restore"), dbname="postgres"),
+                _as_role(url, settings, "backup"),
+                conninfo.make_conninfo(_as_role(url, settings, "restore"), dbname="postgres"),
             )
-    return found
+    return by_name
 
 
-def _as(url: str, settings: Settings, task: Literal["backup", "restore"]) -> str:
-    """The URL with the role and password that the settings have for a task, in place of its own."""
+def _as_role(url: str, settings: Settings, task: Literal["backup", "restore"]) -> str:
+    """The URL with the role and password of a task (`ATLAS_BACKUP_ROLE`, …), if they are set."""
     role: str | None = getattr(settings, f"{task}_role")
     password: SecretStr | None = getattr(settings, f"{task}_password")
     if not role:
@@ -71,7 +71,7 @@ def _as(url: str, settings: Settings, task: Literal["backup", "restore"]) -> str
 
 def names(settings: Settings) -> list[str]:
     """The names of those databases; no server is started. Raises SettingsError as `databases` does."""
-    return [name for name, _ in _given(settings)]
+    return [name for name, _ in _names_and_urls(settings)]
 
 
 def dagsters_own(settings: Settings) -> str:
@@ -79,15 +79,15 @@ def dagsters_own(settings: Settings) -> str:
     return names(settings)[-1]
 
 
-def _given(settings: Settings) -> list[tuple[str, str | None]]:
+def _names_and_urls(settings: Settings) -> list[tuple[str, str | None]]:
     """The warehouse and Dagster's own: name, and URL unless it is on the embedded server."""
-    found: list[tuple[str, str | None]] = []
+    urls: list[tuple[str, str | None]] = []
     for default, secret in ((WAREHOUSE, settings.database_url), (DAGSTER, settings.dagster_database_url)):
         url = secret.get_secret_value() if secret else None
-        found.append((str(conninfo.conninfo_to_dict(url)["dbname"]) if url else default, url))
-    if found[0][0] == found[1][0]:
-        raise SettingsError(f"two databases to back up are called {found[0][0]}: give Dagster's another name")
-    return found
+        urls.append((str(conninfo.conninfo_to_dict(url)["dbname"]) if url else default, url))
+    if urls[0][0] == urls[1][0]:
+        raise SettingsError(f"two databases to back up are called {urls[0][0]}: give Dagster's another name")
+    return urls
 
 
 def backups(settings: Settings, make_s3_client: Callable[[], Any] | None = None) -> Backups:
@@ -102,7 +102,7 @@ def backups(settings: Settings, make_s3_client: Callable[[], Any] | None = None)
     """
     spool = settings.backup_spool or settings.home_path / "spool"
     try:
-        recipients = tuple(recipient_of(one.strip()) for one in settings.backup_recipients.split(",") if one.strip())
+        recipients = tuple(recipient_of(item.strip()) for item in settings.backup_recipients.split(",") if item.strip())
         identities: tuple[object, ...] = ()
         if settings.backup_identity_file:
             path = settings.backup_identity_file
@@ -111,7 +111,7 @@ def backups(settings: Settings, make_s3_client: Callable[[], Any] | None = None)
         raise SettingsError(f"backups: {error}") from None
     except OSError as error:
         raise SettingsError(f"ATLAS_BACKUP_IDENTITY_FILE cannot be read: {error.strerror}") from None
-    exclude = tuple(one.strip() for one in settings.backup_exclude.split(",") if one.strip())
+    exclude = tuple(item.strip() for item in settings.backup_exclude.split(",") if item.strip())
     beside = {configuration.NAME: partial(configuration.configuration, settings)}
     options = Options(settings.backup_jobs, exclude, recipients, identities, beside)
     return Backups(

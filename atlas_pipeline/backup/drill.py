@@ -21,7 +21,7 @@ def drill(backups: Backups, backup: Backup, folder: Path, progress: Progress = q
         backups: the store and engine.
         backup: as the catalogue has it.
         folder: where the scratch server is made.
-        progress: is told in words how far it is.
+        progress: called with a message on the way.
 
     Returns:
         The proof, stored beside the backup; its seconds are the time to restore.

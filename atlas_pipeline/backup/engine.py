@@ -1,4 +1,4 @@
-"""How a database gets into a backup and out again: what any engine must do. `pg_dump/` is the one there is.
+"""The protocol of backup engines, which dump and restore one database. `pg_dump/` implements it.
 
 Belongs here: the protocol and its errors. Does not belong here: stores and manifests' JSON.
 """
@@ -13,16 +13,16 @@ Progress = Callable[[str], None]
 
 
 class BackupFailed(Exception):
-    """No backup came of it; the message says which database, what failed and what to do. It holds no secret."""
+    """The backup failed; the message says which database, what failed and what to do. It holds no secret."""
 
 
 class RestoreFailed(Exception):
-    """Nothing was put in anyone's place; the message says what failed and what to do."""
+    """The restore failed, and the live database is unchanged; the message says what failed and what to do."""
 
 
 @dataclass(frozen=True)
 class Dumped:
-    """What an engine put into the store."""
+    """The result of a dump."""
 
     objects: tuple[StoredObject, ...]
     state: DatabaseState
@@ -44,7 +44,7 @@ class Sink(Protocol):
 
     @property
     def objects(self) -> tuple[StoredObject, ...]:
-        """What was put so far."""
+        """The objects so far."""
         ...
 
 
@@ -68,7 +68,7 @@ class Engine(Protocol):
             sink: takes the files of the dump, from several threads.
             jobs: tables that are read at the same time.
             exclude: patterns of tables whose rows are left out, as in `pg_dump --exclude-table-data`.
-            progress: is told in words how far it is.
+            progress: called with a message on the way.
 
         Raises:
             BackupFailed: the database or the tools failed; what the sink raises passes through.
@@ -84,7 +84,7 @@ class Engine(Protocol):
             url: connection URL of the database.
             objects: reads the raw contents of an object, by each name that the sink was given for it.
             jobs: tables that are written at the same time.
-            progress: is told in words how far it is.
+            progress: called with a message on the way.
 
         Raises:
             RestoreFailed: the dump or the server is at fault; what reading an object raises is its cause.
@@ -92,5 +92,5 @@ class Engine(Protocol):
         ...
 
     def state(self, url: str) -> DatabaseState:
-        """What a database holds, to be compared with a manifest's."""
+        """The state of a database, to be compared with a manifest's."""
         ...

@@ -25,7 +25,7 @@ class AlreadyRunning(Exception):
 
 @contextmanager
 def backup_lock(url: str, database: str) -> Iterator[None]:
-    """Hold the right to back up a database, across processes and machines.
+    """Hold the lock for backups of a database, across processes and machines.
 
     Args:
         url: connection URL of the database.
@@ -54,7 +54,7 @@ def held(url: str, kind: int, name: str, otherwise: str) -> Iterator[None]:
     """
     connection = connect(url, autocommit=True)
     try:
-        # The session is idle for as long as its holder works; the server must not end it for that.
+        # The session is idle while its holder works; the server must not end it.
         connection.execute("SET idle_session_timeout = 0")
         row = connection.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [kind, name]).fetchone()
         if not row or not row[0]:

@@ -1,4 +1,4 @@
-"""What a backup is: the manifest that makes it one, and what was later proven of it.
+"""The manifest of a backup, and the proofs from verifications and restore tests.
 
 Belongs here: plain data, and its JSON. Does not belong here: where it is kept (`store/`), how a database gets into it
 (`engine.py`), and which ones stay (`retention.py`).
@@ -22,15 +22,15 @@ ProofKind = Literal["verified", "restored"]
 
 
 class UnknownClass(ValueError):
-    """No class of backups has that name."""
+    """There is no such class of backups."""
 
 
 def class_of(text: str) -> BackupClass:
     """The class of that name. Raises UnknownClass, which says what is expected."""
     classes: tuple[BackupClass, ...] = get_args(BackupClass)
-    for one in classes:
-        if one == text:
-            return one
+    for name in classes:
+        if name == text:
+            return name
     raise UnknownClass(f"the class {text!r} is not known: expected one of {', '.join(classes)}")
 
 
@@ -40,7 +40,7 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True)
 class StoredObject:
-    """One object of a backup: its name within the backup, its size and SHA-256 as it lies in the store.
+    """One object of a backup: name within the backup, size and SHA-256 as stored.
 
     `files` are the names of the dump's files in it, with their sizes before compression, in order: one big file, or
     many small ones.
@@ -54,7 +54,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """What a database held in the snapshot that was backed up; two databases with equal states are equal.
+    """The state of a database in the snapshot of the backup; databases with equal states are equal.
 
     `tables` has rows and content hash by quoted name; the rest has text by name: definitions, owners, grants, values.
     """
@@ -75,7 +75,7 @@ class DatabaseState:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A backup. Moments are UTC; sizes are bytes; no password, host name or value of a row is in it."""
+    """The manifest. Times are UTC, sizes in bytes; it has no password, host name or value of a row."""
 
     id: str
     database: str
@@ -106,7 +106,7 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Proof:
-    """What was found when a backup was verified, or restored for a test; `problem` is null when it held."""
+    """The result of a verification or a restore test; `problem` is null when it passed."""
 
     kind: ProofKind
     at: datetime
@@ -124,12 +124,12 @@ class Backup:
 
     @property
     def key(self) -> tuple[str, str]:
-        """Its database and id, which no other backup has."""
+        """Database and id: unique in a store."""
         return self.manifest.database, self.manifest.id
 
     @property
     def verified(self) -> bool:
-        """Whether the newest proof of any kind held, and there is one."""
+        """Whether there is a proof, and the newest one of any kind passed."""
         return bool(self.proofs) and self.proofs[-1].problem is None
 
 
@@ -156,7 +156,7 @@ def manifest_from(data: bytes, place: str) -> Manifest:
         state = values.pop("state")
         state["tables"] = {name: (int(rows), str(digest)) for name, (rows, digest) in state["tables"].items()}
         state["large_objects"] = tuple(state["large_objects"])
-        values["objects"] = tuple(StoredObject(**one) for one in values["objects"])
+        values["objects"] = tuple(StoredObject(**item) for item in values["objects"])
         values |= {name: datetime.fromisoformat(values[name]) for name in ("started_at", "finished_at", "expires_at")}
         values |= {name: tuple(values[name]) for name in ("recipients", "excluded")}
         return Manifest(**values | {"state": DatabaseState(**state)})

@@ -19,7 +19,7 @@ _READ_AT_ONCE = 2
 
 
 class ObjectSink:
-    """Puts each stream of a dump into an object of its own, `data-0001.zst.age` and on. Threads may share it.
+    """Puts each stream of a dump into its own object, `data-0001.zst.age` and on. Thread-safe.
 
     Implements engine.Sink.
 
@@ -42,7 +42,7 @@ class ObjectSink:
         self._objects: list[StoredObject] = []
 
     def put(self, files: Sequence[str] | Mapping[str, int], chunks: Iterator[bytes]) -> None:
-        """Seal and store a stream; then it is one of `objects`. When it fails nothing stays. `chunks` is closed.
+        """Compress, encrypt and store a stream, then add it to `objects`. A failure leaves nothing. `chunks` is closed.
 
         One file has as many bytes as came. The engine frames several: it gives their sizes in a mapping, or else
         the first has the size of the whole stream, and the others none. Raises StoreError and SealError; whatever
@@ -77,9 +77,9 @@ class ObjectSink:
 
     @property
     def objects(self) -> tuple[StoredObject, ...]:
-        """What was put so far, by name."""
+        """The objects so far, by name."""
         with self._lock:
-            return tuple(sorted(self._objects, key=lambda one: (len(one.name), one.name)))
+            return tuple(sorted(self._objects, key=lambda stored: (len(stored.name), stored.name)))
 
 
 def open_object(
@@ -90,7 +90,7 @@ def open_object(
     Args:
         store: where it is.
         folder: key of the backup's folder.
-        stored: what the manifest says of it.
+        stored: its entry in the manifest.
         identities: secret keys that may open it.
         recipients: the manifest's public keys, for messages.
 
@@ -117,7 +117,7 @@ def verify_objects(store: Store, folder: str, objects: Collection[StoredObject])
     Args:
         store: where they are.
         folder: key of the backup's folder.
-        objects: what the manifest says of them.
+        objects: their entries in the manifest.
 
     Returns:
         One text for each object that differs.
@@ -127,16 +127,16 @@ def verify_objects(store: Store, folder: str, objects: Collection[StoredObject])
         StoreError: they cannot be listed.
     """
     folder = folder.strip("/")
-    there = {entry.key: entry.bytes for entry in store.list(f"{folder}/")}
+    sizes = {entry.key: entry.bytes for entry in store.list(f"{folder}/")}
 
-    def look(one: StoredObject) -> str | None:
-        key = f"{folder}/{one.name}"
-        if key not in there:
-            return f"{one.name} is missing"
-        if there[key] != one.bytes:
-            return f"{one.name} has {there[key]} bytes, and the manifest says {one.bytes}"
+    def check(stored: StoredObject) -> str | None:
+        key = f"{folder}/{stored.name}"
+        if key not in sizes:
+            return f"{stored.name} is missing"
+        if sizes[key] != stored.bytes:
+            return f"{stored.name} has {sizes[key]} bytes, and the manifest says {stored.bytes}"
         try:
-            for _ in _proven(store, key, one):
+            for _ in _proven(store, key, stored):
                 pass
         except StoreUnavailable:
             raise
@@ -146,13 +146,13 @@ def verify_objects(store: Store, folder: str, objects: Collection[StoredObject])
 
     pool = ThreadPoolExecutor(_READ_AT_ONCE, thread_name_prefix="backup-verify")
     try:
-        return [problem for problem in pool.map(look, objects) if problem]
+        return [problem for problem in pool.map(check, objects) if problem]
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _proven(store: Store, key: str, stored: StoredObject) -> Iterator[bytes]:
-    """The stored bytes; raises StoreError at their end when they are others than the manifest says."""
+    """The stored bytes; raises StoreError at the end if size or SHA-256 differ from the manifest."""
     digest, size = hashlib.sha256(), 0
     chunks: Iterable[bytes] = store.get(key)
     for chunk in chunks:

@@ -27,10 +27,10 @@ Reasons = Mapping[tuple[str, str], str]
 
 @dataclass(frozen=True)
 class Decision:
-    """What stays and what may go, by database and newest first.
+    """What to keep and what to delete, by database and newest first.
 
-    `reasons` says why for each, by database and id. `refused` says why something that has expired stays all the same,
-    and what to do about it.
+    `reasons` says why for each, by database and id. `refused` says why expired backups are kept all the same, and what
+    to do about it.
     """
 
     keep: tuple[Backup, ...]
@@ -75,60 +75,63 @@ def retain(
     delete: list[Backup] = []
     reasons: dict[tuple[str, str], str] = {}
     refusals = [jumped] if jumped and not confirmed else []
-    for database in sorted({one.manifest.database for one in backups}):
-        own = sorted((one for one in backups if one.manifest.database == database), key=_age, reverse=True)
-        stay, go = _judge(own, now, reasons)
-        refusal = jumped or (_too_many(database, len(go), len(own)) if 2 * len(go) > len(own) else None)
-        if go and refusal and not confirmed:
+    for database in sorted({backup.manifest.database for backup in backups}):
+        own = sorted((backup for backup in backups if backup.manifest.database == database), key=_age, reverse=True)
+        keep_own, expired_own = _judge(own, now, reasons)
+        refusal = jumped or (
+            _too_many(database, len(expired_own), len(own)) if 2 * len(expired_own) > len(own) else None
+        )
+        if expired_own and refusal and not confirmed:
             if not jumped:
                 refusals.append(refusal)
-            for one in go:
-                reasons[_name(one)] += "; kept, since deleting was refused"
-            stay, go = own, []
-        keep += stay
-        delete += go
+            for backup in expired_own:
+                reasons[_name(backup)] += "; kept, since deleting was refused"
+            keep_own, expired_own = own, []
+        keep += keep_own
+        delete += expired_own
     return Decision(tuple(keep), tuple(delete), reasons, "\n".join(refusals) or None)
 
 
 def _judge(
     newest_first: list[Backup], now: datetime, reasons: dict[tuple[str, str], str]
 ) -> tuple[list[Backup], list[Backup]]:
-    stay: list[Backup] = []
-    go: list[Backup] = []
+    keep: list[Backup] = []
+    delete: list[Backup] = []
     verified: Backup | None = None
-    for one in newest_first:
-        expires = _utc(one.manifest.expires_at)
-        going = expires <= now and verified is not None
-        if verified is None and one.verified:
-            reason, verified = "the newest verified backup", one
+    for backup in newest_first:
+        expires = _utc(backup.manifest.expires_at)
+        deletable = expires <= now and verified is not None
+        if verified is None and backup.verified:
+            reason, verified = "the newest verified backup", backup
         elif expires > now:
             reason = f"kept until {expires:%Y-%m-%d %H:%M} UTC"
         elif verified is None:
             reason = "has expired, but no newer backup is verified"
         else:
             reason = f"expired {expires:%Y-%m-%d %H:%M} UTC, and {verified.manifest.id} is newer and verified"
-        reasons[_name(one)] = reason
-        (go if going else stay).append(one)
-    return stay, go
+        reasons[_name(backup)] = reason
+        (delete if deletable else keep).append(backup)
+    return keep, delete
 
 
 def _clock(backups: Collection[Backup], now: datetime, last_seen: datetime | None) -> str | None:
-    """Why `now` is not believed, or null."""
+    """Why `now` is implausible, or null."""
     if not backups:
         return None
-    newest = max(backups, key=lambda one: (_utc(one.manifest.finished_at), _name(one)))
+    newest = max(backups, key=lambda backup: (_utc(backup.manifest.finished_at), _name(backup)))
     finished = _utc(newest.manifest.finished_at)
-    seen = max(finished, last_seen) if last_seen else finished
-    if now < seen - CLOCK_BACK:
-        source = f"the backup {newest.manifest.id} was finished" if seen == finished else "this last ran"
+    last_known = max(finished, last_seen) if last_seen else finished
+    if now < last_known - CLOCK_BACK:
+        source = f"the backup {newest.manifest.id} was finished" if last_known == finished else "this last ran"
         return (
-            f"no backup was deleted: {source} at {seen:%Y-%m-%d %H:%M} UTC, which is after the clock's"
+            f"no backup was deleted: {source} at {last_known:%Y-%m-%d %H:%M} UTC, which is after the clock's"
             f" {now:%Y-%m-%d %H:%M}. Set the clock right; if it was wrong then, delete that backup by its id"
         )
-    seen, source = (last_seen, "this last ran") if last_seen else (finished, "the newest backup was finished")
-    if now > seen + CLOCK_AHEAD:
+    last_known, source = (last_seen, "this last ran") if last_seen else (finished, "the newest backup was finished")
+    if now > last_known + CLOCK_AHEAD:
         return (
-            f"no backup was deleted: {source} {(now - seen).days} days before the clock's {now:%Y-%m-%d %H:%M} UTC."
+            f"no backup was deleted: {source} {(now - last_known).days} days before the clock's"
+            f" {now:%Y-%m-%d %H:%M} UTC."
             " If the clock is wrong, set it right; if it is right, confirm the deletion"
         )
     return None
@@ -141,13 +144,13 @@ def _too_many(database: str, going: int, total: int) -> str:
     )
 
 
-def _age(one: Backup) -> tuple[datetime, datetime, str]:
+def _age(backup: Backup) -> tuple[datetime, datetime, str]:
     # By the start: that is the moment whose data a backup holds.
-    return _utc(one.manifest.started_at), _utc(one.manifest.finished_at), one.manifest.id
+    return _utc(backup.manifest.started_at), _utc(backup.manifest.finished_at), backup.manifest.id
 
 
-def _name(one: Backup) -> tuple[str, str]:
-    return one.manifest.database, one.manifest.id
+def _name(backup: Backup) -> tuple[str, str]:
+    return backup.manifest.database, backup.manifest.id
 
 
 def _utc(moment: datetime) -> datetime:

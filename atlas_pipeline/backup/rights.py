@@ -34,13 +34,13 @@ WHERE format('%%I', name) = ANY(%s) AND superuser AND NOT trusted AND name <> 'p
 """
 _OWNER = re.compile(r"owner (.*?)(?:; grants .*)?; [0-9a-f]{16}", re.DOTALL)
 _GROUP = re.compile(r'member of ("(?:[^"]|"")+") \[')
-_SELDOM = ("SUPERUSER", "REPLICATION", "BYPASSRLS")
-"""Attributes that only who has them may give, from Postgres 16 on; before that, only superusers."""
+_RESTRICTED_ATTRIBUTES = ("SUPERUSER", "REPLICATION", "BYPASSRLS")
+"""Attributes that a role can only grant if it has them (Postgres 16 on); before 16 only superusers can."""
 
 
 @dataclass(frozen=True)
 class _Role:
-    """The role that is to restore."""
+    """The role that restores."""
 
     name: str
     superuser: bool
@@ -87,16 +87,18 @@ def _missing(admin: psycopg.Connection, me: _Role, database: str, state: Databas
         else:
             yield f"the right to end sessions of {role} in {database}: GRANT pg_signal_backend TO {me.quoted}"
     if state:
-        there: dict[str, bool] = dict(admin.execute("SELECT rolname, rolsuper FROM pg_roles").fetchall())
-        owners |= {one for one in _owners(state) if one in there}
-        yield from _to_make(admin, me, {name: text for name, text in state.roles.items() if name not in there}, there)
+        existing: dict[str, bool] = dict(admin.execute("SELECT rolname, rolsuper FROM pg_roles").fetchall())
+        owners |= {owner for owner in _owners(state) if owner in existing}
+        yield from _missing_for_roles(
+            admin, me, {name: text for name, text in state.roles.items() if name not in existing}, existing
+        )
         for (name,) in admin.execute(_EXTENSIONS, [list(state.extensions)]).fetchall():
             yield f"SUPERUSER, which the extension {name} needs: restore as an administrator"
-    yield from _to_own(admin, me, owners)
+    yield from _missing_memberships(admin, me, owners)
 
 
-def _to_own(admin: psycopg.Connection, me: _Role, owners: set[str]) -> Iterator[str]:
-    """The right to give something to its owner, and to go on working with it."""
+def _missing_memberships(admin: psycopg.Connection, me: _Role, owners: set[str]) -> Iterator[str]:
+    """Memberships that are missing to transfer ownership to these roles and then work with the objects."""
     newer = admin.info.server_version >= 160000
     kinds = "USAGE, SET" if newer else "USAGE"
     query = "SELECT rolsuper, {} FROM pg_roles WHERE rolname = %s"
@@ -106,12 +108,14 @@ def _to_own(admin: psycopg.Connection, me: _Role, owners: set[str]) -> Iterator[
         if superuser:
             yield f"SUPERUSER, which {owner}, who owns something, is: restore as an administrator"
         elif not may:
-            how = " WITH INHERIT TRUE, SET TRUE" if newer else ""
-            yield f"membership of {owner}, who owns something: GRANT {_quoted(owner)} TO {me.quoted}{how}"
+            options = " WITH INHERIT TRUE, SET TRUE" if newer else ""
+            yield f"membership of {owner}, who owns something: GRANT {_quoted(owner)} TO {me.quoted}{options}"
 
 
-def _to_make(admin: psycopg.Connection, me: _Role, roles: dict[str, str], there: dict[str, bool]) -> Iterator[str]:
-    """The right to make the roles that are missing, by name with their attributes and memberships."""
+def _missing_for_roles(
+    admin: psycopg.Connection, me: _Role, roles: dict[str, str], existing: dict[str, bool]
+) -> Iterator[str]:
+    """Rights that are missing to create these roles, by name with their attributes and memberships."""
     if not roles:
         return
     if not me.createrole:
@@ -120,25 +124,25 @@ def _to_make(admin: psycopg.Connection, me: _Role, roles: dict[str, str], there:
     own = {"REPLICATION": me.replication and newer, "BYPASSRLS": me.bypassrls and newer}
     for name, text in sorted(roles.items()):
         words = text.split(", ")
-        for word in _SELDOM:
+        for word in _RESTRICTED_ATTRIBUTES:
             if word in words and not own.get(word):
                 fix = f"ALTER ROLE {me.quoted} {word}" if newer and word in own else "restore as an administrator"
                 yield f"{word}, to make {name}: {fix}"
-    groups = {one[1:-1].replace('""', '"') for text in roles.values() for one in _GROUP.findall(text)}
-    for group in sorted(groups & there.keys()):
+    groups = {quoted_name[1:-1].replace('""', '"') for text in roles.values() for quoted_name in _GROUP.findall(text)}
+    for group in sorted(groups & existing.keys()):
         query = "SELECT pg_has_role(oid, 'MEMBER WITH ADMIN OPTION') FROM pg_roles WHERE rolname = %s"
         if newer and admin.execute(query, [group]).fetchone() != (True,):
             grant = f"GRANT {_quoted(group)} TO {me.quoted} WITH ADMIN OPTION"
             yield f"the right to make others members of {group}: {grant}"
-        elif there[group]:
+        elif existing[group]:
             yield f"SUPERUSER, to make others members of {group}: restore as an administrator"
 
 
 def _owners(state: DatabaseState) -> set[str]:
-    """The roles that own the database or something in it, but for Postgres's own."""
-    found = {match[1] for text in state.objects.values() if (match := _OWNER.fullmatch(text))}
-    found.add(state.settings.get("owner", ""))
-    return {one for one in found if one and not one.startswith("pg_")}
+    """The roles that own the database or something in it, without Postgres's own (`pg_…`)."""
+    owners = {match[1] for text in state.objects.values() if (match := _OWNER.fullmatch(text))}
+    owners.add(state.settings.get("owner", ""))
+    return {owner for owner in owners if owner and not owner.startswith("pg_")}
 
 
 def _quoted(name: str) -> str:

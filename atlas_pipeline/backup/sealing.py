@@ -30,14 +30,14 @@ def suffix(recipients: Sequence[str]) -> str:
 
 
 def recipient_of(text: str) -> str:
-    """A public key that age encrypts to (age1…, ssh-ed25519 or ssh-rsa), without blanks around. Raises SealError."""
+    """A public key for age (age1…, ssh-ed25519 or ssh-rsa), stripped. Raises SealError."""
     key = text.strip()
     _recipient(key)
     return key
 
 
 def identities_of(text: str, place: str) -> tuple[Any, ...]:
-    """Secret keys.
+    """Parse secret keys.
 
     Args:
         text: lines of an age key file, or one SSH key without passphrase.
@@ -53,17 +53,17 @@ def identities_of(text: str, place: str) -> tuple[Any, ...]:
             return (pyrage.ssh.Identity.from_buffer(text.encode()),)
         except (pyrage.IdentityError, ValueError):
             raise SealError(f"{place}: this SSH key is not readable, or has a passphrase, which is not known") from None
-    found = []
+    identities = []
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() and not line.startswith("#"):
             try:
-                found.append(pyrage.x25519.Identity.from_str(line.strip()))
+                identities.append(pyrage.x25519.Identity.from_str(line.strip()))
             except pyrage.IdentityError:
                 kind = "a public key; its secret half" if line.startswith(("age1", "ssh-")) else "no secret key; it"
                 raise SealError(f"{place}, line {number}: {kind} begins with AGE-SECRET-KEY-1") from None
-    if not found:
+    if not identities:
         raise SealError(f"{place}: there is no key; `age-keygen` makes one")
-    return tuple(found)
+    return tuple(identities)
 
 
 def seal(
@@ -80,7 +80,7 @@ def seal(
     Raises:
         SealError: a recipient is not a public key (raised by the call itself), or sealing fails.
     """
-    keys = [_recipient(one) for one in recipients]
+    keys = [_recipient(recipient) for recipient in recipients]
     compressed = _compressed(chunks, level, threads)
     return _encrypted(compressed, keys) if keys else compressed
 
@@ -98,7 +98,11 @@ def unseal(
     Raises:
         SealError: no identity fits, or the stream is damaged or ends early.
     """
-    keys = [key for one in identities for key in (identities_of(one, "identity") if isinstance(one, str) else [one])]
+    keys = [
+        key
+        for identity in identities
+        for key in (identities_of(identity, "identity") if isinstance(identity, str) else [identity])
+    ]
     source = iter(chunks)
     start = b""
     while len(start) < len(_AGE) and (more := next(source, None)) is not None:
@@ -149,9 +153,9 @@ def _keys(recipients: Sequence[str]) -> str:
 def _compressed(chunks: Iterable[bytes], level: int, threads: int) -> Generator[bytes, None, None]:
     import zstandard
 
-    wrong = f"zstd does not know level {level} with {threads} threads"
+    message = f"zstd does not know level {level} with {threads} threads"
     if level > zstandard.MAX_COMPRESSION_LEVEL:
-        raise SealError(wrong)
+        raise SealError(message)
     chosen = _AT_LEVEL if level == LEVEL else {}
     try:
         parameters = zstandard.ZstdCompressionParameters.from_level(
@@ -159,11 +163,11 @@ def _compressed(chunks: Iterable[bytes], level: int, threads: int) -> Generator[
         )
         frame = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     except (zstandard.ZstdError, ValueError) as error:
-        raise SealError(wrong) from error
+        raise SealError(message) from error
     for chunk in chunks:
         for start in range(0, len(chunk), _CHUNK):
-            if made := _zstd(frame.compress, chunk[start : start + _CHUNK]):
-                yield made
+            if compressed := _zstd(frame.compress, chunk[start : start + _CHUNK]):
+                yield compressed
     yield _zstd(frame.flush)
 
 
@@ -196,40 +200,40 @@ def _decompressed(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The bytes of a zstd frame in pieces of at most 8 blocks, which are at most 1 MiB of raw data.
+    """The bytes of a zstd frame in chunks of at most 8 blocks, which are at most 1 MiB of raw data.
 
     A few bytes may stand for gigabytes, and zstd's Python interface returns at once all that its input stands for.
     What is no frame comes out as it is: the decompressor is who says so.
     """
-    held = bytearray()
-    place: int | None = None  # of the next block's header in `held`; null before it is known
+    buffer = bytearray()
+    next_header: int | None = None  # of the next block's header in `held`; null before it is known
     last = False
     for chunk in chunks:
-        held += chunk
-        if place is None:
-            if len(held) < 5:
+        buffer += chunk
+        if next_header is None:
+            if len(buffer) < 5:
                 continue
-            kind = held[4]
+            kind = buffer[4]
             single = kind >> 5 & 1
-            place = 6 - single + (0, 1, 2, 4)[kind & 3] + (single, 2, 4, 8)[kind >> 6]
-        taken = blocks = 0
-        while not last and place + 3 <= len(held):
-            header = int.from_bytes(held[place : place + 3], "little")
-            end = place + 3 + (1 if header >> 1 & 3 == 1 else header >> 3)
-            if end > len(held):
+            next_header = 6 - single + (0, 1, 2, 4)[kind & 3] + (single, 2, 4, 8)[kind >> 6]
+        emitted = blocks = 0
+        while not last and next_header + 3 <= len(buffer):
+            header = int.from_bytes(buffer[next_header : next_header + 3], "little")
+            end = next_header + 3 + (1 if header >> 1 & 3 == 1 else header >> 3)
+            if end > len(buffer):
                 break
-            place, last, blocks = end, bool(header & 1), blocks + 1
+            next_header, last, blocks = end, bool(header & 1), blocks + 1
             if blocks == 8:
-                yield bytes(held[taken:place])
-                taken, blocks = place, 0
-        whole = len(held) if last else place
-        if taken < whole <= len(held):
-            yield bytes(held[taken:whole])
-            taken = whole
-        del held[:taken]
-        place -= taken
-    if held:
-        yield bytes(held)
+                yield bytes(buffer[emitted:next_header])
+                emitted, blocks = next_header, 0
+        complete = len(buffer) if last else next_header
+        if emitted < complete <= len(buffer):
+            yield bytes(buffer[emitted:complete])
+            emitted = complete
+        del buffer[:emitted]
+        next_header -= emitted
+    if buffer:
+        yield bytes(buffer)
 
 
 # Encryption. age's library reads one file and writes another until it is done, so it has a thread of its own.
@@ -238,7 +242,7 @@ def _blocks(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _encrypted(chunks: Iterator[bytes], keys: Sequence[Any]) -> Generator[bytes, None, None]:
     import pyrage
 
-    def encrypt(pump: _Pump) -> None:
+    def encrypt(pump: _PumpedFile) -> None:
         pyrage.encrypt_io(pump, pump, keys)
 
     def failed(error: BaseException) -> SealError:
@@ -252,7 +256,7 @@ def _decrypted(
 ) -> Generator[bytes, None, None]:
     import pyrage
 
-    def decrypt(pump: _Pump) -> None:
+    def decrypt(pump: _PumpedFile) -> None:
         pyrage.decrypt_io(pump, pump, identities)
 
     def failed(error: BaseException) -> SealError:
@@ -264,10 +268,10 @@ def _decrypted(
 
 
 def _pumped(
-    chunks: Iterator[bytes], work: Callable[["_Pump"], None], failed: Callable[[BaseException], SealError]
+    chunks: Iterator[bytes], work: Callable[["_PumpedFile"], None], failed: Callable[[BaseException], SealError]
 ) -> Generator[bytes, None, None]:
-    """What `work` writes when it reads `chunks`. The caller's thread draws them: their errors pass."""
-    pump = _Pump(work)
+    """What `work` writes when it reads `chunks`, which the caller's thread iterates: their errors pass through."""
+    pump = _PumpedFile(work)
     try:
         for chunk in chunks:
             yield from pump.feed(chunk)
@@ -287,16 +291,16 @@ class _WorkFailed(Exception):
 
 
 class _Stopped(Exception):
-    """The consumer is gone."""
+    """The consumer stopped."""
 
 
-class _Pump:
-    """A file that a thread reads and writes, while its owner feeds it and takes what was written.
+class _PumpedFile:
+    """A file object that a thread reads and writes, while its owner feeds the input and takes the output.
 
-    The owner waits while more than a chunk is unread, so that little is held.
+    The owner waits while more than a chunk is unread, so that memory is bounded.
     """
 
-    def __init__(self, work: Callable[["_Pump"], None]):
+    def __init__(self, work: Callable[["_PumpedFile"], None]):
         self._changed = threading.Condition()
         self._unread: deque[bytes] = deque()
         self._written: list[bytes] = []
@@ -308,7 +312,7 @@ class _Pump:
 
     # The thread's side.
 
-    def _run(self, work: Callable[["_Pump"], None]) -> None:
+    def _run(self, work: Callable[["_PumpedFile"], None]) -> None:
         error: BaseException | None = None
         try:
             work(self)
@@ -338,12 +342,12 @@ class _Pump:
         return len(data)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing is buffered."""
 
     # The owner's side.
 
     def feed(self, chunk: bytes) -> list[bytes]:
-        """Hand over a chunk, and take what was written since."""
+        """Pass a chunk to the thread, and return what it has written since."""
         if not chunk:  # it would be read as the end
             return []
         with self._changed:
@@ -355,7 +359,7 @@ class _Pump:
             return self._take()
 
     def finish(self) -> Iterator[bytes]:
-        """Say that this was all, and take the rest."""
+        """Signal the end of the input, and return the remaining output."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -366,15 +370,15 @@ class _Pump:
         yield from rest
 
     def stop(self) -> None:
-        """End the thread, whatever it is doing."""
+        """Stop the thread, whatever it is doing."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
         self._thread.join()
 
     def _take(self) -> list[bytes]:
-        taken, self._written = self._written, []
-        return taken
+        written, self._written = self._written, []
+        return written
 
 
 def _joined(start: bytes, rest: Iterator[bytes]) -> Generator[bytes, None, None]:

@@ -37,9 +37,9 @@ _LAST_SEEN = "RETENTION/last-seen.json"
 
 @dataclass(frozen=True)
 class Options:
-    """How backups are made and read: what is dumped at once, left out, and who can read it.
+    """Options of backups: parallel jobs, excluded tables, recipients and identities.
 
-    `beside` are files that go into each backup beside the dump, by name; a restore of the database passes them over.
+    `beside` are further files of each backup, by name; a restore of the database ignores them.
     """
 
     jobs: int = 2
@@ -50,7 +50,7 @@ class Options:
 
 
 def quiet(message: str) -> None:
-    """Progress that is not reported."""
+    """Ignore progress."""
 
 
 class Backups:
@@ -69,7 +69,7 @@ class Backups:
             database: its name, for the catalogue.
             url: connection URL of a role that reads all of it.
             backup_class: decides how long the backup is kept.
-            progress: is told in words how far it is.
+            progress: called with a message on the way.
 
         Raises:
             AlreadyRunning: another backup of the database is running.
@@ -90,7 +90,7 @@ class Backups:
             sink = ObjectSink(self.store, self.catalogue.place(database, backup_id), self.options.recipients)
             for name, content in self.options.beside.items():
                 sink.put([name], content())
-            done = self.engine.backup(
+            dumped = self.engine.backup(
                 url, sink, jobs=self.options.jobs, exclude=self.options.exclude, progress=progress
             )
             manifest = Manifest(
@@ -101,13 +101,13 @@ class Backups:
                 finished_at=datetime.now(UTC),
                 expires_at=expires_at(backup_class, started, KEEP_DAYS),
                 engine=self.engine.name,
-                server_version=done.server_version,
-                tool_version=done.tool_version,
+                server_version=dumped.server_version,
+                tool_version=dumped.tool_version,
                 compression="zstd",
                 recipients=self.options.recipients,
                 excluded=self.options.exclude,
-                objects=done.objects,
-                state=done.state,
+                objects=dumped.objects,
+                state=dumped.state,
             )
             self.catalogue.write_manifest(manifest)
         return replace(Backup(manifest), proofs=(self.verify(Backup(manifest), progress),))
@@ -117,7 +117,7 @@ class Backups:
 
         Args:
             backup: as the catalogue has it.
-            progress: is told in words how far it is.
+            progress: called with a message on the way.
 
         Raises:
             StoreError: the objects cannot be listed, or the store does not answer, so nothing is proven.
@@ -133,7 +133,7 @@ class Backups:
         Args:
             backup: as the catalogue has it.
             url: connection URL of the empty database, as a role that may restore.
-            progress: is told in words how far it is.
+            progress: called with a message on the way.
             live: roles of the server may have changed since the backup; differences are noted and not a problem.
 
         Returns:
@@ -153,20 +153,20 @@ class Backups:
             stored = manifest.objects[index]
             return lambda: open_object(self.store, folder, stored, options.identities, manifest.recipients)
 
-        named = {name: index for index, one in enumerate(manifest.objects) for name in one.files}
-        objects = {name: reader(index) for name, index in named.items() if name not in BESIDE}
+        indexes = {name: index for index, problem in enumerate(manifest.objects) for name in problem.files}
+        objects = {name: reader(index) for name, index in indexes.items() if name not in BESIDE}
         try:
             self.engine.restore(url, objects, jobs=options.jobs, progress=progress)
             progress(f"{manifest.database}: comparing what was restored with {manifest.id}")
             problems = difference(manifest.state, self.engine.state(url))
         except (RestoreFailed, BackupFailed, StoreError, SealError) as error:
-            for away in (error, error.__cause__):
-                if isinstance(away, StoreUnavailable):
-                    raise away from None
+            for cause in (error, error.__cause__):
+                if isinstance(cause, StoreUnavailable):
+                    raise cause from None
             problems = [str(error)]
-        changed = [one for one in problems if live and _CHANGED_ROLE.fullmatch(one)]
+        changed = [problem for problem in problems if live and _CHANGED_ROLE.fullmatch(problem)]
         return self._prove(
-            manifest, "restored", started, [one for one in problems if one not in changed], roles=changed
+            manifest, "restored", started, [problem for problem in problems if problem not in changed], roles=changed
         )
 
     def restore(
@@ -178,7 +178,7 @@ class Backups:
             backup: as the catalogue has it.
             admin_url: connection URL of another database of the same server, as a role that may restore.
             now: the moment that the name of the replaced database bears.
-            progress: is told in words how far it is.
+            progress: called with a message on the way.
 
         Returns:
             The proof, and the name under which the replaced database is kept; null if there was none.
@@ -204,7 +204,7 @@ class Backups:
         """Delete expired backups and the remains of failed ones.
 
         Args:
-            now: the moment at which backups count as expired.
+            now: the time to compare expiry with.
             dry_run: decide only.
             confirmed: delete also what retention refuses; the newest verified backup of a database always stays.
 
@@ -221,19 +221,19 @@ class Backups:
         return decision
 
     def _try_key(self, backup: Backup) -> None:
-        """Raise SealError when the backup is as it was stored, and yet none of the identities opens it."""
+        """Raise SealError if no identity opens the backup although it is undamaged."""
         manifest, folder = backup.manifest, self.catalogue.folder(backup.manifest)
-        for one in manifest.objects[:1]:
-            opened = open_object(self.store, folder, one, self.options.identities, manifest.recipients)
+        for stored in manifest.objects[:1]:
+            opened = open_object(self.store, folder, stored, self.options.identities, manifest.recipients)
             try:
                 with closing(opened):
                     next(opened, None)
             except StoreUnavailable:
                 raise
             except StoreError:
-                return  # a fault of the backup, which its restore finds and keeps
+                return  # damage, which the restore reports and records
             except SealError:
-                if not verify_objects(self.store, folder, [one]):
+                if not verify_objects(self.store, folder, [stored]):
                     raise
 
     def _last_seen(self) -> datetime | None:

@@ -1,4 +1,4 @@
-"""The database that a restore fills, and swapping it with the live one in one transaction, or back.
+"""Create the database that a restore fills, and swap it with the live one in one transaction, or back.
 
 Belongs here: the database that a restore fills, the exchange, what is kept of it, and what a target must not hold.
 Does not belong here: filling it (`engine.py`).
@@ -33,7 +33,7 @@ from atlas_pipeline.warehouse.connect import WarehouseError, connect
 _MARK = "Atlas restore: "
 _NAME_BYTES = 63
 _SWAP_SECONDS = 30
-_TURN_SECONDS = 0.05
+_TERMINATE_EVERY_SECONDS = 0.05
 _PROVIDERS = {"b": "builtin", "i": "icu", "c": "libc", "d": "libc"}
 _SETTINGS = """
 SELECT pg_encoding_to_char(encoding) AS encoding, datcollate AS collate, datctype AS ctype,
@@ -61,7 +61,7 @@ Kind = Literal["before", "undone"]
 
 @dataclass(frozen=True)
 class Target:
-    """The empty database that a restore is to fill."""
+    """The empty database to restore into."""
 
     name: str
     url: str
@@ -69,7 +69,7 @@ class Target:
 
 @dataclass(frozen=True)
 class OldCopy:
-    """A database that was put aside: by a restore (`before`), or by undoing one (`undone`)."""
+    """A database that was renamed by a restore (`before`), or by undoing one (`undone`)."""
 
     name: str
     kind: Kind
@@ -79,7 +79,7 @@ class OldCopy:
 
 @dataclass(frozen=True)
 class _Mark:
-    """What the comment of a database that was put aside says; `comment` is what it said before."""
+    """The comment of such a database; `comment` is its comment before."""
 
     kind: Kind
     database: str
@@ -92,9 +92,9 @@ class _Mark:
 
 @contextmanager
 def restoring(admin_url: str, database: str, settings: Mapping[str, str] | None = None) -> Iterator[Target]:
-    """An empty database for one restore; it is dropped at the end unless it was swapped in.
+    """Create an empty database for one restore, and drop it at the end unless it was swapped in.
 
-    What a killed restore left is dropped first.
+    Databases that killed restores left are dropped first.
 
     Args:
         admin_url: connection URL of another database of the server.
@@ -107,7 +107,7 @@ def restoring(admin_url: str, database: str, settings: Mapping[str, str] | None 
     """
     _refuse_itself(admin_url, database)
     with held(admin_url, RESTORE_LOCK, database, f"another restore of {database} is running"):
-        _drop_left_behind(admin_url, database)
+        _drop_abandoned_targets(admin_url, database)
         url = prepare_target(admin_url, database, settings)
         name = str(conninfo.conninfo_to_dict(url)["dbname"])
         try:
@@ -142,12 +142,12 @@ def prepare_target(admin_url: str, database: str, settings: Mapping[str, str] | 
         try:
             admin.execute(create.format(sql.Identifier(name), sql.SQL(" ").join(clauses)))
         except psycopg.Error as error:
-            raise RestoreFailed(f"cannot make a database to restore {database} into: {_said(error)}") from None
+            raise RestoreFailed(f"cannot make a database to restore {database} into: {_message_of(error)}") from None
     return _url_of(admin_url, name)
 
 
 def swap(admin_url: str, database: str, restored: str, now: datetime) -> str | None:
-    """Give a restored database the name of the live one, which is kept under another.
+    """Rename a restored database to the live one's name; the live one is kept under another.
 
     Both renames are one transaction, for which the sessions of both databases are ended. The restored database keeps
     its owner, grants, settings and comment.
@@ -156,7 +156,7 @@ def swap(admin_url: str, database: str, restored: str, now: datetime) -> str | N
         admin_url: connection URL of a third database of the server.
         database: name of the live database.
         restored: name of the database that `restoring` made.
-        now: the moment that the new name of the live database bears.
+        now: the timestamp in the new name of the live database.
 
     Returns:
         The name under which the live database is kept; null if there was none.
@@ -166,15 +166,15 @@ def swap(admin_url: str, database: str, restored: str, now: datetime) -> str | N
         AlreadyRunning: another swap of the database is running.
     """
     _refuse_itself(admin_url, database)
-    with _alone(admin_url, database) as admin:
+    with _exclusively(admin_url, database) as admin:
         names = _comments(admin)
         if restored not in names or not _is_target(restored, database):
             raise RestoreFailed(f"{restored} was not created to restore {database} into: nothing changed")
         renames = [(restored, database, names[restored])]
-        old = _free(names, database, f"__before_{_stamp(now)}") if database in names else None
+        old = _free_name(names, database, f"__before_{_stamp(now)}") if database in names else None
         if old:
             renames.insert(0, (database, old, str(_Mark("before", database, _stamp(now), names[database]))))
-        _exchange(admin, admin_url, database, renames)
+        _swap_names(admin, admin_url, database, renames)
     return old
 
 
@@ -184,7 +184,7 @@ def undo(admin_url: str, database: str, now: datetime | None = None) -> str | No
     Args:
         admin_url: connection URL of a third database of the server.
         database: name of the database.
-        now: the moment that the new name of the restored database bears; null for the present.
+        now: the timestamp in the new name of the restored database; null for the present.
 
     Returns:
         The name under which the restored database is kept; null if there was none.
@@ -195,15 +195,15 @@ def undo(admin_url: str, database: str, now: datetime | None = None) -> str | No
     """
     _refuse_itself(admin_url, database)
     refuse_missing_rights(admin_url, database)
-    with _alone(admin_url, database) as admin:
+    with _exclusively(admin_url, database) as admin:
         name, mark = _newest_before(admin, database)
         names = _comments(admin)
         stamp = _stamp(now or datetime.now(UTC))
         renames = [(name, database, mark.comment)]
-        undone = _free(names, database, f"__undone_{stamp}") if database in names else None
+        undone = _free_name(names, database, f"__undone_{stamp}") if database in names else None
         if undone:
             renames.insert(0, (database, undone, str(_Mark("undone", database, stamp, names[database]))))
-        _exchange(admin, admin_url, database, renames)
+        _swap_names(admin, admin_url, database, renames)
     return undone
 
 
@@ -222,7 +222,7 @@ def former(admin_url: str, database: str) -> str:
 
 
 def old_copies(admin_url: str, database: str) -> list[OldCopy]:
-    """The databases that restores put aside, newest first.
+    """The databases that restores replaced, newest first.
 
     Args:
         admin_url: connection URL of another database of the server.
@@ -239,7 +239,7 @@ def old_copies(admin_url: str, database: str) -> list[OldCopy]:
 
 
 def drop_copy(admin_url: str, name: str) -> None:
-    """Drop a database that a restore put aside.
+    """Drop a database that a restore replaced.
 
     Args:
         admin_url: connection URL of another database of the server.
@@ -254,24 +254,24 @@ def drop_copy(admin_url: str, name: str) -> None:
         try:
             _drop(admin, name, force=True)
         except psycopg.Error as error:
-            raise RestoreFailed(f"{name} was not dropped: {_said(error)}") from None
+            raise RestoreFailed(f"{name} was not dropped: {_message_of(error)}") from None
 
 
 def refuse_content(url: str) -> None:
-    """Raise RestoreFailed when the database at `url` holds anything of a user's, naming some of it."""
+    """Raise RestoreFailed if the database at `url` is not empty, naming up to five of its objects."""
     with connect(url) as connection:
-        found = [what for (what,) in connection.execute(_CONTENT)]
+        contents = [description for (description,) in connection.execute(_CONTENT)]
         name = connection.info.dbname
-    if found:
-        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    if contents:
+        more = f" and {len(contents) - 5} more" if len(contents) > 5 else ""
         raise RestoreFailed(
-            f"the database {name} is not empty ({', '.join(found[:5])}{more}), and nothing in it was changed: "
+            f"the database {name} is not empty ({', '.join(contents[:5])}{more}), and nothing in it was changed: "
             "restore into a new one"
         )
 
 
 @contextmanager
-def _alone(admin_url: str, database: str) -> Iterator[psycopg.Connection]:
+def _exclusively(admin_url: str, database: str) -> Iterator[psycopg.Connection]:
     with (
         held(admin_url, SWAP_LOCK, database, f"another restore of {database} is being put in place"),
         connect(admin_url, autocommit=True) as admin,
@@ -279,34 +279,36 @@ def _alone(admin_url: str, database: str) -> Iterator[psycopg.Connection]:
         yield admin
 
 
-def _exchange(
+def _swap_names(
     admin: psycopg.Connection, admin_url: str, database: str, renames: Sequence[tuple[str, str, str | None]]
 ) -> None:
-    """Do the renames in one transaction, ending the sessions of these databases until it is done."""
+    """Rename in one transaction, terminating sessions of these databases until it is done."""
     deadline = time.monotonic() + _SWAP_SECONDS
     oids = "SELECT oid FROM pg_database WHERE datname = ANY(%s)"
     databases = [oid for (oid,) in admin.execute(oids, [[old for old, _, _ in renames]])]
-    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = ANY(%s) AND pid <> pg_backend_pid()"
-    end += " AND usesysid IS NOT NULL"  # autovacuum has none: the rename ends it by itself, and not everyone may
+    terminate = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datid = ANY(%s) AND pid <> pg_backend_pid()"
+    )
+    terminate += " AND usesysid IS NOT NULL"  # autovacuum has none: the rename ends it by itself, and not everyone may
     # Not its `with` block: that would tell a failure in its own words.
-    usher = connect(admin_url, autocommit=True)
+    terminator = connect(admin_url, autocommit=True)
     try:
         while True:
             with ThreadPoolExecutor(1) as pool:
-                done = pool.submit(_rename, admin, renames)
-                while not done.done():
-                    usher.execute(end, [databases])
-                    wait([done], timeout=_TURN_SECONDS)
+                renaming = pool.submit(_rename, admin, renames)
+                while not renaming.done():
+                    terminator.execute(terminate, [databases])
+                    wait([renaming], timeout=_TERMINATE_EVERY_SECONDS)
             try:
-                done.result()
+                renaming.result()
                 return
             except (psycopg.errors.ObjectInUse, psycopg.errors.LockNotAvailable):
                 if time.monotonic() > deadline:
                     raise
     except psycopg.Error as error:
-        raise RestoreFailed(f"{database} could not be exchanged and is as it was: {_said(error)}") from None
+        raise RestoreFailed(f"{database} could not be exchanged and is as it was: {_message_of(error)}") from None
     finally:
-        usher.close()
+        terminator.close()
 
 
 def _rename(admin: psycopg.Connection, renames: Sequence[tuple[str, str, str | None]]) -> None:
@@ -322,7 +324,7 @@ def _mark(admin: psycopg.Connection, name: str, comment: str | None) -> None:
     admin.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(comment)))
 
 
-def _drop_left_behind(admin_url: str, database: str) -> None:
+def _drop_abandoned_targets(admin_url: str, database: str) -> None:
     with connect(admin_url, autocommit=True) as admin:
         for name in _comments(admin):
             if _is_target(name, database):
@@ -337,64 +339,64 @@ def _drop(admin: psycopg.Connection, name: str, *, force: bool = False) -> None:
 
 
 def _comments(admin: psycopg.Connection) -> dict[str, str | None]:
-    """The databases of the server, and their comments."""
+    """Comments of the server's databases, by name."""
     return dict(admin.execute("SELECT datname, shobj_description(oid, 'pg_database') FROM pg_database").fetchall())
 
 
 def _marks(admin: psycopg.Connection, database: str | None = None) -> dict[str, _Mark]:
-    found = {}
+    marks = {}
     for name, comment in _comments(admin).items():
         if comment and comment.startswith(_MARK):
             with suppress(ValueError, TypeError):
                 mark = _Mark(**json.loads(comment.removeprefix(_MARK)))
                 if database in (None, mark.database):
-                    found[name] = mark
-    return found
+                    marks[name] = mark
+    return marks
 
 
 def _newest_before(admin: psycopg.Connection, database: str) -> tuple[str, _Mark]:
     before = [(mark.at, name, mark) for name, mark in _marks(admin, database).items() if mark.kind == "before"]
     if not before:
         raise RestoreFailed(f"nothing to undo: no copy of {database} from before a restore is there")
-    return max(before, key=lambda one: one[:2])[1:]
+    return max(before, key=lambda copy: copy[:2])[1:]
 
 
 def _options(admin: psycopg.Connection, database: str, settings: Mapping[str, str] | None) -> dict[str, str]:
-    """Encoding and locale as options of CREATE DATABASE; none, so the server's own, when nothing says what they are."""
+    """Encoding and locale as options of CREATE DATABASE; without settings and live database the server's defaults."""
     if settings is None:
         cursor = admin.execute(_SETTINGS, [database])
         names = [column.name for column in cursor.description or ()]
         row = cursor.fetchone()
         settings = {name: value for name, value in zip(names, row or (), strict=False) if value is not None}
     pairs = {"encoding": "ENCODING", "collate": "LC_COLLATE", "ctype": "LC_CTYPE", "icu_rules": "ICU_RULES"}
-    found = {option: settings[name] for name, option in pairs.items() if name in settings}
-    if found and admin.info.server_version >= 150000:
+    options = {option: settings[name] for name, option in pairs.items() if name in settings}
+    if options and admin.info.server_version >= 150000:
         # A database of Postgres 14 has no provider, which was always libc.
-        found["LOCALE_PROVIDER"] = provider = _PROVIDERS[settings.get("provider", "c")]
+        options["LOCALE_PROVIDER"] = provider = _PROVIDERS[settings.get("provider", "c")]
         if provider != "libc" and "locale" in settings:
-            found["BUILTIN_LOCALE" if provider == "builtin" else "ICU_LOCALE"] = settings["locale"]
-    return found
+            options["BUILTIN_LOCALE" if provider == "builtin" else "ICU_LOCALE"] = settings["locale"]
+    return options
 
 
 def _target_name(database: str, token: str) -> str:
     check = hashlib.sha256(f"{database}\0{token}".encode()).hexdigest()[:6]
-    return _fit(database, f"__restoring_{token}{check}")
+    return _with_suffix(database, f"__restoring_{token}{check}")
 
 
 def _is_target(name: str, database: str) -> bool:
-    """Whether `_target_name` made that name for that database: nobody else's ends in the right check."""
+    """Whether `_target_name` made that name for that database: its checksum matches."""
     return name == _target_name(database, name[-12:-6])
 
 
-def _free(taken: Mapping[str, object], database: str, suffix: str) -> str:
+def _free_name(existing: Mapping[str, object], database: str, suffix: str) -> str:
     number = 1
-    while (name := _fit(database, suffix if number == 1 else f"{suffix}_{number}")) in taken:
+    while (name := _with_suffix(database, suffix if number == 1 else f"{suffix}_{number}")) in existing:
         number += 1
     return name
 
 
-def _fit(database: str, suffix: str) -> str:
-    """`database` with a suffix, within 63 bytes: a long name is cut, and told from others by a hash."""
+def _with_suffix(database: str, suffix: str) -> str:
+    """`database` with a suffix, within 63 bytes: a long name is truncated and made unique by a hash."""
     if len(f"{database}{suffix}".encode()) <= _NAME_BYTES:
         return database + suffix
     suffix = f"_{hashlib.sha256(database.encode()).hexdigest()[:8]}{suffix}"
@@ -416,5 +418,5 @@ def _refuse_itself(admin_url: str, database: str) -> None:
         raise RestoreFailed(f"{database} cannot be exchanged from within: connect to another database, as postgres is")
 
 
-def _said(error: psycopg.Error) -> str:
+def _message_of(error: psycopg.Error) -> str:
     return " ".join(filter(None, [error.diag.message_primary or type(error).__name__, error.diag.message_detail]))

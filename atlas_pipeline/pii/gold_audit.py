@@ -65,8 +65,8 @@ class GoldAudit:
             }
             self.plans[column] = inherited(column, plans)
         connection.commit()
-        kept = {column: plan for column, plan in self.plans.items() if plan.personal and plan.action == "keep"}
-        self.unmasked = sorted(kept.keys() - self._allowed)
+        personal_kept = {column: plan for column, plan in self.plans.items() if plan.personal and plan.action == "keep"}
+        self.unmasked = sorted(personal_kept.keys() - self._allowed)
         """Columns computed from personal data that silver keeps, and that the model does not allow."""
 
     @property

@@ -93,7 +93,7 @@ def policy_from(document: Mapping[str, Any], folder: Path) -> Policy:
     _mapping(("columns",), columns)
     return Policy(
         actions={str(kind): _action(("actions", kind), action) for kind, action in actions.items()},
-        columns={str(name): _declaration(("columns", name), said, kinds) for name, said in columns.items()},
+        columns={str(name): _declaration(("columns", name), declared, kinds) for name, declared in columns.items()},
         rules=Rules(
             allow=_words("allow", document.get("allow")),
             deny=_words("deny", document.get("deny")),
@@ -139,11 +139,11 @@ def _action(where: Place, action: Any) -> Action:
     return cast(Action, _one_of(where, action, ACTIONS, "action"))
 
 
-def _one_of(where: Place, name: Any, known: Iterable[str], what: str, key: Any = None) -> str:
+def _one_of(where: Place, name: Any, allowed: Iterable[str], kind: str, key: Any = None) -> str:
     """The name, if it is known; `key` when it is a key of what is at `where`."""
-    names = sorted(known)
+    names = sorted(allowed)
     if name not in names:
-        raise PolicyError.about(where, unknown(what, name, names), key)
+        raise PolicyError.about(where, unknown(kind, name, names), key)
     return str(name)
 
 
@@ -184,12 +184,12 @@ def _own_kinds(path: Path) -> set[str]:
         raise PolicyError.about(
             ("recognizers",), f"{path}: expected a mapping with a list `recognizers`, in Presidio's format"
         )
-    found: set[str] = set()
-    for one in listed:
-        if isinstance(one, Mapping):
-            found.update([str(one["supported_entity"])] if "supported_entity" in one else [])
-            found.update(map(str, one.get("supported_entities") or []))
-    return found
+    names: set[str] = set()
+    for entry in listed:
+        if isinstance(entry, Mapping):
+            names.update([str(entry["supported_entity"])] if "supported_entity" in entry else [])
+            names.update(map(str, entry.get("supported_entities") or []))
+    return names
 
 
 def _document(path: Path) -> Document:

@@ -115,6 +115,6 @@ def _custom(shown: list[str], rules: Rules) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for value in shown if rules.recognizers else ():
         results = list(custom_results(value[:_LONGEST], custom_recognizers(rules)))
-        whole = {kind for start, end, kind, _ in results if end - start == len(value)}
-        counts.update(whole or ({"embedded"} if results else set()))
+        full_matches = {kind for start, end, kind, _ in results if end - start == len(value)}
+        counts.update(full_matches or ({"embedded"} if results else set()))
     return dict(counts)

@@ -169,8 +169,10 @@ def _without_chance_cards(distinct: pa.Array, findings: dict[int, list[str]]) ->
     cards = {index for index in bare if _CARD in findings.get(index, [])}
     if len(bare) < _FEW or 2 * len(cards) > len(bare):
         return findings
-    kept = {index: [name for name in names if index not in cards or name != _CARD] for index, names in findings.items()}
-    return {index: names for index, names in kept.items() if names}
+    remaining = {
+        index: [name for name in names if index not in cards or name != _CARD] for index, names in findings.items()
+    }
+    return {index: names for index, names in remaining.items() if names}
 
 
 def _rules_in(text: str, finders: list[tuple[str, Callable[[str], bool]]]) -> list[str]:

@@ -95,25 +95,25 @@ class Resolver:
         """The sources of an expression; names in ``outputs`` are output columns and add nothing."""
         if self.names_only:
             return NOTHING
-        found: set[Origin] = set()
+        sources: set[Origin] = set()
         named = dict(scope.windows)
         stack: list[exp.Expr] = [node]
         while stack:
             part = stack.pop()
             if isinstance(part, exp.Column):
                 if not (outputs and not part.table and fold(part.this) in outputs):
-                    found |= column_sources(part, scope)
+                    sources |= column_sources(part, scope)
             elif isinstance(part, exp.Exists) and isinstance(part.this, exp.Query):
                 self.query(part.this, scope.ctes, scope)
             elif isinstance(part, (exp.Query, exp.Values)):
-                found |= union(self.query(part, scope.ctes, scope).items)
+                sources |= union(self.query(part, scope.ctes, scope).items)
             elif isinstance(part, exp.Dot) and (relation := composite(part, scope)):
-                found |= field_sources(relation, fold(part.expression), part)
+                sources |= field_sources(relation, fold(part.expression), part)
             else:
                 if isinstance(part, exp.Window) and (window := named.pop(fold(part.args.get("alias")), None)):
                     stack.append(window)
                 stack.extend(part.iter_expressions())
-        return frozenset(found)
+        return frozenset(sources)
 
     # -- queries
 
@@ -207,10 +207,10 @@ class Resolver:
             relations, columns = (relation,), relation.columns
         elif isinstance(node, exp.Dot) and isinstance(node.expression, exp.Star):
             row = row_of(node)
-            found = find(row, scope) if row else []
-            if len(found) != 1:
+            relations_named = find(row, scope) if row else []
+            if len(relations_named) != 1:
                 raise Unresolved(line_of(node), f"cannot tell the columns of {node.sql('postgres')}. List them.")
-            relations, columns = (found[0],), found[0].columns
+            relations, columns = (relations_named[0],), relations_named[0].columns
         else:
             return None
         if not columns.complete and not self.names_only:
@@ -253,9 +253,9 @@ class Resolver:
             if name not in beside.ctes:
                 raise Unresolved(line_of(node), f'no WITH query named "{name}" is defined before this line.')
             return Relation(alias or name, rename(beside.ctes[name], renamed), aliased=bool(alias))
-        known = self.catalog.get((schema, name), ())
-        columns = Columns(tuple(Column(c, frozenset({(schema, name, c)})) for c in known), bool(known))
-        if renamed and not known and not self.names_only:
+        column_names = self.catalog.get((schema, name), ())
+        columns = Columns(tuple(Column(c, frozenset({(schema, name, c)})) for c in column_names), bool(column_names))
+        if renamed and not column_names and not self.names_only:
             raise Unresolved(
                 line_of(node),
                 f"the columns of {schema}.{name} are not known, so they cannot be renamed in the alias. "
@@ -292,17 +292,17 @@ class Resolver:
         self, current: Namespace, node: exp.Expr, left: Namespace, outer: Scope | None, ctes: Mapping[str, Columns]
     ) -> Namespace:
         """``current`` with the joins of ``node``. A comma binds weaker than JOIN."""
-        done = Namespace()
+        joined = Namespace()
         for join in node.args.get("joins") or []:
-            visible = beside(beside(left, done), current)
+            visible = beside(beside(left, joined), current)
             right = self._item(join.this, visible, outer, ctes)
             if any(join.args.get(key) for key in ("method", "side", "kind", "on", "using")):
                 current = _join(current, right, join, names_only=self.names_only)
                 if isinstance(on := join.args.get("on"), exp.Expr):
                     self.value(on, Scope(current, outer, ctes))
             else:
-                done, current = add(done, current, join), right
-        return add(done, current, node)
+                joined, current = add(joined, current, join), right
+        return add(joined, current, node)
 
 
 def _search_columns(search: exp.Expr, columns: Columns) -> Columns:
@@ -331,8 +331,8 @@ def _join(left: Namespace, right: Namespace, join: exp.Join, *, names_only: bool
             raise Unresolved(line_of(at), f'USING ({name}): no column "{name}" in {labels(side)}.{hint}')
         sources = {"RIGHT": b, "FULL": a | b}.get(join.side, a)
         merged.append(Column(name, sources))
-    rest = [column for column in both.columns if column.name not in using]
-    return Namespace(both.relations, (*merged, *rest))
+    others = [column for column in both.columns if column.name not in using]
+    return Namespace(both.relations, (*merged, *others))
 
 
 def _refuse_natural(join: exp.Join, relations: Sequence[Relation]) -> None:

@@ -120,8 +120,8 @@ def read_model(sql: str, path: Path | str) -> Model:
     except (ValueError, TypeError, AttributeError, LookupError) as error:  # gaps of the parser
         raise ModelError(path, 1, f"sqlglot cannot read this SELECT ({error}). {PLAINER}") from None
     if not isinstance(tree, exp.Query):
-        found = tree.key.upper() if tree else "nothing"
-        raise ModelError(path, tokens[0].line, f"expected one SELECT, found {found}. {ONE_SELECT}")
+        keyword = tree.key.upper() if tree else "nothing"
+        raise ModelError(path, tokens[0].line, f"expected one SELECT, found {keyword}. {ONE_SELECT}")
     _check_tree(tree, tokens, path)
     tables = _tables(tree, path)
     _check_names(tree, path)
@@ -155,9 +155,9 @@ def order_models(models: Mapping[str, Model]) -> list[str]:
     )
 
 
-def check_tables(model: Model, known: Collection[tuple[str, str]]) -> None:
+def check_tables(model: Model, existing: Collection[tuple[str, str]]) -> None:
     """Raises ``ModelError`` for the first table of the model that is not among the known (schema, name)."""
-    tables = set(known)
+    tables = set(existing)
     for table in model.tables:
         if (table.schema, table.name) not in tables:
             names = sorted(f"{schema}.{name}" for schema, name in tables)
@@ -256,7 +256,7 @@ def _tables(tree: exp.Query, path: Path) -> tuple[TableRef, ...]:
     from atlas_pipeline.sql.scope import fold, line_of
 
     own = path.resolve().parent.name
-    found: list[tuple[int, TableRef]] = []
+    refs: list[tuple[int, TableRef]] = []
     for table in tree.find_all(exp.Table):
         if not isinstance(table.this, exp.Identifier):
             continue  # a function
@@ -273,9 +273,9 @@ def _tables(tree: exp.Query, path: Path) -> tuple[TableRef, ...]:
             raise ModelError(path, line, f"{schema}.{name}: gold reads only silver and gold; {hint}.")
         if (schema, name) == ("gold", own):
             raise ModelError(path, line, f"gold.{name} reads itself. Read the silver tables it is made from.")
-        found.append((table.this.meta.get("start", 0), TableRef(schema, name, line)))
+        refs.append((table.this.meta.get("start", 0), TableRef(schema, name, line)))
     first: dict[tuple[str, str], TableRef] = {}
-    for _, ref in sorted(found, key=lambda pair: pair[0]):
+    for _, ref in sorted(refs, key=lambda pair: pair[0]):
         first.setdefault((ref.schema, ref.name), ref)
     return tuple(first.values())
 

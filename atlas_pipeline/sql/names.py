@@ -35,8 +35,8 @@ def composite(node: exp.Dot, scope: Scope) -> Relation | None:
     row = row_of(node)
     if row is None or not isinstance(node.expression, exp.Identifier) or scope.names.named(row):
         return None
-    found = find(row, scope)
-    return found[0] if len(found) == 1 else None
+    matches = find(row, scope)
+    return matches[0] if len(matches) == 1 else None
 
 
 def column_sources(node: exp.Column, scope: Scope) -> Sources:
@@ -58,11 +58,12 @@ def column_sources(node: exp.Column, scope: Scope) -> Sources:
     relations = find(name, scope)
     if relations:
         return whole_row(relations[0], node)
-    known = [column.name for names in levels(scope) for column in names.columns]
-    places = ", ".join(filter(None, map(labels, levels(scope)))) or "a SELECT without FROM"
+    column_names = [column.name for names in levels(scope) for column in names.columns]
+    searched = ", ".join(filter(None, map(labels, levels(scope)))) or "a SELECT without FROM"
     raise Unresolved(
         line_of(node),
-        f'no column "{name}" in {places}.{did_you_mean(name, known)} Correct the name or add it to the source.',
+        f'no column "{name}" in {searched}.{did_you_mean(name, column_names)} '
+        "Correct the name or add it to the source.",
     )
 
 
@@ -99,25 +100,25 @@ def bare_name(name: str, names: Namespace, node: exp.Expr, *, names_only: bool =
 def find(name: str, scope: Scope, schema: str = "") -> list[Relation]:
     """The relations of that name at the innermost level that has one; with ``schema`` tables without alias only."""
     for names in levels(scope):
-        found = [relation for relation in names.relations if relation.name == name]
+        matches = [relation for relation in names.relations if relation.name == name]
         if schema:
-            found = [relation for relation in found if relation.origin == (schema, name) and not relation.aliased]
-        if found:
-            return found
+            matches = [relation for relation in matches if relation.origin == (schema, name) and not relation.aliased]
+        if matches:
+            return matches
     return []
 
 
 def qualified_by(node: exp.Column, scope: Scope) -> Relation:
     """The relation ``t`` of ``t.column``. Raises ``Unresolved``."""
     name, schema = fold(node.args.get("table")), fold(node.args.get("db"))
-    found = find(name, scope, schema)
-    if len(found) == 1:
-        return found[0]
+    matches = find(name, scope, schema)
+    if len(matches) == 1:
+        return matches[0]
     label = f"{schema}.{name}" if schema else name
-    if found:
+    if matches:
         raise Unresolved(line_of(node), f'"{label}" names two tables here. Give them aliases.')
-    known = [relation.name for names in levels(scope) for relation in names.relations]
-    raise Unresolved(line_of(node), f'no table or alias "{label}" in FROM here.{did_you_mean(name, known)}')
+    relation_names = [relation.name for names in levels(scope) for relation in names.relations]
+    raise Unresolved(line_of(node), f'no table or alias "{label}" in FROM here.{did_you_mean(name, relation_names)}')
 
 
 def field_sources(relation: Relation, name: str, node: exp.Expr) -> Sources:
@@ -128,10 +129,10 @@ def field_sources(relation: Relation, name: str, node: exp.Expr) -> Sources:
     if matches:
         raise Unresolved(line_of(node), f'{relation.label} has two columns "{name}". Give them different names.')
     if relation.columns.complete:
-        known = [column.name for column in relation.columns.items]
+        field_names = [column.name for column in relation.columns.items]
         raise Unresolved(
             line_of(node),
-            f'no column "{name}" in {relation.label}.{did_you_mean(name, known)} '
+            f'no column "{name}" in {relation.label}.{did_you_mean(name, field_names)} '
             "Correct the name or add it to the source.",
         )
     return relation.guess(name)

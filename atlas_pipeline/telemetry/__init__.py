@@ -1,1 +1,1 @@
-"""Metrics and health: what happened, counted once, and how everything stands. Nothing here knows Dagster."""
+"""Metrics, health, logs and error reports. Plain Python, no Dagster."""

@@ -36,16 +36,16 @@ _STEP_ENDS: Mapping[EventKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that has not ended: when it began, if that was seen, and the assets of its steps, planned and made."""
+    """A run that has not ended: its start, if known, and the assets of its steps, planned and materialized."""
 
     started: float | None = None
     planned: tuple[tuple[str, str], ...] = ()
-    made: tuple[tuple[str, str], ...] = ()
+    materialized: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
 class Memory:
-    """What must be known of earlier events: runs that have not ended, oldest first, and all series by family."""
+    """State from earlier events: runs that have not ended, oldest first, and all series by family."""
 
     runs: Mapping[str, Run] = field(default_factory=dict)
     series: Mapping[str, frozenset[tuple[str, ...]]] = field(default_factory=dict)
@@ -53,8 +53,8 @@ class Memory:
 
 @dataclass(frozen=True)
 class Counted:
-    """What a page came to: `added` is to be added to totals, `newest` are moments of which the greatest stays, and
-    `latest` takes the place of what was there."""
+    """The result of a page: `added` is added to totals, of `newest` timestamps the greatest is kept, and `latest`
+    replaces."""
 
     memory: Memory
     added: Mapping[Key, float] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Counted:
     latest: Mapping[Key, float] = field(default_factory=dict)
 
     def then(self, after: "Counted") -> "Counted":
-        """Both pages, this one before the other."""
+        """Combine two pages, this one first."""
         added = dict(self.added)
         for key, value in after.added.items():
             added[key] = added.get(key, 0.0) + value
@@ -107,7 +107,7 @@ def count_ticks(ticks: Iterable[Tick], memory: Memory) -> Counted:
 
 
 class _Named(NamedTuple):
-    """Names of an event that are remembered or become labels, as a metrics store and `jsonb` can hold them."""
+    """Names of an event that are stored or become labels, sanitised for metrics and `jsonb`."""
 
     run: str
     job: str
@@ -128,7 +128,7 @@ class _Named(NamedTuple):
 class _Counter:
     def __init__(self, memory: Memory):
         self._runs = dict(memory.runs)
-        self._assets = sum(len(run.planned) + len(run.made) for run in self._runs.values())
+        self._assets = sum(len(run.planned) + len(run.materialized) for run in self._runs.values())
         self._series = Series(memory.series)
         self._added: dict[Key, float] = {}
         self._newest: dict[Key, float] = {}
@@ -141,7 +141,7 @@ class _Counter:
         self._add(family, "", self._series.of(family, values), amount)
 
     def observe(self, family: str, values: tuple[str, ...], value: float) -> None:
-        """Put a value into a histogram. Its buckets are cumulative, and all are there from the first value on."""
+        """Observe a value of a histogram. Buckets are cumulative, and all exist from the first value on."""
         values = self._series.of(family, values)
         for bound in families()[family].buckets:
             self._add(family, "bucket", (*values, str(float(bound))), float(value <= bound))
@@ -208,20 +208,20 @@ class _Counter:
             if layer == "bronze":
                 self.add("atlas_connector_errors_total", (name, event.error))
             for asset in (asset for step, asset in run.planned if step == named.step):
-                self._failed(asset, made=(named.step, asset) in run.made)
+                self._failed(asset, was_materialized=(named.step, asset) in run.materialized)
         elif event.seconds is not None:
             self.observe("atlas_pipeline_step_duration_seconds", (named.step,), event.seconds)
             if layer in ("silver", "gold"):
                 self.observe("atlas_transformation_duration_seconds", (layer,), event.seconds)
             elif layer == "bronze":
                 self.observe("atlas_connector_sync_duration_seconds", (name,), event.seconds)
-            for asset in (asset for step, asset in run.made if step == named.step):
+            for asset in (asset for step, asset in run.materialized if step == named.step):
                 self.latest("atlas_asset_last_duration_seconds", (asset,), event.seconds)
 
-    def _failed(self, asset: str, made: bool) -> None:
+    def _failed(self, asset: str, was_materialized: bool) -> None:
         self.add("atlas_asset_failures_total", (asset,))
         group, _, database = asset.partition("/")
-        if group == labels.BACKUPS and not made:
+        if group == labels.BACKUPS and not was_materialized:
             self.add("atlas_backup_runs_total", (database, "failure"))
 
     def _materialized(self, event: Event, named: "_Named") -> None:
@@ -236,8 +236,8 @@ class _Counter:
         if group == labels.BACKUPS:
             self.add("atlas_backup_runs_total", (database, "success"))
         run = self._runs.get(named.run)
-        if run is not None and (named.step, named.asset) not in run.made:
-            self._remember(named.run, replace(run, made=(*run.made, (named.step, named.asset))))
+        if run is not None and (named.step, named.asset) not in run.materialized:
+            self._remember(named.run, replace(run, materialized=(*run.materialized, (named.step, named.asset))))
 
     def _checked(self, event: Event, asset: str) -> None:
         status = "passed" if event.passed else "failed"
@@ -247,12 +247,12 @@ class _Counter:
 
     def _remember(self, name: str, run: Run) -> None:
         before = self._runs.get(name, Run())
-        self._assets += len(run.planned) + len(run.made) - len(before.planned) - len(before.made)
+        self._assets += len(run.planned) + len(run.materialized) - len(before.planned) - len(before.materialized)
         self._runs[name] = run
         while len(self._runs) > OPEN_RUNS or self._assets > OPEN_ASSETS:
             self._forget(next(iter(self._runs)))
 
     def _forget(self, name: str) -> Run:
         run = self._runs.pop(name, Run())
-        self._assets -= len(run.planned) + len(run.made)
+        self._assets -= len(run.planned) + len(run.materialized)
         return run

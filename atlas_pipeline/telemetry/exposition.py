@@ -1,4 +1,4 @@
-"""Samples as Prometheus reads them: its text format, and OpenMetrics.
+"""Samples in Prometheus's text format and in OpenMetrics.
 
 Belongs here: writing samples out in the order of the list of families. Does not belong here: where they come from
 (`parts/`), and when they are collected (`ops/`).
@@ -31,7 +31,7 @@ def unit_of(family: Family) -> str:
 
 
 def media_type(accept: str) -> tuple[str, bool]:
-    """What to answer to this Accept header: the content type, and whether that is OpenMetrics."""
+    """The content type for an Accept header, and whether it is OpenMetrics."""
     content_type = choose_encoder(accept)[1]
     return content_type, content_type.startswith("application/openmetrics-text")
 
@@ -78,7 +78,7 @@ def _fits(family: Family, sample: Sample) -> bool:
 
 
 def _place(sample: Sample) -> tuple[list[tuple[str, str]], int, float]:
-    """Where a sample of a histogram comes: buckets by their bounds, then sum and count, for each set of labels."""
+    """Sort key of a histogram's samples: for each set of labels buckets by bound, then sum and count."""
     labels: Mapping[str, str] = sample.labels
     own = sorted((name, value) for name, value in labels.items() if name != "le")
     return own, _ORDER[sample.part], float(labels.get("le", 0))

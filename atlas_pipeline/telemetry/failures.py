@@ -25,7 +25,7 @@ Failure = dict[str, Any]
 
 
 class Recorded(Protocol):
-    """Dagster's record of an error, as it is in events."""
+    """Dagster's record of an error in events."""
 
     message: str
     stack: list[str]
@@ -35,30 +35,30 @@ class Recorded(Protocol):
 
 def of_exception(error: BaseException) -> list[Failure]:
     """Serialise an exception and its causes, without local variables."""
-    found: list[Failure] = []
+    chain: list[Failure] = []
     following: BaseException | None = error
-    while following is not None and len(found) < _MOST_CAUSES:
+    while following is not None and len(chain) < _MOST_CAUSES:
         stack = traceback.StackSummary.extract(traceback.walk_tb(following.__traceback__), lookup_lines=False)
         frames = [{"file": frame.filename, "line": frame.lineno, "function": frame.name} for frame in stack]
-        found.append(_failure(_name(following), str(following), frames))
+        chain.append(_failure(_name(following), str(following), frames))
         # An error in Dagster's code server, as the daemon and the web server raise it.
         for recorded in getattr(following, "user_code_process_error_infos", ()):
-            found += of_recorded(recorded)
+            chain += of_recorded(recorded)
         following = following.__cause__ or (None if following.__suppress_context__ else following.__context__)
-    return found
+    return chain
 
 
 def of_recorded(error: Recorded) -> list[Failure]:
     """Serialise Dagster's record of an error and its causes."""
-    found: list[Failure] = []
+    chain: list[Failure] = []
     following: Recorded | None = error
-    while following is not None and len(found) < _MOST_CAUSES:
+    while following is not None and len(chain) < _MOST_CAUSES:
         name, words = _parted(following.message)
-        found.append(
+        chain.append(
             _failure(name or following.cls_name or "Exception", words, list(_frames("".join(following.stack))))
         )
         following = following.cause
-    return found
+    return chain
 
 
 def of_text(text: str) -> tuple[str, list[Failure]]:
@@ -78,7 +78,7 @@ def of_text(text: str) -> tuple[str, list[Failure]]:
 
 
 def words_of(error: BaseException) -> str:
-    """An error in a sentence: its class, and its message if it is of Atlas's own classes."""
+    """The class of an error, and its message if it is one of Atlas's own classes."""
     failure = _failure(_name(error), str(error), [])
     return f"{failure['type']}: {failure['words']}" if "words" in failure else failure["type"]
 
@@ -88,8 +88,8 @@ def _last_class(trace: str) -> re.Match[str] | None:
 
 
 def _parted(line: str) -> tuple[str, str]:
-    found = _CLASS.match(line)
-    return (found["name"], line[found.end() :].removeprefix(":").strip()) if found else ("", line)
+    lines = _CLASS.match(line)
+    return (lines["name"], line[lines.end() :].removeprefix(":").strip()) if lines else ("", line)
 
 
 def _name(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""Every metric family that Atlas has: its name, kind, labels, and what it says; the list is families.yaml.
+"""The list of metric families, families.yaml: name, kind, labels and help text.
 
 Belongs here: reading that list. Does not belong here: where numbers come from (the modules that `source` names). A
 family that is not in the list cannot be sampled, and one that is never sampled fails a test.

@@ -1,6 +1,6 @@
-"""Whether all is well: components that are asked, each in a thread and under a time limit of its own.
+"""Health checks: probe components in parallel, each in its own thread with its own timeout.
 
-Belongs here: asking side by side, and what an answer means. Does not belong here: how a component is asked
+Belongs here: running probes, and what a result means. Does not belong here: how a component is probed
 (`ops/components.py`). Reasons are our own words: no address, password or value is in them.
 """
 
@@ -24,7 +24,7 @@ LAG_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Component:
-    """Something that must be well. `problem` asks it and says what is wrong, if anything; to raise is wrong too."""
+    """A component to probe. `problem` returns what is wrong, or null; an exception counts as wrong."""
 
     name: str
     problem: Callable[[], str | None]
@@ -33,7 +33,7 @@ class Component:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of asking: `problem` is null when the component is well. `seconds` is what it took."""
+    """The result of a probe: `problem` is null when the component is healthy; `seconds` is its duration."""
 
     name: str
     problem: str | None
@@ -41,7 +41,7 @@ class Verdict:
 
 
 class Health:
-    """Components that are asked together. One that did not answer last time and still has not is not asked again."""
+    """Probes all components together. One whose last probe still hangs is not probed again."""
 
     def __init__(self, components: Sequence[Component]):
         self._components = components
@@ -49,21 +49,21 @@ class Health:
         self._lock = threading.Lock()
 
     def examine(self) -> list[Verdict]:
-        """Ask all at once; no answer takes longer than the slowest limit."""
+        """Probe all at once; takes at most the longest timeout."""
         started = time.monotonic()
         with self._lock:
             waiting = [(component, *self._ask(component)) for component in self._components]
-            found = []
+            verdicts = []
             for component, thread, verdict in waiting:
                 limit = component.seconds - (time.monotonic() - started)
                 if thread is not None:
                     thread.join(max(0.0, limit))
                 late = Verdict(component.name, f"no answer within {component.seconds:g} s", time.monotonic() - started)
-                found.append(verdict[0] if verdict else late)
-        return found
+                verdicts.append(verdict[0] if verdict else late)
+        return verdicts
 
     def _ask(self, component: Component) -> tuple[threading.Thread | None, list[Verdict]]:
-        """The thread that asks, or none while an earlier one still waits; and where its verdict will be."""
+        """Start the probe's thread, unless an earlier one still runs; and the list that gets its verdict."""
         verdict: list[Verdict] = []
         before = self._asked.get(component.name)
         if before is not None and before.is_alive():
@@ -84,7 +84,7 @@ def _ask(component: Component, verdict: list[Verdict]) -> None:
 
 
 def silent_daemons(ages: Mapping[str, float], required: Collection[str]) -> str | None:
-    """What is wrong with Dagster's daemons; null if nothing is.
+    """What is wrong with Dagster's daemons, or null.
 
     Args:
         ages: seconds since the last heartbeat of each daemon that ever had one.
@@ -101,7 +101,7 @@ def silent_daemons(ages: Mapping[str, float], required: Collection[str]) -> str 
 def stuck_queue(
     length: int, oldest_seconds: float, going_on: int, room: int, last_start_seconds_ago: float | None
 ) -> str | None:
-    """What is wrong with the run queue; null if nothing is.
+    """What is wrong with the run queue, or null.
 
     Args:
         length: queued runs.
@@ -117,7 +117,7 @@ def stuck_queue(
 
 
 def missing_locations(loaded: Mapping[str, bool]) -> str | None:
-    """What is wrong with code locations, of which `loaded` says whether they are."""
+    """Which code locations are not loaded, or null."""
     if not loaded:
         return "there is none"
     missing = sorted(name for name, is_loaded in loaded.items() if not is_loaded)
@@ -125,5 +125,5 @@ def missing_locations(loaded: Mapping[str, bool]) -> str | None:
 
 
 def lagging(seconds: float) -> str | None:
-    """What is wrong with an exporter that is so far behind the event log."""
+    """Whether the exporter lags behind the event log, or null."""
     return f"{seconds:.0f} s behind the event log" if seconds > LAG_SECONDS else None

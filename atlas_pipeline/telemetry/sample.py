@@ -1,6 +1,6 @@
-"""A sample: one number of one series.
+"""A sample: one value of one series.
 
-Belongs here: the shape that all parts give. Does not belong here: which families there are (`families.py`), and how
+Belongs here: the type that all parts return. Does not belong here: which families there are (`families.py`), and how
 samples are shown.
 """
 

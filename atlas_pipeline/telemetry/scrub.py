@@ -1,4 +1,4 @@
-"""Secrets and personal data in text that leaves the process as a log or an error report: found by form, cut out.
+"""Remove secrets and personal data, by their format, from text that leaves the process in logs and error reports.
 
 Belongs here: the patterns and the replacement. Does not belong here: which texts pass through (`logs.py`, `sentry.py`),
 and finding personal data in tables, which is the work of `pii/`: that looks at columns and language, takes
@@ -33,21 +33,21 @@ class _Pattern:
     def cut(self, text: str) -> str:
         return self.regex.sub(self._replacement, text)
 
-    def _replacement(self, found: re.Match[str]) -> str:
+    def _replacement(self, match: re.Match[str]) -> str:
         group = "v" if "v" in self.regex.groupindex else 0
-        if not self.holds(found[group]):
-            return found[0]
-        start, end = found.start(group) - found.start(), found.end(group) - found.start()
-        return f"{found[0][:start]}[{self.label}]{found[0][end:]}"
+        if not self.holds(match[group]):
+            return match[0]
+        start, end = match.start(group) - match.start(), match.end(group) - match.start()
+        return f"{match[0][:start]}[{self.label}]{match[0][end:]}"
 
 
 def _token(text: str) -> bool:
-    """Whether it is not a word: `Bearer authentication` is not a token."""
+    """Whether it is not an ordinary word: `Bearer authentication` is not a token."""
     return any(letter.isdigit() or letter == "=" for letter in text)
 
 
 def _aws_secret(text: str) -> bool:
-    """Whether 40 characters are as mixed as a random key is; a path or a hash in hex is not."""
+    """Whether 40 characters are as mixed as a random key; a path or a hex digest is not."""
     counts = [sum(map(kind, text)) for kind in (str.isupper, str.islower, str.isdigit)]
     return min(counts[:2]) >= 6 and counts[2] >= 1
 
@@ -144,14 +144,14 @@ _ANYTHING = re.compile(
 
 
 class Scrubber:
-    """Cuts out what is secret or personal. The values of the settings' secrets are known to it besides their forms."""
+    """Replaces secrets and personal data: by format, and the values of the settings' secrets."""
 
     def __init__(self, secrets: Iterable[str] = ()):
-        known = sorted({secret for secret in secrets if len(secret) >= _SHORTEST}, key=len, reverse=True)
-        self._known = re.compile("|".join(map(re.escape, known))) if known else None
+        values = sorted({secret for secret in secrets if len(secret) >= _SHORTEST}, key=len, reverse=True)
+        self._known = re.compile("|".join(map(re.escape, values))) if values else None
 
     def text(self, text: str) -> str:
-        """The text with `[secret]`, `[email]`, `[phone]`, `[iban]`, `[card]`, `[ssn]` in the place of such things."""
+        """Scrub text: `[secret]`, `[email]`, `[phone]`, `[iban]`, `[card]`, `[ssn]` replace what was found."""
         if self._known is not None:
             text = self._known.sub("[secret]", text)
         if _ANYTHING.search(text) is None:
@@ -162,7 +162,7 @@ class Scrubber:
         return text
 
     def value(self, value: Any) -> Any:
-        """The same of a JSON-like value, keys included; of any other object there is its class only.
+        """Scrub a JSON-like value, keys included; any other object becomes the name of its class.
 
         A value under a key that names a secret, such as `password`, is one.
         """
@@ -193,17 +193,17 @@ _SECRET_KEY = re.compile(
 
 def secrets_of(settings: Settings) -> set[str]:
     """The values of every secret setting, the parts of those that are lists, and the passwords of URLs."""
-    found: set[str] = set()
+    values: set[str] = set()
     for name in type(settings).model_fields:
         secret = getattr(settings, name)
         if not isinstance(secret, SecretStr):
             continue
         text = secret.get_secret_value()
-        found.add(text)
+        values.add(text)
         for part in re.split(r"[\s,]+", text):
             url = part.partition("=")[2] if re.match(r"[\w-]+=\S*://", part) else part
-            found |= {part, url, *_credentials(url)}
-    return found
+            values |= {part, url, *_credentials(url)}
+    return values
 
 
 def _credentials(url: str) -> set[str]:

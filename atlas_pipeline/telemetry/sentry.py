@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlas_pipeline.settings import Settings
 from atlas_pipeline.telemetry import failures
-from atlas_pipeline.telemetry.logs import Place, asset_of
+from atlas_pipeline.telemetry.logs import LogContext, asset_of
 from atlas_pipeline.telemetry.scrub import Scrubber
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ TRACES: Mapping[str, float] = {"production": 0.1, "staging": 0.5, "development":
 
 _REMEMBERED = 1000
 _FLUSH_SECONDS = 5
-_KEPT = (
+_SENT_FIELDS = (
     "event_id",
     "timestamp",
     "start_timestamp",
@@ -41,14 +41,14 @@ _RUN_ENDED = {"PIPELINE_FAILURE", "PIPELINE_INIT_FAILURE"}
 _started = False
 
 
-def start(settings: Settings, process: str, scrubber: Scrubber, place: Callable[[], Place]) -> None:
+def start(settings: Settings, process: str, scrubber: Scrubber, context: Callable[[], LogContext]) -> None:
     """Send errors of this process to Sentry from now on, if a DSN is set. Later calls do nothing.
 
     Args:
         settings: the DSN, and the share of traces to send.
         process: the kind of process, a tag of each report.
         scrubber: removes secrets and personal data from reports.
-        place: the run, step and asset that the current thread works on.
+        context: the run, step and asset that the calling thread executes.
     """
     global _started
     dsn = settings.sentry_dsn.get_secret_value() if settings.sentry_dsn else ""
@@ -64,7 +64,7 @@ def start(settings: Settings, process: str, scrubber: Scrubber, place: Callable[
     from sentry_sdk.integrations.threading import ThreadingIntegration
 
     traces = settings.sentry_traces
-    reports = Reports(process, scrubber, place)
+    reports = Reports(process, scrubber, context)
     # `send_default_pii` is off by default; to name it is deprecated, and warned of.
     sentry_sdk.init(
         dsn=dsn,
@@ -96,7 +96,7 @@ def start(settings: Settings, process: str, scrubber: Scrubber, place: Callable[
 
 
 def _flush_at_the_end() -> None:
-    """A process of `multiprocessing`, as a run's is, ends without running what is registered with `atexit`."""
+    """Flush in a process of `multiprocessing`, as a run's is, which does not call `atexit` functions."""
     from multiprocessing.util import Finalize
 
     import sentry_sdk
@@ -105,29 +105,29 @@ def _flush_at_the_end() -> None:
 
 
 class Reports:
-    """What is sent of this process, each failure once."""
+    """Filters the events of this process: scrubbed, each failure once."""
 
-    def __init__(self, process: str, scrubber: Scrubber, place: Callable[[], Place]):
-        self._process, self._scrubber, self._place = process, scrubber, place
+    def __init__(self, process: str, scrubber: Scrubber, context: Callable[[], LogContext]):
+        self._process, self._scrubber, self._current = process, scrubber, context
         self._messages: deque[str] = deque(maxlen=_REMEMBERED)
         self._runs: deque[str] = deque(maxlen=_REMEMBERED)
 
     def event(self, event: "Event", hint: "Hint") -> "Event | None":
-        """The event as it is sent, or None for one that was."""
+        """The event to send; None for a failure that was sent before."""
         record = hint.get("log_record")
         meta: Mapping[str, Any] = getattr(record, "dagster_meta", None) or {}
-        happened = meta.get("dagster_event")
-        if meta and self._was_sent(meta, happened):
+        dagster_event = meta.get("dagster_event")
+        if meta and self._was_sent(meta, dagster_event):
             return None
-        error = getattr(getattr(happened, "event_specific_data", None), "error", None)
+        error = getattr(getattr(dagster_event, "event_specific_data", None), "error", None)
         message = str(meta.get("orig_message", "")) if meta else record.getMessage() if record is not None else ""
         message, chain = failures.of_text(message)
         if error is not None:
             chain = failures.of_recorded(error)
         elif hint.get("exc_info") and hint["exc_info"][1] is not None:
             chain = failures.of_exception(hint["exc_info"][1])
-        sent = {name: value for name, value in event.items() if name in _KEPT}
-        sent["tags"] = self._tags(meta, happened)
+        sent = {name: value for name, value in event.items() if name in _SENT_FIELDS}
+        sent["tags"] = self._tags(meta, dagster_event)
         if message:
             sent["logentry"] = {"formatted": self._scrubber.text(message)}
         if chain:
@@ -135,8 +135,8 @@ class Reports:
         return sent  # type: ignore[return-value]
 
     def transaction(self, event: "Event", hint: "Hint") -> "Event | None":
-        """A trace: what was done and how long it took, with no request's address, headers or body."""
-        sent: dict[str, Any] = {name: value for name, value in event.items() if name in _KEPT}
+        """The trace to send: names and durations, without the request's address, headers and body."""
+        sent: dict[str, Any] = {name: value for name, value in event.items() if name in _SENT_FIELDS}
         trace = event.get("contexts", {}).get("trace", {})
         spans: Any = event.get("spans") or []
         sent["transaction"] = self._scrubber.text(str(event.get("transaction", "")))
@@ -145,9 +145,9 @@ class Reports:
         sent["spans"] = [{name: span[name] for name in _TRACE if name in span} for span in spans]
         return sent  # type: ignore[return-value]
 
-    def _was_sent(self, meta: Mapping[str, Any], happened: Any) -> bool:
-        """Dagster hands one message to several loggers, and says of a failed step once more that its run failed."""
-        kind, run = getattr(happened, "event_type_value", ""), str(meta.get("run_id"))
+    def _was_sent(self, meta: Mapping[str, Any], dagster_event: Any) -> bool:
+        """Whether it was sent: several loggers get one message, and a failed step is logged as a failed run too."""
+        kind, run = getattr(dagster_event, "event_type_value", ""), str(meta.get("run_id"))
         message = str(meta.get("log_message_id") or meta.get("orig_message"))
         if message in self._messages or (kind in _RUN_ENDED and run in self._runs):
             return True
@@ -156,14 +156,14 @@ class Reports:
             self._runs.append(run)
         return False
 
-    def _tags(self, meta: Mapping[str, Any], happened: Any) -> dict[str, str]:
-        place: Mapping[str, Any] = self._place()
+    def _tags(self, meta: Mapping[str, Any], dagster_event: Any) -> dict[str, str]:
+        context: Mapping[str, Any] = self._current()
         if meta:
-            step, key = meta.get("step_key"), getattr(happened, "asset_key", None)
+            step, key = meta.get("step_key"), getattr(dagster_event, "asset_key", None)
             asset = "/".join(key.path) if key is not None else asset_of(step)
-            place = {"run_id": meta.get("run_id"), "job": meta.get("job_name"), "step": step, "asset": asset}
-        named = {"run": place.get("run_id"), **{name: place.get(name) for name in ("job", "asset", "step")}}
-        return {"process": self._process, **{name: value for name, value in named.items() if value}}
+            context = {"run_id": meta.get("run_id"), "job": meta.get("job_name"), "step": step, "asset": asset}
+        tags = {"run": context.get("run_id"), **{name: context.get(name) for name in ("job", "asset", "step")}}
+        return {"process": self._process, **{name: value for name, value in tags.items() if value}}
 
     def _exception(self, failure: failures.Failure) -> dict[str, Any]:
         module, _, name = failure["type"].rpartition(".")
@@ -176,7 +176,7 @@ class Reports:
             }
             for frame in failure["frames"]
         ]
-        found: dict[str, Any] = {"type": name, "module": module or None, "stacktrace": {"frames": frames}}
+        report: dict[str, Any] = {"type": name, "module": module or None, "stacktrace": {"frames": frames}}
         if "words" in failure:
-            found["value"] = self._scrubber.text(failure["words"])
-        return found
+            report["value"] = self._scrubber.text(failure["words"])
+        return report

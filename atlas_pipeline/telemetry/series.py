@@ -21,7 +21,7 @@ _CLOSED = frozenset({"status", "severity", "layer"})
 
 
 class Series:
-    """The known series by family. A new one is added up to the cap; above it, it counts as `other`.
+    """The series of each family. New ones are added up to the cap, and count as `other` above it.
 
     A series that was added stays, so that the order of events alone decides, not how they were split into pages.
     """
@@ -30,7 +30,7 @@ class Series:
         self.known = dict(known)
 
     def of(self, family: str, values: Sequence[str]) -> tuple[str, ...]:
-        """The label values to count under.
+        """The label values to use, after sanitising and capping.
 
         Args:
             family: a family of `families.yaml`.
@@ -46,14 +46,14 @@ class Series:
             self.known[family] = known | {sanitised}
         return sanitised
 
-    def _capped(self, family: str, values: tuple[str, ...], known: frozenset[tuple[str, ...]]) -> tuple[str, ...]:
+    def _capped(self, family: str, values: tuple[str, ...], existing: frozenset[tuple[str, ...]]) -> tuple[str, ...]:
         names = families()[family].labels
         if "error" in names:
             index = names.index("error")
-            classes = {series[index] for series in known} - {OTHER}
+            classes = {series[index] for series in existing} - {OTHER}
             if values[index] not in classes and len(classes) >= MOST_ERRORS:
                 values = (*values[:index], OTHER, *values[index + 1 :])
-        if values not in known and len(known) >= MOST_SERIES:
+        if values not in existing and len(existing) >= MOST_SERIES:
             values = tuple(value if name in _CLOSED else OTHER for name, value in zip(names, values, strict=True))
         return values
 

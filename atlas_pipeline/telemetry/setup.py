@@ -1,4 +1,4 @@
-"""Set up logging and Sentry for a process, which each process of Atlas does first.
+"""Set up logging and Sentry: the first call of each process of Atlas.
 
 Belongs here: which kind of process this is, and the order. Does not belong here: what log lines and reports look like
 (`logs.py`, `sentry.py`).
@@ -14,18 +14,19 @@ from atlas_pipeline.telemetry import logs, sentry
 from atlas_pipeline.telemetry.scrub import Scrubber, secrets_of
 
 
-def configure(settings: Settings, place: Callable[[], logs.Place] = dict) -> None:
-    """Set up logging and Sentry for this process. A later call with a better `place` replaces an earlier one.
+def configure(settings: Settings, context: Callable[[], logs.LogContext] = dict) -> None:
+    """Set up logging and Sentry for this process. A later call replaces an earlier one.
 
     Args:
         settings: the log format, the DSN of Sentry, and the secrets to scrub.
-        place: called for each line: the run, step and asset that the current thread works on, as far as is known.
+        context: called for each line; returns the run, step and asset that the calling thread executes.
     """
     process = process_name()
     scrubber = Scrubber(secrets_of(settings))
-    serves = process in {"webserver", "daemon", "code", "dev", "run"}
-    logs.install(scrubber, process, as_json=settings.log_format == "json", place=place, answers=not serves)
-    sentry.start(settings, process, scrubber, place)
+    is_service = process in {"webserver", "daemon", "code", "dev", "run"}
+    as_json = settings.log_format == "json"
+    logs.install(scrubber, process, as_json=as_json, context=context, stdout_is_output=not is_service)
+    sentry.start(settings, process, scrubber, context)
 
 
 def process_name() -> str:

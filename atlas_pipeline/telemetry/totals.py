@@ -1,4 +1,4 @@
-"""Totals and the cursor up to which they were counted, kept together in the warehouse.
+"""Totals of counters, and the cursor of the event log up to which they were counted, in the warehouse.
 
 Belongs here: every statement on these two tables. Does not belong here: what is counted (`counting.py`).
 
@@ -36,7 +36,7 @@ class Cursor:
 
 
 def begun(connection: psycopg.Connection, source: CountedSource) -> bool:
-    """Whether somebody counted before."""
+    """Whether there is a cursor."""
     query = "SELECT FROM atlas.telemetry_cursor WHERE source = %s"
     return connection.execute(query, [source]).fetchone() is not None
 
@@ -57,7 +57,7 @@ def begin(connection: psycopg.Connection, source: CountedSource, position: int) 
 
 
 def claim(connection: psycopg.Connection, source: CountedSource) -> Cursor | None:
-    """The cursor, held until the transaction ends; null when somebody else holds it."""
+    """Lock the cursor until the transaction ends; null when another process holds it."""
     connection.execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [_IDLE])
     row = connection.execute(
         "SELECT position, recent, memory FROM atlas.telemetry_cursor WHERE source = %s FOR UPDATE SKIP LOCKED",
@@ -71,7 +71,7 @@ def claim(connection: psycopg.Connection, source: CountedSource) -> Cursor | Non
 def save(
     connection: psycopg.Connection, source: CountedSource, position: int, recent: frozenset[int], counted: Counted
 ) -> None:
-    """Add what was counted and move the cursor. To be called by who holds it, in that transaction.
+    """Add counts and move the cursor. Call it in the transaction that holds the cursor.
 
     Args:
         connection: the warehouse.
@@ -83,7 +83,7 @@ def save(
     _write(connection, _ADD, counted.added)
     _write(connection, _RAISE, counted.newest)
     _write(connection, _REPLACE, counted.latest)
-    runs = [[name, run.started, run.planned, run.made] for name, run in counted.memory.runs.items()]
+    runs = [[name, run.started, run.planned, run.materialized] for name, run in counted.memory.runs.items()]
     connection.execute(
         "UPDATE atlas.telemetry_cursor SET position = %s, recent = %s, memory = %s, moved_at = clock_timestamp() "
         "WHERE source = %s",
@@ -92,7 +92,7 @@ def save(
 
 
 def touch(connection: psycopg.Connection, source: CountedSource) -> None:
-    """Say that all was counted until now, when nothing is new."""
+    """Record that all events until now are counted, when there are none."""
     connection.execute("UPDATE atlas.telemetry_cursor SET moved_at = clock_timestamp() WHERE source = %s", [source])
 
 
@@ -111,13 +111,13 @@ def _labels(text: str) -> Mapping[str, str]:
 
 
 def _names() -> dict[str, tuple[Family, Piece]]:
-    """Names under which totals are kept, which are those of Prometheus: a histogram has three."""
-    found: dict[str, tuple[Family, Piece]] = {}
+    """Names of stored totals, as Prometheus has them: a histogram has three."""
+    by_name: dict[str, tuple[Family, Piece]] = {}
     for family in families().values():
         if family.source in ("events", "ticks"):
             pieces = _PIECES if family.kind == "histogram" else ("",)
-            found |= {_name(family.name, piece): (family, piece) for piece in pieces}
-    return found
+            by_name |= {_name(family.name, piece): (family, piece) for piece in pieces}
+    return by_name
 
 
 def _name(family: str, piece: Piece) -> str:
@@ -125,24 +125,26 @@ def _name(family: str, piece: Piece) -> str:
 
 
 def _series(connection: psycopg.Connection, source: CountedSource) -> dict[str, frozenset[tuple[str, ...]]]:
-    """The series that are known, by family; of a histogram its counts stand for all."""
+    """The series of each family; those of a histogram's count stand for all."""
     named = {
         name: family for name, (family, piece) in _names().items() if family.source == source and piece in ("", "count")
     }
-    found: dict[str, set[tuple[str, ...]]] = {}
+    series: dict[str, set[tuple[str, ...]]] = {}
     query = "SELECT family, labels::text FROM atlas.telemetry_totals WHERE family = ANY(%s)"
     for name, text in connection.execute(query, [list(named)]):
         family, labels = named[name], _labels(text)
-        found.setdefault(family.name, set()).add(tuple(labels[label] for label in family.labels))
-    return {name: frozenset(values) for name, values in found.items()}
+        series.setdefault(family.name, set()).add(tuple(labels[label] for label in family.labels))
+    return {name: frozenset(values) for name, values in series.items()}
 
 
 def _runs(memory: Mapping[str, Any]) -> dict[str, Run]:
     return {
         name: Run(
-            started, tuple((step, asset) for step, asset in planned), tuple((step, asset) for step, asset in made)
+            started,
+            tuple((step, asset) for step, asset in planned),
+            tuple((step, asset) for step, asset in materialized),
         )
-        for name, started, planned, made in memory.get("runs", ())
+        for name, started, planned, materialized in memory.get("runs", ())
     }
 
 
@@ -151,8 +153,8 @@ def _write(connection: psycopg.Connection, statement: LiteralString, values: Map
         rows = []
         for (family, piece, labels), value in values.items():
             names = families()[family].labels + (("le",) if piece == "bucket" else ())
-            given = dict(zip(names, labels, strict=True))
-            rows.append({"family": _name(family, piece), "labels": given, "value": value})
+            label_values = dict(zip(names, labels, strict=True))
+            rows.append({"family": _name(family, piece), "labels": label_values, "value": value})
         connection.execute(statement, [Jsonb(rows)])
 
 

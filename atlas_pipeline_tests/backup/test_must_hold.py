@@ -371,7 +371,7 @@ def test_a_locked_table_fails_fast(backups: Backups, store: FolderStore, databas
     with closing(connect(url)) as connection:
         connection.execute("LOCK TABLE says IN ACCESS EXCLUSIVE MODE")
         started = time.monotonic()
-        with pytest.raises(BackupFailed, match="a table stayed locked by someone who changes it"):
+        with pytest.raises(BackupFailed, match="a table stayed locked by another session"):
             backups.run("app", url, "daily")
         assert time.monotonic() - started < 10
     nothing_is_listed(backups)

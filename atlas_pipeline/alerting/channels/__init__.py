@@ -34,7 +34,7 @@ _OWN: Mapping[str, Callable[[Address, str], Channel]] = {"webhook": Webhook, "al
 
 
 def parse_channels(text: str) -> dict[str, SecretStr]:
-    """URLs by name, of `name=url` separated by blanks or lines.
+    """Parse `name=url` entries, separated by whitespace, into URLs by name.
 
     Raises ChannelError for an entry without a name, a name twice, or a URL that is none. Whether Apprise knows its
     scheme shows when something is sent.
@@ -56,7 +56,7 @@ def parse_channels(text: str) -> dict[str, SecretStr]:
 
 @cache
 def configured_channels(settings: Settings) -> Mapping[str, Channel]:
-    """The channels of `alert_channels`, by name, in their order. Raises ChannelError."""
+    """The channels of the setting `alert_channels`, by name, in order. Raises ChannelError."""
     text = settings.alert_channels.get_secret_value() if settings.alert_channels else ""
     return {name: make_channel(name, url, settings.ui_address) for name, url in parse_channels(text).items()}
 
@@ -72,8 +72,8 @@ def make_channel(name: str, url: SecretStr, ui_url: str) -> Channel:
     Raises:
         ChannelError: the URL cannot be read.
     """
-    scheme, found, rest = url.get_secret_value().partition("://")
-    if not found or not rest or not _SCHEME.fullmatch(scheme):
+    scheme, separator, rest = url.get_secret_value().partition("://")
+    if not separator or not rest or not _SCHEME.fullmatch(scheme):
         raise ChannelError(f"channel {name}: expected a URL such as webhook+https://host/path")
     kind, _, carrier = scheme.lower().partition("+")
     if kind not in _OWN:

@@ -1,4 +1,4 @@
-"""Prometheus Alertmanager: each alert by its v2 API, so that grouping, silencing and routing are Alertmanager's.
+"""Prometheus Alertmanager: posts each alert to its v2 API; grouping, silencing and routing are Alertmanager's.
 
 Belongs here: what its API receives. Does not belong here: the request (`http.py`), the document (`document.py`).
 """
@@ -22,12 +22,12 @@ class Alertmanager:
         self._poster, self._ui_url = Poster(address.below("/api/v2/alerts")), ui_url
 
     def send(self, document: Document, repeat: bool) -> None:
-        """See `Channel.send`. A repeat changes nothing there: labels are what tells alerts apart."""
-        whole = for_people(document, self._ui_url, repeat=False)
+        """See `Channel.send`. A repeat changes nothing: Alertmanager identifies alerts by their labels."""
+        message = for_people(document, self._ui_url, repeat=False)
         now = datetime.now(UTC)
-        alerts = [_alert(alert, whole, now) for alert in whole["alerts"]]
-        if not alerts or whole["more"]:
-            alerts.append(_others(whole, now))
+        alerts = [_alert(alert, message, now) for alert in message["alerts"]]
+        if not alerts or message["more"]:
+            alerts.append(_others(message, now))
         self._poster.post(json.dumps(alerts, ensure_ascii=False).encode(), {})
 
 
@@ -57,7 +57,7 @@ def _alert(alert: Document, document: Document, now: datetime) -> Document:
 
 
 def _others(document: Document, now: datetime) -> Document:
-    """What stands for alerts that were only counted, and for a test."""
+    """The alert that stands for alerts that were only counted, and for a test."""
     test = document["kind"] == "test"
     lasts = _TEST_LASTS if test else REPEAT[document["severity"]] + _MARGIN
     labels = {

@@ -1,6 +1,6 @@
-"""Everything that Apprise knows: Slack, PagerDuty, mail and many more, each sent to by a process that ends with it.
+"""Every receiver that Apprise supports, such as Slack, PagerDuty and mail; each message is sent by its own process.
 
-Belongs here: that process, seen from outside. Does not belong here: what it does (`apprise_sender.py`).
+Belongs here: starting that process and reading its result. Does not belong here: what it does (`apprise_sender.py`).
 
 In a process of its own because Apprise logs addresses and payloads, and because its calls have no bound as a whole:
 a receiver that drips could hold one forever. Nothing that it prints is kept.
@@ -35,7 +35,7 @@ class AppriseChannel:
             "document": document,
         }
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-m", "atlas_pipeline.alerting.channels.apprise_sender"],
                 input=json.dumps(order).encode(),
                 stdout=subprocess.PIPE,
@@ -45,15 +45,15 @@ class AppriseChannel:
             )
         except subprocess.TimeoutExpired:
             raise Unreachable(f"no answer within {_START_SECONDS + CALL_SECONDS} s", unsure=True) from None
-        if done.returncode == -signal.SIGALRM:
+        if process.returncode == -signal.SIGALRM:
             raise Unreachable(f"no answer within {CALL_SECONDS} s", unsure=True)
-        lines = done.stdout.splitlines()
-        if done.returncode or not lines:
+        lines = process.stdout.splitlines()
+        if process.returncode or not lines:
             raise Unreachable("the process that sends by Apprise failed", unsure=True)
-        answer = json.loads(lines[-1])
-        if answer["refused"]:
-            raise Refused(answer["problem"])
-        if answer["status"] is not None:
-            judge(answer["status"], answer["retry_after"])
-        if answer["problem"]:
-            raise Unreachable(answer["problem"], unsure=answer["unsure"])
+        result = json.loads(lines[-1])
+        if result["refused"]:
+            raise Refused(result["problem"])
+        if result["status"] is not None:
+            judge(result["status"], result["retry_after"])
+        if result["problem"]:
+            raise Unreachable(result["problem"], unsure=result["unsure"])

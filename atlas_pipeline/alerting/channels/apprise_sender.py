@@ -1,6 +1,6 @@
-"""The process that sends one message by Apprise: reads an order from stdin, prints what came of it as JSON.
+"""The process that sends one message by Apprise: reads the request from stdin, prints the result as JSON.
 
-Belongs here: how Apprise is set up, and how its outcome is read. Does not belong here: who starts it (`apprise.py`).
+Belongs here: how Apprise is configured, and how its result is read. Does not belong here: who starts it (`apprise.py`).
 """
 
 import json
@@ -23,7 +23,7 @@ _UNCONNECTED = {"NewConnectionError", "NameResolutionError", "ConnectTimeoutErro
 
 @dataclass
 class Seen:
-    """What receivers answered, which Apprise keeps to itself: HTTP statuses with Retry-After, and codes of SMTP."""
+    """Responses of receivers, which Apprise does not report: HTTP statuses with Retry-After, and SMTP codes."""
 
     answers: list[tuple[int, str | None]] = field(default_factory=list)
     replies: list[int] = field(default_factory=list)
@@ -32,27 +32,27 @@ class Seen:
 
 
 def main() -> None:
-    """Send what stdin says; an alarm ends the process when a call takes longer than `CALL_SECONDS`."""
+    """Send the message on stdin; SIGALRM ends the process when a call takes longer than `CALL_SECONDS`."""
     order = json.load(sys.stdin)
     plugin = _plugin(order["url"])
     if plugin is None:
         _tell("Apprise cannot read its URL")
         return
     document = for_people(order["document"], order["ui_url"], order["repeat"])
-    seen = Seen()
-    _watch_http(seen)
-    _watch_smtp(seen)
+    responses = Seen()
+    _watch_http(responses)
+    _watch_smtp(responses)
     sent = _send(plugin, document)
     signal.alarm(0)
-    bad = [answer for answer in seen.answers if not 200 <= answer[0] < 300]
-    rejected = [code for code in seen.replies if code >= 400]
+    failed = [answer for answer in responses.answers if not 200 <= answer[0] < 300]
+    rejected = [code for code in responses.replies if code >= 400]
     if sent:
         _tell()
-    elif bad:
-        _tell(status=bad[-1][0], retry_after=bad[-1][1])
+    elif failed:
+        _tell(status=failed[-1][0], retry_after=failed[-1][1])
     elif rejected:
         _tell(f"SMTP code {rejected[-1]}", refused=_is_final(rejected[-1]))
-    elif seen.unconnected:
+    elif responses.unconnected:
         _tell("cannot connect")
     else:
         _tell("no answer", unsure=True)
@@ -70,7 +70,7 @@ def _tell(
 
 
 def _plugin(url: str) -> Any:
-    """What Apprise makes of the URL, or null. It reads no file, stores nothing, loads no image, waits for nothing."""
+    """Apprise's plugin for the URL, or null. It reads no file, stores nothing, loads no image, does not wait."""
     import apprise
 
     asset = apprise.AppriseAsset(
@@ -99,39 +99,39 @@ def _plugin(url: str) -> Any:
     return plugin
 
 
-def _watch_http(seen: Seen) -> None:
-    """From here on all answers that requests gets are noted; it follows no redirect, and reads no .netrc."""
+def _watch_http(responses: Seen) -> None:
+    """Record all responses of `requests`; forbid redirects and .netrc."""
     requests: Any = import_module("requests")
     send = requests.Session.send
 
     def watched(session: Any, request: Any, **options: Any) -> Any:
-        seen.unconnected = False
+        responses.unconnected = False
         try:
             answer = send(session, request, **{**options, "allow_redirects": False})
         except requests.RequestException as error:
-            seen.answers.clear()
+            responses.answers.clear()
             reason = getattr(error.args[0], "reason", None) if error.args else None
-            seen.unconnected = type(reason).__name__ in _UNCONNECTED
+            responses.unconnected = type(reason).__name__ in _UNCONNECTED
             raise
-        seen.answers.append((answer.status_code, answer.headers.get("Retry-After")))
+        responses.answers.append((answer.status_code, answer.headers.get("Retry-After")))
         return answer
 
     requests.Session.send = watched
     requests.sessions.get_netrc_auth = lambda *_: None
 
 
-def _watch_smtp(seen: Seen) -> None:
+def _watch_smtp(responses: Seen) -> None:
     reply, connect = smtplib.SMTP.getreply, smtplib.SMTP.connect
 
     def watched_reply(server: smtplib.SMTP) -> tuple[int, bytes]:
         answer = reply(server)
-        seen.replies.append(answer[0])
+        responses.replies.append(answer[0])
         return answer
 
     def watched_connect(server: smtplib.SMTP, *arguments: Any, **options: Any) -> tuple[int, bytes]:
-        seen.unconnected = True
+        responses.unconnected = True
         answer = connect(server, *arguments, **options)
-        seen.unconnected = False
+        responses.unconnected = False
         return answer
 
     smtplib.SMTP.getreply = watched_reply  # type: ignore[method-assign, assignment]
@@ -139,7 +139,7 @@ def _watch_smtp(seen: Seen) -> None:
 
 
 def _is_final(code: int) -> bool:
-    """Whether a mail server will never take this message. Codes below 540 are about commands and logging in."""
+    """Whether a mail server refuses the message for good. Codes below 540 are about commands and login."""
     return code >= 540
 
 

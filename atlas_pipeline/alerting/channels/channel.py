@@ -1,7 +1,7 @@
-"""What a channel is, and how its receiver may fail.
+"""The protocol of channels and its errors.
 
-Belongs here: the protocol, its errors, and what an HTTP answer means. Does not belong here: any one kind of channel.
-No message here holds a URL or what a library said of it.
+Belongs here: that, and what an HTTP status means. Does not belong here: any one kind of channel. No message here has a
+URL or the text of a library.
 """
 
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ class ChannelError(ValueError):
 
 
 class Unreachable(Exception):
-    """The receiver did not take it, and may later. `unsure` says that it may have, and only its answer was lost."""
+    """The message was not accepted; retry later. `unsure`: it may have been, and the response was lost."""
 
     def __init__(self, problem: str, unsure: bool = False):
         super().__init__(problem)
@@ -29,7 +29,7 @@ class Unreachable(Exception):
 
 
 class Busy(Exception):
-    """The receiver asks to be left alone for `seconds`; null when it does not say how long."""
+    """The receiver asks to retry after `seconds`; null when it does not say how long."""
 
     def __init__(self, problem: str, seconds: float | None = None):
         super().__init__(problem)
@@ -37,7 +37,7 @@ class Busy(Exception):
 
 
 class Refused(Exception):
-    """The receiver will never take it."""
+    """The receiver refuses the message for good; retrying does not help."""
 
 
 class Channel(Protocol):
@@ -59,7 +59,7 @@ class Channel(Protocol):
 
 
 def judge(status: int, retry_after: str | None) -> None:
-    """Turn an HTTP status into an exception, unless it is one of success.
+    """Raise the exception for an HTTP status, unless it is 2xx.
 
     A redirect is not followed, because credentials would go where it leads; it counts as unreachable, since a proxy
     that is away may answer so.
@@ -85,7 +85,7 @@ def judge(status: int, retry_after: str | None) -> None:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Seconds of a Retry-After header, in either form, at most an hour."""
+    """Seconds of a Retry-After header, as a number or a date, at most an hour."""
     if not retry_after:
         return None
     if retry_after.strip().isdecimal():

@@ -1,6 +1,6 @@
-"""One POST of JSON: bounded in time, following no redirect, and saying nothing of where it goes.
+"""One POST of JSON: with a total timeout, without redirects, and without the URL in any log or error.
 
-Belongs here: the request, and how its failures are named. Does not belong here: what is posted.
+Belongs here: the request, and the names of its failures. Does not belong here: what is posted.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ _posting: ContextVar[bool] = ContextVar("posting", default=False)
 
 
 class _Quiet(logging.Filter):
-    """Drops what the HTTP library says of our requests, at any level: it quotes URLs and headers."""
+    """Drops the HTTP library's log records of our requests: they quote URLs and headers."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return not _posting.get()
@@ -33,7 +33,7 @@ _QUIET = _Quiet()
 
 @dataclass(frozen=True)
 class Address:
-    """Where to post: a URL without credentials, and the value of the Authorization header, if it had any."""
+    """A URL without credentials, and the Authorization header made from them, if any."""
 
     url: str
     authorization: str | None = field(repr=False)
@@ -69,7 +69,7 @@ class Poster:
         self._address = address
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Post, and return once the receiver took it. Raises what `judge` does, and Unreachable without an answer."""
+        """Post, and return once it is accepted. Raises what `judge` does, and Unreachable without a response."""
         import httpx
 
         for name in _LOGGERS:
@@ -102,8 +102,8 @@ class Poster:
         timeout = httpx.Timeout(CALL_SECONDS, connect=CONNECT_SECONDS)
         async with asyncio.timeout(CALL_SECONDS):
             client = httpx.AsyncClient(verify=self._tls, timeout=timeout, follow_redirects=False)
-            async with client, client.stream("POST", self._address.url, content=body, headers=sent) as answer:
-                return answer.status_code, answer.headers.get("Retry-After")
+            async with client, client.stream("POST", self._address.url, content=body, headers=sent) as response:
+                return response.status_code, response.headers.get("Retry-After")
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -113,7 +113,7 @@ class Poster:
 
 
 def _reason(error: BaseException) -> str:
-    """Why, in words of the operating system or of TLS, which quote no URL; else the kind of the error."""
+    """The reason as the operating system or TLS words it, which quotes no URL; else the class of the error."""
     cause: Any = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):

@@ -15,7 +15,7 @@ _IN_A_HEADER = string.punctuation.replace("%", "") + " "
 
 
 class Webhook:
-    """Posts the document with `Idempotency-Key`, by which a receiver knows what it has seen."""
+    """Posts the document with an `Idempotency-Key`, by which the receiver recognises repeats."""
 
     def __init__(self, address: Address, ui_url: str):
         self._poster, self._ui_url = Poster(address), ui_url

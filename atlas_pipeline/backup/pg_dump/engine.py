@@ -1,7 +1,7 @@
-"""The engine: one database into a sink in one snapshot, with what it held, and back.
+"""The engine: dumps one database into a sink in one snapshot, with its state, and restores it.
 
-Belongs here: the order of things and what pg_dump is told. Does not belong here: reading its files (`outlet.py`),
-processes (`tools.py`), what is compared (`state.py`), restoring (`restore.py`).
+Belongs here: the order of steps and the arguments of pg_dump. Does not belong here: reading its files (`stream.py`),
+processes (`tools.py`), the state (`state.py`), restoring (`restore.py`).
 """
 
 import re
@@ -19,17 +19,17 @@ from psycopg import sql
 from atlas_pipeline.backup.engine import BackupFailed, Dumped, Progress, Sink
 from atlas_pipeline.backup.manifest import DatabaseState
 from atlas_pipeline.backup.pg_dump import patterns, restore, roles, state
-from atlas_pipeline.backup.pg_dump.outlet import TOC, Outlet
-from atlas_pipeline.backup.pg_dump.spool import MORE_ROOM, free_bytes, full, is_full, private_folder
+from atlas_pipeline.backup.pg_dump.spool import FREE_SPACE_HINT, disk_full_message, free_bytes, is_full, private_folder
 from atlas_pipeline.backup.pg_dump.state import Table
+from atlas_pipeline.backup.pg_dump.stream import TOC, DumpStream
 from atlas_pipeline.backup.pg_dump.tools import Child, Tools, environment, output, reason
 from atlas_pipeline.warehouse.connect import WarehouseError, connect, where
 from atlas_pipeline.warehouse.embedded import ServerError
 
 GIB = 1 << 30
-_LEAST_FREE = 64 << 20
-_LOCKED_AT_ONCE = 200
-_TELL_EVERY = 5.0
+_MIN_FREE_BYTES = 64 << 20
+_TABLES_PER_LOCK = 200
+_PROGRESS_SECONDS = 5.0
 _SETVAL = re.compile(r"setval\('((?:[^']|'')*)', (-?\d+), (true|false)\)")
 _READS_ALL = """
 SELECT rolsuper OR pg_has_role(oid, 'pg_read_all_data', 'USAGE'), rolsuper OR rolbypassrls
@@ -56,14 +56,14 @@ class PgDump:
         self.spool = spool
         self.spool_bytes = spool_bytes
         self.lock_seconds = lock_seconds
-        self.most_unread = 0
+        self.max_unread = 0
 
     def preflight(self, url: str) -> None:
         """Prove that the database can be backed up: reachable, a server no newer than the tools, readable.
 
         Raises BackupFailed.
         """
-        with _told(url), closing(connect(url)) as connection:
+        with _as_backup_failed(url), closing(connect(url)) as connection:
             self._check(connection, url)
 
     def backup(self, url: str, sink: Sink, *, jobs: int, exclude: Sequence[str], progress: Progress) -> Dumped:
@@ -74,42 +74,42 @@ class PgDump:
             sink: takes the files of the dump.
             jobs: workers of pg_dump, and as many sessions that hash rows.
             exclude: patterns of tables whose rows are left out.
-            progress: is told in words how far it is.
+            progress: called with a message on the way.
 
         Raises:
             BackupFailed: the database or pg_dump failed, or the spool is full.
         """
         jobs = max(1, jobs)
-        with _told(url), self._roomy(url), ExitStack() as stack:
+        with _as_backup_failed(url), self._disk_full_as_backup_failed(url), ExitStack() as stack:
             connection = stack.enter_context(closing(connect(url)))
             tools = self._check(connection, url)
             folder = stack.enter_context(private_folder(self.spool))
             limit = self._limit(url)
-            left_out = patterns.matching(connection, exclude)
+            excluded = patterns.matching(connection, exclude)
             env = environment(connection, url, folder)
             connection.rollback()
             snapshot = _export(connection, self.lock_seconds)
-            kept = [table for table in state.tables(connection) if table.quoted not in left_out]
-            self._lock(connection, kept)
-            (folder / "filter").write_text(patterns.filter_file(left_out), encoding="utf-8")
+            dumped_tables = [table for table in state.tables(connection) if table.quoted not in excluded]
+            self._lock(connection, dumped_tables)
+            (folder / "filter").write_text(patterns.filter_file(excluded), encoding="utf-8")
             child = Child.start(self._command(tools, folder, snapshot, jobs), env, folder)
             stack.callback(child.end)
-            outlet = Outlet(folder / "dump", child, sink, jobs=jobs, limit=limit)
-            stack.callback(outlet.stop)
+            stream = DumpStream(folder / "dump", child, sink, jobs=jobs, limit=limit)
+            stack.callback(stream.stop)
             (folder / "roles.sql").write_text(roles.roles_sql(roles.read_roles(connection)), encoding="utf-8")
             (folder / "database.sql").write_text(roles.database_sql(connection), encoding="utf-8")
-            found = _names(connection)
-            counting = stack.enter_context(self._counting(url, snapshot, kept, jobs, beside_dump=True))
-            self._drain(url, child, outlet, counting, progress, connection.info.password)
-            self.most_unread = outlet.most_unread
-            found = replace(
-                found,
-                tables=counting.result(),
+            snapshot_state = _catalog_state(connection)
+            counter = stack.enter_context(self._row_counter(url, snapshot, dumped_tables, jobs, beside_dump=True))
+            self._drain(url, child, stream, counter, progress, connection.info.password)
+            self.max_unread = stream.max_unread
+            snapshot_state = replace(
+                snapshot_state,
+                tables=counter.result(),
                 large_objects=state.large_objects(connection),
                 sequences=_sequences(tools, folder),
             )
-            outlet.close([folder / "roles.sql", folder / "database.sql", folder / "dump" / TOC])
-            return Dumped(sink.objects, found, _version(connection), tools.version)
+            stream.close([folder / "roles.sql", folder / "database.sql", folder / "dump" / TOC])
+            return Dumped(sink.objects, snapshot_state, _version(connection), tools.version)
 
     def restore(
         self, url: str, objects: Mapping[str, Callable[[], Iterator[bytes]]], *, jobs: int, progress: Progress
@@ -120,7 +120,7 @@ class PgDump:
             url: connection URL of the empty database.
             objects: reads the raw contents of an object, by each name that the sink was given for it.
             jobs: workers of pg_restore.
-            progress: is told in words how far it is.
+            progress: called with a message on the way.
 
         Raises:
             RestoreFailed: the dump or the server is at fault, or the spool is full.
@@ -128,17 +128,17 @@ class PgDump:
         restore.restore(self.spool, url, objects, jobs=max(1, jobs), progress=progress)
 
     def state(self, url: str) -> DatabaseState:
-        """What a database holds, in one snapshot, to be compared with a manifest's. Raises BackupFailed."""
-        with _told(url), closing(connect(url)) as connection:
+        """The state of a database in one snapshot, to be compared with a manifest's. Raises BackupFailed."""
+        with _as_backup_failed(url), closing(connect(url)) as connection:
             snapshot = _export(connection, self.lock_seconds)
-            with self._counting(url, snapshot, state.tables(connection), 2, beside_dump=False) as counting:
-                found = replace(
-                    _names(connection),
+            with self._row_counter(url, snapshot, state.tables(connection), 2, beside_dump=False) as counter:
+                current = replace(
+                    _catalog_state(connection),
                     large_objects=state.large_objects(connection),
                     sequences=state.sequences(connection),
                 )
-                counting.begin()
-                return replace(found, tables=counting.result())
+                counter.begin()
+                return replace(current, tables=counter.result())
 
     def _check(self, connection: psycopg.Connection, url: str) -> Tools:
         tools = Tools.find()
@@ -163,26 +163,26 @@ class PgDump:
 
     def _limit(self, url: str) -> int:
         free = free_bytes(self.spool)
-        if free < _LEAST_FREE:
+        if free < _MIN_FREE_BYTES:
             raise BackupFailed(
                 f"{where(url)}: only {free >> 20} MiB are free at {self.spool}, where a dump passes through: "
-                f"{MORE_ROOM}"
+                f"{FREE_SPACE_HINT}"
             )
         return min(self.spool_bytes, free // 2)
 
     @contextmanager
-    def _roomy(self, url: str) -> Iterator[None]:
+    def _disk_full_as_backup_failed(self, url: str) -> Iterator[None]:
         try:
             yield
         except OSError as error:
             if not is_full(error):
                 raise
-            raise BackupFailed(f"{where(url)}: {full(self.spool)}") from None
+            raise BackupFailed(f"{where(url)}: {disk_full_message(self.spool)}") from None
 
     def _lock(self, connection: psycopg.Connection, tables: Sequence[Table]) -> None:
-        """Keep the tables as they are until all is read; pg_dump lets go of them when it ends."""
-        for start in range(0, len(tables), _LOCKED_AT_ONCE):
-            names = [sql.Identifier(one.schema, one.name) for one in tables[start : start + _LOCKED_AT_ONCE]]
+        """Lock the tables against DDL until all is read: pg_dump's own locks end with it."""
+        for start in range(0, len(tables), _TABLES_PER_LOCK):
+            names = [sql.Identifier(table.schema, table.name) for table in tables[start : start + _TABLES_PER_LOCK]]
             lock = sql.SQL("LOCK TABLE ONLY {} IN ACCESS SHARE MODE").format(sql.SQL(", ONLY ").join(names))
             connection.execute(lock)
 
@@ -201,48 +201,48 @@ class PgDump:
         ]
 
     @contextmanager
-    def _counting(
+    def _row_counter(
         self, url: str, snapshot: str, tables: Sequence[Table], jobs: int, *, beside_dump: bool
-    ) -> Iterator["_Counting"]:
+    ) -> Iterator["_RowCounter"]:
         with ExitStack() as stack:
             connections = []
             for _ in range(min(jobs, len(tables))):
                 connection = stack.enter_context(closing(connect(url, autocommit=True)))
                 state.prepare(connection, self.lock_seconds)
-                if beside_dump:  # which has a writer for each processor
+                if beside_dump:  # pg_dump has a worker for each processor
                     connection.execute("SET max_parallel_workers_per_gather = 0")
                 connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
                 connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot)))
                 connections.append(connection)
-            counting = _Counting(tables, connections)
+            counter = _RowCounter(tables, connections)
             try:
-                yield counting
+                yield counter
             finally:
-                counting.stop()
+                counter.stop()
 
     def _drain(
-        self, url: str, child: Child, outlet: Outlet, counting: "_Counting", progress: Progress, password: str
+        self, url: str, child: Child, stream: DumpStream, counter: "_RowCounter", progress: Progress, password: str
     ) -> None:
-        told = time.monotonic()
+        reported = time.monotonic()
 
-        def meanwhile() -> None:
-            nonlocal told
-            if outlet.started:
-                counting.begin()
-            counting.check()
-            if time.monotonic() - told >= _TELL_EVERY:
-                told = time.monotonic()
-                progress(f"{outlet.read >> 20:,} MiB dumped")
+        def on_poll() -> None:
+            nonlocal reported
+            if stream.started:
+                counter.begin()
+            counter.check()
+            if time.monotonic() - reported >= _PROGRESS_SECONDS:
+                reported = time.monotonic()
+                progress(f"{stream.read >> 20:,} MiB dumped")
 
-        if status := outlet.drain(meanwhile):
-            said = child.said()
-            why = full(self.spool) if is_full(said) else reason(said, password)
+        if status := stream.drain(on_poll):
+            stderr = child.stderr()
+            why = disk_full_message(self.spool) if is_full(stderr) else reason(stderr, password)
             raise BackupFailed(f"{where(url)}: pg_dump ended with {status}: {why}")
-        counting.begin()
+        counter.begin()
 
 
-class _Counting:
-    """The rows and hashes of tables, found while the dump is written."""
+class _RowCounter:
+    """Counts and hashes the rows of tables in threads of its own, while the dump is written."""
 
     def __init__(self, tables: Sequence[Table], connections: Sequence[psycopg.Connection]):
         self._tables = tables
@@ -252,23 +252,23 @@ class _Counting:
         self._future: Future[dict[str, tuple[int, str]]] | None = None
 
     def begin(self) -> None:
-        """Begin, if that has not been done."""
+        """Start, unless it is running."""
         if self._future is None:
             self._future = self._pool.submit(state.hash_all, self._tables, self._connections, self._stopped)
 
     def check(self) -> None:
-        """Raise what went wrong until now."""
+        """Raise the error of a thread that failed."""
         if self._future and self._future.done():
             self._future.result()
 
     def result(self) -> dict[str, tuple[int, str]]:
-        """Wait for the end."""
+        """Wait for the result: rows and hash by table."""
         self.begin()
         assert self._future
         return self._future.result()
 
     def stop(self) -> None:
-        """Give up what is not done."""
+        """Cancel running queries and end the threads."""
         self._stopped.set()
         if self._future and not self._future.done():
             for connection in self._connections:
@@ -285,8 +285,8 @@ def _export(connection: psycopg.Connection, lock_seconds: float) -> str:
     return row[0]
 
 
-def _names(connection: psycopg.Connection) -> DatabaseState:
-    """All of the state but what is counted and hashed."""
+def _catalog_state(connection: psycopg.Connection) -> DatabaseState:
+    """The part of the state that comes from the catalogs, without tables, sequences and large objects."""
     return DatabaseState(
         tables={},
         sequences={},
@@ -299,19 +299,19 @@ def _names(connection: psycopg.Connection) -> DatabaseState:
 
 
 def _sequences(tools: Tools, folder: Path) -> dict[str, str]:
-    """The values of sequences that the dump itself has: they move on in spite of a snapshot."""
+    """Values of sequences as the dump has them: sequences are not transactional, so a snapshot does not hold them."""
     listed = output([tools.folder / "pg_restore", "--list", folder / "dump"], folder)
     chosen = [line for line in listed.splitlines() if " SEQUENCE SET " in line]
     if not chosen:
         return {}
     (folder / "sequences").write_text("\n".join(chosen), encoding="utf-8", errors="surrogateescape")
     program, dump = tools.folder / "pg_restore", folder / "dump"
-    said = output([program, f"--use-list={folder / 'sequences'}", "--file=-", dump], folder)
-    found = {}
-    for name, last, called in _SETVAL.findall(said):
+    script = output([program, f"--use-list={folder / 'sequences'}", "--file=-", dump], folder)
+    values = {}
+    for name, last, called in _SETVAL.findall(script):
         schema, relation = patterns.split(name.replace("''", "'"))
-        found[state.quoted(schema, relation)] = state.sequence_text(int(last), called == "true")
-    return dict(sorted(found.items()))
+        values[state.quoted(schema, relation)] = state.sequence_text(int(last), called == "true")
+    return dict(sorted(values.items()))
 
 
 def _version(connection: psycopg.Connection) -> str:
@@ -319,16 +319,16 @@ def _version(connection: psycopg.Connection) -> str:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
-    """Turn what the database or the tools say into BackupFailed, without values."""
+def _as_backup_failed(url: str) -> Iterator[None]:
+    """Turn errors of the database and the tools into BackupFailed, without values."""
     try:
         yield
     except (WarehouseError, ServerError) as error:
         raise BackupFailed(str(error)) from None
     except psycopg.errors.LockNotAvailable:
         raise BackupFailed(
-            f"{where(url)}: a table stayed locked by someone who changes it: try again when that is done"
+            f"{where(url)}: a table stayed locked by another session that changes it: try again when that is done"
         ) from None
     except psycopg.Error as error:
-        said = error.diag.message_primary or str(error).strip().split("\n")[0] or type(error).__name__
-        raise BackupFailed(f"{where(url)}: {reason('error: ' + said)}") from None
+        message = error.diag.message_primary or str(error).strip().split("\n")[0] or type(error).__name__
+        raise BackupFailed(f"{where(url)}: {reason('error: ' + message)}") from None

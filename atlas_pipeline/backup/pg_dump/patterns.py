@@ -1,7 +1,7 @@
-"""Names of tables in pg_dump's way: patterns of them, and quoted names taken apart.
+"""pg_dump's patterns of table names, and quoted names split into schema and table.
 
-Belongs here: which tables `--exclude-table-data` means, so that pg_dump is told names and no patterns, and the rest
-of a backup knows the same. Does not belong here: what follows from it.
+Belongs here: which tables `--exclude-table-data` matches, so that pg_dump gets names instead of patterns and the state
+leaves out the same tables. Does not belong here: leaving them out.
 """
 
 import re
@@ -14,26 +14,26 @@ from atlas_pipeline.backup.pg_dump import state
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
-def matching(connection: psycopg.Connection, wanted: Sequence[str]) -> dict[str, state.Table]:
+def matching(connection: psycopg.Connection, patterns: Sequence[str]) -> dict[str, state.Table]:
     """The tables that match, by quoted name.
 
     Args:
         connection: a session of the database.
-        wanted: patterns of pg_dump; one without a schema means tables on the search path.
+        patterns: patterns of pg_dump; one without a schema means tables on the search path.
     """
-    tables = state.tables(connection) if wanted else []
-    found = {}
-    for pattern in wanted:
+    tables = state.tables(connection) if patterns else []
+    matches = {}
+    for pattern in patterns:
         parts = [re.compile(part) for part in regexes(pattern)]
         name, schema = parts[-1], parts[-2] if len(parts) > 1 else None
         for table in tables:
             if name.fullmatch(table.name) and (schema.fullmatch(table.schema) if schema else table.visible):
-                found[table.quoted] = table
-    return found
+                matches[table.quoted] = table
+    return matches
 
 
 def regexes(pattern: str) -> list[str]:
-    """A regular expression for each part of a pattern: `*` and `?` stand for letters, quotes keep what is in them."""
+    """A regular expression for each part of a pattern: `*` and `?` are wildcards outside of double quotes."""
     parts, quoted = [""], False
     for letter in pattern.replace('""', "\0"):
         if letter == '"':
@@ -50,7 +50,7 @@ def regexes(pattern: str) -> list[str]:
 
 
 def filter_file(tables: Iterable[str]) -> str:
-    """What `pg_dump --filter` is told to leave the rows out of; the names are quoted."""
+    """The file for `pg_dump --filter` that leaves out the rows of these tables; the names are quoted."""
     return "".join(f"exclude table_data {_all_quoted(name)}\n" for name in tables)
 
 

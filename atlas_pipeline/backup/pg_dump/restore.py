@@ -1,6 +1,6 @@
-"""From objects into an empty database.
+"""Restores the objects of a backup into an empty database.
 
-Belongs here: pg_restore and what it is fed with. Does not belong here: which database, and what becomes of it.
+Belongs here: pg_restore and its input. Does not belong here: which database, and what becomes of it.
 
 Small files are unpacked into the spool. Big ones are named pipes there, each filled from its object when pg_restore
 opens it, so that they take no disk.
@@ -24,8 +24,8 @@ import psycopg
 from psycopg import sql
 
 from atlas_pipeline.backup.engine import Progress, RestoreFailed
-from atlas_pipeline.backup.pg_dump.outlet import CONTENTS, TOC, Readable
-from atlas_pipeline.backup.pg_dump.spool import full, is_full, private_folder
+from atlas_pipeline.backup.pg_dump.spool import disk_full_message, is_full, private_folder
+from atlas_pipeline.backup.pg_dump.stream import CONTENTS, TOC, ChunkReader
 from atlas_pipeline.backup.pg_dump.tools import Child, Tools, environment, output, reason, run
 from atlas_pipeline.warehouse.connect import WarehouseError, connect, where
 from atlas_pipeline.warehouse.embedded import ServerError
@@ -34,10 +34,10 @@ Contents = Callable[[], Iterator[bytes]]
 
 _PACK = re.compile(r"small-\d+\.tar")
 _FILE = re.compile(r"(?:\d+|blob_\d+)\.dat|blobs(?:_\d+)?\.toc|toc\.dat")
-_BESIDE = ("roles.sql", "database.sql", CONTENTS)
-_LATER = re.compile(r"\d+; \d+ \d+ (?:(?:DEFAULT )?ACL|MATERIALIZED VIEW DATA|(?:COMMENT - )?EVENT TRIGGER) ")
+_EXTRA_FILES = ("roles.sql", "database.sql", CONTENTS)
+_SECOND_PASS = re.compile(r"\d+; \d+ \d+ (?:(?:DEFAULT )?ACL|MATERIALIZED VIEW DATA|(?:COMMENT - )?EVENT TRIGGER) ")
 _POLL_SECONDS = 0.05
-_TELL_EVERY = 5.0
+_PROGRESS_SECONDS = 5.0
 # What a restore's sessions are set to, each where the role may. Until all is done and compared nothing need be kept.
 _SESSION = {"synchronous_commit": "off", "wal_compression": "off"}
 _HOLDS = """
@@ -69,7 +69,7 @@ def restore(spool: Path, url: str, objects: Mapping[str, Contents], *, jobs: int
         url: connection URL of the database.
         objects: reads the raw contents of an object, by each name that the sink was given for it.
         jobs: tables that are written at the same time.
-        progress: is told in words how far it is.
+        progress: called with a message on the way.
 
     Raises:
         RestoreFailed: the dump or the server is at fault.
@@ -79,12 +79,12 @@ def restore(spool: Path, url: str, objects: Mapping[str, Contents], *, jobs: int
     except (WarehouseError, ServerError) as error:
         raise RestoreFailed(str(error)) from None
     except psycopg.Error as error:
-        said = error.diag.message_primary or type(error).__name__
-        raise RestoreFailed(f"{where(url)}: {reason('error: ' + said)}") from None
+        message = error.diag.message_primary or type(error).__name__
+        raise RestoreFailed(f"{where(url)}: {reason('error: ' + message)}") from None
     except OSError as error:
         if not is_full(error):
             raise
-        raise RestoreFailed(f"{where(url)}: {full(spool)}") from None
+        raise RestoreFailed(f"{where(url)}: {disk_full_message(spool)}") from None
 
 
 def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, progress: Progress) -> None:
@@ -106,33 +106,33 @@ def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, 
                 raise RestoreFailed(f"the backup has an object {name}, which is not part of a dump")
             os.mkfifo(dump / name, 0o600)
         sizes = _complete(folder, unpacked, big)
-        env = environment(connection, url, folder, _allowed(connection))
+        env = environment(connection, url, folder, _permitted_settings(connection))
         password = connection.info.password
         connection.close()
         _script(tools, folder, "roles.sql", env, url, password)
-        first, last = _in_turn(tools, folder)
+        first, last = _restore_lists(tools, folder)
         command: list[str | Path] = [tools.folder / "pg_restore", "--format=directory", "--exit-on-error"]
         command += ["--no-password", "--dbname=service=atlas", dump]
         child = Child.start([*command, f"--jobs={jobs}", f"--use-list={first}"], env, folder)
         stack.callback(child.end)
-        feeding = _Feeding(dump, big, sizes)
+        feeder = _PipeFeeder(dump, big, sizes)
         try:
-            status, said = feeding.attend(child, progress), child.said()
+            status, stderr = feeder.run_until_exit(child, progress), child.stderr()
         finally:
             child.end()
-            feeding.stop()
-        if status == 0 and feeding.unread:
-            raise RestoreFailed(f"{where(url)}: pg_restore left out {len(feeding.unread)} files of the dump")
+            feeder.stop()
+        if status == 0 and feeder.unread:
+            raise RestoreFailed(f"{where(url)}: pg_restore left out {len(feeder.unread)} files of the dump")
         if status == 0:
-            status, said = run([*command, f"--use-list={last}"], env, folder)
+            status, stderr = run([*command, f"--use-list={last}"], env, folder)
         if status:
-            raise RestoreFailed(f"{where(url)}: pg_restore ended with {status}: {reason(said, password)}")
+            raise RestoreFailed(f"{where(url)}: pg_restore ended with {status}: {reason(stderr, password)}")
         _script(tools, folder, "database.sql", env, url, password)
         progress("gathering statistics")
         _analyze(url, jobs)
 
 
-def _allowed(connection: psycopg.Connection) -> dict[str, str]:
+def _permitted_settings(connection: psycopg.Connection) -> dict[str, str]:
     allowed = {}
     for name, value in _SESSION.items():
         with suppress(psycopg.errors.InsufficientPrivilege):
@@ -157,16 +157,16 @@ def _analyze(url: str, jobs: int) -> None:
 
 
 def _unpack(name: str, contents: Contents, folder: Path) -> int:
-    """Write the files of a tar file to where pg_restore looks for them; they must be a dump's. Tells its size."""
-    readable = Readable(contents())
+    """Unpack a tar file into the spool; refuse members that no dump has. Returns its size in bytes."""
+    readable = ChunkReader(contents())
     try:
         with tarfile.open(fileobj=readable, mode="r|") as tar:
             for member in tar:
-                place = folder if member.name in _BESIDE else folder / "dump"
+                target_folder = folder if member.name in _EXTRA_FILES else folder / "dump"
                 source = tar.extractfile(member)
-                if source is None or not (_FILE.fullmatch(member.name) or place == folder):
+                if source is None or not (_FILE.fullmatch(member.name) or target_folder == folder):
                     raise RestoreFailed(f"{name} holds a file that is not part of a dump")
-                with (place / member.name).open("xb") as target:
+                with (target_folder / member.name).open("xb") as target:
                     while chunk := source.read(1 << 20):
                         target.write(chunk)
         while readable.read(1 << 20):
@@ -187,7 +187,7 @@ def _read(name: str, contents: Contents) -> Iterator[bytes]:
 
 def _complete(folder: Path, unpacked: Mapping[str, int], big: Mapping[str, Contents]) -> dict[str, int]:
     """Sizes of the big files, after it was made sure that all is there."""
-    for path in (*(folder / name for name in _BESIDE), folder / "dump" / TOC):
+    for path in (*(folder / name for name in _EXTRA_FILES), folder / "dump" / TOC):
         if not path.exists():
             raise RestoreFailed(f"the backup has no {path.name}")
     sizes: dict[str, int] = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))
@@ -199,7 +199,7 @@ def _complete(folder: Path, unpacked: Mapping[str, int], big: Mapping[str, Conte
     return {name: sizes.get(name, -1) for name in big}
 
 
-def _in_turn(tools: Tools, folder: Path) -> tuple[Path, Path]:
+def _restore_lists(tools: Tools, folder: Path) -> tuple[Path, Path]:
     """Two lists for pg_restore: what may be done in parallel, and what comes after it, one by one.
 
     In parallel, a grant may come before the one that lets its grantor see the schema.
@@ -207,7 +207,7 @@ def _in_turn(tools: Tools, folder: Path) -> tuple[Path, Path]:
     lines = output([tools.folder / "pg_restore", "--list", folder / "dump"], folder).splitlines()
     chosen: dict[bool, list[str]] = {False: [], True: []}
     for line in lines:
-        chosen[bool(_LATER.match(line))].append(line)
+        chosen[bool(_SECOND_PASS.match(line))].append(line)
     for later, listed in chosen.items():
         text = "\n".join([*listed, ""])
         (folder / f"list{later:d}").write_text(text, encoding="utf-8", errors="surrogateescape")
@@ -216,13 +216,13 @@ def _in_turn(tools: Tools, folder: Path) -> tuple[Path, Path]:
 
 def _script(tools: Tools, folder: Path, name: str, env: dict[str, str], url: str, password: str) -> None:
     options = ["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1", f"--file={folder / name}"]
-    status, said = run([tools.folder / "psql", *options], env, folder)
+    status, stderr = run([tools.folder / "psql", *options], env, folder)
     if status:
-        raise RestoreFailed(f"{where(url)}: {name} of the backup failed: {reason(said, password)}")
+        raise RestoreFailed(f"{where(url)}: {name} of the backup failed: {reason(stderr, password)}")
 
 
-class _Feeding:
-    """Fills the pipes that pg_restore opens, each in a thread of its own."""
+class _PipeFeeder:
+    """Fills the named pipes that pg_restore opens, each in its own thread."""
 
     def __init__(self, folder: Path, files: Mapping[str, Contents], sizes: Mapping[str, int]):
         self._folder = folder
@@ -235,29 +235,29 @@ class _Feeding:
 
     @property
     def unread(self) -> list[str]:
-        """Files that were not asked for."""
+        """Files that pg_restore has not opened."""
         return list(self._waiting)
 
-    def attend(self, child: Child, progress: Progress) -> int:
-        """Fill pipes until pg_restore has ended. Raises what filling one raised.
+    def run_until_exit(self, child: Child, progress: Progress) -> int:
+        """Fill pipes until pg_restore exits. Raises what filling one raised.
 
         Args:
             child: pg_restore.
-            progress: is told in words how far it is.
+            progress: called with a message on the way.
 
         Returns:
             Its exit status.
         """
-        told = time.monotonic()
+        reported = time.monotonic()
         while (status := child.poll()) is None:
             for name in list(self._waiting):
-                self._offer(name)
+                self._open_pipe(name)
             if self._failed:
                 child.end()
                 self.stop()
                 raise self._failed[0]
-            if time.monotonic() - told >= _TELL_EVERY:
-                told = time.monotonic()
+            if time.monotonic() - reported >= _PROGRESS_SECONDS:
+                reported = time.monotonic()
                 progress(f"{self._fed >> 20:,} MiB restored")
             time.sleep(_POLL_SECONDS)
         for thread in self._threads.values():
@@ -267,13 +267,13 @@ class _Feeding:
         return status
 
     def stop(self) -> None:
-        """End all threads, once nobody reads any more."""
+        """End all threads, after pg_restore has exited."""
         self._stopped = True
         for thread in self._threads.values():
             thread.join()
 
-    def _offer(self, name: str) -> None:
-        """Begin to fill a pipe if somebody has it open."""
+    def _open_pipe(self, name: str) -> None:
+        """Start to fill a pipe if pg_restore has opened it."""
         try:
             pipe = os.open(self._folder / name, os.O_WRONLY | os.O_NONBLOCK)
         except OSError as error:
@@ -301,7 +301,7 @@ class _Feeding:
             self._failed.append(RestoreFailed("pg_restore did not read a file to its end"))
         except BaseException as error:  # noqa: BLE001 — raised where pg_restore is attended
             self._failed.append(error)
-            # Who reads must not take this for the end of the file: it is ended first.
+            # The reader must not take this for the end of the file: pg_restore is killed before the pipe is closed.
             while not self._stopped:
                 time.sleep(_POLL_SECONDS)
         finally:

@@ -1,8 +1,8 @@
-"""Roles, and what a database itself is owned by, granted and set to: what pg_dump leaves out.
+"""Roles, and owner, grants and settings of the database itself: what pg_dump leaves out.
 
-Belongs here: reading them, and the SQL that makes them again, to be run by psql. Does not belong here: running it.
+Belongs here: reading them, and the SQL that recreates them, to be run by psql. Does not belong here: running it.
 
-A role that is there already stays as it is. No password is read or written: whoever restores sets them.
+An existing role is left as it is. Passwords are neither read nor written: set them after a restore.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,14 +17,14 @@ from atlas_pipeline.backup.pg_dump.state import digest, pairs
 
 _ATTRIBUTES = ("SUPERUSER", "INHERIT", "CREATEROLE", "CREATEDB", "LOGIN", "REPLICATION", "BYPASSRLS")
 _OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()"
-_MADE_HERE = """CREATE TEMP TABLE made_here AS SELECT name FROM (VALUES {}) v (name)
+_CREATED_HERE = """CREATE TEMP TABLE made_here AS SELECT name FROM (VALUES {}) v (name)
 WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = name);"""
-# Who makes a role without being a superuser can then give it what it owns.
-_OURS = """SELECT set_config('createrole_self_grant', 'set, inherit', false)
+# A role with CREATEROLE and without SUPERUSER can then transfer ownership to the roles it creates.
+_SELF_GRANT = """SELECT set_config('createrole_self_grant', 'set, inherit', false)
 WHERE current_setting('server_version_num')::int >= 160000
 \\g /dev/null"""
-# Before its content, since the owner of a database may do more in it.
-_GIVEN = 'ALTER DATABASE :"DBNAME" OWNER TO {};'
+# Before the contents: the owner of a database has more rights in it.
+_SET_OWNER = 'ALTER DATABASE :"DBNAME" OWNER TO {};'
 _LISTS = {"search_path", "temp_tablespaces", "session_preload_libraries", "local_preload_libraries"}
 _LISTS |= {"shared_preload_libraries", "unix_socket_directories"}
 
@@ -43,7 +43,7 @@ class Role:
 
     @property
     def text(self) -> str:
-        """All of it in a line; values of settings are hashed."""
+        """All attributes in one line, for comparison; values of settings are hashed."""
         words = [word if on else f"NO{word}" for word, on in zip(_ATTRIBUTES, self.attributes, strict=True)]
         words.append(f"CONNECTION LIMIT {self.connections}")
         words += [f"VALID UNTIL {self.until}"] if self.until else []
@@ -54,30 +54,30 @@ class Role:
 
 def read_roles(connection: psycopg.Connection) -> list[Role]:
     """The roles of this database."""
-    found = []
+    read = []
     owner = connection.execute(_OWNER).fetchone()
     for name, *attributes, connections, until, config, groups in connection.execute(catalog.ROLES):
         memberships = tuple(dict.fromkeys(tuple(group) for group in groups or ()))
-        found.append(
+        read.append(
             Role(name, tuple(attributes), connections, until, tuple(pairs(config)), memberships, owner == (name,))
         )
-    return found
+    return read
 
 
 def roles_sql(roles: Sequence[Role]) -> str:
-    """A script for psql that makes those that are missing, with their memberships and settings.
+    """A psql script that creates missing roles with memberships and settings, and sets the owner of the database.
 
-    It is run in the database that is to be restored, and gives that to its owner.
+    It runs in the database that is restored, before its contents.
     """
-    lines = ["-- Roles without passwords. Those that exist are left alone.", "SET search_path = pg_catalog;", _OURS]
+    lines = ["-- Roles without passwords. Existing roles are left alone.", "SET search_path = pg_catalog;", _SELF_GRANT]
     names = sql.SQL(", ").join(sql.SQL("({})").format(sql.Literal(role.name)) for role in roles)
     if roles:
-        lines.append(_text(sql.SQL(_MADE_HERE).format(names)))
+        lines.append(_text(sql.SQL(_CREATED_HERE).format(names)))
     for statement, role in [*_creations(roles), *_memberships(roles)]:
         ask = "SELECT {} FROM pg_temp.made_here WHERE name = {}"
         lines.append(_text(sql.SQL(ask).format(sql.Literal(_text(statement)), sql.Literal(role))) + "\n\\gexec")
     owner = [role.name for role in roles if role.owns_database]
-    lines += [_text(sql.SQL(_GIVEN).format(sql.Identifier(name))) for name in owner]
+    lines += [_text(sql.SQL(_SET_OWNER).format(sql.Identifier(name))) for name in owner]
     return "\n".join([*lines, ""])
 
 
@@ -97,9 +97,9 @@ def _creations(roles: Sequence[Role]) -> Iterator[tuple[sql.Composed, str]]:
 def _memberships(roles: Sequence[Role]) -> Iterator[tuple[sql.Composed, str]]:
     for role in roles:
         for group, admin, inherit, settable in role.groups:
-            options = ["ADMIN " + _truth(admin)]
+            options = ["ADMIN " + _boolean(admin)]
             if inherit is not None:
-                options += ["INHERIT " + _truth(inherit), "SET " + _truth(bool(settable))]
+                options += ["INHERIT " + _boolean(inherit), "SET " + _boolean(bool(settable))]
             elif not admin:
                 options = []
             grant = sql.SQL("GRANT {} TO {}").format(sql.Identifier(group), sql.Identifier(role.name))
@@ -110,12 +110,12 @@ def _memberships(roles: Sequence[Role]) -> Iterator[tuple[sql.Composed, str]]:
             )
 
 
-def _truth(value: bool) -> str:
+def _boolean(value: bool) -> str:
     return "TRUE" if value else "FALSE"
 
 
 def database_sql(connection: psycopg.Connection) -> str:
-    """A script for psql that gives the database it is connected to the owner, grants and settings of this one."""
+    """A psql script that sets owner, grants and settings of the database that it runs in to those of this one."""
     cursor = connection.execute(catalog.DATABASE)
     names = [column.name for column in cursor.description or ()]
     row: dict[str, Any] = dict(zip(names, cursor.fetchone() or (), strict=True))
@@ -126,16 +126,16 @@ def database_sql(connection: psycopg.Connection) -> str:
     if row["comment"] is not None:
         statements.append(sql.SQL("COMMENT ON DATABASE {} IS {}").format(target, sql.Literal(row["comment"])))
     for role, config in connection.execute(catalog.CONFIGURATION):
-        whom = alter
+        prefix = alter
         if role:
-            whom = sql.SQL("ALTER ROLE {} IN DATABASE {} ").format(sql.Identifier(role), target)
-        statements += [whom + sql.SQL("SET {}").format(_setting(name, value)) for name, value in pairs(config)]
+            prefix = sql.SQL("ALTER ROLE {} IN DATABASE {} ").format(sql.Identifier(role), target)
+        statements += [prefix + sql.SQL("SET {}").format(_setting(name, value)) for name, value in pairs(config)]
     if row["acl"] is not None:
         statements.append(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(target))
         statements.append(sql.SQL("REVOKE ALL ON DATABASE {} FROM {}").format(target, sql.Identifier(row["owner"])))
         statements += _grants(connection, target)
-    lines = ["-- Run by psql while connected to the restored database.", *(f"{_text(one)};" for one in statements)]
-    return "\n".join([*lines, ""])
+    lines = [f"{_text(statement)};" for statement in statements]
+    return "\n".join(["-- Run by psql while connected to the restored database.", *lines, ""])
 
 
 def _grants(connection: psycopg.Connection, target: sql.SQL) -> Iterator[sql.Composed]:
@@ -153,7 +153,7 @@ def _grants(connection: psycopg.Connection, target: sql.SQL) -> Iterator[sql.Com
 
 
 def _setting(name: str, value: str) -> sql.Composed:
-    """`name TO value`. Lists are kept by Postgres as they are written, with each part quoted as it has to be."""
+    """`name TO value`. Postgres stores lists as written, with each part quoted where needed."""
     dotted = sql.Identifier(*name.split("."))
     if name.lower() in _LISTS:
         return sql.SQL("{} TO {}").format(dotted, sql.SQL(value or "''"))

@@ -1,7 +1,7 @@
-"""The folder that a dump passes through: private, bounded, and gone at the end.
+"""The spool folder of a dump: private, bounded, and removed at the end.
 
-Belongs here: making and removing it, and giving back the disk under what was read. Does not belong here: who writes
-or reads the files in it (`outlet.py`, `restore.py`).
+Belongs here: creating and removing it, and freeing the disk blocks of what was read. Does not belong here: the files in
+it (`stream.py`, `restore.py`).
 """
 
 import ctypes
@@ -21,12 +21,12 @@ _PREFIX = "pg-dump-"
 _KEEP_SIZE_AND_PUNCH_HOLE = 3
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
-MORE_ROOM = "make room there, or set ATLAS_BACKUP_SPOOL to a folder on a bigger disk"
+FREE_SPACE_HINT = "make room there, or set ATLAS_BACKUP_SPOOL to a folder on a bigger disk"
 
 
 @contextmanager
 def private_folder(path: Path) -> Iterator[Path]:
-    """A new folder in `path` that only this user may enter, removed at the end; those of killed processes go too."""
+    """Create a folder in `path` with mode 0700 and remove it at the end; remove those of killed processes first."""
     path.mkdir(parents=True, exist_ok=True)
     _sweep(path)
     folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=path))
@@ -39,10 +39,10 @@ def private_folder(path: Path) -> Iterator[Path]:
 
 
 def _sweep(path: Path) -> None:
-    for left in path.glob(f"{_PREFIX}*/lock"):
-        with suppress(OSError), left.open("r") as lock:
+    for lock_file in path.glob(f"{_PREFIX}*/lock"):
+        with suppress(OSError), lock_file.open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(left.parent, ignore_errors=True)
+            shutil.rmtree(lock_file.parent, ignore_errors=True)
 
 
 @cache
@@ -54,8 +54,8 @@ def _fallocate() -> Any:
     return function
 
 
-def give_back(file: int, start: int, end: int) -> bool:
-    """Free the disk under a part of an open file, which keeps its size.
+def punch_hole(file: int, start: int, end: int) -> bool:
+    """Free the disk blocks of a range of an open file, which keeps its size (`fallocate(2)`, FALLOC_FL_PUNCH_HOLE).
 
     Args:
         file: descriptor.
@@ -70,18 +70,19 @@ def give_back(file: int, start: int, end: int) -> bool:
 
 
 def free_bytes(path: Path) -> int:
-    """What is free on the disk of `path`."""
+    """Free bytes of the file system of `path`, for this user."""
     state = os.statvfs(path)
     return state.f_bavail * state.f_frsize
 
 
 def is_full(failure: OSError | str) -> bool:
-    """Whether something failed, or a program says that it did, because there was no room on a disk."""
+    """Whether an error, or the stderr of a program, is about a full disk or quota."""
     if isinstance(failure, str):
         return any(os.strerror(number) in failure for number in _FULL)
     return failure.errno in _FULL
 
 
-def full(path: Path) -> str:
-    """What to say when the disk of `path` is full."""
-    return f"the disk of the spool {path} is full, {free_bytes(path) >> 20} MiB are free: {MORE_ROOM}"
+def disk_full_message(path: Path) -> str:
+    """The message for a disk without room: which, how much is free, what to do."""
+    free = free_bytes(path) >> 20
+    return f"the disk of the spool {path} is full, {free} MiB are free: {FREE_SPACE_HINT}"

@@ -1,4 +1,4 @@
-"""What a database holds, so that two can be compared: proves that a restore equals its backup.
+"""The state of a database, so that two can be compared: proves that a restore equals its backup.
 
 Belongs here: counting, hashing and comparing. Does not belong here: queries of the catalogs (`catalog.py`).
 
@@ -58,7 +58,7 @@ _HASHES = {
         for name in ("numeric", "date", "time", "timestamp", "timestamptz")
     },
 }
-_ANY = 'hashtextextended({value}::text COLLATE "C", {number})'
+_AS_TEXT = 'hashtextextended({value}::text COLLATE "C", {number})'
 # A dump writes some casts in another way, once: (x::varchar)::text[] becomes x::varchar::text.
 _CASTS = re.compile(r"::(?:character varying|text)(?:\(\d+\))?(?:\[\])?|[()\s]+")
 _GRANTOR = re.compile(r'/(?:"(?:[^"]|"")*"|[^/"]+)$')
@@ -100,21 +100,21 @@ def hashed(connection: psycopg.Connection, table: Table) -> tuple[int, str]:
     """
     columns = connection.execute(catalog.COLUMNS, [table.oid]).fetchall()
     hashes = [_hash(sql.Identifier("t", name), kind, number) for number, (name, kind) in enumerate(columns, 1)]
-    # Mixed once more: else what changes places between two rows might not change the sum.
-    row = sql.SQL("hashint4extended(0, {})").format(_together(hashes)) if hashes else sql.SQL("0")
+    # Hashed once more: otherwise values exchanged between two rows could leave the sum unchanged.
+    row = sql.SQL("hashint4extended(0, {})").format(_combine(hashes)) if hashes else sql.SQL("0")
     query = sql.SQL("SELECT count(*), sum({}) FROM ONLY {} t").format(row, sql.Identifier(table.schema, table.name))
     rows, digest = connection.execute(query).fetchone() or (0, 0)
     return rows, _hex(digest)
 
 
 def _hash(column: sql.Identifier, kind: str | None, number: int) -> sql.Composed:
-    text = _HASHES.get(kind or "", _ANY)
-    given = sql.SQL(text).format(value=column, number=sql.Literal(number))
-    return sql.SQL("coalesce({}, {})").format(given, sql.Literal(number))
+    text = _HASHES.get(kind or "", _AS_TEXT)
+    value_hash = sql.SQL(text).format(value=column, number=sql.Literal(number))
+    return sql.SQL("coalesce({}, {})").format(value_hash, sql.Literal(number))
 
 
-def _together(hashes: Sequence[sql.Composed]) -> sql.Composed:
-    """All in one, nested as little as may be: there may be 1,600 columns."""
+def _combine(hashes: Sequence[sql.Composed]) -> sql.Composed:
+    """XOR of all hashes, as a balanced tree: nesting 1,600 columns deep would exceed the stack."""
     while len(hashes) > 1:
         pairs = zip(hashes[::2], hashes[1::2], strict=False)
         odd = hashes[len(hashes) // 2 * 2 :]
@@ -123,17 +123,17 @@ def _together(hashes: Sequence[sql.Composed]) -> sql.Composed:
 
 
 def hash_all(
-    wanted: Iterable[Table], connections: Sequence[psycopg.Connection], stopped: threading.Event
+    tables_to_hash: Iterable[Table], connections: Sequence[psycopg.Connection], stopped: threading.Event
 ) -> dict[str, tuple[int, str]]:
     """Number of rows and hash of each table, by quoted name.
 
     Args:
-        wanted: tables; partitioned ones are passed over, as their partitions hold the rows.
-        connections: sessions that work at the same time, in one snapshot.
-        stopped: ends it after the tables in work.
+        tables_to_hash: tables; partitioned ones are passed over, as their partitions hold the rows.
+        connections: sessions of one snapshot, each in its own thread.
+        stopped: ends it after the tables in progress.
     """
-    queue = deque(table for table in wanted if not table.partitioned)
-    found: dict[str, tuple[int, str]] = {}
+    queue = deque(table for table in tables_to_hash if not table.partitioned)
+    hashes: dict[str, tuple[int, str]] = {}
 
     def work(connection: psycopg.Connection) -> None:
         while not stopped.is_set():
@@ -141,16 +141,16 @@ def hash_all(
                 table = queue.popleft()
             except IndexError:
                 return
-            found[table.quoted] = hashed(connection, table)
+            hashes[table.quoted] = hashed(connection, table)
 
     with ThreadPoolExecutor(max(1, len(connections)), thread_name_prefix="backup-state") as pool:
         for future in [pool.submit(work, connection) for connection in connections]:
             future.result()
-    return dict(sorted(found.items()))
+    return dict(sorted(hashes.items()))
 
 
 def large_objects(connection: psycopg.Connection) -> tuple[int, str]:
-    """How many, and the hash of their contents, owners and grants."""
+    """Number of large objects, and the hash of their contents, owners and grants."""
     row = connection.execute(_READS_PAGES).fetchone()
     pages = catalog.PAGES if row and row[0] else catalog.PAGES_OF_OTHERS
     count, *digests = connection.execute(catalog.LARGE_OBJECTS.replace("{pages}", pages)).fetchone() or (0,)
@@ -158,14 +158,14 @@ def large_objects(connection: psycopg.Connection) -> tuple[int, str]:
 
 
 def sequences(connection: psycopg.Connection) -> dict[str, str]:
-    """The value of each sequence, and whether it was given out."""
+    """`last_value` and `is_called` of each sequence, as text."""
     names = connection.execute(catalog.SEQUENCES).fetchall()
-    found = {}
+    values = {}
     for schema, name in names:
         query = sql.SQL("SELECT last_value, is_called FROM {}").format(sql.Identifier(schema, name))
         last, called = connection.execute(query).fetchone() or (0, False)
-        found[quoted(schema, name)] = sequence_text(last, called)
-    return found
+        values[quoted(schema, name)] = sequence_text(last, called)
+    return values
 
 
 def quoted(schema: str, name: str) -> str:
@@ -190,29 +190,29 @@ def sequence_text(last: int, called: bool) -> str:
 
 def objects(connection: psycopg.Connection) -> dict[str, str]:
     """Owner, grants and the hash of the definition of everything that has a name."""
-    found = {}
+    definitions = {}
     for query in catalog.OBJECTS.values():
         for name, owner, acl, default, definition in connection.execute(query):
             parts = [f"owner {owner}"] if owner else []
             if acl is not None and (listed := access(acl)) != access(default or []):
                 parts.append(f"grants {listed}")
             parts.append(digest(_CASTS.sub("", definition or "")))
-            found[name] = "; ".join(parts)
-    return dict(sorted(found.items()))
+            definitions[name] = "; ".join(parts)
+    return dict(sorted(definitions.items()))
 
 
 def access(acl: Sequence[str]) -> str:
-    """An access list in an order of its own, without who granted."""
+    """An access control list, sorted and without grantors."""
     return ",".join(sorted(_GRANTOR.sub("", item) for item in acl)) or "none"
 
 
 def digest(text: str) -> str:
-    """A short hash, for text that must not be shown."""
+    """16 hex digits of SHA-256, for text that must not be shown."""
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def extensions(connection: psycopg.Connection) -> dict[str, str]:
-    """Their versions and schemas."""
+    """Version and schema of each extension."""
     return dict(connection.execute(catalog.EXTENSIONS).fetchall())
 
 
@@ -222,70 +222,74 @@ def settings(connection: psycopg.Connection) -> dict[str, str]:
     names = [column.name for column in cursor.description or ()]
     row: dict[str, Any] = dict(zip(names, cursor.fetchone() or (), strict=True))
     acl, default, comment = row.pop("acl"), row.pop("default_acl"), row.pop("comment")
-    found = {name: value for name, value in row.items() if value is not None}
-    found["grants"] = "default" if acl is None or access(acl) == access(default) else access(acl)
+    values = {name: value for name, value in row.items() if value is not None}
+    values["grants"] = "default" if acl is None or access(acl) == access(default) else access(acl)
     if comment is not None:
-        found["comment"] = digest(comment)
+        values["comment"] = digest(comment)
     for role, config in connection.execute(catalog.CONFIGURATION):
-        found |= {f"{'of ' + role + ' ' if role else ''}{name}": digest(value) for name, value in pairs(config)}
-    return found
+        values |= {f"{'of ' + role + ' ' if role else ''}{name}": digest(value) for name, value in pairs(config)}
+    return values
 
 
 def pairs(config: Sequence[str] | None) -> list[tuple[str, str]]:
-    """Settings as Postgres keeps them, taken apart."""
+    """Names and values of `setconfig` entries (`name=value`)."""
     return [(name, value) for name, _, value in (item.partition("=") for item in config or ())]
 
 
-def difference(expected: DatabaseState, found: DatabaseState) -> list[str]:
-    """How two databases differ, one text for each difference. A table whose rows were left out may be empty.
+def difference(expected: DatabaseState, actual: DatabaseState) -> list[str]:
+    """How two databases differ, one text for each difference. A table whose rows were excluded may be empty.
 
     Args:
         expected: the state in a manifest.
-        found: the state of the restored database.
+        actual: the state of the restored database.
     """
-    said = []
+    differences = []
     for name, (rows, content) in expected.tables.items():
-        if name not in found.tables:
-            said.append(f"table {name} is missing ({rows} rows)")
-        elif found.tables[name][0] != rows:
-            said.append(f"table {name} has {found.tables[name][0]} rows instead of {rows}")
-        elif found.tables[name][1] != content:
-            said.append(f"table {name} has {rows} rows as expected, but other values")
-    for name in found.tables.keys() - expected.tables.keys():
+        if name not in actual.tables:
+            differences.append(f"table {name} is missing ({rows} rows)")
+        elif actual.tables[name][0] != rows:
+            differences.append(f"table {name} has {actual.tables[name][0]} rows instead of {rows}")
+        elif actual.tables[name][1] != content:
+            differences.append(f"table {name} has {rows} rows as expected, but other values")
+    for name in actual.tables.keys() - expected.tables.keys():
         if f"table {name}" not in expected.objects:
-            said.append(f"table {name} is not expected")
-        elif rows := found.tables[name][0]:
-            said.append(f"table {name} has {rows} rows, but its rows were left out of the backup")
-    if expected.large_objects[0] != found.large_objects[0]:
-        said.append(f"{found.large_objects[0]} large objects instead of {expected.large_objects[0]}")
-    elif expected.large_objects != found.large_objects:
-        said.append(f"the {expected.large_objects[0]} large objects have other content, owners or grants")
-    said += _compare("sequence {}", expected.sequences, found.sequences, lambda a, b: f"is at {b} instead of {a}")
-    said += _compare("{}", expected.objects, found.objects, _how_it_differs)
-    said += _compare("role {}", expected.roles, found.roles, lambda a, b: "has other attributes or memberships")
-    said += _compare("extension {}", expected.extensions, found.extensions, lambda a, b: f"is {b} instead of {a}")
-    said += _compare("setting {} of the database", expected.settings, found.settings, lambda a, b: "is another")
-    return said
+            differences.append(f"table {name} is not expected")
+        elif rows := actual.tables[name][0]:
+            differences.append(f"table {name} has {rows} rows, but its rows were left out of the backup")
+    if expected.large_objects[0] != actual.large_objects[0]:
+        differences.append(f"{actual.large_objects[0]} large objects instead of {expected.large_objects[0]}")
+    elif expected.large_objects != actual.large_objects:
+        differences.append(f"the {expected.large_objects[0]} large objects have other content, owners or grants")
+    differences += _compare(
+        "sequence {}", expected.sequences, actual.sequences, lambda a, b: f"is at {b} instead of {a}"
+    )
+    differences += _compare("{}", expected.objects, actual.objects, _describe_change)
+    differences += _compare("role {}", expected.roles, actual.roles, lambda a, b: "has other attributes or memberships")
+    differences += _compare(
+        "extension {}", expected.extensions, actual.extensions, lambda a, b: f"is {b} instead of {a}"
+    )
+    differences += _compare("setting {} of the database", expected.settings, actual.settings, lambda a, b: "is another")
+    return differences
 
 
 def _compare(
-    name: str, expected: Mapping[str, str], found: Mapping[str, str], say: Callable[[str, str], str]
+    name: str, expected: Mapping[str, str], actual: Mapping[str, str], describe: Callable[[str, str], str]
 ) -> list[str]:
-    missing = [f"{name.format(one)} is missing" for one in expected if one not in found]
-    extra = [f"{name.format(one)} is not expected" for one in found if one not in expected]
+    missing = [f"{name.format(key)} is missing" for key in expected if key not in actual]
+    extra = [f"{name.format(key)} is not expected" for key in actual if key not in expected]
     other = [
-        f"{name.format(one)} {say(text, found[one])}"
-        for one, text in expected.items()
-        if one in found and found[one] != text
+        f"{name.format(key)} {describe(text, actual[key])}"
+        for key, text in expected.items()
+        if key in actual and actual[key] != text
     ]
     return missing + extra + other
 
 
-def _how_it_differs(expected: str, found: str) -> str:
+def _describe_change(expected: str, actual: str) -> str:
     *access_before, definition_before = expected.split("; ")
-    *access_now, definition_now = found.split("; ")
-    what = ["definition"] * (definition_before != definition_now) + ["owner or grants"] * (access_before != access_now)
-    return f"has another {' and another '.join(what)}"
+    *access_now, definition_now = actual.split("; ")
+    parts = ["definition"] * (definition_before != definition_now) + ["owner or grants"] * (access_before != access_now)
+    return f"has another {' and another '.join(parts)}"
 
 
 def _hex(digest: int | None) -> str:

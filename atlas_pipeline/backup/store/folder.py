@@ -1,4 +1,4 @@
-"""Backups in a folder of this machine, or of a disk that is mounted on it.
+"""Backups in a folder, local or on a mounted disk.
 
 Belongs here: files as objects. Does not belong here: S3 (`s3.py`).
 
@@ -36,7 +36,7 @@ _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
 class FolderStore:
-    """Objects as files below a folder, which is made when something is written. Implements Store."""
+    """Objects as files below a folder, which is created on the first write. Implements Store."""
 
     def __init__(self, path: Path):
         self._root = path.expanduser().absolute()
@@ -81,18 +81,18 @@ class FolderStore:
     def get(self, key: str) -> Iterator[bytes]:
         path = self._path(key)
         with self._saying(key, "read"), path.open("rb", buffering=0) as file:
-            expected, seen = os.fstat(file.fileno()).st_size, 0
+            expected, received = os.fstat(file.fileno()).st_size, 0
             while chunk := file.read(_CHUNK):
-                seen += len(chunk)
+                received += len(chunk)
                 yield chunk
-        if seen != expected:
-            raise StoreError(f"{self.place}: {key} has {expected} bytes, and only {seen} came")
+        if received != expected:
+            raise StoreError(f"{self.place}: {key} has {expected} bytes, and only {received} came")
 
     def list(self, prefix: str) -> Iterator[Entry]:
         below = self._root.joinpath(*prefix_parts(prefix, self.place))
         with self._saying(prefix, "listed"):
-            found = sorted(self._files(below), key=lambda entry: entry.key)
-        yield from found
+            entries = sorted(self._files(below), key=lambda entry: entry.key)
+        yield from entries
 
     def delete(self, keys: Collection[str]) -> None:
         for key in keys:
@@ -112,13 +112,13 @@ class FolderStore:
         removed = 0
         with self._saying(INCOMING, "swept"):
             try:
-                found = list(os.scandir(self._root / INCOMING))
+                entries = list(os.scandir(self._root / INCOMING))
             except FileNotFoundError:
                 return 0
-            for one in found:
+            for entry in entries:
                 with suppress(FileNotFoundError):
-                    if one.stat().st_mtime < older_than.timestamp() and _abandoned(Path(one.path)):
-                        Path(one.path).unlink()
+                    if entry.stat().st_mtime < older_than.timestamp() and _abandoned(Path(entry.path)):
+                        Path(entry.path).unlink()
                         removed += 1
         return removed
 
@@ -130,23 +130,23 @@ class FolderStore:
 
     def _files(self, folder: Path) -> Iterator[Entry]:
         try:
-            found = list(os.scandir(folder))
+            entries = list(os.scandir(folder))
         except (FileNotFoundError, NotADirectoryError):
             return
-        for one in found:
-            if folder == self._root and one.name == INCOMING:
+        for entry in entries:
+            if folder == self._root and entry.name == INCOMING:
                 continue
             with suppress(FileNotFoundError):  # it is gone since
-                state = one.stat(follow_symlinks=False)
+                state = entry.stat(follow_symlinks=False)
                 if stat.S_ISDIR(state.st_mode):
-                    yield from self._files(Path(one.path))
+                    yield from self._files(Path(entry.path))
                 elif stat.S_ISREG(state.st_mode):
-                    key = Path(one.path).relative_to(self._root).as_posix()
+                    key = Path(entry.path).relative_to(self._root).as_posix()
                     yield Entry(key, state.st_size, datetime.fromtimestamp(state.st_mtime, UTC))
 
     @contextmanager
     def _incoming(self, key: str) -> Iterator[tuple[Path, int]]:
-        """A new file that is locked; it is gone afterwards, unless it was moved."""
+        """A new locked file; removed at the end unless it was moved."""
         with self._saying(key, "written"):
             _make_folder(self._root / INCOMING)
             temporary, file = self._new_file()
@@ -167,7 +167,7 @@ class FolderStore:
             os.close(file)
 
     def _moved(self, target: Path, move: Callable[[], object]) -> None:
-        """Give a file its name, durably. Who deletes beside it may remove its folder while that is empty."""
+        """Move a file to its name, durably; retry if a concurrent delete removed the empty folder."""
         for attempt in range(100):
             try:
                 _make_folder(target.parent)
@@ -180,7 +180,7 @@ class FolderStore:
 
     @contextmanager
     def _saying(self, key: str, verb: str) -> Iterator[None]:
-        """Turn what the system says into a StoreError that names the object."""
+        """Turn an OSError into a StoreError that names the object."""
         try:
             yield
         except OSError as error:
@@ -201,7 +201,7 @@ def _write(file: int, data: bytes) -> None:
 
 
 def _make_folder(path: Path) -> None:
-    """Make a folder and those above it that are not there, for this user alone, and durably."""
+    """Create a folder and its missing parents with mode 0700, durably."""
     if path.is_dir():
         return
     _make_folder(path.parent)

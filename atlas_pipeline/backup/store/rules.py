@@ -10,7 +10,7 @@ from atlas_pipeline.backup.store import AlreadyThere, Store, StoreError
 
 
 def parts(key: str, place: str) -> list[str]:
-    """The parts of a key, none of which leads elsewhere.
+    """The parts of a valid key: none is empty, `.` or `..`.
 
     Args:
         key: names with `/` between them.
@@ -19,10 +19,10 @@ def parts(key: str, place: str) -> list[str]:
     Raises:
         StoreError: it is not a key.
     """
-    found = key.split("/")
-    if any(part in ("", ".", "..") or "\0" in part or len(part.encode()) > 255 for part in found):
+    parts_ = key.split("/")
+    if any(part in ("", ".", "..") or "\0" in part or len(part.encode()) > 255 for part in parts_):
         raise StoreError(f"{place}: {key!r} is not a key: its parts are names, with / between them")
-    return found
+    return parts_
 
 
 def prefix_parts(prefix: str, place: str) -> list[str]:
@@ -41,7 +41,7 @@ def prefix_parts(prefix: str, place: str) -> list[str]:
 
 
 def prove(store: Store) -> None:
-    """Write, write anew, read, list and delete an object of its own. Raises StoreError."""
+    """Self-test: write, overwrite, read, list and delete a probe object. Raises StoreError."""
     folder = f"probe-{uuid.uuid4().hex}"
     keys, data = [f"{folder}/put", f"{folder}/new"], uuid.uuid4().hex.encode()
     try:

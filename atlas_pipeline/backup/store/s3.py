@@ -1,6 +1,6 @@
 """Backups in S3 and compatible servers.
 
-Belongs here: multipart uploads, and proving that an object is the one that was sent. Does not belong here: clients,
+Belongs here: multipart uploads, and verifying that the stored object is the one sent. Does not belong here: clients,
 errors and retries (the room `s3/`), and folders (`folder.py`).
 
 An object larger than a part is uploaded in parts, one of which is held in memory; it is not there until S3 has put
@@ -70,8 +70,8 @@ class S3Store:
         self._bucket = Bucket(client, bucket, Retries(attempts, pause_seconds), _HINTS)
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._client = client
-        given = {"StorageClass": storage_class, "ServerSideEncryption": sse, "SSEKMSKeyId": kms_key_id}
-        self._options = {name: value for name, value in given.items() if value}
+        options = {"StorageClass": storage_class, "ServerSideEncryption": sse, "SSEKMSKeyId": kms_key_id}
+        self._options = {name: value for name, value in options.items() if value}
         self._part_bytes = part_bytes
 
     @property
@@ -83,33 +83,33 @@ class S3Store:
         prove(self)
         key = f"probe-{uuid.uuid4().hex}"  # the right to abort is needed when something else fails
         self._end(key, self._create(key, uuid.uuid4().hex))
-        asked = {"Bucket": self._bucket.name, "Prefix": self._prefix, "MaxUploads": 1}
-        self._call("", "swept", partial(self._client.list_multipart_uploads, **asked))
+        request = {"Bucket": self._bucket.name, "Prefix": self._prefix, "MaxUploads": 1}
+        self._call("", "swept", partial(self._client.list_multipart_uploads, **request))
 
     def put(self, key: str, chunks: Iterable[bytes]) -> Written:
         parts(key, self.place)
-        digest, size, held, token = hashlib.sha256(), 0, bytearray(), uuid.uuid4().hex
+        digest, size, buffer, token = hashlib.sha256(), 0, bytearray(), uuid.uuid4().hex
         upload: str | None = None
-        sent: list[dict[str, Any]] = []
+        uploaded: list[dict[str, Any]] = []
         try:
             for chunk in chunks:
                 digest.update(chunk)
                 size += len(chunk)
                 view = memoryview(chunk)
                 while view:
-                    room = self._part_bytes - len(held)
-                    held += view[:room]
-                    view = view[room:]
-                    if len(held) == self._part_bytes:
+                    free = self._part_bytes - len(buffer)
+                    buffer += view[:free]
+                    view = view[free:]
+                    if len(buffer) == self._part_bytes:
                         upload = upload or self._create(key, token)
-                        sent.append(self._send(key, upload, len(sent) + 1, held))
-                        held.clear()
+                        uploaded.append(self._send(key, upload, len(uploaded) + 1, buffer))
+                        buffer.clear()
             if upload is None:
-                self._put_whole(key, held, token)
+                self._put_whole(key, buffer, token)
             else:
-                if held:
-                    sent.append(self._send(key, upload, len(sent) + 1, held))
-                self._complete(key, upload, sent, token)
+                if buffer:
+                    uploaded.append(self._send(key, upload, len(uploaded) + 1, buffer))
+                self._complete(key, upload, uploaded, token)
         except BaseException:
             if upload is not None:
                 self._abort(key, upload)
@@ -122,30 +122,30 @@ class S3Store:
         token = uuid.uuid4().hex
         try:
             self._put_whole(key, data, token, IfNoneMatch="*")
-        except _Refused as error:
+        except _RequestFailed as error:
             if error.code != "PreconditionFailed":
                 raise
             if self._head(key)["Metadata"].get(_TOKEN) != token:  # else it is this one, and the answer got lost
                 raise AlreadyThere(f"{self.place}: {key} is already there, and stays as it is") from None
 
     def get(self, key: str) -> Iterator[bytes]:
-        """As the protocol says. Where the connection breaks, it is read on from there by another one."""
+        """See `Store.get`. After a lost connection, reading resumes where it stopped."""
         parts(key, self.place)
         with self._raising(), closing(ObjectReader(self._bucket, self._prefix + key)) as reader:
             yield from iter(partial(reader.read, CHUNK_BYTES), b"")
 
     def list(self, prefix: str) -> Iterator[Entry]:
         prefix_parts(prefix, self.place)
-        place: dict[str, str] = {}
+        page_token: dict[str, str] = {}
         while True:
-            asked = {"Bucket": self._bucket.name, "Prefix": self._prefix + prefix, **place}
-            page = self._call("", "listed", partial(self._client.list_objects_v2, **asked))
-            for one in page.get("Contents", []):
-                if not one["Key"].endswith("/"):  # a folder, as some tools make them
-                    yield Entry(one["Key"][len(self._prefix) :], one["Size"], one["LastModified"].astimezone(UTC))
+            request = {"Bucket": self._bucket.name, "Prefix": self._prefix + prefix, **page_token}
+            page = self._call("", "listed", partial(self._client.list_objects_v2, **request))
+            for item in page.get("Contents", []):
+                if not item["Key"].endswith("/"):  # a folder, as some tools make them
+                    yield Entry(item["Key"][len(self._prefix) :], item["Size"], item["LastModified"].astimezone(UTC))
             if not page.get("IsTruncated"):
                 return
-            place = {"ContinuationToken": page["NextContinuationToken"]}
+            page_token = {"ContinuationToken": page["NextContinuationToken"]}
 
     def delete(self, keys: Collection[str]) -> None:
         for key in keys:  # one by one: not every server knows how to delete many, and none says well which it could not
@@ -153,20 +153,20 @@ class S3Store:
             self._call(key, "deleted", partial(self._client.delete_object, **self._at(key)))
 
     def sweep(self, older_than: datetime) -> int:
-        """As the protocol says. S3 does not tell whether an upload is still going on: only its age counts."""
+        """See `Store.sweep`. S3 does not tell whether an upload is in progress, so only its age counts."""
         old: list[dict[str, Any]] = []
-        place: dict[str, str] = {}
+        page_token: dict[str, str] = {}
         while True:
-            asked = {"Bucket": self._bucket.name, "Prefix": self._prefix, **place}
-            page = self._call("", "swept", partial(self._client.list_multipart_uploads, **asked))
-            old += [one for one in page.get("Uploads", []) if one["Initiated"] < older_than]
+            request = {"Bucket": self._bucket.name, "Prefix": self._prefix, **page_token}
+            page = self._call("", "swept", partial(self._client.list_multipart_uploads, **request))
+            old += [upload for upload in page.get("Uploads", []) if upload["Initiated"] < older_than]
             if not page.get("IsTruncated"):
                 break
-            place = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
+            page_token = {"KeyMarker": page["NextKeyMarker"], "UploadIdMarker": page["NextUploadIdMarker"]}
         removed = 0
-        for one in old:
-            with suppress(_Gone):
-                self._end(one["Key"].removeprefix(self._prefix), one["UploadId"])
+        for upload in old:
+            with suppress(_NoSuchUpload):
+                self._end(upload["Key"].removeprefix(self._prefix), upload["UploadId"])
                 removed += 1
         return removed
 
@@ -174,37 +174,37 @@ class S3Store:
         return {"Bucket": self._bucket.name, "Key": self._prefix + key}
 
     def _create(self, key: str, token: str) -> str:
-        asked = {**self._at(key), **self._options, "Metadata": {_TOKEN: token}}
-        return str(self._call(key, "written", partial(self._client.create_multipart_upload, **asked))["UploadId"])
+        request = {**self._at(key), **self._options, "Metadata": {_TOKEN: token}}
+        return str(self._call(key, "written", partial(self._client.create_multipart_upload, **request))["UploadId"])
 
     def _send(self, key: str, upload: str, number: int, data: bytearray) -> dict[str, Any]:
         if number > MOST_PARTS:
-            most = MOST_PARTS * self._part_bytes >> 30
-            raise StoreError(f"{self.place}/{key} is larger than {most} GiB, which S3 takes in parts of this size")
-        asked = {**self._at(key), "UploadId": upload, "PartNumber": number, "Body": data, "ContentMD5": _md5(data)}
-        answer = self._call(key, "written", partial(self._client.upload_part, **asked))
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+            max_gib = MOST_PARTS * self._part_bytes >> 30
+            raise StoreError(f"{self.place}/{key} is larger than {max_gib} GiB, which S3 takes in parts of this size")
+        request = {**self._at(key), "UploadId": upload, "PartNumber": number, "Body": data, "ContentMD5": _md5(data)}
+        response = self._call(key, "written", partial(self._client.upload_part, **request))
+        return {"PartNumber": number, "ETag": response["ETag"]}
 
     def _put_whole(self, key: str, data: bytes | bytearray, token: str, **more: str) -> None:
-        asked = {**self._at(key), **self._options, **more, "Metadata": {_TOKEN: token}, "ContentMD5": _md5(data)}
-        self._call(key, "written", partial(self._client.put_object, **asked, Body=data))
+        request = {**self._at(key), **self._options, **more, "Metadata": {_TOKEN: token}, "ContentMD5": _md5(data)}
+        self._call(key, "written", partial(self._client.put_object, **request, Body=data))
 
     def _complete(self, key: str, upload: str, sent: Sequence[dict[str, Any]], token: str) -> None:
-        asked = {**self._at(key), "UploadId": upload, "MultipartUpload": {"Parts": sent}}
+        request = {**self._at(key), "UploadId": upload, "MultipartUpload": {"Parts": sent}}
         try:
-            self._call(key, "written", partial(self._client.complete_multipart_upload, **asked))
-        except _Gone:  # it was completed before, if the answer to that got lost
+            self._call(key, "written", partial(self._client.complete_multipart_upload, **request))
+        except _NoSuchUpload:  # it was completed before, if the answer to that got lost
             if self._head(key)["Metadata"].get(_TOKEN) != token:
                 raise
 
     def _confirm(self, key: str, size: int, token: str) -> None:
-        found = self._head(key)
-        if found["Metadata"].get(_TOKEN) != token:
+        head = self._head(key)
+        if head["Metadata"].get(_TOKEN) != token:
             raise StoreError(f"{self.place}/{key} was written, and is of someone else: two runs write the same backup")
-        if found["ContentLength"] != size:
+        if head["ContentLength"] != size:
             self.delete([key])
             raise StoreError(
-                f"{self.place}/{key} has {found['ContentLength']} bytes where {size} were sent; it was removed"
+                f"{self.place}/{key} has {head['ContentLength']} bytes where {size} were sent; it was removed"
             )
 
     def _abort(self, key: str, upload: str) -> None:
@@ -218,13 +218,13 @@ class S3Store:
         return self._call(key, "read", partial(self._client.head_object, **self._at(key)))
 
     def _call(self, key: str, verb: str, action: Callable[[], T]) -> T:
-        """Run `action`, again where that may help. Raises StoreError that names the object and what to do."""
+        """Run `action` with retries. Raises a StoreError that names the object and what to do."""
         with self._raising():
             return self._bucket.ask(action, self._prefix + key, verb)
 
     @contextmanager
     def _raising(self) -> Iterator[None]:
-        """Raise the store's own errors in place of those of S3."""
+        """Turn S3's errors into StoreError."""
         try:
             yield
         except S3Unavailable as error:
@@ -235,22 +235,22 @@ class S3Store:
                 if error.code == "AccessDenied" and "SSEKMSKeyId" in self._options
                 else ""
             )
-            kind = _Gone if error.code == "NoSuchUpload" else _Refused
+            kind = _NoSuchUpload if error.code == "NoSuchUpload" else _RequestFailed
             raise kind(f"{error}{kms}", error.code) from None
 
 
-class _Refused(StoreError):
-    """S3 said no."""
+class _RequestFailed(StoreError):
+    """S3 refused the request."""
 
     def __init__(self, message: str, code: str):
         super().__init__(message)
         self.code = code
 
 
-class _Gone(_Refused):
-    """There is no such upload, or no more."""
+class _NoSuchUpload(_RequestFailed):
+    """There is no such upload (any more)."""
 
 
 def _md5(data: bytes | bytearray) -> str:
-    """What the server compares with what arrived; every server knows it."""
+    """Content-MD5, which every server verifies."""
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()

@@ -78,8 +78,8 @@ def _each_text(series: pd.Series) -> pa.Array:
 
 
 def _float_text(values: pa.Array) -> pa.Array:
-    whole = pc.and_(pc.equal(values, pc.trunc(values)), pc.less(pc.abs(values), _EXACT_INTEGERS))
-    if pc.all(pc.fill_null(whole, True)).as_py():
+    integers = pc.and_(pc.equal(values, pc.trunc(values)), pc.less(pc.abs(values), _EXACT_INTEGERS))
+    if pc.all(pc.fill_null(integers, True)).as_py():
         return values.cast(pa.int64()).cast(pa.string())
     return _distinct_text(values)
 
@@ -97,8 +97,8 @@ def _text(value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    whole = value == value and abs(value) < _EXACT_INTEGERS and value == int(value)
-    return str(int(value)) if whole else str(value)
+    integers = value == value and abs(value) < _EXACT_INTEGERS and value == int(value)
+    return str(int(value)) if integers else str(value)
 
 
 def _moment(value: datetime) -> str:

@@ -303,36 +303,36 @@ def _streets(column: Column) -> float:
 def _by_names(column: Column, table: Beside) -> Decision | None:
     hint = column.hint
     shape, full, part = column.share("name"), column.share("full_name"), column.share("part_name")
-    given, family = column.share("given_name"), column.share("family_name")
-    single = max(given, family)
-    known = full + part + single
+    given_share, family = column.share("given_name"), column.share("family_name")
+    single = max(given_share, family)
+    name_share = full + part + single
     if hint.kind == "PERSON" and hint.strong:
         return ("typed", "PERSON", (1 + shape) / 2) if shape + column.share("initial") >= 0.4 else None
     if hint.kind == "PERSON" and set(hint.words) & _REACHED and column.share("phone_digits") >= 0.8:
         return "typed", "PHONE_NUMBER", 0.7
     if hint.kind == "PERSON" and column.share("flag") < 0.5:
-        return _weak_name(column, table, shape, known, full + part)
+        return _weak_name(column, table, shape, name_share, full + part)
     if hint.kind not in {None, "USERNAME"} or column.share("organization") > 0.2:
         return None
     if column.share("titled") >= 0.6 and not hint.other:
         return "typed", "PERSON", column.share("titled")
-    if column.share("known_place") >= max(0.5, given - 0.2) and full < 0.5:
+    if column.share("known_place") >= max(0.5, given_share - 0.2) and full < 0.5:
         return None
     if hint.other:
-        return ("uncertain", "PERSON", 0.5) if full >= 0.7 or (given >= 0.8 and column.looked_at >= 5) else None
+        return ("uncertain", "PERSON", 0.5) if full >= 0.7 or (given_share >= 0.8 and column.looked_at >= 5) else None
     if shape >= 0.7 and ((full >= 0.5 and full + part >= 0.7) or column.share("given_and_more") >= 0.65):
         return "typed", "PERSON", full + part
     if single >= 0.75 and column.looked_at >= 5:
-        return ("typed" if single >= 0.8 and (given >= 0.8 or table.people) else "uncertain"), "PERSON", single
+        return ("typed" if single >= 0.8 and (given_share >= 0.8 or table.people) else "uncertain"), "PERSON", single
     return None
 
 
-def _weak_name(column: Column, table: Beside, shape: float, known: float, several: float) -> Decision | None:
+def _weak_name(column: Column, table: Beside, shape: float, name_share: float, several: float) -> Decision | None:
     """A header such as `name`, or a person's role: the values must look like names, fewer of them beside columns
     about people."""
     words = column.hint.words
     if shape < 0.6 or column.share("organization") > 0.3:
-        return ("uncertain", "PERSON", 0.4) if known >= 0.4 else None
+        return ("uncertain", "PERSON", 0.4) if name_share >= 0.4 else None
     single = max(column.share("given_name"), column.share("family_name"))
     if column.share("known_place") >= 0.5 and several < 0.3 and not (table.people and single > 0.8):
         return None
@@ -340,14 +340,14 @@ def _weak_name(column: Column, table: Beside, shape: float, known: float, severa
     if (table.things and not table.people) or qualified(words):
         needed = 0.8
     if table.things and not table.people and several < 0.3:
-        return ("uncertain", "PERSON", 0.4) if known >= needed else None
-    if known >= needed:
-        return "typed", "PERSON", min(1.0, (1 + known) / 2)
+        return ("uncertain", "PERSON", 0.4) if name_share >= needed else None
+    if name_share >= needed:
+        return "typed", "PERSON", min(1.0, (1 + name_share) / 2)
     if shape >= 0.7 and table.people and not table.things and not qualified(words) and column.share("plain_word") < 0.2:
         return ("typed" if table.persons or names_of(words) else "uncertain"), "PERSON", 0.5
     if set(words) & _ACCOUNTS and column.share("login") >= 0.8 and not table.things:
         return "uncertain", "USERNAME", 0.4
-    return ("uncertain", "PERSON", 0.4) if known >= 0.3 else None
+    return ("uncertain", "PERSON", 0.4) if name_share >= 0.3 else None
 
 
 def _hides(column: Column) -> bool:

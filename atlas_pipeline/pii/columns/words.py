@@ -142,41 +142,41 @@ def _cased(cell: str) -> bool:
     return first.isupper() or not first.islower() or cell.islower()
 
 
-def _known(core: list[str], whole: str, extras: bool) -> Iterator[str]:
-    given, family = given_names(), family_names()
+def _known(core: list[str], joined: str, extras: bool) -> Iterator[str]:
+    given_list, family = given_names(), family_names()
     if len(core) == 1:
-        if core[0] in given or whole in given:
+        if core[0] in given_list or joined in given_list:
             yield "given_name"
-        if core[0] in family or whole in family:
+        if core[0] in family or joined in family:
             yield "family_name"
-        if extras and (core[0] in given or core[0] in family):
+        if extras and (core[0] in given_list or core[0] in family):
             yield "part_name"
-        if (whole in given or whole in family) and whole in places():
+        if (joined in given_list or joined in family) and joined in places():
             yield "known_place"
         return
-    if whole in given:
+    if joined in given_list:
         yield "given_name"
-    if whole in family:
+    if joined in family:
         yield "family_name"
-    known = sum(token in given or token in family for token in core)
-    if known >= 2 and any(token in given for token in core):
+    hits = sum(token in given_list or token in family for token in core)
+    if hits >= 2 and any(token in given_list for token in core):
         yield "full_name"
-    elif known:
+    elif hits:
         yield "part_name"
-    if core[0] in given or core[-1] in given:
+    if core[0] in given_list or core[-1] in given_list:
         yield "given_and_more"
 
 
 def _unspaced_name(cell: str) -> Iterator[str]:
     """A name in Chinese, Japanese or Korean: the given name follows the family name without a blank."""
-    given, family, short = given_names(), family_names(), short_family_names()
+    given_list, family, short = given_names(), family_names(), short_family_names()
     yield "name"
-    if fold(cell) in given:
+    if fold(cell) in given_list:
         yield "given_name"
     elif fold(cell) in family:
         yield "family_name"
     elif any(
-        (cell[:cut] in short or fold(cell[:cut]) in family) and fold(cell[cut:]) in given
+        (cell[:cut] in short or fold(cell[:cut]) in family) and fold(cell[cut:]) in given_list
         for cut in range(1, min(4, len(cell)))
     ):
         yield "full_name"

@@ -256,7 +256,7 @@ def _reach(text: str, end: int) -> int:
 
 def _listed(text: str) -> Iterator[Result]:
     """Capitalised words, up to three, that are in the list of places."""
-    known = places()
+    place_names = places()
     words = list(_CAPITALISED.finditer(text))
     index = 0
     while index < len(words):
@@ -266,7 +266,7 @@ def _listed(text: str) -> Iterator[Result]:
             if len(chosen) < length or len(span) > 40:
                 continue
             folded = fold(span.removesuffix("'s").removesuffix("’s"))
-            if folded in known and not (length == 1 and is_ordinary(folded)):
+            if folded in place_names and not (length == 1 and is_ordinary(folded)):
                 end = chosen[-1].end()
                 postcode = _LONE_POSTCODE.match(text, end)
                 yield chosen[0].start(), postcode.end() if postcode else end, "LOCATION", 0.6

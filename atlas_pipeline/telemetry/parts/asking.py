@@ -1,6 +1,6 @@
-"""Questions to a database that never take longer than they may, even of one that accepts and does not answer.
+"""Queries with a hard timeout, also of a server that accepts connections and does not answer.
 
-Belongs here: connecting, the time limit, and counting how questions went. Does not belong here: the questions.
+Belongs here: connecting, the timeout, and metrics of queries. Does not belong here: the queries.
 """
 
 import contextlib
@@ -21,11 +21,11 @@ _KINDS = ("timeout", "connection", "statement")
 
 
 class Away(Exception):
-    """The database gave no answer; the message says how that showed, and holds no address, name or value."""
+    """The database did not answer; the message says how it failed, and holds no address, name or value."""
 
 
 class Database:
-    """A database that is asked again and again over one connection, which is made anew after it was lost.
+    """A database that is queried over one connection, which is reopened after it was lost.
 
     `name` is `warehouse` or `dagster`, and the label under which `tally` has what questions took. Nobody waits longer
     than `seconds` for an answer: the server has that limit too, and if it does not act, this side cuts the connection.
@@ -63,7 +63,7 @@ class Database:
         with self._asking:
             started = time.monotonic()
             try:
-                found = self._answer(statement, parameters)
+                rows = self._answer(statement, parameters)
             except psycopg.Error as error:
                 took = time.monotonic() - started
                 late = isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.ConnectionTimeout)
@@ -74,7 +74,7 @@ class Database:
                     self._close()
                 raise Away(_said(kind, error, self._seconds)) from None
             self._tally.observe("atlas_db_query_duration_seconds", time.monotonic() - started, database=self.name)
-            return found
+            return rows
 
     def _answer(self, statement: LiteralString, parameters: Sequence[Any] | None) -> list[tuple[Any, ...]]:
         if self._connection is None:
@@ -86,21 +86,21 @@ class Database:
                 options=_SESSION.format(int(self._seconds * 1000)),
             )
         connection = self._connection
-        done = threading.Event()
-        timer = threading.Timer(self._seconds * 1.1, self._cut, [connection, done])
+        finished = threading.Event()
+        timer = threading.Timer(self._seconds * 1.1, self._cut, [connection, finished])
         timer.daemon = True
         timer.start()
         try:
             return connection.execute(statement, parameters).fetchall()
         finally:
             with self._cutting:
-                done.set()
+                finished.set()
             timer.cancel()
 
-    def _cut(self, connection: psycopg.Connection, done: threading.Event) -> None:
-        """End the wait of the thread that asks. It closes nothing, so the number of the file stays taken."""
+    def _cut(self, connection: psycopg.Connection, finished: threading.Event) -> None:
+        """End the wait of the querying thread by a shutdown of the socket; its descriptor stays open."""
         with self._cutting:
-            if not done.is_set() and not connection.closed:
+            if not finished.is_set() and not connection.closed:
                 with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as copy:
                     copy.shutdown(socket.SHUT_RDWR)
 

@@ -1,6 +1,6 @@
-"""What Postgres says of itself: connections, size, cache, locks, transactions, for each of the two databases.
+"""Postgres statistics of both databases: connections, size, cache, locks, transactions.
 
-Belongs here: statements on its statistics. Does not belong here: Atlas's tables (`tables.py`), and how questions of
+Belongs here: queries of its statistics views. Does not belong here: Atlas's tables (`tables.py`), and how questions of
 this process went (`asking.py`).
 """
 
@@ -32,24 +32,24 @@ MODES = (
 
 
 def samples(databases: Iterable[Database]) -> Iterator[Sample]:
-    """All of them. Of a database that does not answer there is only that it is not up."""
+    """All samples. A database that does not answer has only `atlas_db_up` 0."""
     for database in databases:
         labels = {"database": database.name}
         try:
-            found = list(_of(database, labels))
+            samples_ = list(_of(database, labels))
         except Away:
-            found = []
-        yield Sample("atlas_db_up", labels, bool(found))
-        yield from found
+            samples_ = []
+        yield Sample("atlas_db_up", labels, bool(samples_))
+        yield from samples_
 
 
 def _of(database: Database, labels: dict[str, str]) -> Iterator[Sample]:
-    [(size, hits, reads, commits, rollbacks, deadlocks, most)] = database.rows(_STATISTICS)
+    [(size, hits, reads, commits, rollbacks, deadlocks, max_connections)] = database.rows(_STATISTICS)
     [(active, idle, longest)] = database.rows(_CONNECTIONS)
-    locks = {mode: (held, waiting) for mode, held, waiting in database.rows(_LOCKS)}
+    locks = {mode: (granted, waiting) for mode, granted, waiting in database.rows(_LOCKS)}
     yield Sample("atlas_db_connections_active", labels, active)
     yield Sample("atlas_db_connections_idle", labels, idle)
-    yield Sample("atlas_db_connections_max", labels, most)
+    yield Sample("atlas_db_connections_max", labels, max_connections)
     yield Sample("atlas_db_size_bytes", labels, size)
     yield Sample("atlas_db_cache_hit_ratio", labels, hits / (hits + reads) if hits + reads else 1.0)
     for mode in MODES:

@@ -1,4 +1,4 @@
-"""What the machine says: its memory, processors and disks, and the processes of this installation on it.
+"""Metrics of the machine: memory, processors and disks, and the processes of this installation.
 
 Belongs here: asking the operating system. Does not belong here: this process's own work (`tally.py`).
 """
@@ -26,7 +26,7 @@ _WORDS = (
 
 
 class Machine:
-    """The machine, as an installation under `home` sees it; `places` are folders whose disks are watched, by name.
+    """Samples the machine for the installation at `home`; `places` are folders, by name, whose disks are sampled.
 
     Time on processors is added up while this object lives, so that it does not fall when a process ends.
     """
@@ -42,7 +42,7 @@ class Machine:
         psutil.cpu_percent()
 
     def samples(self) -> Iterator[Sample]:
-        """All of them."""
+        """All samples."""
         yield from self._processes()
         yield Sample("atlas_cpu_usage_ratio", {}, psutil.cpu_percent() / 100)
         memory = psutil.virtual_memory()

@@ -1,4 +1,4 @@
-"""What Atlas's own tables say: rows, sizes, quality, personal data, landing files, alerts.
+"""Metrics from Atlas's own tables: rows, sizes, quality, personal data, landing files, alerts.
 
 Belongs here: statements on the schema `atlas` and the sizes of tables. Does not belong here: what is counted from the
 event log (`totals.py`). Labels are names of tables, columns' kinds and statuses, never a value or a file.
@@ -87,13 +87,13 @@ def samples(warehouse: Database, channels: Collection[str] = ()) -> Iterator[Sam
 
 
 def _files(warehouse: Database) -> Iterator[Sample]:
-    found: dict[str, dict[str, tuple[float, ...]]] = {}
+    counts: dict[str, dict[str, tuple[float, ...]]] = {}
     tables = set()
     for dataset, status, *amounts, is_table in warehouse.rows(_FILES):
-        found.setdefault(dataset, {})[status] = tuple(float(amount) for amount in amounts)
+        counts.setdefault(dataset, {})[status] = tuple(float(amount) for amount in amounts)
         tables |= {dataset} if is_table else set()
     nothing = (0.0, 0.0, 0.0, 0.0)
-    for dataset, by_status in found.items():
+    for dataset, by_status in counts.items():
         labels = {"dataset": dataset}
         for status in FILE_STATUSES:
             number = by_status.get(status, nothing)[0]

@@ -1,4 +1,4 @@
-"""What a process counts of itself while it lives: counters and histograms in memory, safe to use from any thread.
+"""In-memory counters and histograms of this process; thread-safe.
 
 Belongs here: adding up. Does not belong here: what must survive the process (`totals.py`).
 """
@@ -22,7 +22,7 @@ class Tally:
         self._observed: dict[_Key, tuple[list[int], float]] = {}
 
     def add(self, family: str, amount: float = 1, **labels: str) -> None:
-        """Add to a counter; adding 0 makes the series be there."""
+        """Add to a counter; adding 0 creates the series."""
         key = (family, tuple(labels.items()))
         with self._lock:
             self._counts[key] = self._counts.get(key, 0) + amount
@@ -37,7 +37,7 @@ class Tally:
             self._observed[key] = (buckets, total + value)
 
     def samples(self) -> Iterator[Sample]:
-        """All that was counted."""
+        """All samples."""
         with self._lock:
             counts = list(self._counts.items())
             observed = [(key, list(buckets), total) for key, (buckets, total) in self._observed.items()]

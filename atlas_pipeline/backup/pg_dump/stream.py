@@ -1,11 +1,11 @@
-"""From a folder that pg_dump writes into the sink, while it writes: what was read takes no disk.
+"""Streams the output folder of pg_dump into the sink while pg_dump writes it, and frees the disk under what was read.
 
-Belongs here: which file is finished, what goes into which object, and when pg_dump has to wait. Does not belong here:
-pg_dump's arguments (`engine.py`), processes (`tools.py`).
+Belongs here: which file is complete, which files share an object, and backpressure. Does not belong here: pg_dump's
+arguments (`engine.py`), processes (`tools.py`).
 
-Files go to reader threads in the order in which they became big or finished, and there are as many readers as pg_dump
-has writers. So whatever was finished before a file that is still written has a reader before it, and a reader that
-waits for more never keeps pg_dump from writing it.
+Files are submitted to reader threads in the order in which they became big or complete, and there are as many readers
+as pg_dump has workers. So a complete file is read before one that is still written, and a reader that waits for more
+data cannot deadlock with pg_dump.
 """
 
 import io
@@ -23,7 +23,7 @@ from pathlib import Path
 import psutil
 
 from atlas_pipeline.backup.engine import BackupFailed, Sink
-from atlas_pipeline.backup.pg_dump.spool import give_back
+from atlas_pipeline.backup.pg_dump.spool import punch_hole
 from atlas_pipeline.backup.pg_dump.tools import Child
 
 CHUNK = 1 << 18
@@ -33,12 +33,12 @@ PACK_FILES = 10_000
 TOC = "toc.dat"
 CONTENTS = "contents.json"
 """Sizes of all objects but the last."""
-_GIVE_BACK_EVERY = 8 << 20
+_PUNCH_BYTES = 8 << 20
 _POLL_SECONDS = 0.05
 
 
 class _Stopped(Exception):
-    """Something else failed."""
+    """The stream was stopped, since another part failed."""
 
 
 @dataclass
@@ -47,14 +47,14 @@ class _File:
     size: int = 0
     read: int = 0
     closed: bool = False
-    taken: bool = False
+    submitted: bool = False
 
 
-class Outlet:
+class DumpStream:
     """Streams the files of a dump into a sink while pg_dump writes them.
 
     Args:
-        folder: where pg_dump writes.
+        folder: output folder of pg_dump.
         child: pg_dump; it is paused while too much is unread.
         sink: takes the files.
         jobs: workers of pg_dump, and streams into the sink at the same time.
@@ -67,14 +67,14 @@ class Outlet:
         self.sink = sink
         self.jobs = jobs
         self.limit = limit
-        self.most_unread = 0
+        self.max_unread = 0
         self.read = 0
         self.sizes: dict[str, int] = {}
-        """Of what was put into the sink, by name."""
+        """Bytes of each object that was put into the sink."""
         self.started = False
-        """Whether pg_dump has begun with the data, so that it holds its locks."""
-        self._big = min(BIG, max(CHUNK, limit // (4 * jobs)))
-        self._pack = min(PACK, max(CHUNK, limit // 4))
+        """Whether pg_dump has begun to write data, and so holds its locks."""
+        self._min_big = min(BIG, max(CHUNK, limit // (4 * jobs)))
+        self._max_pack = min(PACK, max(CHUNK, limit // 4))
         self._files: dict[str, _File] = {}
         self._gone: set[str] = set()
         self._changed = threading.Condition()
@@ -84,16 +84,16 @@ class Outlet:
         self._running: list[Future] = []
         self._writers: list[psutil.Process] = []
 
-    def drain(self, meanwhile: Callable[[], None]) -> int:
-        """Stream until pg_dump has ended; its exit status. Its table of contents stays. Raises what the sink raises."""
+    def drain(self, on_poll: Callable[[], None]) -> int:
+        """Stream all but the table of contents until pg_dump exits; returns its status. Raises what the sink raises."""
         while True:
             status = self.child.poll()
             begun = time.monotonic()
-            self._look(ended=status is not None)
-            self._hand_out()
-            self._brake()
+            self._scan(ended=status is not None)
+            self._submit_files()
+            self._apply_backpressure()
             self._check()
-            meanwhile()
+            on_poll()
             if status is not None:
                 if status == 0:
                     self._finish()
@@ -101,29 +101,29 @@ class Outlet:
             time.sleep(max(_POLL_SECONDS, 4 * (time.monotonic() - begun)))
 
     def close(self, paths: Sequence[Path]) -> None:
-        """Stream what is left of small files, and `paths`, as one last tar file, with a list of all the others."""
-        listed = self.folder.parent / CONTENTS
-        listed.write_text(json.dumps(self.sizes, indent=1, sort_keys=True), encoding="utf-8")
-        paths = [listed, *paths]
-        left = [file for file in self._files.values() if not file.taken]
-        self._put_pack([*left, *(_File(path, path.stat().st_size, closed=True) for path in paths)])
+        """Stream the remaining small files and `paths` as the last tar file, with the sizes of all other objects."""
+        contents = self.folder.parent / CONTENTS
+        contents.write_text(json.dumps(self.sizes, indent=1, sort_keys=True), encoding="utf-8")
+        paths = [contents, *paths]
+        remaining = [file for file in self._files.values() if not file.submitted]
+        self._put_pack([*remaining, *(_File(path, path.stat().st_size, closed=True) for path in paths)])
 
     def stop(self) -> None:
-        """End the readers, in the middle of a file if need be."""
+        """Stop the readers, also in the middle of a file."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _look(self, ended: bool) -> None:
-        """Learn what files there are, how big, and which are finished: listed first, and then open nowhere."""
+    def _scan(self, ended: bool) -> None:
+        """Update sizes, and which files are complete: listed before, and now open in no process of pg_dump."""
         try:
             entries = [entry for entry in os.scandir(self.folder) if entry.name != TOC]
         except FileNotFoundError:
             return
         listed = {}
         for entry in entries:
-            with suppress(FileNotFoundError):  # a reader was done with it just now
+            with suppress(FileNotFoundError):  # a reader removed it just now
                 listed[entry.name] = entry.stat().st_size
         open_now = set() if ended else self._open_files()
         with self._changed:
@@ -139,7 +139,7 @@ class Outlet:
             self._changed.notify_all()
 
     def _open_files(self) -> set[str] | None:
-        """Names of the files that pg_dump has open, or None as long as its processes are not all known."""
+        """Names of the files that pg_dump has open; None while not all of its processes are known."""
         try:
             leader = psutil.Process(self.child.process.pid)
             if self.jobs > 1 and len(self._writers) < self.jobs + 1:
@@ -153,47 +153,47 @@ class Outlet:
         names = set()
         for process in self._writers:
             try:
-                names |= {Path(one.path).name for one in process.open_files()}
+                names |= {Path(open_file.path).name for open_file in process.open_files()}
             except psutil.NoSuchProcess:
                 continue
             except psutil.Error:
                 return None
         return names
 
-    def _hand_out(self) -> None:
-        waiting = [file for file in self._files.values() if not file.taken]
-        big = [file for file in waiting if file.size >= self._big]
-        small = [file for file in waiting if file.closed and file.size < self._big]
+    def _submit_files(self) -> None:
+        waiting = [file for file in self._files.values() if not file.submitted]
+        big = [file for file in waiting if file.size >= self._min_big]
+        small = [file for file in waiting if file.closed and file.size < self._min_big]
         pack: list[_File] = []
         size = 0
         for file in small:
             pack.append(file)
             size += file.size
-            if size >= self._pack or len(pack) >= PACK_FILES:
-                self._start(pack)
+            if size >= self._max_pack or len(pack) >= PACK_FILES:
+                self._submit_pack(pack)
                 pack, size = [], 0
         if pack and self.child.paused:
-            self._start(pack)
-        for file in sorted(big, key=lambda one: not one.closed):
-            file.taken = True
+            self._submit_pack(pack)
+        for file in sorted(big, key=lambda file: not file.closed):
+            file.submitted = True
             self._running.append(self._pool.submit(self._put_file, file))
 
-    def _start(self, pack: list[_File]) -> None:
+    def _submit_pack(self, pack: list[_File]) -> None:
         for file in pack:
-            file.taken = True
+            file.submitted = True
         self._running.append(self._pool.submit(self._put_pack, pack))
 
-    def _brake(self) -> None:
+    def _apply_backpressure(self) -> None:
         with self._changed:
             unread = sum(file.size - file.read for file in self._files.values())
-        self.most_unread = max(self.most_unread, unread)
+        self.max_unread = max(self.max_unread, unread)
         if unread > self.limit:
             self.child.pause()
         elif unread < self.limit // 2:
             self.child.resume()
 
     def _check(self) -> None:
-        for future in [one for one in self._running if one.done()]:
+        for future in [running for running in self._running if running.done()]:
             self._running.remove(future)
             future.result()
 
@@ -203,19 +203,19 @@ class Outlet:
             time.sleep(_POLL_SECONDS)
 
     def _put_file(self, file: _File) -> None:
-        self.sink.put([file.path.name], self._counted(file.path.name, self._follow(file)))
-        self._done(file)
+        self.sink.put([file.path.name], self._count_bytes(file.path.name, self._tail(file)))
+        self._remove(file)
 
     def _put_pack(self, pack: list[_File]) -> None:
         with self._changed:
             self._packs += 1
             name = f"small-{self._packs:04}.tar"
-        files = ((file.path.name, file.size, self._follow(file)) for file in pack)
-        self.sink.put([name], self._counted(name, tarred(files)))
+        files = ((file.path.name, file.size, self._tail(file)) for file in pack)
+        self.sink.put([name], self._count_bytes(name, tar_stream(files)))
         for file in pack:
-            self._done(file)
+            self._remove(file)
 
-    def _counted(self, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    def _count_bytes(self, name: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
         size = 0
         for chunk in chunks:
             size += len(chunk)
@@ -223,17 +223,17 @@ class Outlet:
         with self._changed:
             self.sizes[name] = size
 
-    def _done(self, file: _File) -> None:
+    def _remove(self, file: _File) -> None:
         if file.path.name != TOC:
             file.path.unlink(missing_ok=True)
         with self._changed:
             self._files.pop(file.path.name, None)
             self._gone.add(file.path.name)
 
-    def _follow(self, file: _File) -> Iterator[bytes]:
-        """A file's bytes as they are written, until it is finished; the disk under them is given back."""
+    def _tail(self, file: _File) -> Iterator[bytes]:
+        """A file's bytes as they are written, until it is complete; holes are punched where they were read."""
         with file.path.open("r+b", buffering=0) as source:
-            freed = position = 0
+            punched_to = position = 0
             while True:
                 with self._changed:
                     if self._stopped:
@@ -251,12 +251,12 @@ class Outlet:
                 with self._changed:
                     file.read = position
                     self.read += len(chunk)
-                if position - freed >= _GIVE_BACK_EVERY and give_back(source.fileno(), freed, position):
-                    freed = position
+                if position - punched_to >= _PUNCH_BYTES and punch_hole(source.fileno(), punched_to, position):
+                    punched_to = position
 
 
-def tarred(files: Iterator[tuple[str, int, Iterator[bytes]]]) -> Iterator[bytes]:
-    """A tar file, piece by piece. Raises BackupFailed when a file has another size than was said."""
+def tar_stream(files: Iterator[tuple[str, int, Iterator[bytes]]]) -> Iterator[bytes]:
+    """A tar file in chunks. Raises BackupFailed when a file does not have its announced size."""
     for name, size, chunks in files:
         header = tarfile.TarInfo(name)
         header.size, header.mode = size, 0o600
@@ -271,8 +271,8 @@ def tarred(files: Iterator[tuple[str, int, Iterator[bytes]]]) -> Iterator[bytes]
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-class Readable(io.RawIOBase):
-    """Pieces of bytes as a file to read."""
+class ChunkReader(io.RawIOBase):
+    """Chunks of bytes as a readable file object."""
 
     def __init__(self, chunks: Iterator[bytes]):
         self._chunks = chunks
@@ -280,17 +280,17 @@ class Readable(io.RawIOBase):
         self.size = 0
 
     def readable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
     def readinto(self, buffer: "memoryview | bytearray") -> int:  # type: ignore[override]
-        """Fill `buffer` from the pieces."""
+        """Fill `buffer` from the chunks."""
         while not self._left:
-            piece = next(self._chunks, None)
-            if piece is None:
+            chunk = next(self._chunks, None)
+            if chunk is None:
                 return 0
-            self._left = memoryview(piece)
-            self.size += len(piece)
+            self._left = memoryview(chunk)
+            self.size += len(chunk)
         count = min(len(buffer), len(self._left))
         buffer[:count] = self._left[:count]
         self._left = self._left[count:]
