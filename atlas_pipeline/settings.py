@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         "`ATLAS_HOST` and `ATLAS_PORT`.",
     )
     stop_seconds: int = Field(
-        300, ge=0, description="How long `atlas serve code` lets its runs go on once it was told to end."
+        300, ge=0, description="How long `atlas serve code` waits for its runs after SIGTERM."
     )
     sample_rows: int = Field(10_000, ge=1, description="Customers in the sample data of `atlas up` and `atlas demo`.")
     sensor_interval_seconds: int = Field(30, ge=5, description="How often the landing sensor looks for new files.")
@@ -199,7 +199,7 @@ class Settings(BaseSettings):
     backup_spool_mb: int = Field(1024, ge=64, description="How much of that there may be before the dump waits.")
     alert_channels: SecretStr | None = Field(
         None,
-        description="Where alerts are told: `name=url`, separated by blanks or lines. URLs are those of Apprise, such "
+        description="Channels of alerts: `name=url`, separated by blanks or lines. URLs are those of Apprise, such "
         "as `slack://…`, `pagerduty://…` and `mailtos://…`, or `webhook+https://…` and `alertmanager+http://…`.",
     )
     alerts_file: Path = Field(

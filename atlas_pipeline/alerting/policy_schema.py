@@ -33,7 +33,7 @@ _CHANNELS = {
 _WATCH = {
     "type": "object",
     "title": "a mapping with one or more of assets, jobs, backups",
-    "description": "What it is about; without it, everything. A subject of any of the three matches.",
+    "description": "What the policy watches; everything without it. A subject that any of the three selects matches.",
     "additionalProperties": False,
     "minProperties": 1,
     "properties": {
@@ -67,7 +67,7 @@ _POLICY = {
         "name": {
             **_LINE,
             "title": f"a line of up to {_LONGEST_LINE} printable characters",
-            "description": "Required. Its own; a default of this name is replaced by it.",
+            "description": "Required, unique. It replaces a default of the same name.",
         },
         "watch": _WATCH,
         "when": {
@@ -87,7 +87,7 @@ _POLICY = {
             "exclusiveMinimum": 0,
             "maximum": 1,
             "title": "a number above 0, up to 1",
-            "description": "For `low_score`: a quality score less than this, 0.8 if nothing is said.",
+            "description": "For `low_score`: fires for a quality score below this. Default: 0.8.",
         },
         "above": {
             "type": "number",
@@ -95,13 +95,13 @@ _POLICY = {
             "minimum": 0,
             "maximum": 10**9,
             "title": "a number from 0 to 1,000,000,000",
-            "description": "For `queue_long`: more waiting runs than this, 100 if nothing is said.",
+            "description": "For `queue_long`: fires for more queued runs than this. Default: 100.",
         },
         "for": {
             "type": "string",
             "format": "duration",
             "title": durations.expected(most=_LONGEST_TIME),
-            "description": "How long it must last before it is an alert, such as `30s`, `10m`, `2h`, `1 day`.",
+            "description": "How long the condition must hold before it fires, such as `30s`, `10m`, `2h`, `1 day`.",
         },
         "severity": {
             "enum": list(get_args(Severity)),
@@ -110,17 +110,17 @@ _POLICY = {
         "team": {
             **_LINE,
             "title": "the name of a team",
-            "description": "Whose it is: one of the five default teams or of `teams`; `default` if nothing is said.",
+            "description": "The owner: one of the five default teams or of `teams`. Default: `default`.",
         },
         "channels": {
             **_CHANNELS,
-            "description": "Where it is told, instead of the team's channels; `[]`: nowhere, it is only listed.",
+            "description": "Channels to notify, instead of the team's; `[]`: none, the alert is only listed.",
         },
         "runbook": {
             "type": "string",
             "format": "link",
             "title": "a link that begins with https:// or http://, without user and password",
-            "description": "Link that messages carry, to what is to be done.",
+            "description": "Link to instructions, in every message.",
         },
     },
 }
@@ -132,7 +132,7 @@ SCHEMA: dict[str, Any] = {
         "teams": {
             "type": "object",
             "title": "a mapping of teams to lists of channels, such as `security: [pager]`",
-            "description": "The channels of each team. One that is not there has those of `default`, or else all.",
+            "description": "The channels of each team. A team without an entry has those of `default`, or else all.",
             "propertyNames": {**_LINE, "title": "the name of a team"},
             "additionalProperties": {
                 **_CHANNELS,
@@ -143,20 +143,20 @@ SCHEMA: dict[str, Any] = {
         "policies": {
             "type": "array",
             "title": "a list of policies, each `- name: …`",
-            "description": "The first that matches decides; after them come the defaults.",
+            "description": "The first one that matches applies; the defaults come last.",
             "items": _POLICY,
         },
         "defaults": {
             "type": "boolean",
             "title": "true or false",
-            "description": "Whether the default policies hold too. Default: `true`.",
+            "description": "Whether the default policies apply too. Default: `true`.",
         },
         "messages_per_hour": {
             "type": "integer",
             "minimum": 1,
             "maximum": 10_000,
             "title": "a whole number from 1 to 10,000",
-            "description": "For each channel and severity; what is more comes as one summary. Default: 30.",
+            "description": "Limit for each channel and severity; more are sent as one summary. Default: 30.",
         },
     },
 }

@@ -30,21 +30,25 @@ def _refuse_what_is_gone(connection: Any, record: object, proxy: object) -> None
         raise exc.DisconnectionError from error
 
 
-class AtlasDagsterStorage(DagsterPostgresStorage):
-    """Runs, events and schedules in the database that `ATLAS_DAGSTER_DATABASE_URL` names, or the embedded one."""
+class _WithoutConfig:
+    """A part of the instance that Atlas's settings configure, and `dagster.yaml` only names."""
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
-        """No configuration: the settings say it all."""
+        """No configuration in `dagster.yaml`."""
         return {}
+
+
+class AtlasDagsterStorage(_WithoutConfig, DagsterPostgresStorage):
+    """Runs, events and schedules in the database that `ATLAS_DAGSTER_DATABASE_URL` names, or the embedded one."""
 
     @classmethod
     def from_config_value(  # type: ignore[override]
         cls, inst_data: ConfigurableClassData | None, config_value: dict[str, Any]
     ) -> Self:
-        """Build the storage, starting the embedded server if that is where it is.
+        """Build the storage, starting the embedded server if it is used.
 
-        Every process of Dagster comes here when it starts: logs begin, and a code server is told how it starts runs.
+        Every process of Dagster calls this when it starts, so it sets up logging, and warm runs in a code server.
         """
         logging.begin()
         if process_name() == "code":
@@ -52,13 +56,8 @@ class AtlasDagsterStorage(DagsterPostgresStorage):
         return cls(postgres_url=dagster_url(load_settings()), inst_data=inst_data)
 
 
-class AtlasComputeLogManager(LocalComputeLogManager):
+class AtlasComputeLogManager(_WithoutConfig, LocalComputeLogManager):
     """Standard output and error of steps, in `ATLAS_HOME`/logs."""
-
-    @classmethod
-    def config_type(cls) -> dict[str, Any]:
-        """No configuration: the settings say it all."""
-        return {}
 
     @classmethod
     def from_config_value(  # type: ignore[override]

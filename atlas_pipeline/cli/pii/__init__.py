@@ -16,14 +16,14 @@ PolicyFile = Annotated[
     typer.Option("--policy", help="Policy in YAML, with the keys actions, columns, allow, deny and recognizers."),
 ]
 
+SampleRows = Annotated[int, typer.Option(min=1, help="Sample size for the profile: rows from all over the file.")]
+
 
 @app.command(epilog="Example: atlas pii scan customers.csv --json | jq .columns")
 def scan(
     files: Annotated[list[Path], typer.Argument(help="CSV, TSV, JSON Lines or Parquet, also .gz and .zst.")],
     policy: PolicyFile = None,
-    rows: Annotated[
-        int, typer.Option(min=1, help="Sample size for the profile: rows from all over the file.")
-    ] = 10_000,
+    rows: SampleRows = 10_000,
     json: Json = False,
 ) -> None:
     """Report for each column its kind of personal data, if any, and the action planned for it.
@@ -40,9 +40,7 @@ def mask(
     file: Annotated[Path, typer.Argument(help="CSV, TSV, JSON Lines or Parquet, also .gz and .zst.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The copy to write; its name's ending sets the format.")],
     policy: PolicyFile = None,
-    rows: Annotated[
-        int, typer.Option(min=1, help="Sample size for the profile: rows from all over the file.")
-    ] = 10_000,
+    rows: SampleRows = 10_000,
     json: Json = False,
 ) -> None:
     """Write a copy of a file with the planned action applied to each column; `atlas pii scan` shows the plan."""

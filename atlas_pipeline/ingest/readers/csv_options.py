@@ -53,9 +53,8 @@ class CsvOptions:
             raise ValueError(f"skip_lines must be 0 or more, footer 0 to {_MAX_FOOTER}")
         if self.encoding is not None:
             try:
-                if not codecs.lookup(self.encoding)._is_text_encoding:
-                    raise LookupError
-            except LookupError:
+                "a".encode(self.encoding)  # refuses codecs that are not text encodings, such as hex
+            except (LookupError, UnicodeError):
                 raise ValueError(
                     f"encoding {self.encoding!r} is not known: expected a name such as utf-8, cp1252 or utf-16"
                 ) from None

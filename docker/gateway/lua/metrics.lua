@@ -5,16 +5,16 @@ local BOUNDS = {0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
 
 -- name, type, labels, help; in the order of the exposition.
 local FAMILIES = {
-    {"atlas_http_requests_total", "counter", {"method", "path", "status"}, "Requests that were answered."},
-    {"atlas_http_request_duration_seconds", "histogram", {"method", "path"}, "How long answers took."},
-    {"atlas_http_requests_in_progress", "gauge", {}, "Requests that are being answered."},
-    {"atlas_gateway_request_bytes_total", "counter", {"path"}, "Bytes of requests that came in."},
-    {"atlas_gateway_response_bytes_total", "counter", {"path"}, "Bytes of answers that went out."},
-    {"atlas_gateway_websockets_open", "gauge", {}, "WebSockets that are open."},
-    {"atlas_gateway_sign_ins_total", "counter", {"result"}, "Attempts to sign in, by how they ended."},
-    {"atlas_gateway_rate_limited_total", "counter", {"limit"}, "Requests that were refused since a limit was used up."},
-    {"atlas_gateway_refused_total", "counter", {"reason"}, "Requests that were refused for what they were."},
-    {"atlas_gateway_mutations_total", "counter", {"role", "outcome"}, "Changes that were asked for."},
+    {"atlas_http_requests_total", "counter", {"method", "path", "status"}, "Answered requests."},
+    {"atlas_http_request_duration_seconds", "histogram", {"method", "path"}, "Duration of requests."},
+    {"atlas_http_requests_in_progress", "gauge", {}, "Requests in progress."},
+    {"atlas_gateway_request_bytes_total", "counter", {"path"}, "Bytes of requests."},
+    {"atlas_gateway_response_bytes_total", "counter", {"path"}, "Bytes of responses."},
+    {"atlas_gateway_websockets_open", "gauge", {}, "Open WebSockets."},
+    {"atlas_gateway_sign_ins_total", "counter", {"result"}, "Sign-in attempts by result."},
+    {"atlas_gateway_rate_limited_total", "counter", {"limit"}, "Requests refused by a rate limit."},
+    {"atlas_gateway_refused_total", "counter", {"reason"}, "Requests refused by reason."},
+    {"atlas_gateway_mutations_total", "counter", {"role", "outcome"}, "Requested changes."},
     {"atlas_gateway_upstream_failures_total", "counter", {"upstream"}, "Requests that no upstream answered."},
     {"atlas_gateway_errors_total", "counter", {}, "Errors of the gateway's own code."},
 }
