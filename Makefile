@@ -58,13 +58,13 @@ status: setup ## Show tables and services
 bench: setup ## Run the benchmarks against their rivals (minutes)
 	@missed=0; for script in benchmarks/bench_*.py benchmarks/pii.py benchmarks/quality.py benchmarks/backup.py benchmarks/alerts.py benchmarks/telemetry.py; do $(BIN)/python $$script || missed=1; done; exit $$missed
 
-docs: setup ## Write the generated parts of the documentation anew
+docs: setup ## Regenerate the generated parts of the documentation
 	@$(BIN)/python docs/generate.py
 
 site: setup ## Build the documentation as a web site in site/, and check its links
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-lock: setup ## Resolve the dependencies anew and write the lock files
+lock: setup ## Resolve the dependencies and write the lock files
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra connectors --group dev pyproject.toml -o requirements.lock
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --constraint requirements.lock --extra connectors pyproject.toml -o docker/requirements.lock
 	@echo "uv" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header - -o requirements-uv.lock

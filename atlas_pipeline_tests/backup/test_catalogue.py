@@ -200,7 +200,7 @@ def test_a_copied_folder_is_a_fault_since_deleting_it_would_delete_another(
     store.put_new(f"app_test/{made.id}/manifest.json", data)
     assert catalogue.backups("app_test") == []
     assert [one.manifest.database for one in catalogue.backups()] == ["app"]
-    assert "somebody moved or copied it" in catalogue.read().faults[0].problem
+    assert "it was moved or copied" in catalogue.read().faults[0].problem
 
 
 def test_a_manifest_is_written_once(catalogue: Catalogue) -> None:
