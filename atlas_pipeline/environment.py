@@ -49,6 +49,12 @@ def text_of(variable: str) -> str | None:
     return text
 
 
+def terminal_columns() -> int | None:
+    """The width that `COLUMNS` asks for, as in other programs of a terminal; null where it is no number."""
+    text = os.environ.get("COLUMNS", "")
+    return int(text) if text.isascii() and text.isdigit() and int(text) > 0 else None
+
+
 def source_database_url(name: str) -> str:
     """The connection URL of a source database, from the variable or secret file `name`.
 

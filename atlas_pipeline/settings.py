@@ -109,9 +109,7 @@ class Settings(BaseSettings):
         description="Address at which `atlas ops` and `atlas status` ask the web server. Default: `ATLAS_UI_URL`, or "
         "`ATLAS_HOST` and `ATLAS_PORT`.",
     )
-    stop_seconds: int = Field(
-        300, ge=0, description="How long `atlas serve code` waits for its runs after SIGTERM."
-    )
+    stop_seconds: int = Field(300, ge=0, description="How long `atlas serve code` waits for its runs after SIGTERM.")
     sample_rows: int = Field(10_000, ge=1, description="Customers in the sample data of `atlas up` and `atlas demo`.")
     sensor_interval_seconds: int = Field(30, ge=5, description="How often the landing sensor looks for new files.")
     settle_seconds: float = Field(

@@ -1,5 +1,7 @@
 """Output of commands: text and tables for people, JSON for scripts, progress and errors on standard error.
 
+Tables have the width of the terminal, or of `COLUMNS`; in a pipe they have 160 columns.
+
 Belongs here: printing. Does not belong here: what is printed.
 """
 
@@ -11,11 +13,13 @@ from typing import Any
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
-OUT = Console(soft_wrap=True, width=None if sys.stdout.isatty() else 160)
+from atlas_pipeline.environment import terminal_columns
+
+OUT = Console(soft_wrap=True, width=terminal_columns() or (None if sys.stdout.isatty() else 160))
 ERR = Console(stderr=True, soft_wrap=True)
 
 _BETWEEN = 3
@@ -35,7 +39,7 @@ def print_table(
 ) -> None:
     """Print a table to standard output, in the width of the terminal.
 
-    A terminal that is too narrow does without the optional columns, then the widest column of text is wrapped.
+    A terminal that is too narrow does without the optional columns, then columns of long text are wrapped.
 
     Args:
         title: The line above the table.
@@ -47,17 +51,17 @@ def print_table(
     cells = [[f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows]
     table = {heading: [row[number] for row in cells] for number, heading in enumerate(headings)}
     widths = {heading: max(map(_width, (heading, *texts))) for heading, texts in table.items()}
-    wrapped = max((heading for heading in headings if columns[heading] == "left"), key=lambda heading: widths[heading])
-    least = widths | {wrapped: min(widths[wrapped], _LEAST_WRAPPED)}
+    left = [heading for heading in headings if columns[heading] == "left"]
+    wrapped = {heading for heading in left if widths[heading] > _LEAST_WRAPPED}
+    wrapped.add(max(left, key=lambda heading: widths[heading]))
+    least = widths | {heading: min(widths[heading], _LEAST_WRAPPED) for heading in wrapped}
     for heading in optional:
         if sum(least[heading] + _BETWEEN for heading in table) - _BETWEEN + _EDGES > OUT.width:
             del table[heading]
     grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in table:
-        right = columns[heading] == "right"
-        grid.add_column(
-            heading, justify="right" if right else "left", no_wrap=right or heading != wrapped, overflow="fold"
-        )
+        side: JustifyMethod = "right" if columns[heading] == "right" else "left"
+        grid.add_column(heading, justify=side, no_wrap=heading not in wrapped, overflow="fold")
     for row in zip(*table.values(), strict=True):
         grid.add_row(*map(Text, row))
     OUT.print(grid)

@@ -162,6 +162,22 @@ def test_tables_with_low_scores_and_personal_data_reach_alerts_and_metrics(
     assert silver.seconds > 0
 
 
+def test_an_alert_about_a_check_ends_when_the_definitions_no_longer_have_it(
+    instance: dg.DagsterInstance, warehouse: psycopg.Connection, load_files: Load, land: Any
+) -> None:
+    """A table gets its contract, and with that loses the check which warns that it has none."""
+    land("people/1.csv", "id,email,amount\n1,a@mail.example,1.5\n")
+    people = {"people/defs.yaml": PEOPLE}
+    definitions = load_files(people)
+    look_at(definitions, instance, warehouse)
+    assert run(definitions, instance).success
+    look_at(definitions, instance, warehouse)
+    assert [(alert.subject, alert.status) for alert in alerts_of(warehouse)] == [("silver/people: contract", "firing")]
+    look_at(load_files(people | {"people/contract.yml": CONTRACT.format(table="silver/people")}), instance, warehouse)
+    (alert,) = alerts_of(warehouse)
+    assert (alert.subject, alert.status, alert.reason) == ("silver/people: contract", "resolved", "check removed")
+
+
 @pytest.mark.slow
 def test_backups_reach_alerts_and_metrics(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, warehouse_url: str

@@ -22,43 +22,43 @@ _UNCONNECTED = {"NewConnectionError", "NameResolutionError", "ConnectTimeoutErro
 
 
 @dataclass
-class Seen:
+class _Responses:
     """Responses of receivers, which Apprise does not report: HTTP statuses with Retry-After, and SMTP codes."""
 
-    answers: list[tuple[int, str | None]] = field(default_factory=list)
-    replies: list[int] = field(default_factory=list)
+    http: list[tuple[int, str | None]] = field(default_factory=list)
+    smtp: list[int] = field(default_factory=list)
     unconnected: bool = False
     """Whether the last connection did not come about, so that nothing was sent."""
 
 
 def main() -> None:
     """Send the message on stdin; SIGALRM ends the process when a call takes longer than `CALL_SECONDS`."""
-    order = json.load(sys.stdin)
-    plugin = _plugin(order["url"])
+    request = json.load(sys.stdin)
+    plugin = _plugin(request["url"])
     if plugin is None:
-        _tell("Apprise cannot read its URL")
+        _print_result("Apprise cannot read its URL")
         return
-    document = for_people(order["document"], order["ui_url"], order["repeat"])
-    responses = Seen()
+    document = for_people(request["document"], request["ui_url"], request["repeat"])
+    responses = _Responses()
     _watch_http(responses)
     _watch_smtp(responses)
     sent = _send(plugin, document)
     signal.alarm(0)
-    failed = [answer for answer in responses.answers if not 200 <= answer[0] < 300]
-    rejected = [code for code in responses.replies if code >= 400]
+    failed = [response for response in responses.http if not 200 <= response[0] < 300]
+    rejected = [code for code in responses.smtp if code >= 400]
     if sent:
-        _tell()
+        _print_result()
     elif failed:
-        _tell(status=failed[-1][0], retry_after=failed[-1][1])
+        _print_result(status=failed[-1][0], retry_after=failed[-1][1])
     elif rejected:
-        _tell(f"SMTP code {rejected[-1]}", refused=_is_final(rejected[-1]))
+        _print_result(f"SMTP code {rejected[-1]}", refused=_is_final(rejected[-1]))
     elif responses.unconnected:
-        _tell("cannot connect")
+        _print_result("cannot connect")
     else:
-        _tell("no answer", unsure=True)
+        _print_result("no answer", unsure=True)
 
 
-def _tell(
+def _print_result(
     problem: str = "",
     status: int | None = None,
     retry_after: str | None = None,
@@ -99,7 +99,7 @@ def _plugin(url: str) -> Any:
     return plugin
 
 
-def _watch_http(responses: Seen) -> None:
+def _watch_http(responses: _Responses) -> None:
     """Record all responses of `requests`; forbid redirects and .netrc."""
     requests: Any = import_module("requests")
     send = requests.Session.send
@@ -107,25 +107,25 @@ def _watch_http(responses: Seen) -> None:
     def watched(session: Any, request: Any, **options: Any) -> Any:
         responses.unconnected = False
         try:
-            answer = send(session, request, **{**options, "allow_redirects": False})
+            response = send(session, request, **{**options, "allow_redirects": False})
         except requests.RequestException as error:
-            responses.answers.clear()
+            responses.http.clear()
             reason = getattr(error.args[0], "reason", None) if error.args else None
             responses.unconnected = type(reason).__name__ in _UNCONNECTED
             raise
-        responses.answers.append((answer.status_code, answer.headers.get("Retry-After")))
-        return answer
+        responses.http.append((response.status_code, response.headers.get("Retry-After")))
+        return response
 
     requests.Session.send = watched
     requests.sessions.get_netrc_auth = lambda *_: None
 
 
-def _watch_smtp(responses: Seen) -> None:
+def _watch_smtp(responses: _Responses) -> None:
     reply, connect = smtplib.SMTP.getreply, smtplib.SMTP.connect
 
     def watched_reply(server: smtplib.SMTP) -> tuple[int, bytes]:
         answer = reply(server)
-        responses.replies.append(answer[0])
+        responses.smtp.append(answer[0])
         return answer
 
     def watched_connect(server: smtplib.SMTP, *arguments: Any, **options: Any) -> tuple[int, bytes]:

@@ -166,7 +166,7 @@ def end_silence(number: int, json: bool) -> int:
 def _state(alert: Alert) -> str:
     if alert.status == "firing" and alert.silenced_by:
         return f"silenced ({alert.silenced_by})"
-    return f"held by {alert.inhibited_by}" if alert.status == "firing" and alert.inhibited_by else alert.status
+    return "inhibited" if alert.status == "firing" and alert.inhibited_by else alert.status
 
 
 def _next_attempt(message: store.Waiting) -> str:
