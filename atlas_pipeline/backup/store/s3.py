@@ -193,8 +193,12 @@ class S3Store:
         request = {**self._at(key), "UploadId": upload, "MultipartUpload": {"Parts": sent}}
         try:
             self._call(key, "written", partial(self._client.complete_multipart_upload, **request))
-        except _NoSuchUpload:  # it was completed before, if the answer to that got lost
-            if self._head(key)["Metadata"].get(_TOKEN) != token:
+        except _NoSuchUpload as error:  # completed before, if the response to that got lost
+            try:
+                head = self._head(key)
+            except _RequestFailed:
+                raise error from None
+            if head["Metadata"].get(_TOKEN) != token:
                 raise
 
     def _confirm(self, key: str, size: int, token: str) -> None:
