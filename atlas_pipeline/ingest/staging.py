@@ -78,16 +78,17 @@ def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: Stag
         connection: in the transaction that fills them.
         dataset: with a plan in each column.
         tables: names of all.
-        anew: the table is filled itself, and logged, since it is published; there are neither delta nor winners.
+        anew: the table is filled itself; there are neither delta nor winners.
+
+    None of them is unlogged: when a transaction that made such a table is rolled back, and the server then dies before
+    a checkpoint, Postgres finds the rest of the table in its way when it recovers, and does not start.
     """
     publish.drop_staging(connection, *tables.names)
     columns = [(c.name, c.postgres_type) for c in dataset.published_columns] + [(FILE_ID, "bigint"), (LINE, "bigint")]
     body = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in columns)
-    for name, kind in (
-        ((tables.table, "TABLE"),) if anew else ((tables.winners, "TABLE"), (tables.delta, "UNLOGGED TABLE"))
-    ):
-        connection.execute(sql.SQL("CREATE {} {} ({})").format(sql.SQL(kind), sql.Identifier(STAGING, name), body))
-    statement = "CREATE UNLOGGED TABLE {} (file_id bigint, line bigint, rule text, columns text[], reason text)"
+    for name in (tables.table,) if anew else (tables.winners, tables.delta):
+        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(STAGING, name), body))
+    statement = "CREATE TABLE {} (file_id bigint, line bigint, rule text, columns text[], reason text)"
     connection.execute(sql.SQL(statement).format(sql.Identifier(STAGING, tables.rejects)))
     comments = {c.name: text for c in dataset.published_columns if (text := c.comment(dataset.timezone))}
     publish.describe(connection, tables.table if anew else tables.winners, comments)
