@@ -11,7 +11,7 @@ Lineage of each row: `_atlas_file_id` (the ledger's entry: file, SHA-256, load t
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
 
@@ -121,8 +121,28 @@ def load(
         psycopg.Error: the database cannot go on.
         publish.TableBusy: another run has been loading the dataset for `lock_seconds`.
     """
-    with publish.table_lock(connection, "bronze", dataset, lock_seconds):
+    with publish.table_lock(connection, "bronze", dataset, lock_seconds), _durable_at_the_end(connection):
         return _load(connection, dataset, files, run_id, intake, settle_seconds, progress)
+
+
+@contextmanager
+def _durable_at_the_end(connection: psycopg.Connection) -> Iterator[None]:
+    """Have the disk waited for once, not for each file.
+
+    Each file is a transaction still. Of those that were committed when the machine goes down, the last ones may be gone
+    as a whole, with their entries in the ledger, and are loaded by the next run.
+    """
+    connection.execute("SET synchronous_commit = off")
+    connection.commit()
+    try:
+        yield
+    finally:
+        if not connection.closed:
+            connection.rollback()
+            connection.execute("RESET synchronous_commit")
+            # A transaction with an id waits for all that was committed before it.
+            connection.execute("SELECT pg_current_xact_id()")
+            connection.commit()
 
 
 def _load(
@@ -140,6 +160,7 @@ def _load(
     _create_table(connection, dataset)
     before = _columns(connection, dataset)
     connection.commit()
+    present, seen = set(before), set(known)
     result = BronzeResult()
     if intake.snapshot:
         files = sorted(files, key=lambda file: (file.modified, file.uri))
@@ -149,7 +170,8 @@ def _load(
             continue
         entry = known.get(file.uri)
         options = intake.fingerprint(file.name)
-        look = ledger.Look(dataset, file.partition, file.uri, file.version, options, run_id)
+        first = file.uri not in seen
+        look = ledger.Look(dataset, file.partition, file.uri, file.version, options, run_id, first)
         if entry and entry.same(file.version, intake.fingerprint(file.name, entry.rule)):
             result.known.append(file.uri)
             if entry.status == "refused":
@@ -159,7 +181,10 @@ def _load(
             result.unsettled += 1
             continue
         progress(f"{dataset}: loading file {number} of {len(files)}, {file.name}")
-        outcome = _load_file(connection, file, look, intake, entry)
+        outcome = _load_file(connection, file, look, intake, entry, present)
+        seen.add(file.uri)
+        if outcome.status != "loaded":  # and columns that it brought are gone
+            present = set(_columns(connection, dataset))
         result.files.append(outcome)
         if (
             intake.skip_equal_files and outcome.status == "loaded"
@@ -187,15 +212,23 @@ def _successive(loaded: Sequence[FileResult], files: Sequence[SourceFile]) -> in
 
 
 def _load_file(
-    connection: psycopg.Connection, file: SourceFile, look: ledger.Look, intake: Intake, entry: ledger.Known | None
+    connection: psycopg.Connection,
+    file: SourceFile,
+    look: ledger.Look,
+    intake: Intake,
+    entry: ledger.Known | None,
+    present: set[str],
 ) -> FileResult:
-    """Load a file, or note why it was not loaded. `entry` is the newest one that the ledger has of it."""
+    """Load a file, or note why it was not loaded.
+
+    `entry` is the newest one that the ledger has of it; `present` are the table's columns, to which it adds its own.
+    """
     stream: _Hashed | None = None
     instead = False
     try:
         with connection.transaction(), file.open() as raw:
             stream = _Hashed(raw)
-            result = _copy_file(connection, file, stream, look, intake, entry)
+            result = _copy_file(connection, file, stream, look, intake, entry, present)
             if file.on_loaded:
                 file.on_loaded(connection)
             return result
@@ -231,6 +264,7 @@ def _copy_file(
     look: ledger.Look,
     intake: Intake,
     entry: ledger.Known | None,
+    present: set[str],
 ) -> FileResult:
     """Copy the rows of a file, in the transaction that makes it the version that counts.
 
@@ -239,7 +273,8 @@ def _copy_file(
     older = ledger.current_versions(connection, look, whole_dataset=intake.snapshot)
     before = ledger.newest_version(connection, look)
     file_id = ledger.begin(connection, look)
-    loader = _copied(connection, file, stream, look, intake, file_id, empty=_may_be_empty(file, intake, entry, older))
+    loader = _Loader(connection, look.dataset, file_id, present)
+    _copy_rows(loader, file, stream, intake, empty=_may_be_empty(file, intake, entry, older))
     sha256 = stream.digest.hexdigest()
     result = FileResult(file.uri, "loaded", loader.rows, loader.rejected, stream.bytes, sha256)
     asked = entry is not None and entry.version == ledger.RELOAD
@@ -262,23 +297,17 @@ def _copy_file(
     return result if counts else replace(result, reason=CORRECTED)
 
 
-def _copied(
-    connection: psycopg.Connection,
-    file: SourceFile,
-    stream: "_Hashed",
-    look: ledger.Look,
-    intake: Intake,
-    file_id: int,
-    *,
-    empty: bool,
-) -> "_Loader":
-    """Copy the rows; what came of them. With `empty` a file without rows is not refused."""
+def _copy_rows(loader: "_Loader", file: SourceFile, stream: "_Hashed", intake: Intake, *, empty: bool) -> None:
+    """Copy the rows. With `empty` a file without rows is not refused."""
     meter = Meter(intake.limits if file.bytes else Limits(), file.bytes)
     blocks = read(cast(BinaryIO, stream), file.name, options=intake.reading, block_bytes=_BLOCK_BYTES, meter=meter)
-    rows = prefetched(_prepare(blocks, file_id, meter), lambda item: len(item.text))
-    with rows as prepared, _Loader(connection, look.dataset, file_id) as loader:
+    prepared = _prepare(blocks, loader.file_id, meter)
+    # A file of one block is read before there is anything to send.
+    small = 0 < file.bytes < _BLOCK_BYTES
+    rows = nullcontext(prepared) if small else prefetched(prepared, lambda item: len(item.text))
+    with rows as ready, loader:
         try:
-            for item in prepared:
+            for item in ready:
                 loader.add(item)
         except FileRefused as refusal:
             if refusal.rule not in ("header_only", "empty") or not empty:
@@ -292,7 +321,6 @@ def _copied(
             f"None of its {len(loader.columns):,} columns is declared. Is its header missing, or the delimiter another "
             "one? Correct the file, or the declaration.",
         )
-    return loader
 
 
 def _accepted(file: SourceFile, entry: ledger.Known | None) -> bool:
@@ -395,11 +423,11 @@ def _prepare(blocks: Iterable[Batch], file_id: int, meter: Meter) -> Iterator[_P
 class _Loader:
     """The COPY into bronze for one file; opened anew when a block brings columns that the table lacks."""
 
-    def __init__(self, connection: psycopg.Connection, dataset: str, file_id: int):
+    def __init__(self, connection: psycopg.Connection, dataset: str, file_id: int, present: set[str]):
         self._connection = connection
         self._dataset = dataset
-        self._file_id = file_id
-        self._present = set(_columns(connection, dataset))
+        self.file_id = file_id
+        self._present = present
         self._copying = ExitStack()
         self._copy: psycopg.Copy | None = None
         self._open: tuple[str, ...] = ()
@@ -418,7 +446,7 @@ class _Loader:
         if block.rejects:
             self._end()
             self.rejected += len(block.rejects)
-            quarantine_lines(self._connection, self._dataset, self._file_id, block.rejects)
+            quarantine_lines(self._connection, self._dataset, self.file_id, block.rejects)
 
     def _begin(self, columns: tuple[str, ...]) -> None:
         self._end()

@@ -99,6 +99,8 @@ def release_files(connection: psycopg.Connection, dataset: str, file_ids: Sequen
 
     Rows that did not fit their types stay until silver is built anew, so that all rows are accounted for.
     """
+    if not file_ids:
+        return
     statement = sql.SQL("DELETE FROM {} WHERE file_id = ANY(%s) AND stage = %s")
     connection.execute(statement.format(sql.Identifier("quarantine", dataset)), [list(file_ids), READING])
 

@@ -75,6 +75,7 @@ class Look:
         version: size and change time, or ETag.
         options: fingerprint of the reading options.
         run_id: of the run that looks at it.
+        first: whether the ledger has no entry of the file, so that none is looked for.
     """
 
     dataset: str
@@ -83,6 +84,7 @@ class Look:
     version: str
     options: str
     run_id: str
+    first: bool = False
 
 
 def begin(connection: psycopg.Connection, look: Look) -> int:
@@ -179,6 +181,8 @@ def current_versions(connection: psycopg.Connection, look: Look, *, whole_datase
         look: the file.
         whole_dataset: those of all files of the dataset's partition, since a load is its whole state.
     """
+    if look.first and not whole_dataset:
+        return []
     rows = connection.execute(
         sql.SQL(
             "SELECT file_id, sha256, coalesce(options, ''), rows, {}, uri FROM atlas.files WHERE dataset = %s AND {}"
@@ -191,6 +195,8 @@ def current_versions(connection: psycopg.Connection, look: Look, *, whole_datase
 
 def newest_version(connection: psycopg.Connection, look: Look) -> tuple[Version, bool] | None:
     """The version of this file that was loaded last, and whether it counts; null when none ever was."""
+    if look.first:
+        return None
     row = connection.execute(
         sql.SQL(
             "SELECT file_id, sha256, coalesce(options, ''), rows, {}, uri, {} FROM atlas.files WHERE dataset = %s"
@@ -203,6 +209,8 @@ def newest_version(connection: psycopg.Connection, look: Look) -> tuple[Version,
 
 def first_place(connection: psycopg.Connection, look: Look) -> int | None:
     """The place in the order of files that this one had when it first arrived; null for one that never did."""
+    if look.first:
+        return None
     row = connection.execute(
         sql.SQL("SELECT min({}) FROM atlas.files WHERE dataset = %s AND uri = %s").format(_PLACE),
         [look.dataset, look.uri],
@@ -211,8 +219,10 @@ def first_place(connection: psycopg.Connection, look: Look) -> int | None:
 
 
 def put_in_place(connection: psycopg.Connection, file_id: int, position: int) -> None:
-    """Let an entry stand in the place of an earlier one, in the transaction that loads it."""
-    statement = "UPDATE atlas.files SET position = nullif(%s, file_id) WHERE file_id = %s"
+    """Let a new entry stand in the place of an earlier one, in the transaction that loads it."""
+    if position == file_id:
+        return
+    statement = "UPDATE atlas.files SET position = %s WHERE file_id = %s"
     connection.execute(statement, [position, file_id])
 
 
@@ -262,6 +272,8 @@ def is_loaded(connection: psycopg.Connection, look: Look, sha256: str) -> bool:
 
 def wake_equal_files(connection: psycopg.Connection, dataset: str, file_ids: Sequence[int]) -> None:
     """Have files read again that were passed over since these had their content, and do no longer count."""
+    if not file_ids:
+        return
     connection.execute(
         "UPDATE atlas.files f SET version = %s FROM (SELECT max(file_id) AS file_id FROM atlas.files WHERE dataset = %s"
         " GROUP BY uri) newest, atlas.files gone WHERE f.file_id = newest.file_id AND f.status = 'duplicate'"
@@ -282,6 +294,8 @@ def read_again(connection: psycopg.Connection, file_id: int, version: Version) -
 
 def supersede(connection: psycopg.Connection, versions: Sequence[Version], by: int) -> None:
     """Let versions count no longer, in the transaction that loads the entry `by` in their place."""
+    if not versions:
+        return
     connection.execute(
         "UPDATE atlas.files SET superseded_by = %s, superseded_at = clock_timestamp() WHERE file_id = ANY(%s)",
         [by, [version.file_id for version in versions]],
