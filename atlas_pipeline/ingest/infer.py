@@ -327,14 +327,17 @@ def _typed_column(name: str, texts: _Counted, rows: int, type: str) -> ColumnInf
     Only of JSON, which has no dates, strings may be dates where their shape leaves no doubt.
     """
     if not len(texts.texts):
-        fit = None
-    elif type == STRING:
+        plain, digits = ("text", None) if type in (STRING, NUMBER) else split_type(type)
+        return ColumnInference(name, plain, nullable=texts.nulls > 0, blank=texts.blanks > 0, digits=digits)
+    if type == STRING:
         fit = _fit(texts, "uuid", only=_HYPHENED) or _guess_iso(texts)
     elif type == NUMBER:
         fit = _plain_number(texts)
     else:
         plain, digits = split_type(type)
         fit = None if plain == "text" else _fit(texts, plain, digits=digits)
+        if fit is None and plain == "json":
+            fit = _json(texts)
     return _text_column(name, texts, rows, ()) if fit is None else _fitted(name, texts, rows, fit, (), texts.total)
 
 
@@ -454,6 +457,13 @@ def _guess_number(name: str, texts: _Counted) -> _Fit | None:
 def _in_doubt(numbers: _Counted) -> bool:
     """Whether a column's numbers may be 1.234 or 1234."""
     return numbers.marks_in_doubt and numbers.any(_LONE_POINT)
+
+
+def _json(texts: _Counted) -> _Fit | None:
+    """What the source nests is JSON, though jsonb refuses some of it: a map that has a key twice."""
+    canonical = cast(texts.texts, "json").values
+    rows = texts.weigh(pc.is_valid(canonical))
+    return _Fit("json", None, rows, canonical) if rows else None
 
 
 def _plain_number(texts: _Counted) -> _Fit | None:

@@ -311,3 +311,13 @@ def test_bytes_that_are_text_are_found_wherever_they_are(feed: Callable[..., Fee
     one.run()
     assert "ada.example@mail.example" in str(one.rows("bronze", ["blob"]))
     assert "ada.example" not in str(one.rows(columns=["id", "blob"]))
+
+
+def test_a_column_without_a_value_keeps_its_type(tmp_path: Path) -> None:
+    columns = {
+        "n": pa.array([1]),
+        "at": pa.array([None], pa.timestamp("us")),
+        "p": pa.array([None], pa.decimal128(5, 2)),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    assert guessed(tmp_path / "a.parquet") == {"n": "integer", "at": "local_timestamp", "p": "decimal(5,2)"}

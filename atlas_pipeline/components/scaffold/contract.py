@@ -63,10 +63,14 @@ def contract(dataset: Dataset, guess: Inference, *, complete: bool, now: dt.date
     lines += [f"  {line}" for line in checks]
     lines += ["", "columns:" if columns else "columns: []"]
     for column, found in columns:
+        type, _, _ = column.postgres_type.partition("(")
+        digits = column.digits if type == "numeric" else None
         lines += [
             f"  - name: {_quoted(column.name)}",
-            f"    data_type: {_SODA_TYPE.get(column.postgres_type, column.postgres_type)}",
+            f"    data_type: {_SODA_TYPE.get(type, type)}",
         ]
+        if digits:
+            lines += [f"    numeric_precision: {digits[0]}", f"    numeric_scale: {digits[1]}"]
         checks = _presence(dataset, found, guess.rows, complete)
         if not _personal(column):
             checks += [*_values(found), *_range(dataset, found, guess.rows), *_moments(found, now)]

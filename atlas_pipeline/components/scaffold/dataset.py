@@ -134,6 +134,11 @@ class _Rows:
         read = [columns for columns in self._columns if columns]
         return {name for columns in read for name in columns if not all(name in other for other in read)}
 
+    @property
+    def in_json(self) -> bool:
+        """Whether some of the files are JSON."""
+        return any(".json" in file.name.lower() or ".ndjson" in file.name.lower() for file in self.files)
+
     def _take(self, batch: "Batch") -> None:
         """Add some of the rows to the sample in which personal data is looked for."""
         for name in batch.rows.column_names:
@@ -321,7 +326,7 @@ def _defs(
             lines.append(f"  latest_by: {_flow(guess.latest_by)}")
     lines.append("  columns:")
     absent = rows.absent
-    jsonl = any(mark in pattern for mark in (".jsonl", ".ndjson"))  # where a key may be missing
+    jsonl = rows.in_json  # where a key may be missing
     for column in guess.columns:
         entry: dict[str, Any] = {"name": column.name, "type": joined_type(column.type, column.digits)}
         if column.format:
