@@ -31,7 +31,7 @@ DOMAINS = {
     "sql": set(),
     "s3": set(),
     "pii": {"documents", "settings", "warehouse"},
-    "quality": {"documents", "warehouse"},
+    "quality": {"documents", "sql", "warehouse"},
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii", "s3"},
     "backup": {"settings", "warehouse", "s3"},

@@ -38,6 +38,16 @@ def demo(json: Json = False) -> None:
     raise typer.Exit(run(json))
 
 
+@app.command("test", epilog="Example: atlas test revenue_by_country_month")
+def run_model_tests(
+    models: Annotated[list[str] | None, typer.Argument(help="Gold models. Default: all.")] = None, json: Json = False
+) -> None:
+    """Run the unit tests of gold models over given rows, without touching a table. Exit code 1 when one fails."""
+    from atlas_pipeline.cli.model_tests import run
+
+    raise typer.Exit(run(models or [], json))
+
+
 @app.command(epilog="Example: atlas up --port 3001")
 def up(
     json: Json = False,

@@ -167,8 +167,14 @@ class Dataset(Declared):
     @property
     def published_names(self) -> list[str]:
         """The columns of silver, for gold models to read."""
+        return list(self.published_types)
+
+    @property
+    def published_types(self) -> dict[str, str]:
+        """The columns of silver with their Postgres types, as far as the declaration tells."""
         declared = self.declared
-        return [column.name for column in declared.planned(decided(declared, {})).published_columns]
+        columns = declared.planned(decided(declared, {})).published_columns
+        return {column.name: column.postgres_type for column in columns}
 
     @cached_property
     def declared(self) -> domain.Dataset:

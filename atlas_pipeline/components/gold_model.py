@@ -16,7 +16,10 @@ from atlas_pipeline.components.declaration import Declared, by_table, memoize_pe
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.gold import GoldTable, gold_asset
+from atlas_pipeline.orchestration.tables.model_tests import ModelTests
 from atlas_pipeline.pii.rules import Rules
+from atlas_pipeline.quality.model_tests.file import UnitTest, read_tests
+from atlas_pipeline.quality.model_tests.running import Sources
 from atlas_pipeline.sql.lineage import (
     Model,
     check_tables,
@@ -57,6 +60,15 @@ class GoldModel(Declared):
             raise self.fail("a gold model needs a model.sql beside its defs.yaml")
         return read_model(path.read_text(encoding="utf-8"), path)
 
+    def unit_tests(self, catalog: Catalog) -> list[UnitTest]:
+        """The tests in `tests/`. Raises ModelTestError.
+
+        Args:
+            catalog: the columns of all tables that the model may read, and its own.
+        """
+        read = {(source.schema, source.name): catalog[source.schema, source.name] for source in self.parsed.tables}
+        return read_tests(self.folder, read, catalog["gold", self.table])
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset, its dependencies and column lineage read from the SQL."""
         name, model = self.table, self.parsed
@@ -77,7 +89,10 @@ class GoldModel(Declared):
                     index,
                 )
         checks = TableChecks(
-            dg.AssetKey(["gold", name]), self.contract, columns, reserved=[labels.LEAK_CHECK, labels.UP_TO_DATE]
+            dg.AssetKey(["gold", name]),
+            self.contract,
+            columns,
+            reserved=[labels.LEAK_CHECK, labels.UP_TO_DATE, labels.UNIT_TESTS],
         )
         spec: dict[str, Any] = {
             "description": self.description,
@@ -86,8 +101,20 @@ class GoldModel(Declared):
             "freshness_policy": freshness_policy(self, self.freshness),
         }
         with self.naming_the_place():
-            table = GoldTable(model, lineage, key, self.allow_personal_data, _rules(context), checks)
+            tests = ModelTests(self.unit_tests(catalog), _sources(context))
+            table = GoldTable(model, lineage, key, self.allow_personal_data, _rules(context), checks, tests)
             return dg.Definitions(assets=[gold_asset(table, spec)])
+
+
+def _sources(context: dg.ComponentLoadContext) -> Sources:
+    """What unit tests are run on."""
+
+    def collect() -> Sources:
+        silver = {name: dataset.published_types for name, dataset in by_table(context, Dataset, "silver").items()}
+        gold = {name: component.parsed for name, component in by_table(context, GoldModel, "gold").items()}
+        return Sources(silver, gold)
+
+    return memoize_per_tree(context.component_tree, "sources", collect)
 
 
 def _catalog(context: dg.ComponentLoadContext) -> Catalog:

@@ -14,6 +14,7 @@ import psycopg
 
 from atlas_pipeline import labels
 from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking
+from atlas_pipeline.orchestration.tables.model_tests import ModelTests, unit_tests_result, unit_tests_spec
 from atlas_pipeline.orchestration.tables.personal_data import leak_result, leak_spec, pii_tags, plan_table
 from atlas_pipeline.orchestration.tables.refresh import up_to_date_result, up_to_date_spec
 from atlas_pipeline.orchestration.tables.steps import RETRY, progress_log, published_table
@@ -38,6 +39,7 @@ class GoldTable:
         allowed: columns that may hold personal data which silver keeps.
         rules: of the project, for what is personal data.
         checks: of the table.
+        tests: of the model.
     """
 
     model: Model
@@ -46,6 +48,7 @@ class GoldTable:
     allowed: Collection[str]
     rules: Rules
     checks: TableChecks
+    tests: ModelTests
 
     @property
     def name(self) -> str:
@@ -87,6 +90,7 @@ def gold_asset(table: GoldTable, spec: Mapping[str, Any]) -> dg.AssetsDefinition
         spec: arguments of the asset's spec.
     """
     name, asset = table.name, table.checks.asset
+    tests = [unit_tests_spec(asset)] if table.tests.tests else []
 
     @dg.multi_asset(
         name=f"gold__{name}",
@@ -101,7 +105,7 @@ def gold_asset(table: GoldTable, spec: Mapping[str, Any]) -> dg.AssetsDefinition
                 **spec,
             )
         ],
-        check_specs=[leak_spec(asset), up_to_date_spec(asset), *table.checks.specs],
+        check_specs=[leak_spec(asset), up_to_date_spec(asset), *tests, *table.checks.specs],
         can_subset=True,
         retry_policy=RETRY,
         pool=f"gold_{name}",
@@ -109,7 +113,17 @@ def gold_asset(table: GoldTable, spec: Mapping[str, Any]) -> dg.AssetsDefinition
     def run_model(
         context: dg.AssetExecutionContext, warehouse: WarehouseResource
     ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        selected = {key.name for key in context.selected_asset_check_keys}
+        tested = unit_tests_result(warehouse, asset, table.tests) if labels.UNIT_TESTS in selected else None
+        if tested is not None:
+            yield tested
         if asset in context.selected_asset_keys:
+            if tested is not None and not tested.passed:
+                raise dg.Failure(
+                    f"{table.model.path}: gold.{name} was not published: its unit tests fail, the published table is "
+                    f"as it was. Look with `atlas test {name}`",
+                    allow_retries=False,
+                )
             yield from _materialize(context, warehouse, table)
         else:
             yield from _check_published(context, warehouse, table)
