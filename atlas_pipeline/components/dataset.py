@@ -16,7 +16,8 @@ from pydantic import Field
 
 from atlas_pipeline import labels
 from atlas_pipeline.components.connectors import RestApiSource, SqlDatabaseSource
-from atlas_pipeline.components.declaration import Declared, Described, by_table
+from atlas_pipeline.components.declaration import Described, by_table
+from atlas_pipeline.components.file_options import FileOptions
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.partitions import partitions_of
 from atlas_pipeline.components.reading import intake_of, notation_of, type_of
@@ -88,16 +89,16 @@ class PiiPolicy(Described):
 
 
 @scaffold_with(DatasetScaffolder)
-class Dataset(Declared):
+class Dataset(FileOptions):
     """Files, or a table of another Postgres, as bronze and silver tables."""
 
     name: str | None = Field(None, description="Name of the tables. Default: the name of the folder.")
     source: Annotated[
         str | SourceTable | RestApiSource | SqlDatabaseSource,
         Field(
-            description="Glob of files, relative to the landing folder, absolute, or s3://bucket/…; CSV, TSV, JSONL, "
-            "Parquet, ORC, Avro or a workbook (.xlsx, .xlsm, .xls, .ods), plain, .gz or .zst. `{partition}` stands for "
-            "the partition key. Or a table: `database`, `table`. Or a connector: "
+            description="Glob of files, relative to the landing folder, absolute, or s3://bucket/…; CSV, TSV, JSON, "
+            "JSONL, Parquet, ORC, Avro or a workbook (.xlsx, .xlsm, .xls, .ods), plain, .gz or .zst. `{partition}` "
+            "stands for the partition key. Or a table: `database`, `table`. Or a connector: "
             "`rest_api` or `sql_database`."
         ),
     ]
@@ -129,31 +130,6 @@ class Dataset(Declared):
         None,
         ge=0,
         description="How many times its size a file may turn into. Default: `ATLAS_MAX_EXPANSION`; 0 for no limit.",
-    )
-    delimiter: str | None = Field(
-        None, description="Field separator of CSV files. Default: comma; tab for .tsv; what a line `sep=` says."
-    )
-    quote: Literal['"', "'"] = Field('"', description="Quote of CSV files.")
-    encoding: str | None = Field(
-        None, description="Encoding of CSV files, such as cp1252. Default: UTF-8, or what a byte order mark says."
-    )
-    sheet: str | int | None = Field(
-        None, description="Sheet of workbooks: its name, or its number from 1. Default: the first that is not hidden."
-    )
-    skip_lines: int = Field(0, description="Lines of CSV files, or rows of a sheet, left out above the header.")
-    comment: str | None = Field(None, description="Lines of CSV files that begin with this character are left out.")
-    footer: int = Field(0, description="Lines of CSV files, or rows of a sheet, at the end that are left out: totals.")
-    header: bool | list[str] = Field(
-        True,
-        description="Whether CSV files and sheets have a header row. Without one, the names of all columns in order; "
-        "`false` for the declared columns.",
-    )
-    null_values: list[str] = Field([], description="Words that mean no value in every column, such as `[NULL, '-']`.")
-    decimal: Literal[".", ","] = Field(".", description="Decimal mark of numbers.")
-    thousands: str = Field("", description="Mark between groups of three digits in numbers. Default: none.")
-    booleans: list[str] = Field(
-        [],
-        description="Words for true and false, such as `[ja, nein]`, besides true, yes, t, y, 1 and their opposites.",
     )
     description: str | None = Field(None, description="What the dataset is; shown in the UI.")
     owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")

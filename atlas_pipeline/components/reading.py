@@ -5,6 +5,7 @@ Belongs here: what is wrong with these fields. Does not belong here: the fields 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from atlas_pipeline.ingest.batch import FileRefused
@@ -12,6 +13,8 @@ from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.limits import Limits
 from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
+from atlas_pipeline.ingest.readers.fixed_width import fields_of
+from atlas_pipeline.ingest.readers.json_shape import Shape
 from atlas_pipeline.ingest.readers.options import ReadOptions
 from atlas_pipeline.ingest.types import ColumnType, Digits, Notation, check_type, split_type
 
@@ -53,7 +56,7 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
         raise declared.fail(refusal.reason, "header") from None
     except ValueError as error:
         raise declared.fail(str(error), str(error).split()[0]) from None
-    reading = ReadOptions(csv, declared.sheet)
+    reading = replace(_shape_of(declared), csv=csv, sheet=declared.sheet)
     if is_table and reading != ReadOptions():
         raise declared.fail("options of files do not apply to a table", "source")
     # A table is read whole: where each key is to stay, nothing that it lacks by now may be deleted.
@@ -61,6 +64,18 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
     limits = Limits(declared.max_file_rows, declared.max_expansion)
     snapshot = mode == "snapshot" or is_table
     return Intake(reading, snapshot, keep, declared.skip_equal_files, frozenset(columns), limits)
+
+
+def _shape_of(declared: Any) -> ReadOptions:
+    """How nested JSON and fields of fixed positions become columns. Raises DeclarationError."""
+    try:
+        fixed = fields_of(declared.fixed_width)
+        check_names(name for name, _, _ in fixed)
+    except ValueError as error:
+        raise declared.fail(str(error), "fixed_width") from None
+    except FileRefused as refusal:
+        raise declared.fail(refusal.reason, "fixed_width") from None
+    return ReadOptions(shape=Shape(declared.flatten, declared.explode), records=declared.records, fixed_width=fixed)
 
 
 def type_of(declared: Any, index: int) -> tuple[ColumnType, Digits | None]:

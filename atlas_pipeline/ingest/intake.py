@@ -58,8 +58,12 @@ class Intake:
 
     def _options(self, name: str) -> str:
         options: Any = None
-        if _ending(name, "csv", "tsv") and self.reading.csv != CsvOptions():
-            options = asdict(self.reading.csv)
+        if _ending(name, "csv", "tsv", "txt", "dat") and (self.reading.csv != CsvOptions() or self.reading.fixed_width):
+            options = asdict(self.reading.csv) | (
+                {"fixed": self.reading.fixed_width} if self.reading.fixed_width else {}
+            )
+        elif _ending(name, "json", "jsonl", "ndjson") and self.reading != ReadOptions(self.reading.csv):
+            options = [asdict(self.reading.shape), self.reading.records]
         elif _ending(name, "xlsx", "xlsm", "xls", "ods") and self.reading != ReadOptions():
             csv = self.reading.csv
             options = [self.reading.sheet, csv.skip_lines, csv.footer, csv.names]

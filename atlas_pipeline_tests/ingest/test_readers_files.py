@@ -62,7 +62,7 @@ def test_names(name: str, found: tuple[Format, Compression]) -> None:
     assert detect(name) == found
 
 
-@pytest.mark.parametrize("name", ["x", "x.gz", "x.xlsx", "x.csv.bz2", "csv", "", "x.gz.csv.zip"])
+@pytest.mark.parametrize("name", ["x", "x.gz", "x.docx", "x.csv.bz2", "csv", "", "x.gz.csv.zip"])
 def test_unknown_names(name: str) -> None:
     with pytest.raises(FileRefused) as caught:
         detect(name)

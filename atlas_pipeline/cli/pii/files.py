@@ -51,7 +51,7 @@ def _dialect(path: Path) -> CsvOptions:
     from atlas_pipeline.ingest.readers.csv_sniffer import HEAD_BYTES, sniff
 
     format, compression = detect(path.name)
-    if format not in ("csv", "tsv"):
+    if format not in ("csv", "tsv", "text"):
         return CsvOptions()
     with path.open("rb") as stream:
         head = decompressed(stream, compression).peek(HEAD_BYTES)

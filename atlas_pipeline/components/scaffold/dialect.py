@@ -25,6 +25,10 @@ class DialectParams(BaseModel):
     quote: str | None = Field(None, description="Quote of CSV files. Default: found.")
     encoding: str | None = Field(None, description="Encoding of CSV files, such as cp1252. Default: found.")
     sheet: str | None = Field(None, description="Sheet of workbooks, by name or number. Default: the first visible.")
+    records: str | None = Field(None, description="Where the array of a JSON file is: keys with dots between them.")
+    flatten: bool = Field(False, description="Make columns of the fields of nested JSON objects.")
+    explode: str | None = Field(None, description="Key of an array in JSON whose items are the rows.")
+    fixed_width: str | None = Field(None, description="Positions of columns: id=1-6,name=7-26.")
     skip_lines: int | None = Field(None, description="Lines left out at the beginning. Default: found.")
     comment: str | None = Field(None, description="Lines that begin with it are left out. Default: found.")
     footer: int | None = Field(None, description="Lines left out at the end. Default: found.")
@@ -59,14 +63,21 @@ def found_dialect(file: "SourceFile", params: DialectParams) -> Written:
         FileRefused: it is not what its name says.
         OSError, SourceError, ServiceUnavailable: it cannot be read.
     """
-    from atlas_pipeline.ingest.readers import ReadOptions, detect
+    from atlas_pipeline.ingest.readers import CsvOptions, ReadOptions, detect
+    from atlas_pipeline.ingest.readers.fixed_width import fields_of as fields_of_width
+    from atlas_pipeline.ingest.readers.json_shape import Shape
 
     format, _ = detect(file.name)
-    if format in ("csv", "tsv"):
+    if params.fixed_width:
+        pairs = [part.partition("=") for part in params.fixed_width.split(",")]
+        csv = CsvOptions(encoding=params.encoding, skip_lines=params.skip_lines or 0, footer=params.footer or 0)
+        fixed = fields_of_width({name.strip(): positions for name, _, positions in pairs})
+        return Written(ReadOptions(csv, fixed_width=fixed))
+    if format in ("csv", "tsv", "text"):
         return _of_csv(file, params, tab=format == "tsv")
     if format == "workbook":
         return _of_workbook(file, params)
-    return Written(ReadOptions())
+    return Written(ReadOptions(shape=Shape(params.flatten, params.explode), records=params.records))
 
 
 def _of_csv(file: "SourceFile", params: DialectParams, *, tab: bool) -> Written:
@@ -145,7 +156,15 @@ def fields_of(written: Written) -> dict[str, Any]:
     from atlas_pipeline.ingest.readers import CsvOptions
 
     plain, options = CsvOptions(), written.options.csv
-    fields: dict[str, Any] = {} if written.options.sheet is None else {"sheet": written.options.sheet}
+    shape, fixed = written.options.shape, written.options.fixed_width
+    said = {
+        "sheet": written.options.sheet,
+        "records": written.options.records,
+        "flatten": shape.flatten or None,
+        "explode": shape.explode,
+        "fixed_width": {name: f"{first}-{last}" for name, first, last in fixed} or None,
+    }
+    fields: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
     own = ("delimiter", "quote", "encoding", "skip_lines", "comment", "footer")
     fields |= {name: getattr(options, name) for name in own if getattr(options, name) != getattr(plain, name)}
     if options.names:

@@ -20,13 +20,16 @@ from atlas_pipeline.ingest.readers.parquet import read_parquet
 
 __all__ = ["Compression", "CsvOptions", "Format", "ReadOptions", "detect", "read"]
 
-Format = Literal["csv", "tsv", "jsonl", "parquet", "orc", "avro", "workbook"]
+Format = Literal["csv", "tsv", "text", "jsonl", "json", "parquet", "orc", "avro", "workbook"]
 
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "json",
+    ".txt": "text",
+    ".dat": "text",
     ".parquet": "parquet",
     ".orc": "orc",
     ".avro": "avro",
@@ -69,7 +72,8 @@ def read(
 
     Rows that cannot be loaded are in `Batch.rejects`, the others are not affected by them; their rules are `encoding`,
     `nul_byte`, `line_too_long`; in CSV `too_few_fields`, `too_many_fields`, `unterminated_quote`, `stray_quote`; in
-    JSON Lines `not_json`, `not_an_object`, `empty_object`, `bad_column_name`; in workbooks `too_many_fields`.
+    JSON Lines `not_json`, `not_an_object`, `empty_object`, `bad_column_name`, `not_an_array`; in workbooks
+    `too_many_fields`.
 
     Args:
         stream: at the file's beginning; need not be seekable. What it raises is passed on.
@@ -83,29 +87,48 @@ def read(
         FileRefused: possibly after some batches (discard these), with one of the rules `unknown_format`,
             `wrong_format`, `empty`, `header_only`, `bad_header`, `encoding`, `truncated`, `corrupt`,
             `too_many_columns`, `empty_column_name`, `duplicate_columns`, `column_name_too_long`,
-            `reserved_column_name`, `nul_byte`; of workbooks also `password_protected`, `no_such_sheet`; those of
-            `meter`, `too_many_rows` and `expands_too_much`.
+            `reserved_column_name`, `nul_byte`; of workbooks also `password_protected`, `no_such_sheet`, of JSON
+            `bad_json`; those of `meter`, `too_many_rows` and `expands_too_much`.
     """
     if format is None:
         format, compression = detect(name)
     else:
         compression = _COMPRESSIONS.get(PurePosixPath(name.lower()).suffix, "none")
+    return _read(stream, format, compression, options, block_bytes, meter or Meter())
+
+
+def _read(
+    stream: BinaryIO,
+    format: Format,
+    compression: Compression,
+    options: ReadOptions,
+    block_bytes: int,
+    meter: Meter,
+) -> Iterator[Batch]:
     if format == "parquet":
-        return read_parquet(stream, compression, meter or Meter())
+        return read_parquet(stream, compression, meter)
     if format == "orc":
         from atlas_pipeline.ingest.readers.orc import read_orc
 
-        return read_orc(stream, compression, meter or Meter())
+        return read_orc(stream, compression, meter)
     if format == "avro":
         from atlas_pipeline.ingest.readers.avro import read_avro
 
-        return read_avro(stream, compression, meter or Meter())
+        return read_avro(stream, compression, meter)
     if format == "workbook":
         from atlas_pipeline.ingest.readers.workbook import read_workbook
 
-        return read_workbook(stream, compression, options, meter or Meter())
+        return read_workbook(stream, compression, options, meter)
     source = decompressed(stream, compression, meter)
+    if format == "json":
+        from atlas_pipeline.ingest.readers.json_array import as_lines
+
+        return read_jsonl(as_lines(source, options.records), block_bytes, options.shape)
     if format == "jsonl":
-        return read_jsonl(source, block_bytes)
+        return read_jsonl(source, block_bytes, options.shape)
     csv = options.csv
-    return read_csv(source, csv if format == "csv" or csv.delimiter else replace(csv, delimiter="\t"), block_bytes)
+    if options.fixed_width:
+        from atlas_pipeline.ingest.readers.fixed_width import read_fixed_width
+
+        return read_fixed_width(source, options.fixed_width, csv, block_bytes)
+    return read_csv(source, csv if format != "tsv" or csv.delimiter else replace(csv, delimiter="\t"), block_bytes)

@@ -18,6 +18,7 @@ from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
 from atlas_pipeline.ingest.readers import json_text, text
 from atlas_pipeline.ingest.readers.columns import MAX_COLUMNS, name_fault, too_many_columns
 from atlas_pipeline.ingest.readers.compression import Source
+from atlas_pipeline.ingest.readers.json_shape import NotAnArray, Shape
 from atlas_pipeline.ingest.readers.lines import lines_array
 
 _SPACE = " \t\r"
@@ -42,7 +43,7 @@ class _TooWide(Exception):
     """The rows have so many columns that fewer of them make a batch."""
 
 
-def read_jsonl(source: Source, block_bytes: int) -> Iterator[Batch]:
+def read_jsonl(source: Source, block_bytes: int, shape: Shape) -> Iterator[Batch]:
     """Yield the rows of a JSON Lines file in batches of about `block_bytes` of text, at most 50,000 rows.
 
     A batch's columns are the keys met in it, in order of first appearance. Memory is bounded by a few blocks as Python
@@ -54,7 +55,7 @@ def read_jsonl(source: Source, block_bytes: int) -> Iterator[Batch]:
     if b"\r" in head and b"\n" not in head:
         plain = source
         source = Source(lambda size: plain.read(size).replace(b"\r", b"\n"))
-    parser = _Parser()
+    parser = _Parser(shape)
     for first_line, block, too_long in _blocks(source, block_bytes):
         if too_long:
             yield parser.too_long(block, first_line)
@@ -105,8 +106,9 @@ def _check_head(head: bytes) -> None:
 class _Parser:
     """Turns lines into batches; knows the column names of the whole file."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: Shape) -> None:
         self.found = False
+        self._shape = shape
         self._known: set[str] = set()
 
     def parse(self, block: bytes, first_line: int) -> Iterator[Batch]:
@@ -119,13 +121,18 @@ class _Parser:
         while start < len(lines):
             some = lines[start : start + self._most_rows()]
             try:
-                batch = self._at_once(some, first_line + start) or self._one_by_one(some, first_line + start)
+                batch = self._batch(some, first_line + start)
             except _TooWide:  # fewer are taken now that more columns are known
                 continue
             start += len(some)
             if batch.rows.num_rows or batch.rejects:
                 self.found = True
                 yield batch
+
+    def _batch(self, lines: list[str | bytes], first_line: int) -> Batch:
+        if self._shape != Shape():
+            return self._shaped(lines, first_line)
+        return self._at_once(lines, first_line) or self._one_by_one(lines, first_line)
 
     def _most_rows(self) -> int:
         """How many rows make a batch: fewer where keys are many, since each row gets a cell of each."""
@@ -179,6 +186,50 @@ class _Parser:
         self._check_width(rows)
         return Batch(_table(rows, list), lines_array(np.array(numbers, np.int64)), rejects, partial(_types_of, kept))
 
+    def _shaped(self, lines: list[str | bytes], first_line: int) -> Batch:
+        """Return the batch of lines whose objects are not rows as they stand: one may be many rows, or none."""
+        rows: list[_ROW] = []
+        numbers: list[int] = []
+        rejects: list[Reject] = []
+        for number, line in enumerate(lines, start=first_line):
+            try:
+                shaped = self._rows_of(line)
+            except _Rejected as fault:
+                raw = line if isinstance(line, bytes) else line.encode()
+                rejects.append(Reject(number, fault.rule, fault.reason, raw.removesuffix(b"\r")[: text.RAW_KEPT_BYTES]))
+            else:
+                self.found |= bool(line.strip())
+                rows += shaped
+                numbers += [number] * len(shaped)
+        texts: list[_ROW] = [{key: json_text.text(value) for key, value in row.items()} for row in rows]
+        types = partial(json_text.types_of, rows)
+        return Batch(_table(texts, list), lines_array(np.array(numbers, np.int64)), rejects, types)
+
+    def _rows_of(self, line: str | bytes) -> list[_ROW]:
+        """Return the rows of a line, numbers told apart. Raises _Rejected."""
+        text = self._checked(line)
+        if not text:
+            return []
+        found = self._decoded(json_text.flat, text)
+        if _DOUBTFUL.search(text):
+            _check_characters(found)
+        try:
+            rows = self._shape.rows(self._decoded(json_text.exact, text))
+        except NotAnArray:
+            raise _Rejected(
+                "not_an_array", "The value under the key that `explode` names is no array. Correct it, or `explode`."
+            ) from None
+        except ValueError:
+            raise _Rejected(
+                "bad_column_name", "Two fields would have the name of one column once they are flat. Rename one."
+            ) from None
+        except RecursionError:
+            raise _too_deep() from None
+        for row in rows:
+            if not self._known.issuperset(row):
+                self._learn(row)
+        return rows
+
     def too_long(self, block: bytes, line: int) -> Batch:
         """Return the batch of one reject for a line longer than the bound, whose beginning is `block`."""
         self.found = True
@@ -186,16 +237,9 @@ class _Parser:
 
     def _row(self, line: str | bytes) -> _ROW | None:
         """Return the row of a line, None for a blank one. Raises _Rejected."""
-        if isinstance(line, bytes):
-            try:
-                line = line.decode("utf-8")
-            except UnicodeDecodeError:
-                raise _Rejected("encoding", "The line is not valid UTF-8. Save the file as UTF-8.") from None
-        line = line.strip(_SPACE)
+        line = self._checked(line)
         if not line:
             return None
-        if "\0" in line:
-            raise _Rejected("nul_byte", "The line holds a NUL byte, which no text may. Remove it.")
         row = self._decoded(json_text.flat, line)
         if _DOUBTFUL.search(line):
             _check_characters(row)
@@ -208,6 +252,17 @@ class _Parser:
             return {key: json_text.text(value) for key, value in exact.items()}
         except RecursionError:
             raise _too_deep() from None
+
+    def _checked(self, line: str | bytes) -> str:
+        """Return the text of a line, without space around it. Raises _Rejected."""
+        if isinstance(line, bytes):
+            try:
+                line = line.decode("utf-8")
+            except UnicodeDecodeError:
+                raise _Rejected("encoding", "The line is not valid UTF-8. Save the file as UTF-8.") from None
+        if "\0" in line:
+            raise _Rejected("nul_byte", "The line holds a NUL byte, which no text may. Remove it.")
+        return line.strip(_SPACE)
 
     def _decoded(self, decoder: json.JSONDecoder, line: str) -> _ROW:
         try:
