@@ -18,8 +18,10 @@ import hypothesis
 import psycopg
 import pytest
 from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
+from tenacity import stop_after_delay
 
 from atlas_pipeline.settings import load_settings
+from atlas_pipeline.warehouse import connect as connecting
 from atlas_pipeline.warehouse.bootstrap import prepare_embedded
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
@@ -180,6 +182,12 @@ def atlas_env(
     load_settings.cache_clear()
     yield tmp_path
     load_settings.cache_clear()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, a database that does not answer is not asked again."""
+    monkeypatch.setattr(connecting._attempt.retry, "stop", stop_after_delay(0))
 
 
 @pytest.fixture

@@ -85,6 +85,7 @@ def test_an_end_of_its_session_fails_nothing(postgres_dsn: str) -> None:
         assert locks(postgres_dsn) == 1
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_server_that_is_away_is_no_other_backup() -> None:
     with pytest.raises(WarehouseError, match="cannot reach"), backup_lock("postgresql://127.0.0.1:1/app", "app"):
         pass

@@ -14,7 +14,6 @@ from typing import Any
 import dagster as dg
 import pytest
 from psycopg import conninfo
-from tenacity import stop_after_delay
 from typer.testing import CliRunner
 
 from atlas_pipeline.backup import configured
@@ -22,7 +21,6 @@ from atlas_pipeline.cli import app
 from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.orchestration.backups.jobs import backup_restore
 from atlas_pipeline.settings import load_settings
-from atlas_pipeline.warehouse import connect as connecting
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
@@ -49,12 +47,6 @@ def installed(atlas_env: Path, postgres: EmbeddedPostgres, monkeypatch: pytest.M
     yield atlas_env
     for name in set(databases(postgres)) - before:
         execute(postgres.url(SUPERUSER, SUPERUSER), f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that does not answer is not asked again."""
-    monkeypatch.setattr(connecting._attempt.retry, "stop", stop_after_delay(0))
 
 
 @pytest.fixture

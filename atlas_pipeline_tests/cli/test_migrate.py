@@ -136,6 +136,7 @@ def test_databases_of_a_later_version_are_left_alone(atlas_env: Path) -> None:
     assert query("ATLAS_DAGSTER_DATABASE_URL", "SELECT version_num FROM alembic_version") == [("fromthefuture",)]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_database_that_is_away_is_named(atlas_env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_DATABASE_URL", "postgresql://nobody:secret-of-nobody@127.0.0.1:1/atlas")
     said = refusal()

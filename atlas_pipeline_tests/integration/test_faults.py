@@ -21,7 +21,6 @@ from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.settings import Settings, load_settings
-from atlas_pipeline.warehouse import connect as connect_module
 from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
 from atlas_pipeline.warehouse.connect import OWNER, WAREHOUSE, WarehouseError, connect
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
@@ -172,14 +171,6 @@ def own_server() -> Iterator[EmbeddedPostgres]:
         with connect(server.url(WAREHOUSE, OWNER)) as connection:
             prepare_warehouse(connection)
         yield server
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up on a server that is away after a second."""
-    from tenacity import stop_after_delay
-
-    monkeypatch.setattr(connect_module._attempt.retry, "stop", stop_after_delay(1))  # type: ignore[attr-defined]
 
 
 def things(home: Path) -> Dataset:

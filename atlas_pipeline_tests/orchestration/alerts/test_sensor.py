@@ -198,6 +198,7 @@ def test_an_asset_that_is_removed_while_its_alert_fires_is_over(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("impatient")
 def test_the_warehouse_is_away(
     instance: dg.DagsterInstance, told: Receiver, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
