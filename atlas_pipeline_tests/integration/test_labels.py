@@ -102,7 +102,7 @@ def test_names_are_those_that_installations_know() -> None:
         "HOURS_ALLOWED": "hours allowed",
         "LEAK_CHECK": "leak_check",
         "UP_TO_DATE": "up_to_date",
-        "UNIT_TESTS": "unit_tests",
+        "UNIT_TESTS": "model_tests",
         "NO_CONTRACT": "contract",
         "BACKUP_COMPLETE": "complete",
         "BACKUP_FRESH": "fresh",

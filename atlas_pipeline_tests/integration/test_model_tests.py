@@ -143,7 +143,7 @@ def test_a_model_whose_tests_fail_is_not_published(
 
         failed = run(4)
         assert not failed.success
-        (check,) = [one for one in failed.get_asset_check_evaluations() if one.check_name == "unit_tests"]
+        (check,) = [one for one in failed.get_asset_check_evaluations() if one.check_name == "model_tests"]
         assert (check.passed, check.metadata["failed"].value) == (False, "it adds up (sums.yaml:2): 2 rows differ")
         assert warehouse.execute("SELECT to_regclass('gold.total')").fetchone() == (None,)
         warehouse.commit()
