@@ -45,6 +45,10 @@ BACKUP_COMPLETE, BACKUP_FRESH, BACKUP_RESTORABLE = "complete", "fresh", "restora
 BACKUPS = "backups"
 """Also the first part of the keys of its assets."""
 
+# Tags of runs.
+DATASET_TAG = "atlas/dataset"
+"""The dataset that a run loads: one that is under way is not started again."""
+
 # Tags of columns that were made from personal data.
 PII_TAG = "pii"
 ACTION_TAG = "action"

@@ -11,6 +11,7 @@ import typer
 
 from atlas_pipeline.cli.alerts import app as alerts
 from atlas_pipeline.cli.backup import app as backup
+from atlas_pipeline.cli.connectors import app as connectors
 from atlas_pipeline.cli.files import app as files
 from atlas_pipeline.cli.pii import app as pii
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 
 app.add_typer(alerts)
 app.add_typer(backup)
+app.add_typer(connectors)
 app.add_typer(files)
 app.add_typer(pii)
 

@@ -17,6 +17,7 @@ from pydantic import Field
 from atlas_pipeline import labels
 from atlas_pipeline.components.connectors import RestApiSource, SqlDatabaseSource
 from atlas_pipeline.components.declaration import Described, by_table
+from atlas_pipeline.components.every import schedules_of
 from atlas_pipeline.components.file_options import FileOptions
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.partitions import partitions_of
@@ -111,6 +112,11 @@ class Dataset(FileOptions):
         None, description="One partition a day (2024-01-31) or month (2024-01); `source` needs `{partition}`."
     )
     partitions_start: str | None = Field(None, description="First partition; required with `partitions`.")
+    every: str | None = Field(
+        None,
+        description="How often the source is loaded: `15 minutes`, `6 hours`, `1 day`, or cron in `timezone`; of "
+        "partitions the newest. Default: files when they land, others when a run is started.",
+    )
     freshness: Freshness | None = Field(None, description="How old silver may get before the UI says that it is stale.")
     pii: PiiPolicy | None = Field(None, description="What is done with personal data, over the default of each kind.")
     timezone: str = Field("UTC", description="IANA zone of timestamps that carry no offset.")
@@ -283,6 +289,7 @@ class Dataset(FileOptions):
                     silver_asset(declared, shared, spec, {column.name: column.tags for column in self.columns}, checks),
                 ],
                 asset_checks=[referring] if referring else [],
+                schedules=schedules_of(self, declared, partitions),
             )
 
     def _references(self, context: dg.ComponentLoadContext) -> Iterator[Reference]:

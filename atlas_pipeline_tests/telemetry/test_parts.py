@@ -26,6 +26,7 @@ from atlas_pipeline.telemetry.parts.asking import Database
 from atlas_pipeline.telemetry.parts.system import KINDS, Machine
 from atlas_pipeline.telemetry.parts.tally import Tally
 from atlas_pipeline.telemetry.sample import Sample
+from atlas_pipeline.warehouse import connectors
 
 
 def found(samples: Iterable[Sample], family: str) -> dict[tuple[str, ...], float]:
@@ -162,6 +163,24 @@ def test_alerts_are_told_by_severity_and_messages_by_channel(asked: Database, wa
     assert found(every, "atlas_alert_messages_waiting") == {("team",): 1, ("pager",): 0}
     assert found(every, "atlas_alert_channel_open") == {("team",): 1, ("pager",): 0}
     assert not [one for one in every if "canary" in str(one)]
+
+
+def test_connectors_are_counted_without_where_they_are(asked: Database, warehouse: psycopg.Connection) -> None:
+    connectors.succeeded(warehouse, "orders", "rest_api", connectors.Attempt(100, 2000, 7, 2, 1.5))
+    for _ in range(3):
+        attempt = connectors.Attempt(requests=6, retries=5, seconds=0.5)
+        connectors.failed(warehouse, "orders", "rest_api", attempt, "canary", away=True)
+    connectors.failed(warehouse, "crm", "sql_database", connectors.Attempt(), "canary", away=False)
+    every = list(tables.samples(asked))
+    counters = {"rows": 100, "bytes": 2000, "requests": 25, "retries": 17, "extract_seconds": 3}
+    for name, value in counters.items():
+        assert found(every, f"atlas_connector_{name}_total")["orders",] == value
+    made = found(every, "atlas_connector_extracts_total")
+    assert (made["orders", "success"], made["orders", "failure"]) == (1, 3)
+    assert found(every, "atlas_connector_circuit_open") == {("orders",): 1, ("crm",): 0}
+    assert found(every, "atlas_connector_last_extract_seconds") == {("orders",): 1.5}
+    assert found(every, "atlas_connector_last_success_timestamp_seconds").keys() == {("orders",)}
+    assert "canary" not in str(every)
 
 
 def test_the_number_of_messages_does_not_fall_when_old_ones_are_deleted(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 import psycopg
 
+from atlas_pipeline import labels
 from atlas_pipeline.components import Dataset
 from atlas_pipeline.ingest import dataset as domain
 from atlas_pipeline.ingest.intake import Intake
@@ -23,7 +24,6 @@ from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse import ledger
 
-DATASET_TAG = "atlas/dataset"
 _RETRY_SECONDS = 3600
 
 
@@ -138,7 +138,7 @@ def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list
                 run_key=f"{name}:{partition or ''}:{digest}:{hour}",
                 asset_selection=[dg.AssetKey(["bronze", name]), dg.AssetKey(["silver", name])],
                 partition_key=partition,
-                tags={DATASET_TAG: name},
+                tags={labels.DATASET_TAG: name},
             )
         )
     return requests
@@ -154,7 +154,7 @@ def _rebuild(name: str, gone: Sequence[int]) -> dg.RunRequest:
     return dg.RunRequest(
         run_key=f"{name}:without:{max(gone)}:{len(gone)}:{hour}",
         asset_selection=[dg.AssetKey(["silver", name])],
-        tags={DATASET_TAG: name},
+        tags={labels.DATASET_TAG: name},
     )
 
 
@@ -166,4 +166,4 @@ def _under_way(instance: dg.DagsterInstance, name: str) -> bool:
         dg.DagsterRunStatus.STARTING,
         dg.DagsterRunStatus.STARTED,
     ]
-    return instance.get_runs_count(dg.RunsFilter(tags={DATASET_TAG: name}, statuses=statuses)) > 0
+    return instance.get_runs_count(dg.RunsFilter(tags={labels.DATASET_TAG: name}, statuses=statuses)) > 0

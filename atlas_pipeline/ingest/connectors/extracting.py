@@ -126,6 +126,25 @@ def _rows(source: ExtractedSource, tally: Tally) -> Iterator[list[dict[str, Any]
     return sql.rows(connector, tally)
 
 
+def check(source: ExtractedSource, settings: Settings) -> str:
+    """Reach the server and look at the first rows, without loading them. Returns what was found.
+
+    Raises SourceError, ServiceUnavailable, SettingsError; none has a value of a row or a credential.
+    """
+    connector = source.connector
+    try:
+        with isolated(settings.home_path, {}):
+            if isinstance(connector, RestApi):
+                from atlas_pipeline.ingest.connectors import rest
+
+                return rest.check(connector)
+            from atlas_pipeline.ingest.connectors import sql
+
+            return sql.check(connector)
+    except Exception as error:  # noqa: BLE001 — as in `_counting`
+        raise _known(source, error) from None
+
+
 def _refuse_open(connection: psycopg.Connection, source: ExtractedSource) -> None:
     circuit = connectors.open_circuit(connection, source.dataset)
     if circuit is not None:

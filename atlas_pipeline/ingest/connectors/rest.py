@@ -38,9 +38,10 @@ def rows(connector: RestApi, tally: Tally) -> Iterator[list[dict[str, Any]]]:
 
 def check(connector: RestApi) -> str:
     """Ask for the first page, without loading it. Returns what was found. Raises SourceError, ServiceUnavailable."""
-    tally = Tally()
-    resource = _resource(connector, tally, attempts=2)
-    found = next(iter(resource), None)
+    from atlas_pipeline.ingest.connectors.iterating import blocks
+
+    resource = _resource(connector, Tally(), attempts=2)
+    [found] = next(blocks(resource, 1), [None])
     if found is None:
         return "it answers, with no rows"
     if not isinstance(found, dict):

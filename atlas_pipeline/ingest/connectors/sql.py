@@ -324,7 +324,6 @@ def _is_away(error: Any) -> bool:
 def _name(error: Any) -> str:
     """What kind of error a driver raised: its class and code; its text may hold values, and passwords."""
     original = getattr(error, "orig", None) or error
-    code = getattr(original, "sqlstate", None)
-    if code is None and original.args and isinstance(original.args[0], int):
-        code = original.args[0]
+    number = original.args[0] if original.args else None
+    code = number if isinstance(number, int) else getattr(original, "sqlstate", None)
     return f"{type(original).__name__}{f' {code}' if code else ''}"

@@ -68,6 +68,13 @@ SELECT channel, sum(delivered)::bigint, sum(given_up)::bigint, sum(waiting)::big
 """
 _CHANNELS = "SELECT channel, coalesce(open_until > clock_timestamp(), false) FROM atlas.alert_channels ORDER BY channel"
 
+_CONNECTOR_COUNTERS = ("rows", "bytes", "requests", "retries", "extract_seconds")
+_CONNECTORS = """
+SELECT dataset, extracts, failed, rows, bytes, requests, retries, seconds, last_seconds,
+    extract(epoch FROM succeeded_at)::float8, coalesce(open_until > clock_timestamp(), false)
+FROM atlas.connectors ORDER BY dataset
+"""
+
 
 def samples(warehouse: Database, channels: Collection[str] = ()) -> Iterator[Sample]:
     """Gauges and counters of Atlas's own tables.
@@ -84,6 +91,20 @@ def samples(warehouse: Database, channels: Collection[str] = ()) -> Iterator[Sam
     yield from _quality(warehouse)
     yield from _personal(warehouse)
     yield from _alerting(warehouse, channels)
+    yield from _connectors(warehouse)
+
+
+def _connectors(warehouse: Database) -> Iterator[Sample]:
+    for connector, made, failed, *counted, seconds, at, is_open in warehouse.rows(_CONNECTORS):
+        labels = {"connector": connector}
+        yield Sample("atlas_connector_extracts_total", {**labels, "status": "success"}, made)
+        yield Sample("atlas_connector_extracts_total", {**labels, "status": "failure"}, failed)
+        for name, amount in zip(_CONNECTOR_COUNTERS, counted, strict=True):
+            yield Sample(f"atlas_connector_{name}_total", labels, amount)
+        if at is not None:
+            yield Sample("atlas_connector_last_extract_seconds", labels, seconds)
+            yield Sample("atlas_connector_last_success_timestamp_seconds", labels, at)
+        yield Sample("atlas_connector_circuit_open", labels, float(is_open))
 
 
 def _files(warehouse: Database) -> Iterator[Sample]:

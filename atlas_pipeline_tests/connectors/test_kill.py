@@ -1,0 +1,106 @@
+"""kill -9 between extraction and load, and within either: a cursor source neither loses nor doubles a row.
+
+The work is done by a process of its own that says when it has reached the phase, and waits there to be killed.
+"""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from atlas_pipeline.ingest import bronze
+from atlas_pipeline.ingest.connectors import Cursor, SqlDatabase, parquet
+from atlas_pipeline.ingest.connectors.extracting import extract
+from atlas_pipeline.ingest.connectors.source import ExtractedSource
+from atlas_pipeline.settings import load_settings
+from atlas_pipeline.warehouse import connectors
+from atlas_pipeline.warehouse.connect import connect
+
+pytestmark = pytest.mark.slow
+
+SOURCE = ExtractedSource("things", SqlDatabase("SHOP_DATABASE_URL", "things", cursor=Cursor("n")), whole=False)
+ROWS = 50_000
+
+
+def stop(wanted: str, phase: str) -> None:
+    """Say that the phase is reached, and wait to be killed, if it is the wanted one."""
+    if wanted == phase:
+        print("reached", flush=True)
+        sys.stdin.read()
+
+
+def work(url: str, wanted: str = "") -> None:
+    """Extract what is new, and load it."""
+    settings = load_settings()
+    finish, move = parquet.ExtractFile.finish, connectors.move
+
+    def finished(self: parquet.ExtractFile, said: dict[str, object]) -> int:
+        stop(wanted, "before the file is whole")
+        return finish(self, said)
+
+    def moved(*arguments: object) -> None:
+        stop(wanted, "rows are copied, the cursor is not moved")
+        move(*arguments)  # type: ignore[arg-type]
+        stop(wanted, "the cursor is moved, nothing is committed")
+
+    parquet.ExtractFile.finish, connectors.move = finished, moved  # type: ignore[method-assign, assignment]
+    with connect(url) as connection:
+        extract(connection, SOURCE, settings, key=(), progress=lambda _: stop(wanted, "amid the rows"))
+        stop(wanted, "between extraction and load")
+        bronze.load(connection, "things", SOURCE.list(settings), run_id="r")
+
+
+def killed(url: str, phase: str) -> None:
+    """Do the work in another process, and kill it there."""
+    code = f"from atlas_pipeline_tests.connectors.test_kill import work; work({url!r}, {phase!r})"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as one:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "reached\n", phase
+        one.kill()
+
+
+@pytest.mark.parametrize(
+    "phase",
+    [
+        "amid the rows",
+        "before the file is whole",
+        "between extraction and load",
+        "rows are copied, the cursor is not moved",
+        "the cursor is moved, nothing is committed",
+    ],
+)
+def test_nothing_is_lost_or_doubled(
+    phase: str, atlas_env: Path, warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_DATABASE_URL", f"sqlite:///{tmp_path}/shop.db")
+    shop = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
+    shop.execute("CREATE TABLE things (n integer, name text)")
+
+    def insert(first: int) -> None:
+        shop.execute("BEGIN")
+        shop.executemany("INSERT INTO things VALUES (?, 'x')", ((n,) for n in range(first, first + ROWS)))
+        shop.execute("COMMIT")
+
+    def loaded() -> tuple[int, int, int]:
+        with psycopg.connect(warehouse_url) as reader:
+            row = reader.execute("SELECT count(*), count(DISTINCT n), coalesce(max(n::int), -1) FROM bronze.things")
+            return row.fetchone()  # type: ignore[return-value]
+
+    insert(0)
+    work(warehouse_url)
+    assert loaded() == (ROWS, ROWS, ROWS - 1)
+    insert(ROWS)
+    killed(warehouse_url, phase)
+    assert loaded() == (ROWS, ROWS, ROWS - 1)
+    # What comes meanwhile, with the very value that the lost extract ended at, is not lost either.
+    shop.execute("INSERT INTO things VALUES (?, 'late')", (2 * ROWS,))
+    work(warehouse_url)
+    assert loaded() == (2 * ROWS + 1, 2 * ROWS + 1, 2 * ROWS)
+    work(warehouse_url)
+    assert loaded() == (2 * ROWS + 1, 2 * ROWS + 1, 2 * ROWS)
+    assert not list((atlas_env / "landing" / ".extracts" / "things").glob("*.part"))
