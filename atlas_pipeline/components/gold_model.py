@@ -24,6 +24,7 @@ from atlas_pipeline.sql.lineage import (
     Model,
     check_tables,
     column_lineage,
+    disguises,
     order_models,
     output_columns,
     read_model,
@@ -102,7 +103,8 @@ class GoldModel(Declared):
         }
         with self.naming_the_place():
             tests = ModelTests(self.unit_tests(catalog), _sources(context))
-            table = GoldTable(model, lineage, key, self.allow_personal_data, _rules(context), checks, tests)
+            hidden, allowed = disguises(model, catalog), self.allow_personal_data
+            table = GoldTable(model, lineage, key, allowed, _rules(context), checks, tests, hidden)
             return dg.Definitions(assets=[gold_asset(table, spec)])
 
 

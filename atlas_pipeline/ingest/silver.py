@@ -391,7 +391,7 @@ def _leaks(connection: psycopg.Connection, dataset: Dataset, staged: Staged) -> 
     if not staged.new_rows or not sent.clean or not stores_as_sent(connection, staged.schema, staged.new):
         return sweep_table(connection, staged.schema, staged.new, dataset.plans, dataset.policy.rules)
     rest = sweep_table(connection, staged.schema, staged.new, dataset.plans, dataset.policy.rules, allowed=sent.columns)
-    return LeakReport(sent.rows, [*sent.columns, *rest.columns], rest.found)
+    return LeakReport(sent.rows, [*sent.columns, *rest.columns], rest.found, rest.unreadable)
 
 
 def _refusal(name: str, staged: Staged, leaks: LeakReport, *, held: bool) -> str | None:

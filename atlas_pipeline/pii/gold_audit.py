@@ -9,9 +9,11 @@ from typing import Protocol
 
 import psycopg
 
+from atlas_pipeline.pii.columns.headers import read
+from atlas_pipeline.pii.kinds import kind_of
 from atlas_pipeline.pii.leaks import LeakReport, sweep_table
 from atlas_pipeline.pii.plan import ColumnPlan
-from atlas_pipeline.pii.record import inherited, record_plans, recorded_plans, rules_fingerprint
+from atlas_pipeline.pii.record import RecordedPlan, inherited, record_plans, recorded_plans, rules_fingerprint
 from atlas_pipeline.pii.rules import Rules
 
 
@@ -26,6 +28,17 @@ class Source(Protocol):
     def column(self) -> str: ...
 
 
+class Disguise(Protocol):
+    """A call in a model whose result hides what it was made of, such as md5."""
+
+    @property
+    def function(self) -> str: ...
+    @property
+    def sources(self) -> Sequence[Source]: ...
+    @property
+    def joint(self) -> bool: ...
+
+
 class GoldAudit:
     """One leak check of gold.<name>: call `passes` before the table is published, and `record` while it is.
 
@@ -37,6 +50,7 @@ class GoldAudit:
         lineage: For each gold column the columns that it is computed from.
         allowed: Gold columns that may hold personal data which silver keeps (`allow_personal_data`).
         rules: Recognisers that the sweep adds to its own.
+        disguises: Calls in the model that hide what a value was.
     """
 
     def __init__(
@@ -46,6 +60,7 @@ class GoldAudit:
         lineage: Mapping[str, Sequence[Source]],
         allowed: Collection[str],
         rules: Rules,
+        disguises: Sequence[Disguise] = (),
     ):
         self._connection = connection
         self._name = name
@@ -68,6 +83,8 @@ class GoldAudit:
         personal_kept = {column: plan for column, plan in self.plans.items() if plan.personal and plan.action == "keep"}
         self.unmasked = sorted(personal_kept.keys() - self._allowed)
         """Columns computed from personal data that silver keeps, and that the model does not allow."""
+        self.disguised = self._disguised(lineage, disguises, recorded)
+        """Columns that a function makes of a person's parts so that no sweep could tell, by the function's name."""
 
     @property
     def problem(self) -> str | None:
@@ -80,6 +97,13 @@ class GoldAudit:
             parts.append(
                 f"made from personal data that silver keeps: {kinds}. Mask it in silver, leave it out, or list the "
                 "columns in the model's `allow_personal_data`"
+            )
+        if self.disguised:
+            calls = ", ".join(f"{column!r} by {function}()" for column, function in sorted(self.disguised.items()))
+            parts.append(
+                f"made of a person's parts by a function without a key, which trying values can undo: {calls}. Declare "
+                "`action: hash` or `encrypt`, which have a key, for the parts in silver, or list the columns in "
+                "the model's `allow_personal_data`"
             )
         if not self.report.clean:
             parts.append(str(self.report))
@@ -96,6 +120,38 @@ class GoldAudit:
         self._connection.commit()
         return self.problem is None
 
+    def _disguised(
+        self,
+        lineage: Mapping[str, Sequence[Source]],
+        disguises: Sequence[Disguise],
+        recorded: Mapping[tuple[str, str], Mapping[str, RecordedPlan]],
+    ) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for call in disguises:
+            if not _of_a_person(call, recorded):
+                continue
+            for column, sources in lineage.items():
+                if column not in self._allowed and set(call.sources) <= set(sources):
+                    found[column] = call.function
+        return found
+
     def record(self) -> None:
         """Write the columns' plans, in the transaction that publishes the table."""
         record_plans(self._connection, "gold", self._name, self.plans.values(), rules_fingerprint(self._rules))
+
+
+def _of_a_person(call: Disguise, recorded: Mapping[tuple[str, str], Mapping[str, RecordedPlan]]) -> bool:
+    """Whether the arguments are personal data in clear, or parts that make some: columns that silver keeps as they are,
+    two or more, with an `@` between them or a header that is a person's."""
+    plans = [
+        recorded[source.schema, source.table][source.column].plan
+        for source in call.sources
+        if source.column in recorded.get((source.schema, source.table), {})
+    ]
+    if any(plan.personal and plan.action in ("keep", "mask", "generalise") for plan in plans):
+        return True
+    clear = [plan for plan in plans if plan.action == "keep" and not plan.declared]
+    if len(clear) < 2:
+        return False
+    hints = [read(plan.name).kind for plan in clear]
+    return call.joint or any(hint is not None and kind_of(hint).personal for hint in hints)

@@ -15,12 +15,12 @@ import psycopg
 import pyarrow as pa
 from psycopg import sql
 
+from atlas_pipeline.pii.as_text import columns_as_text
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.warehouse.arrow import copy_blocks
 
 _BLOCK_ROWS = 50_000
-_TEXT_TYPES = ("text", "character varying", "character", "json", "jsonb", "text[]", "citext")
 
 
 @dataclass
@@ -30,17 +30,24 @@ class LeakReport:
     rows: int = 0
     columns: list[str] = field(default_factory=list)
     found: dict[str, dict[str, int]] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
+    """Columns that could not be swept, with their type."""
 
     @property
     def clean(self) -> bool:
-        """Whether nothing was found."""
-        return not self.found
+        """Whether everything was read and nothing was found."""
+        return not self.found and not self.unreadable
 
     def __str__(self) -> str:
-        return "; ".join(
+        parts = [
             f"{column!r} holds " + ", ".join(f"{rule} in {count:,} cells" for rule, count in sorted(rules.items()))
             for column, rules in self.found.items()
-        )
+        ]
+        parts += [
+            f"{column!r} is of type {kind}, which the leak check cannot read: cast it to text or leave it out"
+            for column, kind in self.unreadable.items()
+        ]
+        return "; ".join(parts)
 
 
 def trusted(plan: ColumnPlan) -> bool:
@@ -58,9 +65,10 @@ def trusted(plan: ColumnPlan) -> bool:
 class Sweep:
     """Sweeps blocks of rows, 50,000 of them at a time, and adds up what was found."""
 
-    def __init__(self, columns: Sequence[str], rules: Rules):
-        """Sweep these columns of each block, with recognisers to add to the sweep's own."""
+    def __init__(self, columns: Sequence[str], rules: Rules, numbers: bool = False):
+        """Sweep these columns of each block, with recognisers to add to the own ones; `numbers`: they hold digits."""
         self._rules = rules
+        self.numbers = numbers
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._report = LeakReport(columns=list(columns))
@@ -87,7 +95,7 @@ class Sweep:
         self._waiting, self._rows = [], 0
         self._report.rows += rows.num_rows
         for name in self._report.columns:
-            for rule, count in sweep(rows[name], self._rules).items():
+            for rule, count in sweep(rows[name], self._rules, numbers=self.numbers).items():
                 cells = self._report.found.setdefault(name, {})
                 cells[rule] = cells.get(rule, 0) + count
 
@@ -101,7 +109,9 @@ def sweep_table(
     *,
     allowed: Collection[str] = (),
 ) -> LeakReport:
-    """Sweep every text column of a table except those that are `trusted`, `allowed` or Atlas's own (`_atlas…`).
+    """Sweep every column of a table except those that are `trusted`, `allowed` or Atlas's own (`_atlas…`), as text.
+
+    A column of a type that cannot be read as text is reported as `unreadable`.
 
     Args:
         connection: A connection that may read the table; it is read by one COPY, in blocks of 50,000 rows.
@@ -114,20 +124,52 @@ def sweep_table(
     Returns:
         Rows and columns swept, and the cells with personal data by column and rule; never a value.
     """
-    columns = [
-        name
-        for name in _text_columns(connection, schema, table)
-        if not (name in allowed or (name in plans and trusted(plans[name])) or name.startswith("_atlas"))
-    ]
-    sweep = Sweep(columns, rules)
-    if not columns:
-        return sweep.finish()
-    query = sql.SQL("SELECT {} FROM {}").format(
-        sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(schema, table)
-    )
-    for block in copy_blocks(connection, query, dict.fromkeys(columns, pa.string()), _BLOCK_ROWS):
+    swept = {
+        column.name: column
+        for column in columns_as_text(connection, schema, table)
+        if not (
+            column.name in allowed
+            or (column.name in plans and trusted(plans[column.name]))
+            or column.name.startswith("_atlas")
+        )
+    }
+    report = LeakReport(unreadable={name: column.type for name, column in swept.items() if column.text is None})
+    for numbers in (False, True):
+        texts = {n: column.text for n, column in swept.items() if column.text is not None and column.number == numbers}
+        if texts:
+            _swept_together(
+                connection, sql.Identifier(schema, table), texts, Sweep(list(texts), rules, numbers), report
+            )
+    report.columns.sort(key=list(swept).index)
+    return report
+
+
+def _swept_together(
+    connection: psycopg.Connection,
+    table: sql.Identifier,
+    texts: Mapping[str, sql.Composable],
+    sweep: Sweep,
+    report: LeakReport,
+) -> None:
+    """Sweep columns by one COPY, and add what was found to the report. Of columns of numbers only rows with a long
+    number are read.
+
+    Args:
+        connection: A connection that may read the table.
+        table: Schema and name.
+        texts: The expression of each column's text.
+        sweep: For these columns.
+        report: What is added to.
+    """
+    query = sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(texts.values()), table)
+    if sweep.numbers:
+        query += sql.SQL(" WHERE coalesce({}) IS NOT NULL").format(sql.SQL(", ").join(texts.values()))
+    for block in copy_blocks(connection, query, dict.fromkeys(texts, pa.string()), _BLOCK_ROWS):
         sweep.add(block)
-    return sweep.finish()
+    done = sweep.finish()
+    report.columns += done.columns
+    report.found |= done.found
+    report.rows = max(report.rows, done.rows)
 
 
 def stores_as_sent(connection: psycopg.Connection, schema: str, table: str) -> bool:
@@ -136,13 +178,3 @@ def stores_as_sent(connection: psycopg.Connection, schema: str, table: str) -> b
     statement = "SELECT NOT (relhastriggers OR relhasrules) FROM pg_class WHERE oid = to_regclass(%s)"
     row = connection.execute(statement, [relation]).fetchone()
     return bool(row and row[0])
-
-
-def _text_columns(connection: psycopg.Connection, schema: str, table: str) -> list[str]:
-    relation = sql.Identifier(schema, table).as_string(connection)
-    rows = connection.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped"
-        " AND format_type(atttypid, NULL) = ANY(%s) ORDER BY attnum",
-        [relation, list(_TEXT_TYPES)],
-    )
-    return [name for (name,) in rows]

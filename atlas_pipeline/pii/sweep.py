@@ -5,14 +5,17 @@ here: names, addresses and whatever needs context (`text/`), and what a column i
 publication of a table, so only what is proven is reported.
 """
 
+import base64
+import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from atlas_pipeline.pii.actions.forms import unmangled
 from atlas_pipeline.pii.checks import MASKED, credit_card, digits_of, iban, ipv4, ipv6, phone, social_security
 from atlas_pipeline.pii.kinds import UNKNOWN
 from atlas_pipeline.pii.normalise import clean
@@ -22,6 +25,7 @@ from atlas_pipeline.pii.rules import Rules
 _CARD = "CREDIT_CARD"
 _STRONG_SCORE = 0.8
 _FEW = 20
+_MOST_NUMBERS = 2_000
 _HIDDEN = "[\u00a0\u00ad\u0660-\u0669\u06f0-\u06f9\u2000-\u200f\u202f\u2060\u3000\ufe6b\ufeff\uff01-\uff5e]"
 """Characters that `normalise.clean` may turn into ones that a check matches."""
 
@@ -52,6 +56,14 @@ def _host(text: str) -> bool:
 
 _CARD_LENGTHS = (14, 15, 16)
 """Numbers of 13 digits are EAN and ISBN, longer ones than 16 are counters: one in ten would pass Luhn by chance."""
+_ENCODED = re.compile(
+    r"(?<![A-Za-z0-9+/])(?:(?:\\x)?((?:[0-9a-fA-F]{2}){6,300})|([A-Za-z0-9+/]{8,600}))={0,2}(?![A-Za-z0-9+/=])"
+)
+"""Digits in pairs, else letters of base64."""
+_ENCODED_CELL = (
+    r"^(?:\\x)?(?:[0-9a-fA-F]{2}){6,63}$|\\x[0-9a-f]{16}"
+    r"|^(?:[A-Za-z0-9+/]{4}){2,60}(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$"
+)
 _START = r"(?:^|[^\w.@/*-])"
 _CHECKS = (
     _Check(
@@ -111,10 +123,10 @@ _CHECKS = (
 )
 _TOKEN = re.compile("[0-9a-f]{64}")
 """A keyed hash. Its beginning may be a candidate of the prefilter; nothing that a check looks for is so long."""
-_PREFILTER = "|".join(f"(?:{check.prefilter})" for check in _CHECKS) + f"|{_HIDDEN}"
+_PREFILTER = "|".join(f"(?:{check.prefilter})" for check in _CHECKS) + f"|{_HIDDEN}|{_ENCODED_CELL}"
 
 
-def sweep(values: pa.Array | pa.ChunkedArray, rules: Rules | None = None) -> dict[str, int]:
+def sweep(values: pa.Array | pa.ChunkedArray, rules: Rules | None = None, *, numbers: bool = False) -> dict[str, int]:
     """Count the cells with proven personal data by the rule that found it; nulls are skipped.
 
     One number in ten passes Luhn by chance, so in a column with 20 or more bare numbers of a card's length these count
@@ -123,12 +135,17 @@ def sweep(values: pa.Array | pa.ChunkedArray, rules: Rules | None = None) -> dic
     Args:
         values: Strings, plain or dictionary-encoded.
         rules: Words and recognisers to add to the checks here. A recogniser's result counts from a score of 0.8.
+        numbers: The values are those of a column of numbers: floats are written out, and where nearly all are phone
+            numbers with a country code, they count as such.
 
     Returns:
         Number of cells by rule. Rules are named as the kind that they find, UNKNOWN for words of `rules.deny`. A rule
         that found nothing is left out.
     """
-    encoded, findings = _findings(values, rules or Rules())
+    encoded, findings = _findings(unmangled(_whole(values)) if numbers else values, rules or Rules())
+    if numbers:
+        for index in _phones(encoded.dictionary):
+            findings.setdefault(index, []).append("PHONE_NUMBER")
     if not findings:
         return {}
     rows = _rows_by_index(encoded)
@@ -137,6 +154,28 @@ def sweep(values: pa.Array | pa.ChunkedArray, rules: Rules | None = None) -> dic
         for name in names:
             counts[name] = counts.get(name, 0) + rows.get(index, 0)
     return {name: counts[name] for name in sorted(counts) if counts[name]}
+
+
+def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _phones(distinct: pa.Array) -> list[int]:
+    """The indices of numbers that are phone numbers with their country code, if nearly all of the column are."""
+    import phonenumbers
+
+    long = pc.indices_nonzero(pc.fill_null(pc.match_substring_regex(distinct, r"^\d{10,15}$"), False)).to_pylist()
+    if len(long) < max(2, 0.9 * len(distinct)):
+        return []
+    found = []
+    for index in long[:_MOST_NUMBERS]:
+        try:
+            number = phonenumbers.parse(f"+{distinct[index].as_py()}")
+        except phonenumbers.NumberParseException:
+            continue
+        if phonenumbers.is_valid_number(number):
+            found.append(index)
+    return found if len(found) >= 0.9 * len(long[:_MOST_NUMBERS]) else []
 
 
 def _findings(values: pa.Array | pa.ChunkedArray, rules: Rules) -> tuple[pa.DictionaryArray, dict[int, list[str]]]:
@@ -177,7 +216,21 @@ def _without_chance_cards(distinct: pa.Array, findings: dict[int, list[str]]) ->
 
 def _rules_in(text: str, finders: list[tuple[str, Callable[[str], bool]]]) -> list[str]:
     plain = MASKED.sub(" * ", clean(text))
+    for decoded in _decoded(text):
+        plain += f"\n{decoded}"
     return [name for name, finds in finders if finds(plain)]
+
+
+def _decoded(text: str) -> Iterator[str]:
+    """What base64 and hexadecimal digits in the text stand for, where that is printable."""
+    for match in _ENCODED.finditer(text):
+        try:
+            raw = bytes.fromhex(match[1]) if match[1] else base64.b64decode(match[2] + "=" * (-len(match[2]) % 4))
+            decoded = raw.decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError, ValueError):
+            continue
+        if decoded.isprintable():
+            yield decoded
 
 
 def _finders(rules: Rules) -> list[tuple[str, Callable[[str], bool]]]:

@@ -56,6 +56,14 @@ from atlas_pipeline.sql.scope import (
     union,
 )
 
+_DISGUISING = frozenset(
+    (
+        *("md5", "sha224", "sha256", "sha384", "sha512", "digest", "hmac", "crypt", "hashtext", "hashtextextended"),
+        *("encode", "convert_to", "to_hex", "to_oct", "to_bin", "translate", "reverse", "encrypt", "pgp_sym_encrypt"),
+    )
+)
+"""Functions whose result hides what it was made of, though anyone can undo it by decoding or trying."""
+
 
 class Resolver:
     """Resolves the columns of one statement.
@@ -69,6 +77,7 @@ class Resolver:
         self.sql = sql
         self.catalog = catalog
         self.names_only = names_only
+        self.disguises: list[tuple[str, Sources, bool]] = []
 
     def query(self, node: exp.Expr, ctes: Mapping[str, Columns], outer: Scope | None) -> Columns:
         """The output columns of a SELECT, VALUES, set operation or a parenthesised one.
@@ -110,6 +119,8 @@ class Resolver:
             elif isinstance(part, exp.Dot) and (relation := composite(part, scope)):
                 sources |= field_sources(relation, fold(part.expression), part)
             else:
+                if isinstance(part, exp.Func) and function_name(part, self.sql) in _DISGUISING:
+                    self.disguises.append(_disguise(self, part, scope, outputs))
                 if isinstance(part, exp.Window) and (window := named.pop(fold(part.args.get("alias")), None)):
                     stack.append(window)
                 stack.extend(part.iter_expressions())
@@ -303,6 +314,15 @@ class Resolver:
             else:
                 joined, current = add(joined, current, join), right
         return add(joined, current, node)
+
+
+def _disguise(resolver: Resolver, call: exp.Func, scope: Scope, outputs: set[str] | None) -> tuple[str, Sources, bool]:
+    """The name of a disguising function, the sources of its arguments, and whether an `@` is put between them."""
+    sources: set[Origin] = set()
+    for argument in call.iter_expressions():
+        sources |= resolver.value(argument, scope, outputs)
+    joint = any("@" in str(text.this) for text in call.find_all(exp.Literal))
+    return function_name(call, resolver.sql), frozenset(sources), joint
 
 
 def _search_columns(search: exp.Expr, columns: Columns) -> Columns:

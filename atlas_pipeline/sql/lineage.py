@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DENIED_FUNCTIONS",
+    "Disguise",
     "Model",
     "ModelError",
     "SourceColumn",
     "TableRef",
     "check_tables",
     "column_lineage",
+    "disguises",
     "order_models",
     "output_columns",
     "read_model",
@@ -182,6 +184,36 @@ def column_lineage(
     """
     columns = _resolve(model.path, model.sql, model.tree, catalog)
     return {column.name: tuple(SourceColumn(*source) for source in sorted(column.sources)) for column in columns.items}
+
+
+@dataclass(frozen=True)
+class Disguise:
+    """A call of a function whose result hides what it was made of, such as ``md5`` or ``encode``.
+
+    ``sources`` are the columns of its arguments; with ``joint`` there is an ``@`` between them.
+    """
+
+    function: str
+    sources: tuple[SourceColumn, ...]
+    joint: bool
+
+
+def disguises(model: Model, catalog: Mapping[tuple[str, str], Sequence[str]]) -> tuple[Disguise, ...]:
+    """The calls that hide values: hashes without a key, encodings, reversals. Raises as ``column_lineage``."""
+    from atlas_pipeline.sql.columns import Resolver
+    from atlas_pipeline.sql.scope import Unresolved
+
+    resolver = Resolver(model.sql, catalog)
+    try:
+        resolver.query(model.tree, {}, None)
+    except Unresolved as error:
+        raise ModelError(model.path, error.line, error.message) from None
+    return tuple(
+        dict.fromkeys(
+            Disguise(name, tuple(SourceColumn(*source) for source in sorted(sources)), joint)
+            for name, sources, joint in resolver.disguises
+        )
+    )
 
 
 def output_columns(model: Model, catalog: Mapping[tuple[str, str], Sequence[str]]) -> list[str]:

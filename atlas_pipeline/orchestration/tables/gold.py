@@ -22,7 +22,7 @@ from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.gold_audit import GoldAudit, Source
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.quality.outcome import Outcome
-from atlas_pipeline.sql.lineage import Model
+from atlas_pipeline.sql.lineage import Disguise, Model
 from atlas_pipeline.warehouse import gold
 from atlas_pipeline.warehouse.due import GoldDefinition
 from atlas_pipeline.warehouse.publish import PublishError, TableBusy, table_lock
@@ -40,6 +40,7 @@ class GoldTable:
         rules: of the project, for what is personal data.
         checks: of the table.
         tests: of the model.
+        disguises: calls in the model whose results hide what they were made of.
     """
 
     model: Model
@@ -49,6 +50,7 @@ class GoldTable:
     rules: Rules
     checks: TableChecks
     tests: ModelTests
+    disguises: Sequence[Disguise] = ()
 
     @property
     def name(self) -> str:
@@ -73,7 +75,7 @@ class GoldTable:
 
     def privacy(self, connection: psycopg.Connection) -> GoldAudit:
         """The leak check, under the plans that silver and gold are published with now."""
-        return GoldAudit(connection, self.name, self.lineage, self.allowed, self.rules)
+        return GoldAudit(connection, self.name, self.lineage, self.allowed, self.rules, self.disguises)
 
     def shown_key(self, privacy: GoldAudit) -> list[str]:
         """The key columns whose values tell nothing about a person."""
