@@ -24,6 +24,7 @@ SECRET_FORMS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
             r"(?<![A-Za-z0-9])(?:SK[0-9a-f]{32}|dop_v1_[0-9a-f]{64}|shp(?:at|ss|ca)_[0-9a-fA-F]{32})",
         ),
         (r":AA", r"(?<![A-Za-z0-9])\d{8,10}:AA[\w-]{33}(?!\w)"),
+        (r"\$2|\$argon2", r"(?<![\w$])\$(?:2[abxy]?\$\d\d\$[./\w]{53}|argon2\w+\$\S{20,})"),
         (r"eyJ", r"(?<![A-Za-z0-9])eyJ[\w-]{8,}\.[\w-]+\.[\w-]*"),
         (
             r"PRIVATE KEY",
@@ -45,8 +46,33 @@ SECRET_FORMS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
 """Each form with its gate, a cheaper pattern that a text must hold before the form is tried. The secret is the group
 `v` if there is one, else the whole match. Forms are those that the issuers of keys publish for scanners."""
 
-SECRET_GATE = "|".join(re.sub(r"^\(\?i\)(.*)$", r"(?i:\1)", gate.pattern) for _, gate in SECRET_FORMS)
-"""All gates as one pattern, for RE2 too."""
+_ANY_GATE = "|".join(re.sub(r"^\(\?i\)(.*)$", r"(?i:\1)", gate.pattern) for _, gate in SECRET_FORMS)
+"""All gates as one pattern."""
+_GATE = re.compile(_ANY_GATE)
+
+SWEPT = (
+    r"A[KS]IA[0-9A-Z]{16}|gh[pousr]_\w{20}|github_pat_|glpat-|[rs]k_(?:live|test)_|whsec_|sk-[\w-]{16}|AIza[\w-]{35}"
+    r"|GOCSPX-|ya29\.|xox[abeoprs]-|hooks\.slack\.com|npm_\w{30}|pypi-Ag|hf_\w{20}|SG\.[\w-]{16}|SK[0-9a-f]{32}"
+    r"|dop_v1_|shp(?:at|ss|ca)_|:AA[\w-]{33}|\$2[abxy]?\$\d\d\$|\$argon2|eyJ[\w-]{8,}\.|PRIVATE KEY-----"
+    r"|(?i:bearer) [\w+/~.-]{16}|://[^\s:/@]*:[^\s/@]+@|(?i:pwd|password)=|(?i:aws).{0,40}[A-Za-z0-9/+]{40}"
+)
+"""What a text must hold to be looked at by the sweep, for RE2: the forms once more, without what RE2 has not."""
+
+
+def secret_within(text: str) -> bool:
+    """Whether the text holds a secret that its form proves."""
+    return any(gate.search(text) is not None and form.search(text) is not None for form, gate in SECRET_FORMS)
+
+
+def whole_secret(cell: str) -> bool:
+    """Whether a cell without blanks is a secret, or a key in PEM, or a URL with a password."""
+    if _GATE.search(cell) is None or (" " in cell and "PRIVATE KEY" not in cell):
+        return False
+    for form, gate in SECRET_FORMS:
+        if gate.search(cell) is not None and (match := form.search(cell)) is not None:
+            return match.end() - match.start() >= 0.8 * len(cell) or "://" in cell
+    return False
+
 
 _NAMES = (
     r"passwords?|passwd|passcode|passphrase|pwd|passwort|kennwort|mot de passe|contraseña|palabra clave|parola d'ordine"

@@ -21,6 +21,7 @@ from atlas_pipeline.pii.kinds import UNKNOWN
 from atlas_pipeline.pii.normalise import clean
 from atlas_pipeline.pii.recognizers import custom_recognizers, word_pattern
 from atlas_pipeline.pii.rules import Rules
+from atlas_pipeline.pii.secrets import SWEPT, secret_within
 
 _CARD = "CREDIT_CARD"
 _STRONG_SCORE = 0.8
@@ -108,7 +109,8 @@ _CHECKS = (
         "IP_ADDRESS",
         r"(?:^|[^\w.:-])(?:(?:\d{1,3}\.){3}\d|[0-9A-Fa-f]{1,4}:(?:[0-9A-Fa-f]{0,4}:){2})",
         re.compile(
-            r"(?<![A-Za-z0-9_.:-])(?<!version )(?<!Version )(?<!release )(?<!build )"
+            r"(?<![A-Za-z0-9_.:-])(?<!version )(?<!Version )(?<!release )(?<!build )(?<!versión )"
+            r"(?<!versione )(?<!rv:)(?<!rev )(?<!firmware )(?<!section )(?<!chapter )(?<![A-Za-z]/)"
             r"(?:\d{1,3}(?:\.\d{1,3}){3}(?![A-Za-z0-9_-]|\.\d|/\d)|[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![A-Za"
             r"-z0-9_:]|/\d))"
         ),
@@ -123,7 +125,7 @@ _CHECKS = (
 )
 _TOKEN = re.compile("[0-9a-f]{64}")
 """A keyed hash. Its beginning may be a candidate of the prefilter; nothing that a check looks for is so long."""
-_PREFILTER = "|".join(f"(?:{check.prefilter})" for check in _CHECKS) + f"|{_HIDDEN}|{_ENCODED_CELL}"
+_PREFILTER = "|".join(f"(?:{check.prefilter})" for check in _CHECKS) + f"|{_HIDDEN}|{_ENCODED_CELL}|{SWEPT}"
 
 
 def sweep(values: pa.Array | pa.ChunkedArray, rules: Rules | None = None, *, numbers: bool = False) -> dict[str, int]:
@@ -246,6 +248,7 @@ def _finders(rules: Rules) -> list[tuple[str, Callable[[str], bool]]]:
         return finds
 
     finders = [(check.rule, checked(check)) for check in _CHECKS]
+    finders.append(("SECRET", secret_within))
     if rules.deny:
         words = word_pattern(rules.deny)
         finders.append((UNKNOWN, lambda text: words.search(text) is not None))

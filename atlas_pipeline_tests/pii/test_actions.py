@@ -27,7 +27,7 @@ def done(values: pa.Array, action: Action, kind: str = "EMAIL_ADDRESS") -> list[
     [
         ("keep", VALUES.to_pylist()),
         ("redact", ["<EMAIL_ADDRESS>", None, "<EMAIL_ADDRESS>", "<EMAIL_ADDRESS>", "", "<EMAIL_ADDRESS>"]),
-        ("mask", ["***********.com", None, "************1111", "*****", "", "***********.com"]),
+        ("mask", ["***********ecom", None, "************1111", "*****", "", "***********ecom"]),
         ("generalise", ["<EMAIL_ADDRESS>", None, "<EMAIL_ADDRESS>", "<EMAIL_ADDRESS>", "", "<EMAIL_ADDRESS>"]),
     ],
 )
@@ -69,3 +69,21 @@ def test_long_values_never_pass(values: list[str | None]) -> None:
 def test_drop_is_no_action_on_values() -> None:
     with pytest.raises(ValueError, match="drop"):
         done(VALUES, "drop")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("4111 1111 1111 1 1 1 1", "1111"),
+        ("12-34-56-78", "5678"),
+        ("12345678-", "5678"),
+        ("1234-567", ""),
+        ("----------", ""),
+        ("(030) 555 01 23", "0123"),
+        ("************3456", "3456"),
+    ],
+)
+def test_mask_shows_four_letters_and_digits_at_most_and_no_separator(value: str, shown: str) -> None:
+    (masked,) = mask(pa.array([value])).to_pylist()
+    assert masked == "*" * (len(value) - len(shown)) + shown
+    assert mask(pa.array([masked])).to_pylist() == [masked]

@@ -6,10 +6,13 @@ The sentences, sixty in each of five languages, were written for this test; none
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from atlas_pipeline.pii.apply import redact_texts
+from atlas_pipeline.pii.profile import profile
 from atlas_pipeline.pii.rules import Rules
+from atlas_pipeline.pii.sweep import sweep
 from atlas_pipeline.pii.text.scanner import scanner
 
 LANGUAGES = ("de", "en", "es", "fr", "it")
@@ -115,6 +118,24 @@ def test_values_go_and_what_is_around_them_stays(text, covered, kept):
 @pytest.mark.parametrize("text", SECRETS, ids=range(len(SECRETS)))
 def test_secrets_are_found_by_form_or_cue(text):
     assert any(span.entity == "SECRET" for span in scanner(Rules()).spans([text])[0])
+
+
+@pytest.mark.parametrize("text", SECRETS[:11], ids=range(11))
+def test_secrets_of_a_form_are_swept_too(text):
+    assert sweep(pa.array([text, "nothing"])).get("SECRET") == 1
+
+
+@pytest.mark.parametrize("text", SECRETS[:6], ids=range(6))
+def test_columns_of_secrets_are_secret(text):
+    (found,) = profile({"value": [text] * 3})
+    assert found.entity == "SECRET"
+
+
+def test_sentences_are_not_swept_as_secrets():
+    texts = [
+        text for name in LANGUAGES for text in (SENTENCES / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    ]
+    assert sweep(pa.array([*texts, *KEPT.splitlines()])) == {}
 
 
 def test_a_document_within_a_document_still_parses():

@@ -16,6 +16,7 @@ from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.settings import load_settings
 
 _VISIBLE = 4
+_SEPARATORS = r"[\s\pP\pZ+=|~<>^$]"
 
 
 def placeholder(kind: str) -> str:
@@ -73,13 +74,18 @@ def act(values: pa.Array, plan: ColumnPlan, keys: Keys | None = None, *, keep_to
 
 
 def mask(values: pa.Array) -> pa.Array:
-    """Replace all but the last four characters by stars, and every character of a value with fewer than eight."""
+    """Replace a value by stars, and show its last four characters if it has eight or more, separators not counted.
+
+    Blanks, hyphens and other separators are never shown. The length is that of the value; what is masked stays.
+    """
     values = unmangled(values)
+    significant = pc.replace_substring_regex(values, _SEPARATORS, "")
+    long = pc.greater_equal(pc.utf8_length(significant), 2 * _VISIBLE)
     length = pc.utf8_length(values)
-    long = pc.greater_equal(length, 2 * _VISIBLE)
     stars = pc.binary_repeat(pa.scalar("*", values.type), pc.if_else(long, pc.subtract(length, _VISIBLE), length))
-    shown = pc.if_else(long, pc.utf8_slice_codeunits(values, -_VISIBLE), pa.scalar("", values.type))
-    return pc.binary_join_element_wise(stars, shown, pa.scalar("", values.type))
+    shown = pc.if_else(long, pc.utf8_slice_codeunits(significant, -_VISIBLE), pa.scalar("", values.type))
+    masked = pc.binary_join_element_wise(stars, shown, pa.scalar("", values.type))
+    return pc.if_else(pc.match_substring_regex(values, r"^\*{4,}[^\s\pP\pZ]{4}$"), values, masked)
 
 
 def _blank(values: pa.Array) -> pa.Array:

@@ -13,6 +13,7 @@ from functools import cache
 from atlas_pipeline.pii.checks import iban, luhn, nhs, vin
 from atlas_pipeline.pii.columns.words import word_votes
 from atlas_pipeline.pii.gazetteer import listed
+from atlas_pipeline.pii.secrets import whole_secret
 
 LONG = 400
 """Most characters of a cell that is classified; longer ones are prose or documents."""
@@ -38,11 +39,6 @@ _SSN = re.compile(r"(?!000|666|9)\d{3}([- ])(?!00)\d{2}\1(?!0000)\d{4}")
 _NHS = re.compile(r"\d{3} \d{3} \d{4}")
 _CRYPTO = re.compile(r"bc1[ac-hj-np-z02-9]{25,60}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|0x[0-9a-fA-F]{40}")
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}", re.IGNORECASE)
-_SECRET = re.compile(
-    r"AKIA[0-9A-Z]{16}|gh[pousr]_\w{30,}|sk[-_](?:live|test|proj)?[-_]?\w{20,}|xox[abprs]-[\w-]{10,}|AIza[\w-]{35}|"
-    r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]*|\$2[abxy]?\$\d\d\$[./\w]{53}|\$argon2\w+\$.+|-----BEGIN [A-Z ]*PRIVATE KEY.*",
-    re.DOTALL,
-)
 _GEO_PAIR = re.compile(r"\(?\s*(-?\d{1,3}\.\d{2,})\s*°?\s*[NS]?\s*[,; ]\s*(-?\d{1,3}\.\d{2,})\s*°?\s*[EW]?\s*\)?")
 _DECIMAL = re.compile(r"[+-]?\d{1,3}(?:[.,]\d+)?\s*°?\s*[NSEW]?")
 _PHONE = re.compile(r"\(?\+?[\d(][\d\s().\-/–]{5,22}\d(?:\s*(?:x|ext\.?|#)\s*\d{1,6})?", re.IGNORECASE)
@@ -159,7 +155,7 @@ def _votes(cell: str) -> Iterator[str]:
         yield "path"
     if digits and _CRYPTO.fullmatch(cell) and (cell[0] in "0b" or not cell.islower()):
         yield "CRYPTO"
-    if _SECRET.match(cell):
+    if whole_secret(cell):
         yield "SECRET"
     if " " not in cell and _LOGIN.fullmatch(cell):
         yield "login"
