@@ -53,7 +53,7 @@ TYPES = {
 ACTIONS = {
     "keep": "Nothing: the value stays as it is.",
     "redact": "The value becomes `<KIND>`, such as `<PERSON>`.",
-    "mask": "All but the last four characters, not counting separators, become `*`; all when there are fewer than eight.",
+    "mask": "All but the last four characters, separators aside, become `*`; all when there are fewer than eight.",
     "hash": "HMAC-SHA256 in hex under `ATLAS_PII_HASH_KEY`: equal values stay equal, so that they can be joined.",
     "drop": "Silver does not have the column.",
     "encrypt": "AES-GCM under `ATLAS_PII_ENCRYPT_KEY`, as `enc:…`; `atlas pii reveal` gives the value back.",

@@ -194,6 +194,13 @@ def test_a_value_that_is_there_once_is_no_sign_of_a_list() -> None:
     assert "invalid" not in written({"n": ["1"] * 60, "status": ["new"] * 59 + ["lost"]})["status"]
 
 
+def test_in_a_table_of_persons_a_rare_value_is_not_listed() -> None:
+    states = ["single", "married"] * 28 + ["widowed"] * 4
+    table: Table = {"email": [f"person{n}@example.org" for n in range(60)], "status": list(states)}
+    assert "valid_values" in written({"n": ["1"] * 60, "status": list(states)})["status"]["invalid"]
+    assert "invalid" not in written(table, personal={"email": "EMAIL_ADDRESS"})["status"]
+
+
 @pytest.mark.parametrize(
     ("codes", "length"),
     [

@@ -32,6 +32,7 @@ _DAY = dt.timedelta(days=1)
 _LIKELY_YEARS = (1990, 1900)  # before which a moment is more likely a mistake, unless the data has earlier ones
 _MANY_TEXTS = 1000  # rows in which a text is never missing before that is worth a warning
 _FEW_TIMES = 3  # how often each value of a closed list occurs
+_FEW_PERSONS = 10  # how often, in a table that holds persons: a rarer value could tell one
 _FEW_FLAGS, _SHORT = 4, 2  # values and characters of what is a flag whatever its name
 _SLACK = {1: 2, 7: 3}  # days over the longest gap after which a feed of this rhythm is late
 _SLACK_OF_MONTHS = 9
@@ -73,7 +74,8 @@ def contract(dataset: Dataset, guess: Inference, *, complete: bool, now: dt.date
             lines += [f"    numeric_precision: {digits[0]}", f"    numeric_scale: {digits[1]}"]
         checks = _presence(dataset, found, guess.rows, complete)
         if not _personal(column):
-            checks += [*_values(found), *_range(dataset, found, guess.rows), *_moments(found, now)]
+            fewest = _FEW_PERSONS if any(map(_personal, dataset.columns)) else _FEW_TIMES
+            checks += [*_values(found, fewest), *_range(dataset, found, guess.rows), *_moments(found, now)]
             checks += _order(dataset, guess, found.name)
         if checks:
             lines += ["    checks:", *(f"      {line}" for line in checks)]
@@ -118,9 +120,9 @@ def _presence(dataset: Dataset, found: ColumnInference, rows: int, complete: boo
     return checks
 
 
-def _values(found: ColumnInference) -> list[str]:
-    """The texts of a list that is closed, else the length that codes have."""
-    if _is_closed(found):
+def _values(found: ColumnInference, fewest: int) -> list[str]:
+    """The texts of a list that is closed, each there `fewest` times or more, else the length that codes have."""
+    if _is_closed(found, fewest):
         name = _sentence(f"{found.name} is one of the values known")
         why = f"a short list; each value is there {found.rarest:,} times or more"
         return _check("invalid", why, {"name": name, "valid_values": _list(found.values or ())}, warn=True)
@@ -132,13 +134,13 @@ def _values(found: ColumnInference) -> list[str]:
     return []
 
 
-def _is_closed(found: ColumnInference) -> bool:
+def _is_closed(found: ColumnInference, fewest: int) -> bool:
     """Whether a column's values are a list that is not expected to grow: its name says so, or they are a few codes."""
     if not found.values or len(found.values) < 2 or any(_UNCHECKABLE[0] in value for value in found.values):
         return False
     named = has_closed_list(found.name)
     flags = found.code and len(found.values) <= _FEW_FLAGS and all(len(value) <= _SHORT for value in found.values)
-    return found.rarest >= _FEW_TIMES and (named or (named is None and flags and not is_named(found.name)))
+    return found.rarest >= fewest and (named or (named is None and flags and not is_named(found.name)))
 
 
 def _range(dataset: Dataset, found: ColumnInference, rows: int) -> list[str]:
