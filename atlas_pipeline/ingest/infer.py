@@ -501,9 +501,14 @@ _EITHER_ORDER = (("%d/%m/%Y", "%m/%d/%Y"), ("%d-%m-%Y", "%m-%d-%Y"))
 _ONE_ORDER = ("%d.%m.%Y", "%Y/%m/%d", "%d-%b-%Y", "%d %b %Y", "%d/%b/%Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y")
 
 
-def _guess_formatted(texts: _Counted) -> _Fit | None:
+def _is_dated(texts: _Counted) -> bool:
+    """Whether most texts begin as dates do that are not ISO 8601."""
     dated = pc.sum(pc.match_substring_regex(texts.probe, _DATED), min_count=0).as_py()
-    if dated < PROMISING * len(texts.probe):
+    return bool(len(texts.probe) and dated >= PROMISING * len(texts.probe))
+
+
+def _guess_formatted(texts: _Counted) -> _Fit | None:
+    if not _is_dated(texts):
         return None
     for clock in _CLOCKS:
         type: ColumnType = "local_timestamp" if clock else "date"
@@ -518,10 +523,10 @@ def _guess_formatted(texts: _Counted) -> _Fit | None:
 
 def _either_order(texts: _Counted) -> bool:
     """Whether the dates could be read with the day or with the month first."""
-    return any(all(_fit(texts, "date", order) for order in orders) for orders in _EITHER_ORDER) or any(
-        all(_fit(texts, "local_timestamp", order + clock) for order in orders)
+    return _is_dated(texts) and any(
+        all(_fit(texts, "local_timestamp" if clock else "date", order + clock) for order in orders)
         for orders in _EITHER_ORDER
-        for clock in _CLOCKS[1:]
+        for clock in _CLOCKS
     )
 
 

@@ -133,7 +133,7 @@ BAD_FILES: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "parquet named csv": ("bad.csv", parquet_bytes, "wrong_format"),
     "gzip named csv": ("bad.csv", lambda: gzip.compress(b"id,name\n1,Ann\n"), "wrong_format"),
     "csv named parquet": ("bad.parquet", lambda: b"id,name\n1,Ann\n" * 9, "wrong_format"),
-    "unknown ending": ("bad.xlsx", lambda: b"id,name\n1,Ann\n", "unknown_format"),
+    "unknown ending": ("bad.docx", lambda: b"id,name\n1,Ann\n", "unknown_format"),
     "duplicate columns": ("bad.csv", lambda: b"id,name,name\n1,Ann,Bob\n", "duplicate_columns"),
     "2,000 columns": (
         "bad.csv",
