@@ -24,6 +24,8 @@ HEAD_BYTES = 1 << 16
 DELIMITERS = (",", ";", "\t", "|", ":", "^", "~", " ")
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SINGLE_BYTE = ("cp1252", "cp1250", "cp1251", "cp1253", "koi8-r")
+_WINDOWS = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257")
+_COMMON = (*_WINDOWS, "koi8-r", "shift_jis", "cp932", "euc_jp", "gb18030", "big5", "cp949")
 _MOST_RECORDS = 500
 _MOST_PREAMBLE = 50
 _MOST_FOOTER = 5
@@ -175,8 +177,22 @@ def guess_encoding(head: bytes) -> str | None:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=False)
     except UnicodeDecodeError:
-        return max(_SINGLE_BYTE, key=lambda name: _plausibility(head.decode(name, "replace")))
+        return _detected(head) or max(_SINGLE_BYTE, key=lambda name: _plausibility(head.decode(name, "replace")))
     return None
+
+
+def _detected(head: bytes) -> str | None:
+    """The codec that chardet finds, under the common name of those that read the same text; None if there is none."""
+    import chardet
+
+    found = chardet.detect(head)["encoding"]
+    try:
+        text = head.decode(found, "replace") if found else None
+    except LookupError:
+        return None
+    if found is None or text is None:
+        return None
+    return next((name for name in _COMMON if head.decode(name, "replace") == text), codecs.lookup(found).name)
 
 
 def _plausibility(text: str) -> float:
