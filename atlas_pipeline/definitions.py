@@ -1,29 +1,41 @@
 """Dagster entry point: builds `Definitions` from `defs/` and the shared resources. Nothing else belongs here."""
 
+import logging
 import warnings
 from pathlib import Path
 
 import dagster as dg
 
+from atlas_pipeline.components.declaration import DeclarationError
+from atlas_pipeline.components.isolation import load_leniently
+from atlas_pipeline.environment import validating
 from atlas_pipeline.orchestration.alerts.policies import load_policies
+from atlas_pipeline.orchestration.tables.invalid import invalid_definitions
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
 
 # Dagster passes this parameter itself for checks that are declared beside an asset, and warns of it at each load.
 warnings.filterwarnings("ignore", "Parameter `execution_type` of function `AssetsDefinition", dg.BetaWarning)
 
+log = logging.getLogger("dagster.code_server")
+
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """All assets, checks, jobs and sensors of this project.
+    """All assets, checks, jobs and sensors of this project; in place of declarations that are wrong, what says so.
 
     Raises:
+        DeclarationError: while definitions are validated, all that is wrong with declarations.
         PolicyFileError: alerts.yaml is wrong.
     """
-    loaded = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
-    definitions = dg.Definitions.merge(
-        loaded,
-        dg.Definitions(resources={"warehouse": WarehouseResource()}, executor=dg.in_process_executor),
-    )
+    loaded, invalid = load_leniently(lambda: dg.ComponentTree.for_project(Path(__file__).parent))
+    for one in invalid:
+        log.error("%s.%s is not loaded: %s", one.layer, one.table, one.reason)
+    if invalid and validating():
+        raise DeclarationError("\n".join(one.reason for one in invalid))
+    resources = dg.Definitions(resources={"warehouse": WarehouseResource()}, executor=dg.in_process_executor)
+    definitions = dg.Definitions.merge(loaded, resources)
+    taken = definitions.resolve_asset_graph().materializable_asset_keys if invalid else ()
+    definitions = dg.Definitions.merge(definitions, invalid_definitions(invalid, taken))
     load_policies(definitions, load_settings())
     return definitions

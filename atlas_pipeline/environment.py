@@ -41,6 +41,11 @@ def given(settings: Collection[str]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if text is not None}
 
 
+def validating() -> bool:
+    """Whether Dagster loads the definitions only to say what is wrong with them (`dg check defs`)."""
+    return os.environ.get("DAGSTER_IS_DEFS_VALIDATION_CLI") == "1"
+
+
 def text_of(variable: str) -> str | None:
     """The text of one variable, or null where it is not set. Raises SettingsError."""
     text = _text(variable, may_be_a_file=True)

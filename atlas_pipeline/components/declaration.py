@@ -3,12 +3,13 @@
 Belongs here: what is wrong with a YAML file, put for a person. Does not belong here: any asset.
 """
 
+import contextvars
 import copy
 import functools
 import re
 import typing
 import weakref
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -135,6 +136,30 @@ def by_table(context: dg.ComponentLoadContext, kind: type[T], layer: str) -> dic
         return found
 
     return memoize_per_tree(context.component_tree, ("by_table", kind), collect)
+
+
+Tables = Mapping[tuple[str, str], Sequence[str]]
+_absent: contextvars.ContextVar[Callable[[], Tables] | None] = contextvars.ContextVar("absent", default=None)
+
+
+@contextmanager
+def without(tables: Callable[[], Tables]) -> Iterator[None]:
+    """Load the project while these tables, by layer and name, are not declared, since what declares them is wrong.
+
+    Args:
+        tables: gives their columns, none where they cannot be told.
+    """
+    token = _absent.set(tables)
+    try:
+        yield
+    finally:
+        _absent.reset(token)
+
+
+def absent_tables() -> Tables:
+    """The tables whose declaration is wrong. Those that were published are there, so that others may read them."""
+    tables = _absent.get()
+    return tables() if tables else {}
 
 
 _known: weakref.WeakKeyDictionary[Any, dict[Hashable, Any]] = weakref.WeakKeyDictionary()

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from atlas_pipeline import labels
 from atlas_pipeline.components.dataset import Dataset
-from atlas_pipeline.components.declaration import Declared, by_table, memoize_per_tree
+from atlas_pipeline.components.declaration import Declared, absent_tables, by_table, memoize_per_tree
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.gold import GoldTable, gold_asset
@@ -125,6 +125,7 @@ def _catalog(context: dg.ComponentLoadContext) -> Catalog:
     def collect() -> Catalog:
         datasets, components = by_table(context, Dataset, "silver"), by_table(context, GoldModel, "gold")
         catalog: Catalog = {("silver", name): dataset.published_names for name, dataset in datasets.items()}
+        catalog |= {key: list(columns) for key, columns in absent_tables().items() if key not in catalog}
         models = {name: component.parsed for name, component in components.items()}
         catalog |= {("gold", name): [] for name in models}
         for name in order_models(models):

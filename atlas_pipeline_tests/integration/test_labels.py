@@ -23,6 +23,7 @@ from atlas_pipeline.event_log.reader import Position, read_events
 from atlas_pipeline.orchestration.alerts.tick import log_of, look, project_of
 from atlas_pipeline.orchestration.backups.assets import backup_asset
 from atlas_pipeline.orchestration.backups.s3 import BackupS3Resource
+from atlas_pipeline.orchestration.tables.invalid import Invalid, invalid_definitions
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline_tests.ops.runs import dagster_at, follow, values
 from atlas_pipeline_tests.projects import Load
@@ -103,6 +104,9 @@ def test_names_are_those_that_installations_know() -> None:
         "LEAK_CHECK": "leak_check",
         "UP_TO_DATE": "up_to_date",
         "UNIT_TESTS": "model_tests",
+        "DECLARATION_CHECK": "declaration",
+        "INVALID_KIND": "invalid",
+        "INVALID_REASON": "what is wrong",
         "NO_CONTRACT": "contract",
         "BACKUP_COMPLETE": "complete",
         "BACKUP_FRESH": "fresh",
@@ -111,6 +115,22 @@ def test_names_are_those_that_installations_know() -> None:
         "PII_TAG": "pii",
         "ACTION_TAG": "action",
     }
+
+
+def test_a_declaration_that_is_wrong_reaches_alerts_and_is_over_once_it_is_right(
+    instance: dg.DagsterInstance, warehouse: psycopg.Connection, load_files: Load
+) -> None:
+    definitions, cursor = load_files(FILES), None
+    look_at(definitions, instance, warehouse)
+    for wrong in (True, False):
+        invalid = [Invalid("silver", "people", Path("people"), "people/defs.yaml:1: it is wrong")] if wrong else []
+        sensor = invalid_definitions(invalid, ()).resolve_sensor_def("declarations")
+        with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
+            cursor = sensor(context).cursor  # type: ignore[union-attr]
+        look_at(definitions, instance, warehouse)
+        (alert,) = alerts_of(warehouse)
+        assert (alert.condition, alert.subject) == ("check_failed", "silver/people: declaration")
+        assert alert.status == ("firing" if wrong else "resolved")
 
 
 def test_tables_with_low_scores_and_personal_data_reach_alerts_and_metrics(
