@@ -6,8 +6,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from atlas_pipeline.components.declaration import DeclarationError
-from atlas_pipeline.components.isolation import load_leniently
 from atlas_pipeline.environment import validating
 from atlas_pipeline.orchestration.alerts.policies import load_policies
 from atlas_pipeline.orchestration.tables.invalid import invalid_definitions
@@ -28,6 +26,10 @@ def defs() -> dg.Definitions:
         DeclarationError: while definitions are validated, all that is wrong with declarations.
         PolicyFileError: alerts.yaml is wrong.
     """
+    # What declares tables imports numpy; importing this module, as every process of Dagster does, does not.
+    from atlas_pipeline.components.declaration import DeclarationError
+    from atlas_pipeline.components.isolation import load_leniently
+
     loaded, invalid = load_leniently(lambda: dg.ComponentTree.for_project(Path(__file__).parent))
     for one in invalid:
         log.error("%s.%s is not loaded: %s", one.layer, one.table, one.reason)

@@ -37,7 +37,7 @@ from atlas_pipeline.orchestration.tables.silver import silver_asset
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
 from atlas_pipeline.pii.plan import Policy
 from atlas_pipeline.pii.policy import PolicyError, check_recognizers, policy_from
-from atlas_pipeline.quality.generated import ROWS_RECONCILED
+from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED
 from atlas_pipeline.settings import load_settings
 
 
@@ -277,7 +277,7 @@ class Dataset(FileOptions):
             dg.AssetKey(["silver", declared.name]),
             self.contract,
             self.published_names,
-            own=[ROWS_RECONCILED],
+            own=[ROWS_RECONCILED, ROWS_FIT],
             elsewhere=[reference.check for reference in references],
             reserved=[labels.LEAK_CHECK],
         )

@@ -10,7 +10,7 @@ Lineage of each row: `_atlas_file_id` (the ledger's entry: file, SHA-256, load t
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, Self, cast
@@ -19,6 +19,7 @@ import psycopg
 from psycopg import sql
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
+from atlas_pipeline.ingest.column_names import safe_names
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.limits import Limits, Meter
 from atlas_pipeline.ingest.ordering import place_of_snapshot, take_place
@@ -301,7 +302,7 @@ def _copy_rows(loader: "_Loader", file: SourceFile, stream: "_Hashed", intake: I
     """Copy the rows. With `empty` a file without rows is not refused."""
     meter = Meter(intake.limits if file.bytes else Limits(), file.bytes)
     blocks = read(cast(BinaryIO, stream), file.name, options=intake.reading, block_bytes=_BLOCK_BYTES, meter=meter)
-    prepared = _prepare(blocks, loader.file_id, meter)
+    prepared = _prepare(blocks, loader.file_id, meter, intake.declared)
     # A file of one block is read before there is anything to send.
     small = 0 < file.bytes < _BLOCK_BYTES
     rows = nullcontext(prepared) if small else prefetched(prepared, lambda item: len(item.text))
@@ -408,7 +409,7 @@ class _Prepared:
     rejects: list[Reject]
 
 
-def _prepare(blocks: Iterable[Batch], file_id: int, meter: Meter) -> Iterator[_Prepared]:
+def _prepare(blocks: Iterable[Batch], file_id: int, meter: Meter, declared: Collection[str]) -> Iterator[_Prepared]:
     line_of = b"%%b,%d,%%d,%%b\n" % file_id
     for block in blocks:
         records = block.records
@@ -417,7 +418,7 @@ def _prepare(blocks: Iterable[Batch], file_id: int, meter: Meter) -> Iterator[_P
         hashes = digests.hex("\n", 8).encode().split()
         text = b"".join([line_of % row for row in zip(records, block.lines.to_pylist(), hashes, strict=True)])
         meter.text(len(text))
-        yield _Prepared(block.columns, text, len(records), block.rejects)
+        yield _Prepared(safe_names(block.columns, declared), text, len(records), block.rejects)
 
 
 class _Loader:

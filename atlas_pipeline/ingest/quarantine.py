@@ -111,6 +111,14 @@ def release_failed(connection: psycopg.Connection, dataset: str) -> None:
     connection.execute(statement, [AUDITING])
 
 
+def misfits_by_file(connection: psycopg.Connection, dataset: str) -> list[tuple[str, str, int]]:
+    """Rule, file and number of the rows that do not fit their types, most rows first; values are not in it."""
+    statement = sql.SQL(
+        "SELECT rule, file, count(*) FROM {} WHERE stage = %s GROUP BY rule, file ORDER BY 3 DESC, 1, 2"
+    )
+    return connection.execute(statement.format(sql.Identifier("quarantine", dataset)), [TYPING]).fetchall()
+
+
 def count_quarantined(connection: psycopg.Connection, dataset: str) -> int:
     """Records in quarantine."""
     statement = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("quarantine", dataset))

@@ -4,6 +4,8 @@ Belongs here: these checks and what comes of them. Does not belong here: countin
 checks of a contract (`verification.py`).
 """
 
+from collections.abc import Sequence
+
 import psycopg
 from psycopg import sql
 
@@ -18,6 +20,14 @@ ROWS_RECONCILED = Check(
     "Every row of bronze is in silver, in quarantine, or gave way to a later one of its key",
     "warn",
     "consistency",
+)
+ROWS_FIT = Check(
+    "rows_fit",
+    "reading",
+    None,
+    "Every row of bronze fits its types and has its key; those that do not are in quarantine",
+    "warn",
+    "validity",
 )
 FILES_READABLE = Check(
     "files_readable",
@@ -41,7 +51,7 @@ ONE_FILE_ONE_SNAPSHOT = Check(
     "completeness",
 )
 _REFERENCES = "references."
-_PATHS = {check.path for check in (ROWS_RECONCILED, FILES_READABLE, LINES_READABLE, ONE_FILE_ONE_SNAPSHOT)}
+_PATHS = {check.path for check in (ROWS_RECONCILED, ROWS_FIT, FILES_READABLE, LINES_READABLE, ONE_FILE_ONE_SNAPSHOT)}
 
 
 def is_generated(path: str) -> bool:
@@ -71,6 +81,27 @@ def rows_reconciled(bronze: int, silver: int, quarantined: int, duplicates: int,
         rows_tested=max(bronze, bronze - lost),
         rows_failed=abs(lost),
         problem=problem if lost else None,
+    )
+
+
+def rows_fit(rows: int, misfits: Sequence[tuple[str, str, int]]) -> Outcome:
+    """Whether all rows of bronze fit their types.
+
+    Args:
+        rows: rows of bronze.
+        misfits: rule, file and number of the rows in quarantine that do not, most rows first.
+    """
+    failed = sum(count for _, _, count in misfits)
+    named = "; ".join(f"{rule}: {count:,} of {file}" for rule, file, count in misfits[:SAMPLE_ROWS])
+    more = f"; and {len(misfits) - SAMPLE_ROWS:,} more" if len(misfits) > SAMPLE_ROWS else ""
+    return Outcome(
+        ROWS_FIT,
+        "warned" if failed else "passed",
+        measured=float(failed),
+        threshold="= 0",
+        rows_tested=max(rows, failed),
+        rows_failed=failed,
+        problem=f"{failed:,} rows are in quarantine ({named}{more})" if failed else None,
     )
 
 

@@ -14,7 +14,7 @@ from atlas_pipeline import labels
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE, BronzeDamaged
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
-from atlas_pipeline.ingest.quarantine import FailedRow, quarantine_failed
+from atlas_pipeline.ingest.quarantine import FailedRow, misfits_by_file, quarantine_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.ingest.silver import Published, SchemaDrift, SilverBuild, SilverResult, build_silver
 from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking
@@ -32,7 +32,7 @@ from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.keys import KeyMissing, load_keys
 from atlas_pipeline.pii.leaks import sweep_table
 from atlas_pipeline.pii.rules import ModelMissing
-from atlas_pipeline.quality.generated import ROWS_RECONCILED, rows_reconciled
+from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED, rows_fit, rows_reconciled
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.warehouse.publish import PublishError, TableBusy
 
@@ -112,7 +112,8 @@ def _materialize(
                 progress=progress_log(context),
             )
             result = build_silver(build, lambda planned, schema, table: audit.verify(schema, table, shown_key(planned)))
-            outcomes = [*result.audited.outcomes, _accounted(result.audited.rows)]
+            fit = rows_fit(result.audited.rows.bronze, misfits_by_file(connection, dataset.name))
+            outcomes = [*result.audited.outcomes, _accounted(result.audited.rows), fit]
             scores = audit.record(connection, outcomes, published=result.shown_to_readers)
             if not result.shown_to_readers:
                 quarantine_failed(connection, dataset.name, list(_failed_rows(outcomes)))
@@ -166,9 +167,12 @@ def _check_published(
         planned = as_published(connection, dataset)
         key = shown_key(planned)
         outcomes = audit.verify("silver", name, key)
-        if ROWS_RECONCILED.path in names:
-            duplicates = publication.duplicates or 0
-            outcomes.append(_accounted(reconcile(connection, name, "silver", name, duplicates=duplicates)))
+        if {ROWS_RECONCILED.path, ROWS_FIT.path} & names:
+            rows = reconcile(connection, name, "silver", name, duplicates=publication.duplicates or 0)
+            if ROWS_RECONCILED.path in names:
+                outcomes.append(_accounted(rows))
+            if ROWS_FIT.path in names:
+                outcomes.append(rows_fit(rows.bronze, misfits_by_file(connection, name)))
         audit.record(connection, outcomes, published=True)
         if labels.LEAK_CHECK in names:
             report = sweep_table(connection, "silver", name, planned.plans, planned.policy.rules)

@@ -102,6 +102,7 @@ def test_every_check_of_a_contract_is_an_asset_check_without_a_database(project:
         "order_id_missing",
         "amount_missing",
         "amount_invalid",
+        "rows_fit",
         "rows_reconciled",
         "leak_check",
     }
