@@ -415,8 +415,8 @@ def test_scores_are_on_the_asset_and_kept_by_run(land: Any, project: Load) -> No
     assert query(statement) == [
         ("completeness", values["quality: completeness"], 3, 1),
         ("consistency", 1.0, 1, 0),
-        ("overall", values["quality score"], 5, 1),
-        ("validity", 1.0, 1, 0),
+        ("overall", values["quality score"], 6, 1),
+        ("validity", 1.0, 2, 0),
     ]
     assert query("SELECT DISTINCT layer FROM atlas.quality_scores ORDER BY 1") == [("bronze",), ("silver",)]
 
@@ -425,7 +425,7 @@ def test_what_was_not_published_is_scored_too(land: Any, project: Load) -> None:
     land("orders/1.csv", HEADER + "A1,1,-1\nA2,1,2\n")
     run(project())
     statement = "SELECT published, score FROM atlas.quality_scores WHERE layer = 'silver' AND dimension = 'validity'"
-    assert query(statement) == [(False, 0.5)]
+    assert query(statement) == [(False, 0.75)]
 
 
 def test_a_check_that_runs_alone_keeps_what_is_known_of_the_others(land: Any, project: Load) -> None:
@@ -470,7 +470,7 @@ def test_a_column_named_as_another_key_refers_to_it(land: Any, project: Load) ->
     assert query(
         "SELECT checks, failed FROM atlas.quality_scores WHERE layer = 'silver' AND name = 'orders'"
         " AND dimension = 'overall' ORDER BY measured_at DESC LIMIT 1"
-    ) == [(6, 1)]
+    ) == [(7, 1)]
     land("customers/2.csv", "customer_id\n0\n")
     assert found(run(definitions))[name].passed
 
