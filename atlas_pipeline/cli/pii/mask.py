@@ -65,7 +65,8 @@ def _check(file: Path, out: Path) -> None:
     """Raise FileRefused for an unknown format, OSError; end the command when `out` is the file itself."""
     if detect(out.name)[0] not in WRITTEN:
         raise FileRefused(
-            "unknown_format", f"--out cannot be of this format: expected one of {', '.join(WRITTEN)}. Name it so."
+            "unknown_format",
+            f"--out cannot be of the format {out.suffix}: expected one of {', '.join(WRITTEN)}. Name it so.",
         )
     file.stat()
     if not out.parent.is_dir():
