@@ -63,7 +63,8 @@ def _project() -> tuple[Sources, dict[str, list[UnitTest]]]:
     from atlas_pipeline.components import Dataset, GoldModel
 
     tree = dg.ComponentTree.for_project(Path(atlas_pipeline.__file__).parent)
-    silver = {component.table: component.published_types for component in tree.get_all_components(Dataset)}
+    datasets = tree.get_all_components(Dataset)
+    silver = {name: types for component in datasets for name, types in component.silver_tables.items()}
     components = {component.table: component for component in tree.get_all_components(GoldModel)}
     models = {name: component.parsed for name, component in components.items()}
     catalog = {("silver", name): list(types) for name, types in silver.items()}

@@ -21,7 +21,7 @@ from atlas_pipeline.components.every import schedules_of
 from atlas_pipeline.components.file_options import FileOptions
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.partitions import partitions_of
-from atlas_pipeline.components.reading import intake_of, notation_of, type_of
+from atlas_pipeline.components.reading import check_history, check_order, intake_of, notation_of, tombstone_of, type_of
 from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
 from atlas_pipeline.components.sources import SourceTable, is_whole, source_of
 from atlas_pipeline.ingest import dataset as domain
@@ -34,7 +34,7 @@ from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
 from atlas_pipeline.orchestration.tables.silver import silver_asset
-from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
+from atlas_pipeline.pii.kinds import KINDS, Action, kind_of
 from atlas_pipeline.pii.plan import Policy
 from atlas_pipeline.pii.policy import PolicyError, check_recognizers, policy_from
 from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED
@@ -125,7 +125,20 @@ class Dataset(FileOptions):
         description="What a load adds: `append` keeps each file's rows (default without a key), `upsert` keeps the "
         "latest row of each key (default with one), with `snapshot` a load is the whole state (default for a table).",
     )
-    on_missing: OnMissing = Field("delete", description="What becomes of rows that a snapshot lacks: delete or keep.")
+    on_missing: OnMissing = Field(
+        "delete",
+        description="What becomes of rows that a snapshot lacks: delete; keep; or flag, which keeps them and says in "
+        "the column `missing_since` when the first snapshot without them came.",
+    )
+    deleted_by: str | None = Field(
+        None,
+        description="Which rows say that their key is deleted: a boolean column, a date or timestamp that is only "
+        "there then, or a condition such as `op = 'D'`. They are not in silver, nor are earlier rows of their key.",
+    )
+    history: bool = Field(
+        False,
+        description="Whether silver also gets <name>_history: each version of each row, `valid_from` and `valid_to`.",
+    )
     skip_equal_files: bool = Field(
         False, description="Whether a file that holds what another one does is passed over: the same feed, sent again."
     )
@@ -154,6 +167,17 @@ class Dataset(FileOptions):
     @property
     def published_types(self) -> dict[str, str]:
         """The columns of silver with their Postgres types, as far as the declaration tells."""
+        return self._shared_types | ({domain.MISSING_SINCE: "timestamptz"} if self.on_missing == "flag" else {})
+
+    @property
+    def silver_tables(self) -> dict[str, dict[str, str]]:
+        """The same of all its tables in silver: its own, and that of history."""
+        times = dict.fromkeys((domain.VALID_FROM, domain.VALID_TO), "timestamptz")
+        history = {domain.history_name(self.table): self._shared_types | times} if self.history else {}
+        return {self.table: self.published_types} | history
+
+    @property
+    def _shared_types(self) -> dict[str, str]:
         declared = self.declared
         columns = declared.planned(decided(declared, {})).published_columns
         return {column.name: column.postgres_type for column in columns}
@@ -195,24 +219,11 @@ class Dataset(FileOptions):
             intake=intake_of(self, key, [column.name for column in self.columns], is_table=is_whole(self.source)),
             notation=notation_of(self),
             policy=self._policy(),
+            deleted_by=tombstone_of(self, columns),
+            history=self.history,
         )
-        self._check_order(declared)
+        check_order(self, declared)
         return declared
-
-    def _check_order(self, declared: domain.Dataset) -> None:
-        """What is declared for key columns and `latest_by` must leave them able to tell rows apart and order them."""
-        plans = decided(declared, {})
-        for index, column in enumerate(declared.columns):
-            action = plans[column.name].action
-            if column.name in declared.key and action not in KEY_COLUMN_ACTIONS:
-                raise self.fail(
-                    f"key column {column.name!r} cannot have the action {action}: rows could no longer be told apart. "
-                    f"Expected {' or '.join(KEY_COLUMN_ACTIONS)}",
-                    "columns",
-                    index,
-                )
-            if column.name == declared.latest_by and action != "keep":
-                raise self.fail(f"latest_by column {column.name!r} must be kept", "columns", index)
 
     def _policy(self) -> Policy:
         """The policy of the `pii` section. Raises DeclarationError."""
@@ -259,8 +270,9 @@ class Dataset(FileOptions):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The two assets, with the contract's checks on silver."""
-        by_table(context, Dataset, "silver")
+        tables = by_table(context, Dataset, "silver")
         declared = self.declared
+        check_history(self, declared.key, [column.name for column in self.columns], tables)
         partitions = self.partitions_definition()
         shared: dict[str, Any] = {
             "partitions_def": partitions,

@@ -112,7 +112,8 @@ def _sources(context: dg.ComponentLoadContext) -> Sources:
     """What unit tests are run on."""
 
     def collect() -> Sources:
-        silver = {name: dataset.published_types for name, dataset in by_table(context, Dataset, "silver").items()}
+        datasets = by_table(context, Dataset, "silver").values()
+        silver = {name: types for dataset in datasets for name, types in dataset.silver_tables.items()}
         gold = {name: component.parsed for name, component in by_table(context, GoldModel, "gold").items()}
         return Sources(silver, gold)
 
@@ -124,7 +125,11 @@ def _catalog(context: dg.ComponentLoadContext) -> Catalog:
 
     def collect() -> Catalog:
         datasets, components = by_table(context, Dataset, "silver"), by_table(context, GoldModel, "gold")
-        catalog: Catalog = {("silver", name): dataset.published_names for name, dataset in datasets.items()}
+        catalog: Catalog = {
+            ("silver", name): list(types)
+            for dataset in datasets.values()
+            for name, types in dataset.silver_tables.items()
+        }
         catalog |= {key: list(columns) for key, columns in absent_tables().items() if key not in catalog}
         models = {name: component.parsed for name, component in components.items()}
         catalog |= {("gold", name): [] for name in models}

@@ -4,19 +4,23 @@ Belongs here: what is wrong with these fields. Does not belong here: the fields 
 (`ingest/`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 from atlas_pipeline.ingest.batch import FileRefused
+from atlas_pipeline.ingest.dataset import MISSING_SINCE, VALID_FROM, VALID_TO, Column, Dataset, Tombstone, history_name
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.limits import Limits
+from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions
 from atlas_pipeline.ingest.readers.fixed_width import fields_of
 from atlas_pipeline.ingest.readers.json_shape import Shape
 from atlas_pipeline.ingest.readers.options import ReadOptions
 from atlas_pipeline.ingest.types import ColumnType, Digits, Notation, check_type, split_type
+from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS
+from atlas_pipeline.sql.conditions import ConditionError, read_condition
 
 
 def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is_table: bool) -> Intake:
@@ -38,8 +42,11 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
         raise declared.fail("mode append keeps every row, and `key` keeps one of each key: choose one", "mode")
     if mode == "upsert" and not key:
         raise declared.fail("mode upsert needs a `key`: it tells which rows are the same", "mode")
-    if declared.on_missing == "keep" and (mode != "snapshot" or not key):
-        raise declared.fail("on_missing is for mode snapshot, and `keep` needs a `key`", "on_missing")
+    if declared.on_missing != "delete" and (mode != "snapshot" or not key):
+        raise declared.fail(f"on_missing is for mode snapshot, and `{declared.on_missing}` needs a `key`", "on_missing")
+    flag = declared.on_missing == "flag"
+    if flag and MISSING_SINCE in columns:
+        raise declared.fail(f"on_missing: flag adds the column {MISSING_SINCE}, which is declared", "on_missing")
     names = () if declared.header is True else tuple(declared.header or columns)
     try:
         check_names(names)
@@ -60,10 +67,77 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
     if is_table and reading != ReadOptions():
         raise declared.fail("options of files do not apply to a table", "source")
     # A table is read whole: where each key is to stay, nothing that it lacks by now may be deleted.
-    keep = declared.on_missing == "keep" or (is_table and mode == "upsert")
-    limits = Limits(declared.max_file_rows, declared.max_expansion)
-    snapshot = mode == "snapshot" or is_table
-    return Intake(reading, snapshot, keep, declared.skip_equal_files, frozenset(columns), limits)
+    keep = declared.on_missing != "delete" or (is_table and mode == "upsert")
+    return Intake(
+        reading=reading,
+        snapshot=mode == "snapshot" or is_table,
+        keep_missing=keep,
+        skip_equal_files=declared.skip_equal_files,
+        flag_missing=flag,
+        declared=frozenset(columns),
+        limits=Limits(declared.max_file_rows, declared.max_expansion),
+    )
+
+
+def tombstone_of(declared: Any, columns: Sequence[Column]) -> Tombstone | None:
+    """Which rows say that their key is deleted. Raises DeclarationError."""
+    if declared.deleted_by is None:
+        return None
+    try:
+        condition = read_condition(declared.deleted_by, {column.name: column.type for column in columns})
+    except ConditionError as error:
+        raise declared.fail(f"deleted_by: {error}", "deleted_by") from None
+    return Tombstone(condition.sql, condition.columns)
+
+
+def check_order(declared: Any, dataset: Dataset) -> None:
+    """What is declared for key columns and `latest_by` must leave them able to tell rows apart and order them.
+
+    Raises DeclarationError.
+    """
+    plans = decided(dataset, {})
+    for index, column in enumerate(dataset.columns):
+        action = plans[column.name].action
+        if column.name in dataset.key and action not in KEY_COLUMN_ACTIONS:
+            raise declared.fail(
+                f"key column {column.name!r} cannot have the action {action}: rows could no longer be told apart. "
+                f"Expected {' or '.join(KEY_COLUMN_ACTIONS)}",
+                "columns",
+                index,
+            )
+        if column.name == dataset.latest_by and action != "keep":
+            raise declared.fail(f"latest_by column {column.name!r} must be kept", "columns", index)
+        asked = dataset.deleted_by.columns if dataset.deleted_by else ()
+        if column.name in asked and action not in ("keep", "drop"):
+            raise declared.fail(
+                f"deleted_by reads column {column.name!r}, which has the action {action}: expected keep or drop",
+                "columns",
+                index,
+            )
+
+
+def check_history(declared: Any, key: tuple[str, ...], columns: Sequence[str], names: Collection[str]) -> None:
+    """Whether there can be a table of history.
+
+    Args:
+        declared: the dataset.
+        key: the columns of the key.
+        columns: the names of the declared columns.
+        names: of the tables of all datasets.
+
+    Raises:
+        DeclarationError: it has no key, or a name is taken.
+    """
+    if not declared.history:
+        return
+    if not key:
+        raise declared.fail("history needs a `key`: it tells which rows are versions of one", "history")
+    taken = sorted({VALID_FROM, VALID_TO}.intersection(columns))
+    if taken:
+        raise declared.fail(f"history adds the column {taken[0]}, which is declared already", "history")
+    table = history_name(declared.table)
+    if table in names:
+        raise declared.fail(f"history makes silver.{table}, which is a dataset already", "history")
 
 
 def _shape_of(declared: Any) -> ReadOptions:

@@ -284,7 +284,7 @@ def _copy_file(
         return replace(result, status="duplicate", reason="it was read again, and holds what was loaded before")
     if not asked:
         _refuse_known(connection, look, intake, entry, sha256, before)
-    if intake.snapshot and not intake.keep_missing and not _accepted(file, entry):
+    if intake.states and not _accepted(file, entry):
         _refuse_shrunken(loader.rows, _size_before(sha256, before[0] if before else None, older))
     if not loader.rows and loader.rejected and any(version.rows for version in older):
         raise FileRefused(

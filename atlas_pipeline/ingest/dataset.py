@@ -20,6 +20,10 @@ from atlas_pipeline.pii.plan import ColumnPlan, Policy
 from atlas_pipeline.pii.record import rules_fingerprint
 
 _RULES_VERSION = 2
+MISSING_SINCE = "missing_since"
+"""The column that `on_missing: flag` adds: when the first snapshot without the row came, null if the newest has it."""
+VALID_FROM, VALID_TO = "valid_from", "valid_to"
+"""The columns that a table of history adds: from when to when a version held; `valid_to` is null of those that hold."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,19 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Tombstone:
+    """The condition under which a row says that its key is deleted, as SQL, and the columns that it reads."""
+
+    condition: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Dataset:
-    """A dataset as declared. `key` may be empty: then every row is kept. `policy` is for personal data."""
+    """A dataset as declared. `key` may be empty: then every row is kept. `policy` is for personal data.
+
+    With `deleted_by` a row may say that its key is deleted, with `history` the versions of each row are kept too.
+    """
 
     name: str
     source: FileSource | TableSource | ExtractedSource
@@ -84,6 +99,24 @@ class Dataset:
     intake: Intake = field(default_factory=Intake)
     notation: Notation = PLAIN
     policy: Policy = field(default_factory=Policy)
+    deleted_by: Tombstone | None = None
+    history: bool = False
+
+    @property
+    def history_name(self) -> str:
+        """Name of the table of history in silver."""
+        return history_name(self.name)
+
+    @property
+    def layered(self) -> bool:
+        """Whether more than the rows of silver follows from those of bronze, so that all of them are staged first."""
+        return self.deleted_by is not None or self.history or self.intake.flag_missing
+
+    @property
+    def staged_columns(self) -> tuple[Column, ...]:
+        """The columns of silver, and those that are dropped but say whether a row is deleted."""
+        asked = self.deleted_by.columns if self.deleted_by else ()
+        return tuple(column for column in self.columns if column.treatment != "drop" or column.name in asked)
 
     @property
     def published_columns(self) -> tuple[Column, ...]:
@@ -116,6 +149,12 @@ class Dataset:
         parts = [_RULES_VERSION, columns, self.key, self.latest_by, self.timezone, keyed, rules]
         if self.notation != PLAIN:
             parts.append(astuple(self.notation))
+        if self.deleted_by:
+            parts.append(["deleted_by", self.deleted_by.condition])
+        if self.intake.flag_missing:
+            parts.append("flag_missing")
+        if self.history:
+            parts.append(["history", self.intake.states])
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -124,3 +163,8 @@ def _form_of(plan: ColumnPlan) -> tuple[object, ...]:
     if plan.action not in KEYED_ACTIONS or plan.form == 1:
         return ()
     return (plan.form, plan.region if plan.entity == "PHONE_NUMBER" else "")
+
+
+def history_name(name: str) -> str:
+    """Name of the table of history of a dataset."""
+    return f"{name}_history"

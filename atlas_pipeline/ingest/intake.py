@@ -15,7 +15,7 @@ from atlas_pipeline.ingest.readers.csv_options import CsvOptions
 from atlas_pipeline.ingest.readers.options import ReadOptions
 
 Mode = Literal["append", "upsert", "snapshot"]
-OnMissing = Literal["delete", "keep"]
+OnMissing = Literal["delete", "keep", "flag"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Intake:
         snapshot: a load is the whole state of the dataset, or of its partition, and takes the place of the one before.
             Else it takes the place of older versions of the same file.
         keep_missing: nothing is superseded: rows that a snapshot lacks stay.
+        flag_missing: with `keep_missing`, rows that the newest snapshot lacks are flagged.
         skip_equal_files: a file that holds what another one does is not loaded.
         declared: the columns of the dataset; a file that has none of them is refused. Empty for any.
         limits: how much a file may turn into; null for what the settings say.
@@ -36,8 +37,14 @@ class Intake:
     snapshot: bool = False
     keep_missing: bool = False
     skip_equal_files: bool = False
+    flag_missing: bool = False
     declared: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def states(self) -> bool:
+        """Whether a row is there because the newest snapshot has it."""
+        return self.snapshot and (self.flag_missing or not self.keep_missing)
 
     def within(self, default: Limits) -> "Intake":
         """The same, with these limits where it has none of its own."""

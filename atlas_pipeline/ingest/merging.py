@@ -2,69 +2,83 @@
 
 Belongs here: the SQL over staged rows and the published table. Does not belong here: when it runs, and what is audited
 in between (`silver.py`). Of rows with the same key the one with the greatest `latest_by` stays; without it, or where it
-is equal, the one of the file that arrived last.
+is equal, the one of the file that arrived last. When that one says that the key is deleted, none stays; it is
+remembered in `bronze.<name>__deleted`, so that an earlier row that comes later does not bring the key back.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
-from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.ingest.dataset import MISSING_SINCE, Dataset
+from atlas_pipeline.ingest.staging import StagingTables, dead_columns
 from atlas_pipeline.warehouse.ledger import moved
 from atlas_pipeline.warehouse.publish import STAGING
 
+_DEAD = sql.Identifier("_atlas_deleted")
 _FEW = 0.1  # of the rows of a table
 
 
+@dataclass(frozen=True)
+class Picked:
+    """Rows that are accounted for though silver does not have them.
+
+    `duplicates` gave way to a later one of their key, those of the published table among them; `deleted` say that their
+    key is deleted, and nothing later is known of it.
+    """
+
+    duplicates: int
+    deleted: int
+
+
 def pick_winners(
-    connection: psycopg.Connection, dataset: Dataset, table: str, delta: str, *, beside_published: bool
-) -> int:
+    connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, new: str, *, beside_published: bool
+) -> Picked:
     """Fill a staging table with the row of each key in the delta that stays.
 
     Args:
         connection: in the transaction that stages the rows.
         dataset: with a plan in each column.
-        table: the staging table to fill.
-        delta: the staging table that has all new rows.
+        tables: whose delta has all new rows.
+        new: the staging table to fill.
         beside_published: rows of a key of which the published table has a later one do not stay.
 
     Returns:
-        How many rows give way to a later one of their key, those of the published table among them.
+        What became of the others.
     """
-    columns, new = _column_list(dataset), sql.Identifier(STAGING, delta)
-    place = _place if moved(connection, dataset.name) else _own_place
-    picked: sql.Composable = sql.SQL("SELECT {} FROM {}").format(columns, new)
-    keep: sql.Composable = sql.SQL("")
-    old = sql.Identifier("silver", dataset.name)
-    if dataset.key:
-        key = sql.SQL(", ").join(map(sql.Identifier, dataset.key))
-        pick = sql.SQL("SELECT DISTINCT ON ({}) {} FROM {} d ORDER BY {}, {}")
-        picked = pick.format(key, columns, new, key, _latest_first(dataset, place))
-    if dataset.key and beside_published:
-        # Partitions are built in any order, so what is published may have been loaded after what is new.
-        both = (*map(sql.Identifier, (FILE_ID, LINE)), place("o"), place("w"))
-        later: sql.Composable = sql.SQL("({2}, o.{0}, o.{1}) > ({3}, w.{0}, w.{1})").format(*both)
-        if dataset.latest_by:
-            later = sql.SQL(
-                "(o.{0} > w.{0} OR (w.{0} IS NULL AND o.{0} IS NOT NULL) OR (o.{0} IS NOT DISTINCT FROM w.{0} AND {1}))"
-            ).format(sql.Identifier(dataset.latest_by), later)
-        keep = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} o WHERE {} AND {})").format(old, _same_key(dataset), later)
+    delta, target = sql.Identifier(STAGING, tables.delta), sql.Identifier(STAGING, new)
+    columns, beside = column_list(dataset), bool(dataset.key) and beside_published
     connection.execute("SET LOCAL work_mem = '128MB'")
-    connection.execute(sql.SQL("ANALYZE {}").format(new))
-    add = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ({}) w{}")
-    target = sql.Identifier(STAGING, table)
-    winners = connection.execute(add.format(target, columns, columns, picked, keep)).rowcount
+    connection.execute(sql.SQL("ANALYZE {}").format(delta))
+    picked = _picked(connection, dataset, delta)
+    keep = _keep(connection, dataset) if beside and not dataset.intake.flag_missing else sql.SQL("")
+    if dataset.deleted_by:
+        dead = _dead_list(dataset)
+        statement = sql.SQL(
+            "WITH staying AS (SELECT * FROM ({picked}) w{keep}), gone AS (INSERT INTO {deleted} ({dead})"
+            " SELECT {dead} FROM staying WHERE {flag}) INSERT INTO {target} ({columns})"
+            " SELECT {columns} FROM staying WHERE NOT {flag}"
+        ).format(
+            picked=picked,
+            keep=keep,
+            deleted=sql.Identifier(STAGING, tables.deleted),
+            dead=dead,
+            flag=_DEAD,
+            target=target,
+            columns=columns,
+        )
+    else:
+        add = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ({}) w{}")
+        statement = add.format(target, columns, columns, picked, keep)
+    connection.execute(statement)
     connection.execute(sql.SQL("ANALYZE {}").format(target))
-    replaced: sql.Composable = sql.SQL("0")
-    if dataset.key and beside_published:
-        replaced = sql.SQL("(SELECT count(*) FROM {} o JOIN {} w ON {})").format(old, target, _same_key(dataset))
-    row = connection.execute(sql.SQL("SELECT count(*) + {} FROM {}").format(replaced, new)).fetchone()
-    return int(row[0]) - winners if row else 0
+    return _counted(connection, dataset, tables, new, beside_published=beside_published)
 
 
-def leave_latest(connection: psycopg.Connection, dataset: Dataset, table: str, spare: str) -> int:
+def leave_latest(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables) -> int:
     """Take the rows out of a staging table that give way to a later one of their key.
 
     Few are deleted. Where they are many, which would leave the table mostly holes, those that stay are copied.
@@ -72,18 +86,17 @@ def leave_latest(connection: psycopg.Connection, dataset: Dataset, table: str, s
     Args:
         connection: in the transaction that fills the table.
         dataset: with a plan in each column.
-        table: the staging table; it has its name afterwards too.
-        spare: a name in staging that is free.
+        tables: whose table it is; there is no delta.
 
     Returns:
         How many rows gave way.
     """
-    name = sql.Identifier(STAGING, table)
+    name = sql.Identifier(STAGING, tables.table)
     connection.execute(sql.SQL("ANALYZE {}").format(name))
     if not dataset.key:
         return 0
     connection.execute("SET LOCAL work_mem = '128MB'")
-    key = sql.SQL(", ").join(map(sql.Identifier, dataset.key))
+    key = key_list(dataset)
     count = sql.SQL(
         "SELECT coalesce(sum(n - 1), 0)::bigint, (SELECT reltuples FROM pg_class WHERE oid = {}::regclass)"
         " FROM (SELECT count(*) AS n FROM {} GROUP BY {} HAVING count(*) > 1) k"
@@ -92,84 +105,227 @@ def leave_latest(connection: psycopg.Connection, dataset: Dataset, table: str, s
     assert row is not None
     repeated, rows = int(row[0]), row[1]
     if repeated > _FEW * rows:
-        connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(name, sql.Identifier(spare)))
+        connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(name, sql.Identifier(tables.delta)))
         made = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING COMMENTS)")
-        connection.execute(made.format(name, sql.Identifier(STAGING, spare)))
-        return pick_winners(connection, dataset, table, spare, beside_published=False)
+        connection.execute(made.format(name, sql.Identifier(STAGING, tables.delta)))
+        return pick_winners(connection, dataset, tables, tables.table, beside_published=False).duplicates
     if repeated:
-        place = _place if moved(connection, dataset.name) else _own_place
+        order = ordered(dataset, "d", place_of(connection, dataset), "DESC NULLS LAST")
         delete = sql.SQL(
             "WITH ranked AS (SELECT ctid AS place, row_number() OVER (PARTITION BY {0} ORDER BY {1}) AS rank FROM {2} d"
             " WHERE ({0}) IN (SELECT {0} FROM {2} GROUP BY {0} HAVING count(*) > 1))"
             " DELETE FROM {2} t USING ranked r WHERE t.ctid = r.place AND r.rank > 1"
         )
-        return connection.execute(delete.format(key, _latest_first(dataset, place), name)).rowcount
+        return connection.execute(delete.format(key, order, name)).rowcount
     return 0
 
 
-def create_preview(connection: psycopg.Connection, dataset: Dataset, view: str, winners: str) -> None:
+def _picked(connection: psycopg.Connection, dataset: Dataset, delta: sql.Composable) -> sql.Composed:
+    """The rows of the delta that are the last ones of their keys."""
+    chosen: sql.Composable = column_list(dataset)
+    if dataset.deleted_by:
+        chosen = sql.SQL("{}, ({}) IS TRUE AS {}").format(chosen, sql.SQL(dataset.deleted_by.condition), _DEAD)
+    if not dataset.key:
+        return sql.SQL("SELECT {} FROM {} d").format(chosen, delta)
+    key = key_list(dataset)
+    order = ordered(dataset, "d", place_of(connection, dataset), "DESC NULLS LAST")
+    return sql.SQL("SELECT DISTINCT ON ({}) {} FROM {} d ORDER BY {}, {}").format(key, chosen, delta, key, order)
+
+
+def _keep(connection: psycopg.Connection, dataset: Dataset) -> sql.Composed:
+    """That nothing later than a row is published; partitions are built in any order."""
+    later = is_later(dataset, place_of(connection, dataset))
+    old = [sql.Identifier("silver", dataset.name), *([memory_of(dataset.name)] if dataset.deleted_by else [])]
+    absent = [sql.SQL("NOT EXISTS (SELECT FROM {} o WHERE {} AND {})").format(t, same_key(dataset), later) for t in old]
+    return sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(absent))
+
+
+def _counted(
+    connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, new: str, *, beside_published: bool
+) -> Picked:
+    def count(source: sql.Composable) -> int:
+        row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(source)).fetchone()
+        return int(row[0]) if row else 0
+
+    def replaced(old: sql.Composable) -> int:
+        if not (dataset.key and beside_published):
+            return 0
+        return count(sql.SQL("{} o JOIN {} w ON {}").format(old, _taken(dataset, tables, new), same_key(dataset)))
+
+    read, live = count(sql.Identifier(STAGING, tables.delta)), count(sql.Identifier(STAGING, new))
+    dead = count(sql.Identifier(STAGING, tables.deleted)) if dataset.deleted_by else 0
+    duplicates = read + replaced(sql.Identifier("silver", dataset.name)) - live - dead
+    if not (dataset.deleted_by and beside_published):
+        return Picked(duplicates, dead)
+    gone = replaced(memory_of(dataset.name))
+    return Picked(duplicates + gone, count(memory_of(dataset.name)) - gone + dead)
+
+
+def create_preview(
+    connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, flag: sql.Composable
+) -> None:
     """Make a view of the table as it will be: what is published and not replaced, and the winners.
 
     Args:
         connection: in the transaction that stages the rows.
         dataset: with a plan in each column.
-        view: its name in staging.
-        winners: the staging table of the new rows that stay.
+        tables: whose table becomes the view.
+        flag: what the column of missing rows will say of a published row `o`.
     """
-    columns, new, old = _column_list(dataset), sql.Identifier(STAGING, winners), sql.Identifier("silver", dataset.name)
+    columns, new, old = (
+        column_list(dataset),
+        sql.Identifier(STAGING, tables.winners),
+        sql.Identifier("silver", dataset.name),
+    )
     stays: sql.Composable = sql.SQL("")
     if dataset.key:
-        stays = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} w WHERE {})").format(new, _same_key(dataset))
+        taken = _taken(dataset, tables, tables.winners)
+        stays = sql.SQL(" WHERE NOT EXISTS (SELECT FROM {} w WHERE {})").format(taken, same_key(dataset))
+    kept, added = columns, columns
+    if dataset.intake.flag_missing:
+        name = sql.Identifier(MISSING_SINCE)
+        kept = sql.SQL("{}, {} AS {}").format(columns, flag, name)
+        added = sql.SQL("{}, {}").format(columns, name)
     statement = sql.SQL("CREATE VIEW {} AS SELECT {} FROM {} o{} UNION ALL SELECT {} FROM {}")
-    name = sql.Identifier(STAGING, view)
-    connection.execute(statement.format(name, columns, old, stays, columns, new))
+    view = sql.Identifier(STAGING, tables.table)
+    connection.execute(statement.format(view, kept, old, stays, added, new))
 
 
-def merge(connection: psycopg.Connection, dataset: Dataset, winners: str) -> int:
+def merge(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables) -> int:
     """Put new rows into the published table, in place of those with the same key.
 
     Args:
         connection: in the transaction that publishes.
         dataset: with a plan in each column.
-        winners: the staging table of the new rows that stay.
+        tables: whose winners are the new rows that stay.
 
     Returns:
         By how many rows the published table grew.
     """
-    columns, new, old = _column_list(dataset), sql.Identifier(STAGING, winners), sql.Identifier("silver", dataset.name)
+    columns, new, old = (
+        column_list(dataset),
+        sql.Identifier(STAGING, tables.winners),
+        sql.Identifier("silver", dataset.name),
+    )
     replaced = 0
     if dataset.key:
-        statement = sql.SQL("DELETE FROM {} o USING {} w WHERE {}").format(old, new, _same_key(dataset))
-        replaced = connection.execute(statement).rowcount
+        taken = _taken(dataset, tables, tables.winners)
+        delete = sql.SQL("DELETE FROM {} o USING {} w WHERE {}")
+        replaced = connection.execute(delete.format(old, taken, same_key(dataset))).rowcount
+        if dataset.deleted_by:
+            connection.execute(delete.format(memory_of(dataset.name), taken, same_key(dataset)))
+    if dataset.deleted_by:
+        dead = _dead_list(dataset)
+        remember = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}")
+        deleted = sql.Identifier(STAGING, tables.deleted)
+        connection.execute(remember.format(memory_of(dataset.name), dead, dead, deleted))
+    if dataset.intake.flag_missing:
+        columns = sql.SQL("{}, {}").format(columns, sql.Identifier(MISSING_SINCE))
     insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {}").format(old, columns, columns, new)
     return connection.execute(insert).rowcount - replaced
 
 
-def _latest_first(dataset: Dataset, place: Callable[[str], sql.Composable]) -> sql.Composed:
-    """The order in which the row `d` of a key that stays comes first."""
-    latest = [sql.SQL("d.{} DESC NULLS LAST").format(sql.Identifier(dataset.latest_by))] if dataset.latest_by else []
-    return sql.SQL(", ").join([*latest, sql.SQL("{} DESC").format(place("d")), *_newest_first("d")])
+def memory_of(name: str) -> sql.Identifier:
+    """The table of rows that say that their key is deleted, where nothing later is known of it."""
+    return sql.Identifier("bronze", f"{name}__deleted")
 
 
-def _column_list(dataset: Dataset) -> sql.Composed:
+def replace_memory(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables) -> None:
+    """Remember the deleted keys of a table that was built anew, in the transaction that publishes it."""
+    memory = memory_of(dataset.name)
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(memory))
+    if dataset.deleted_by:
+        move = sql.SQL("ALTER TABLE {} SET SCHEMA bronze").format(sql.Identifier(STAGING, tables.deleted))
+        connection.execute(move)
+        moved_to = sql.Identifier("bronze", tables.deleted)
+        rename = sql.SQL("ALTER TABLE {} RENAME TO {}").format(moved_to, sql.Identifier(f"{dataset.name}__deleted"))
+        connection.execute(rename)
+
+
+def count_deleted(connection: psycopg.Connection, dataset: Dataset) -> int:
+    """Rows that say that their key is deleted, where nothing later is known of it."""
+    if not dataset.deleted_by:
+        return 0
+    memory = memory_of(dataset.name)
+    row = connection.execute("SELECT to_regclass(%s)", [memory.as_string(connection)]).fetchone()
+    if row is None or row[0] is None:
+        return 0
+    row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(memory)).fetchone()
+    return int(row[0]) if row else 0
+
+
+Place = Callable[[str], sql.Composable]
+"""SQL for the place in the order of files of the row with that alias."""
+
+
+def place_of(connection: psycopg.Connection, dataset: Dataset) -> Place:
+    """How the place of a row's file is told: by its id, unless a file stands in another place than its own."""
+    return _looked_up if moved(connection, dataset.name) else _own
+
+
+def ordered(dataset: Dataset, row: str, place: Place, direction: str) -> sql.Composed:
+    """What the rows of one key are ordered by. Of snapshots the newest counts, whatever its rows say.
+
+    Args:
+        dataset: says what tells which row is the latest.
+        row: alias of the rows.
+        place: of their files.
+        direction: of the order.
+    """
+    latest = (
+        [sql.SQL("{}.{}").format(sql.Identifier(row), sql.Identifier(dataset.latest_by))] if dataset.latest_by else []
+    )
+    names = [sql.SQL("{}.{}").format(sql.Identifier(row), sql.Identifier(name)) for name in (FILE_ID, LINE)]
+    terms = [place(row), *latest, *names] if dataset.intake.flag_missing else [*latest, place(row), *names]
+    return sql.SQL(", ").join(sql.SQL("{} {}").format(term, sql.SQL(direction)) for term in terms)
+
+
+def is_later(dataset: Dataset, place: Place) -> sql.Composed:
+    """The condition that row `o` is later than row `w` of the same key."""
+    both = (*map(sql.Identifier, (FILE_ID, LINE)), place("o"), place("w"))
+    later = sql.SQL("({2}, o.{0}, o.{1}) > ({3}, w.{0}, w.{1})").format(*both)
+    if dataset.latest_by:
+        later = sql.SQL(
+            "(o.{0} > w.{0} OR (w.{0} IS NULL AND o.{0} IS NOT NULL) OR (o.{0} IS NOT DISTINCT FROM w.{0} AND {1}))"
+        ).format(sql.Identifier(dataset.latest_by), later)
+    return later
+
+
+def column_list(dataset: Dataset) -> sql.Composed:
+    """The columns that the delta and silver share, with lineage."""
     return sql.SQL(", ").join(map(sql.Identifier, (*(c.name for c in dataset.published_columns), FILE_ID, LINE)))
 
 
-def _own_place(row: str) -> sql.Composable:
-    """Where the file of a row stands, when all stand in their own places."""
+def key_list(dataset: Dataset) -> sql.Composed:
+    """The columns of the key."""
+    return sql.SQL(", ").join(map(sql.Identifier, dataset.key))
+
+
+def same_key(dataset: Dataset, one: str = "o", other: str = "w") -> sql.Composed:
+    """The condition that rows with these aliases have the same key."""
+    names = map(sql.Identifier, dataset.key)
+    aliases = sql.Identifier(one), sql.Identifier(other)
+    return sql.SQL(" AND ").join(sql.SQL("{1}.{0} = {2}.{0}").format(name, *aliases) for name in names)
+
+
+def _taken(dataset: Dataset, tables: StagingTables, new: str) -> sql.Composable:
+    """The keys of which new rows say what becomes of them, each once."""
+    live = sql.Identifier(STAGING, new)
+    if not dataset.deleted_by:
+        return live
+    union = sql.SQL("(SELECT {} FROM {} UNION ALL SELECT {} FROM {})")
+    key = key_list(dataset)
+    return union.format(key, live, key, sql.Identifier(STAGING, tables.deleted))
+
+
+def _dead_list(dataset: Dataset) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, (*(c.name for c in dead_columns(dataset)), FILE_ID, LINE)))
+
+
+def _own(row: str) -> sql.Composable:
     return sql.SQL("{}.{}").format(sql.Identifier(row), sql.Identifier(FILE_ID))
 
 
-def _place(row: str) -> sql.Composable:
-    """Where the file of a row stands in the order of files."""
+def _looked_up(row: str) -> sql.Composable:
     query = "(SELECT coalesce(f.position, f.file_id) FROM atlas.files f WHERE f.file_id = {})"
-    return sql.SQL(query).format(_own_place(row))
-
-
-def _newest_first(row: str) -> list[sql.Composed]:
-    return [sql.SQL("{}.{} DESC").format(sql.Identifier(row), sql.Identifier(name)) for name in (FILE_ID, LINE)]
-
-
-def _same_key(dataset: Dataset) -> sql.Composed:
-    """The condition that rows `o` and `w` have the same key."""
-    return sql.SQL(" AND ").join(sql.SQL("o.{0} = w.{0}").format(sql.Identifier(name)) for name in dataset.key)
+    return sql.SQL(query).format(_own(row))

@@ -21,11 +21,12 @@ class Reconciliation:
     silver: int
     quarantined: int
     duplicates: int
+    deleted: int = 0
 
     @property
     def unaccounted(self) -> int:
         """Rows that are nowhere; negative when there are more than bronze has."""
-        return self.bronze - self.silver - self.quarantined - self.duplicates
+        return self.bronze - self.silver - self.quarantined - self.duplicates - self.deleted
 
 
 def reconcile(
@@ -35,6 +36,7 @@ def reconcile(
     table: str,
     *,
     duplicates: int,
+    deleted: int = 0,
     new_files: Sequence[int] = (),
     new_rejects: int = 0,
     anew: bool = False,
@@ -47,6 +49,7 @@ def reconcile(
         schema: silver, or staging.
         table: the table to count.
         duplicates: rows that gave way to a later one, as the merges counted them over all files.
+        deleted: rows that say that their key is deleted.
         new_files: ids of files whose rows are in the table, though the ledger does not have them in silver yet.
         new_rejects: rows of these that do not fit their types, which quarantine does not have yet.
         anew: the table holds rows of the new files only.
@@ -62,4 +65,6 @@ def reconcile(
     statement = sql.SQL("SELECT ({}), ({}), ({})").format(loaded, silver, rejected)
     row = connection.execute(statement).fetchone()
     assert row is not None
-    return Reconciliation(bronze=row[0], silver=row[1], quarantined=row[2] + new_rejects, duplicates=duplicates)
+    return Reconciliation(
+        bronze=row[0], silver=row[1], quarantined=row[2] + new_rejects, duplicates=duplicates, deleted=deleted
+    )

@@ -10,16 +10,35 @@ before that is a view of the table as it will be.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 import psycopg
+from psycopg import sql
 
 from atlas_pipeline.ingest.bronze import check_rows
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.merging import create_preview, leave_latest, merge, pick_winners
+from atlas_pipeline.ingest.history import (
+    HistoryPlan,
+    comes_late,
+    drop_history,
+    plan_history,
+    publish_history,
+    stage_history,
+)
+from atlas_pipeline.ingest.merging import (
+    Picked,
+    count_deleted,
+    create_preview,
+    leave_latest,
+    merge,
+    pick_winners,
+    replace_memory,
+)
+from atlas_pipeline.ingest.missing import flag_missing, flag_of_published, flag_published
 from atlas_pipeline.ingest.planning import as_free_text, detected_clean, plan_columns
 from atlas_pipeline.ingest.quarantine import count_quarantined, create_quarantine, quarantine_misfits, release_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
@@ -28,6 +47,7 @@ from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.pii.leaks import LeakReport, stores_as_sent, sweep_table
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.record import record_plans, recorded_plans, rules_fingerprint
+from atlas_pipeline.warehouse import ledger
 from atlas_pipeline.warehouse import publish as publishing
 from atlas_pipeline.warehouse.ledger import LoadedFile, loaded_files, mark_silver, unmark_silver, withdrawn_files
 from atlas_pipeline.warehouse.publish import STAGING
@@ -92,6 +112,7 @@ class Planned:
         pending: those that are not in silver yet.
         withdrawn: ids of files that are in silver and no longer count, since newer versions took their place.
         sampled_clean: columns that a sample showed to be clean, and nothing else did before.
+        history: what the table of history will be made of, null without one.
     """
 
     dataset: Dataset
@@ -101,6 +122,7 @@ class Planned:
     pending: Sequence[LoadedFile]
     withdrawn: Sequence[int]
     sampled_clean: frozenset[str]
+    history: HistoryPlan | None = None
 
     @property
     def base(self) -> publishing.Publication | None:
@@ -108,7 +130,18 @@ class Planned:
         before = self.before
         if before is None or before.definition != self.definition or before.duplicates is None or self.withdrawn:
             return None
-        return before
+        if self.history and (self.history.anew or (self.history.new and not self.pending)):
+            return None
+        return before if self._in_order else None
+
+    @property
+    def _in_order(self) -> bool:
+        """Whether new snapshots are later than all in silver, where rows are flagged that the newest one lacks."""
+        if not self.dataset.intake.flag_missing or not self.pending:
+            return True
+        new = {file.file_id for file in self.pending}
+        newest = max((file.position for file in self.loaded if file.file_id not in new), default=0)
+        return all(file.partition is None and file.position > newest for file in self.pending)
 
     @property
     def files(self) -> Sequence[LoadedFile]:
@@ -125,14 +158,19 @@ class Planned:
 class Staged:
     """The table to audit, `schema`.`table`, and in the same schema the table of its rows that are new.
 
-    `duplicates` counts the rows that gave way to a later one of their key since the table was last built anew.
+    `duplicates` counts the rows that gave way to a later one of their key since the table was last built anew,
+    `deleted` those that say that their key is deleted. `history` is what its staged versions are made of, and
+    `past` the rows of files that only these are made of.
     """
 
     schema: str
     table: str
     new: str
     duplicates: int
+    deleted: int = 0
     typed: TypedRows = field(default_factory=TypedRows)
+    history: HistoryPlan | None = None
+    past: TypedRows | None = None
 
     @property
     def new_rows(self) -> bool:
@@ -150,6 +188,7 @@ class Audited(Generic[OutcomeT]):
         rows: where all rows of bronze are.
         missed: of the leaks, cells by rule of columns whose sample was clean: to be cut out, and staged again.
         refusal: why the table must not be published, null when it may.
+        history_leaks: personal data in the versions that are new, null without history.
     """
 
     outcomes: Sequence[OutcomeT]
@@ -157,15 +196,17 @@ class Audited(Generic[OutcomeT]):
     rows: Reconciliation
     missed: Mapping[str, Mapping[str, int]]
     refusal: str | None
+    history_leaks: LeakReport | None = None
 
 
 @dataclass(frozen=True)
 class Published:
-    """Rows that readers see, and rows in quarantine; whether the table is another one than before."""
+    """Rows that readers see, and rows in quarantine; whether the table is another one than before; versions of rows."""
 
     rows: int
     quarantined: int
     changed: bool
+    history: int | None = None
 
 
 @dataclass(frozen=True)
@@ -250,7 +291,9 @@ def plan(build: SilverBuild) -> Planned:
     dataset = plan_columns(connection, build.dataset, loaded, pending, recorded)
     sampled_clean = frozenset(detected_clean(dataset, recorded))
     withdrawn = withdrawn_files(connection, name)
-    planned = Planned(dataset, dataset.definition(build.keys), before, loaded, pending, withdrawn, sampled_clean)
+    definition = dataset.definition(build.keys)
+    history = plan_history(connection, dataset, definition, loaded, pending) if dataset.history else None
+    planned = Planned(dataset, definition, before, loaded, pending, withdrawn, sampled_clean, history)
     check_rows(connection, name, planned.files)
     return planned
 
@@ -266,10 +309,15 @@ def replan(build: SilverBuild, planned: Planned, missed: Mapping[str, Mapping[st
     Raises KeyMissing.
     """
     dataset = as_free_text(planned.dataset, missed)
+    definition = dataset.definition(build.keys)
+    history = planned.history
+    if history:
+        history = plan_history(build.connection, dataset, definition, planned.loaded, planned.pending)
     return replace(
         planned,
         dataset=dataset,
-        definition=dataset.definition(build.keys),
+        definition=definition,
+        history=history,
         sampled_clean=planned.sampled_clean - missed.keys(),
     )
 
@@ -290,25 +338,67 @@ def stage(build: SilverBuild, planned: Planned) -> Staged:
     name = dataset.name
     duplicates = base.duplicates or 0 if base else 0
     if planned.nothing_new:
-        return Staged("silver", name, name, duplicates)
+        return Staged("silver", name, name, duplicates, count_deleted(connection, dataset))
     _check_columns(dataset, files)
+    _check_condition(dataset)
     tables = StagingTables.of(name)
     new = tables.winners if base else tables.table
     create_quarantine(connection, name)
-    create_tables(connection, dataset, tables, anew=base is None)
+    create_tables(connection, dataset, tables, new)
     build.progress(f"{name}: typing {sum(file.rows for file in files):,} rows of {len(files)} files")
-    typed = fill(connection, build.url, dataset, files, tables, build.keys, build.progress, anew=base is None)
+    direct, anew = base is None and not dataset.layered, base is None
+    into, progress = (connection, build.url, dataset), build.progress
+    typed = fill(*into, files, tables, build.keys, progress, direct=direct, all_files=anew)
     _check_drift(dataset, files, typed.misfits)
     _check_keys(dataset, files, typed.rewritten)
     build.progress(f"{name}: merging")
-    if base:
-        duplicates += pick_winners(connection, dataset, new, tables.delta, beside_published=True)
-        create_preview(connection, dataset, tables.table, new)
+    if direct:
+        picked, layers = Picked(leave_latest(connection, dataset, tables), 0), _Layers()
     else:
-        duplicates += leave_latest(connection, dataset, new, tables.delta)
+        with _naming_the_condition(dataset):
+            picked = pick_winners(connection, dataset, tables, new, beside_published=not anew)
+            layers = _stage_layers(build, planned, tables, new)
+    if anew:
         publishing.add_key(connection, new, dataset.key)
+    else:
+        create_preview(connection, dataset, tables, layers.flag)
     connection.commit()
-    return Staged(STAGING, tables.table, new, duplicates, typed)
+    duplicates += picked.duplicates
+    return Staged(STAGING, tables.table, new, duplicates, picked.deleted, typed, layers.history, layers.past)
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """What is staged beside the rows of silver: versions of rows, made of past rows too; the flag of missing ones.
+
+    `flag` is SQL for what the column of missing rows will say of published rows.
+    """
+
+    history: HistoryPlan | None = None
+    past: TypedRows | None = None
+    flag: sql.Composable = field(default_factory=lambda: sql.SQL("NULL"))
+
+
+def _stage_layers(build: SilverBuild, planned: Planned, tables: StagingTables, new: str) -> _Layers:
+    """Stage what follows from all rows of the delta; `new` is the table of those that stay."""
+    connection, dataset, history = build.connection, planned.dataset, planned.history
+    flag: sql.Composable = sql.SQL("NULL")
+    if dataset.intake.flag_missing:
+        flag_missing(connection, dataset, tables, new, planned.files)
+        flag = flag_of_published(dataset, tables, planned.files) if planned.files else flag
+    if history is None:
+        return _Layers(flag=flag)
+    there = {file.file_id for file in planned.files}
+    late = not history.anew and not dataset.intake.states and comes_late(connection, dataset, tables, history)
+    history = replace(history, anew=history.anew or late)
+    missing, past = [file for file in history.new if file.file_id not in there], None
+    if missing:
+        check_rows(connection, dataset.name, missing)
+        build.progress(f"{dataset.name}: typing {sum(file.rows for file in missing):,} rows of history")
+        past = fill(connection, build.url, dataset, missing, tables.of_past, build.keys, build.progress)
+    build.progress(f"{dataset.name}: merging history")
+    stage_history(connection, dataset, tables, history)
+    return _Layers(history, past, flag)
 
 
 def audit(build: SilverBuild, planned: Planned, staged: Staged, verify: Verify[OutcomeT]) -> Audited[OutcomeT]:
@@ -328,6 +418,7 @@ def audit(build: SilverBuild, planned: Planned, staged: Staged, verify: Verify[O
         # Postgres evaluates the contract while this process sweeps the rows that are new.
         verifying = beside.submit(verify, dataset, staged.schema, staged.table)
         leaks = _leaks(connection, dataset, staged)
+        history_leaks = _leaks_of_history(connection, dataset, staged)
         connection.commit()
     outcomes = verifying.result()
     rows = reconcile(
@@ -336,15 +427,20 @@ def audit(build: SilverBuild, planned: Planned, staged: Staged, verify: Verify[O
         staged.schema,
         staged.table,
         duplicates=staged.duplicates,
+        deleted=staged.deleted,
         new_files=[file.file_id for file in planned.files],
         new_rejects=staged.typed.rejected.total(),
         anew=staged.new_rows and planned.base is None,
     )
     connection.commit()
     # What the sample did not show, the sweep of all rows did.
-    missed = {column: rules for column, rules in leaks.found.items() if column in planned.sampled_clean}
-    refusal = _refusal(dataset.name, staged, leaks, held=not any(outcome.blocks for outcome in outcomes))
-    return Audited(outcomes, leaks, rows, missed if staged.new_rows else {}, refusal)
+    found = (history_leaks.found if history_leaks else {}) | leaks.found
+    missed = {column: rules for column, rules in found.items() if column in planned.sampled_clean}
+    held = not any(outcome.blocks for outcome in outcomes)
+    refusal = _refusal(dataset.name, staged, leaks, held=held)
+    if refusal is None and history_leaks and not history_leaks.clean:
+        refusal = _refusal(dataset.history_name, staged, history_leaks, held=held)
+    return Audited(outcomes, leaks, rows, missed if staged.new_rows else {}, refusal, history_leaks)
 
 
 def publish(build: SilverBuild, planned: Planned, staged: Staged, audited: Audited[OutcomeT]) -> Published:
@@ -361,36 +457,82 @@ def publish(build: SilverBuild, planned: Planned, staged: Staged, audited: Audit
     connection, dataset, base = build.connection, planned.dataset, planned.base
     name = dataset.name
     if base and planned.nothing_new:
-        return Published(base.rows, count_quarantined(connection, name), changed=False)
+        versions = planned.history.before.rows if planned.history and planned.history.before else None
+        return Published(base.rows, count_quarantined(connection, name), changed=False, history=versions)
     tables = StagingTables.of(name)
     with connection.transaction():
         release_failed(connection, name)
         quarantine_misfits(connection, name, tables.rejects, anew=base is None)
         if base:
-            rows = base.rows + merge(connection, dataset, tables.winners)
+            if dataset.intake.flag_missing and planned.files:
+                flag_published(connection, dataset, tables, planned.files)
+            rows = base.rows + merge(connection, dataset, tables)
         else:
             rows = audited.rows.silver
             publishing.swap(connection, "silver", name)
+            replace_memory(connection, dataset, tables)
         unmark_silver(connection, planned.withdrawn)
         mark_silver(connection, [file.file_id for file in planned.files])
         quarantined = count_quarantined(connection, name)
         counts = (rows, quarantined, staged.duplicates)
         publishing.record(connection, "silver", name, planned.definition, build.run_id, *counts)
         record_plans(connection, "silver", name, dataset.plans.values(), rules_fingerprint(dataset.policy.rules))
+        versions = _publish_history(build, planned, staged, tables)
         publishing.drop_staging(connection, *tables.names)
-    return Published(rows, quarantined, changed=True)
+    return Published(rows, quarantined, changed=True, history=versions)
+
+
+def _publish_history(build: SilverBuild, planned: Planned, staged: Staged, tables: StagingTables) -> int | None:
+    """Put the versions before the readers too, or take those away that are no longer declared. Returns their number."""
+    connection, dataset, history = build.connection, planned.dataset, staged.history
+    ledger.mark_history(connection, dataset.name, [file.file_id for file in history.files] if history else [])
+    if history is None:
+        drop_history(connection, dataset)
+        return None
+    versions = publish_history(connection, dataset, tables, history)
+    publishing.record(connection, "silver", dataset.history_name, planned.definition, build.run_id, versions)
+    rules = rules_fingerprint(dataset.policy.rules)
+    record_plans(connection, "silver", dataset.history_name, dataset.plans.values(), rules)
+    return versions
 
 
 def _leaks(connection: psycopg.Connection, dataset: Dataset, staged: Staged) -> LeakReport:
-    """Personal data in the rows that are audited.
+    """Personal data in the rows that are audited."""
+    sent = staged.typed.swept if staged.new_rows else LeakReport()
+    return _swept(connection, dataset, staged.schema, staged.new, sent)
+
+
+def _leaks_of_history(connection: psycopg.Connection, dataset: Dataset, staged: Staged) -> LeakReport | None:
+    """Personal data in the versions of rows that are new, or in all where nothing is new; null without history."""
+    if not dataset.history:
+        return None
+    if not staged.new_rows:
+        return _swept(connection, dataset, "silver", dataset.history_name, LeakReport())
+    sent = staged.typed.swept
+    if staged.past:
+        other = staged.past.swept
+        columns = [column for column in sent.columns if column in other.columns]
+        sent = LeakReport(sent.rows + other.rows, columns, sent.found | other.found)
+    return _swept(connection, dataset, STAGING, StagingTables.of(dataset.name).history, sent)
+
+
+def _swept(connection: psycopg.Connection, dataset: Dataset, schema: str, table: str, sent: LeakReport) -> LeakReport:
+    """Sweep a table.
 
     Columns that were swept while they were sent are read back only to count what was found, or where what is stored may
     be something else.
+
+    Args:
+        connection: to the warehouse.
+        dataset: with a plan in each column.
+        schema: of the table.
+        table: its name.
+        sent: what a sweep of its rows found while they were sent; without columns when there was none.
     """
-    sent = staged.typed.swept
-    if not staged.new_rows or not sent.clean or not stores_as_sent(connection, staged.schema, staged.new):
-        return sweep_table(connection, staged.schema, staged.new, dataset.plans, dataset.policy.rules)
-    rest = sweep_table(connection, staged.schema, staged.new, dataset.plans, dataset.policy.rules, allowed=sent.columns)
+    plans, rules = dataset.plans, dataset.policy.rules
+    if not sent.columns or not sent.clean or not stores_as_sent(connection, schema, table):
+        return sweep_table(connection, schema, table, plans, rules)
+    rest = sweep_table(connection, schema, table, plans, rules, allowed=sent.columns)
     return LeakReport(sent.rows, [*sent.columns, *rest.columns], rest.found, rest.unreadable)
 
 
@@ -424,6 +566,31 @@ def _check_columns(dataset: Dataset, files: Sequence[LoadedFile]) -> None:
                 "correct the declaration. If the file is wrong, have it sent again under its name, or take it back "
                 f"with `atlas files forget {dataset.name} {file.uri}`"
             )
+
+
+def _check_condition(dataset: Dataset) -> None:
+    """What says that a row is deleted must be there as the source has it."""
+    asked = dataset.deleted_by.columns if dataset.deleted_by else ()
+    for column in dataset.columns:
+        if column.name in asked and column.treatment not in ("keep", "drop"):
+            raise SchemaDrift(
+                f"deleted_by reads {column.name!r}, which holds personal data, so that silver has the action "
+                f"{column.treatment} for it. If it holds none, declare `pii: none`; else let another column say it"
+            )
+
+
+@contextmanager
+def _naming_the_condition(dataset: Dataset) -> Iterator[None]:
+    """Say of what Postgres refuses in `deleted_by` that it stands there, without its words, which quote literals."""
+    try:
+        yield
+    except (psycopg.errors.SyntaxErrorOrAccessRuleViolation, psycopg.DataError) as error:
+        if dataset.deleted_by is None:
+            raise
+        raise SchemaDrift(
+            f"deleted_by of {dataset.name} cannot be evaluated ({type(error).__name__}). The published table is as it "
+            "was. Compare columns with values of their types"
+        ) from None
 
 
 def _check_keys(dataset: Dataset, files: Sequence[LoadedFile], rewritten: Mapping[tuple[int, str], int]) -> None:

@@ -6,7 +6,7 @@ of a key stays (`merging.py`), and what is done when too many rows do not fit (`
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
 import psycopg
@@ -15,7 +15,7 @@ from psycopg import sql
 from pyarrow import csv as arrow_csv
 
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE
-from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.ingest.dataset import MISSING_SINCE, VALID_FROM, VALID_TO, Column, Dataset, history_name
 from atlas_pipeline.ingest.prefetch import prefetched
 from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
 from atlas_pipeline.pii.keys import Keys
@@ -29,31 +29,51 @@ from atlas_pipeline.warehouse.publish import STAGING
 
 _BLOCK_ROWS = 50_000
 _BLOCK_ROWS_OF_PROSE = 5_000  # reading them takes seconds, and progress is shown after each block
+_PARTS = ("winners", "delta", "rejects", "deleted", "seen", "past", "past_rejects")
 
 
 @dataclass(frozen=True)
 class StagingTables:
     """Names of the tables of a build in staging.
 
-    `table` is the finished table, or the view of it when new rows are merged; `winners` the new rows that stay then;
-    `delta` all new rows that fit their types; `rejects` where those are that do not. A table that is built anew is
-    filled without a delta.
+    Attributes:
+        table: the finished table, or the view of it when new rows are merged.
+        winners: the new rows that stay.
+        delta: all new rows that fit their types; a table that is built anew may be filled without.
+        rejects: where those are that do not.
+        deleted: new rows that say that their key is deleted.
+        seen: keys that new snapshots have, and since when they lack them again.
+        history: versions of rows, all or those that are new.
+        past: rows of files that only history is made of.
+        past_rejects: where those of them are that do not fit.
     """
 
     table: str
     winners: str
     delta: str
     rejects: str
+    deleted: str
+    seen: str
+    history: str
+    past: str
+    past_rejects: str
 
     @classmethod
     def of(cls, name: str) -> Self:
         """The names for a dataset."""
-        return cls(*(publish.staging_name("silver", name, part) for part in ("", "winners", "delta", "rejects")))
+        table, history = (publish.staging_name("silver", one) for one in (name, history_name(name)))
+        parts = {part: publish.staging_name("silver", name, part) for part in _PARTS}
+        return cls(table=table, history=history, **parts)
+
+    @property
+    def of_past(self) -> Self:
+        """The names with those of history's own rows in place of the new rows'."""
+        return replace(self, delta=self.past, rejects=self.past_rejects)
 
     @property
     def names(self) -> tuple[str, ...]:
         """All, those that depend on others first."""
-        return self.table, self.winners, self.delta, self.rejects
+        return tuple(asdict(self).values())
 
 
 @dataclass
@@ -71,27 +91,58 @@ class TypedRows:
     swept: LeakReport = field(default_factory=LeakReport)
 
 
-def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, *, anew: bool) -> None:
+def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, new: str) -> None:
     """Make the empty staging tables, in place of those of an earlier build.
 
     Args:
         connection: in the transaction that fills them.
         dataset: with a plan in each column.
         tables: names of all.
-        anew: the table is filled itself; there are neither delta nor winners.
+        new: which of them takes the rows that stay. Without layers the table that is built anew is filled itself, and
+            there is no delta.
 
     None of them is unlogged: when a transaction that made such a table is rolled back, and the server then dies before
     a checkpoint, Postgres finds the rest of the table in its way when it recovers, and does not start.
     """
     publish.drop_staging(connection, *tables.names)
-    columns = [(c.name, c.postgres_type) for c in dataset.published_columns] + [(FILE_ID, "bigint"), (LINE, "bigint")]
-    body = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in columns)
-    for name in (tables.table,) if anew else (tables.winners, tables.delta):
-        connection.execute(sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(STAGING, name), body))
-    statement = "CREATE TABLE {} (file_id bigint, line bigint, rule text, columns text[], reason text)"
-    connection.execute(sql.SQL(statement).format(sql.Identifier(STAGING, tables.rejects)))
+    published = _columns(dataset.published_columns)
+    flagged = [*published, (MISSING_SINCE, "timestamptz")] if dataset.intake.flag_missing else published
+    _create_table(connection, new, flagged)
+    if dataset.layered or new != tables.table:
+        _create_table(connection, tables.delta, _columns(dataset.staged_columns))
+    _create_rejects(connection, tables.rejects)
+    if dataset.deleted_by:
+        _create_table(connection, tables.deleted, _columns(dead_columns(dataset)))
+    if dataset.history:
+        _create_table(connection, tables.history, [*published, (VALID_FROM, "timestamptz"), (VALID_TO, "timestamptz")])
+        _create_table(connection, tables.past, _columns(dataset.staged_columns))
+        _create_rejects(connection, tables.past_rejects)
     comments = {c.name: text for c in dataset.published_columns if (text := c.comment(dataset.timezone))}
-    publish.describe(connection, tables.table if anew else tables.winners, comments)
+    for table in (new, tables.history) if dataset.history else (new,):
+        publish.describe(connection, table, comments)
+
+
+def dead_columns(dataset: Dataset) -> list[Column]:
+    """What is remembered of a row that says that its key is deleted: its key, and what orders it among others."""
+    return [column for column in dataset.published_columns if column.name in (*dataset.key, dataset.latest_by)]
+
+
+def _create_table(connection: psycopg.Connection, table: str, columns: Sequence[tuple[str, str]]) -> None:
+    """Make an empty table with these columns and types, and lineage."""
+    body = sql.SQL(", ").join(
+        sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t))
+        for n, t in [*columns, (FILE_ID, "bigint"), (LINE, "bigint")]
+    )
+    connection.execute(sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(STAGING, table), body))
+
+
+def _columns(columns: Iterable[Column]) -> list[tuple[str, str]]:
+    return [(column.name, column.postgres_type) for column in columns]
+
+
+def _create_rejects(connection: psycopg.Connection, table: str) -> None:
+    statement = "CREATE TABLE {} (file_id bigint, line bigint, rule text, columns text[], reason text)"
+    connection.execute(sql.SQL(statement).format(sql.Identifier(STAGING, table)))
 
 
 @dataclass(frozen=True)
@@ -112,7 +163,8 @@ def fill(
     keys: Keys,
     progress: Callable[[str], None],
     *,
-    anew: bool,
+    direct: bool = False,
+    all_files: bool = False,
 ) -> TypedRows:
     """Read the files' rows from bronze, type them, treat personal data, sweep them, and copy them into staging.
 
@@ -126,14 +178,15 @@ def fill(
         tables: as `create_tables` made them.
         keys: of hashed and encrypted columns.
         progress: told the rows that are done, after each block.
-        anew: rows go into the table itself, else into the delta.
+        direct: rows go into the table itself, else into the delta.
+        all_files: most of bronze is read.
 
     Raises KeyMissing, psycopg.Error.
     """
-    names = [column.name for column in dataset.published_columns]
+    names = [column.name for column in dataset.staged_columns]
     # The table was made in this transaction, so nobody can see its rows too early, and none needs to be frozen later.
     target = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, FREEZE)").format(
-        sql.Identifier(STAGING, tables.table if anew else tables.delta),
+        sql.Identifier(STAGING, tables.table if direct else tables.delta),
         sql.SQL(", ").join(map(sql.Identifier, (*names, FILE_ID, LINE))),
     )
     sweep = Sweep(_swept_columns(dataset), dataset.policy.rules)
@@ -143,7 +196,7 @@ def fill(
     expected = sum(file.rows for file in files)
     with (
         connect(url) as reading,
-        prefetched(_bronze_blocks(reading, dataset, files, all_files=anew), lambda block: block.nbytes) as blocks,
+        prefetched(_bronze_blocks(reading, dataset, files, all_files=all_files), lambda block: block.nbytes) as blocks,
         prefetched(_typed_blocks(dataset, blocks, keys, sweep), lambda block: block.text.size) as ready,
     ):
         for block in ready:

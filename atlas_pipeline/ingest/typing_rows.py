@@ -94,7 +94,7 @@ def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, 
     bad = _any([mask for _, _, mask in faults], rows.num_rows)
     good = pc.invert(bad) if faults else None
     places = {FILE_ID: rows[FILE_ID], LINE: rows[LINE]}
-    table = pa.table({c.name: out[c.name] for c in dataset.published_columns} | places)
+    table = pa.table({c.name: out[c.name] for c in dataset.staged_columns} | places)
     if good is not None:
         table = table.filter(good)
     for column in dataset.published_columns:

@@ -17,7 +17,7 @@ ROWS_RECONCILED = Check(
     "rows_reconciled",
     "reconciliation",
     None,
-    "Every row of bronze is in silver, in quarantine, or gave way to a later one of its key",
+    "Every row of bronze is in silver, in quarantine, gave way to a later one of its key, or says that it is deleted",
     "warn",
     "consistency",
 )
@@ -59,7 +59,9 @@ def is_generated(path: str) -> bool:
     return path in _PATHS or path.startswith(_REFERENCES)
 
 
-def rows_reconciled(bronze: int, silver: int, quarantined: int, duplicates: int, lost: int) -> Outcome:
+def rows_reconciled(
+    bronze: int, silver: int, quarantined: int, duplicates: int, lost: int, deleted: int = 0
+) -> Outcome:
     """Whether the rows of bronze are all accounted for.
 
     Args:
@@ -68,10 +70,13 @@ def rows_reconciled(bronze: int, silver: int, quarantined: int, duplicates: int,
         quarantined: rows in quarantine.
         duplicates: rows that gave way to a later one of their key.
         lost: rows of bronze that are in none of these; negative when these have more.
+        deleted: rows that say that their key is deleted.
     """
+    dead = f", deleted {deleted:,}" if deleted else ""
     problem = (
-        f"bronze has {bronze:,} rows; silver {silver:,}, quarantine {quarantined:,} and duplicates {duplicates:,} "
-        f"make {bronze - lost:,}: someone changed a table by hand, or rows were lost. A full rebuild mends silver"
+        f"bronze has {bronze:,} rows; silver {silver:,}, quarantine {quarantined:,}{dead} and duplicates "
+        f"{duplicates:,} make {bronze - lost:,}: someone changed a table by hand, or rows were lost. A full rebuild "
+        "mends silver"
     )
     return Outcome(
         ROWS_RECONCILED,
@@ -102,6 +107,38 @@ def rows_fit(rows: int, misfits: Sequence[tuple[str, str, int]]) -> Outcome:
         rows_tested=max(rows, failed),
         rows_failed=failed,
         problem=f"{failed:,} rows are in quarantine ({named}{more})" if failed else None,
+    )
+
+
+HISTORY_CONSISTENT = Check(
+    "history_consistent",
+    "reconciliation",
+    None,
+    "Versions of a row do not overlap, and those that hold are the rows of silver",
+    "warn",
+    "consistency",
+)
+
+
+def history_consistent(rows: int, wrong: int) -> Outcome:
+    """Whether a table of history agrees with itself and with silver.
+
+    Args:
+        rows: versions.
+        wrong: versions that overlap another one, and rows that history and silver differ about.
+    """
+    problem = (
+        f"{wrong:,} versions overlap another one, or differ from silver: someone changed a table by hand. Take the "
+        "history away (DROP TABLE) and run again: it is built anew from bronze"
+    )
+    return Outcome(
+        HISTORY_CONSISTENT,
+        "warned" if wrong else "passed",
+        measured=float(wrong),
+        threshold="= 0",
+        rows_tested=max(rows, wrong),
+        rows_failed=wrong,
+        problem=problem if wrong else None,
     )
 
 

@@ -10,12 +10,18 @@ that is its own.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from psycopg import sql
 
 _CURRENT = sql.SQL("(status = 'loaded' AND superseded_by IS NULL)")
 _PLACE = sql.SQL("coalesce(position, file_id)")
+_LOADED = sql.SQL(
+    "SELECT file_id, uri, columns, rows, rejected, partition, coalesce(position, file_id),"
+    " coalesce((SELECT a.loaded_at FROM atlas.files a WHERE a.file_id = f.position), loaded_at)"
+    " FROM atlas.files f WHERE dataset = %s"
+)
 ACCEPTED = "snapshot_accepted"
 """The rule of a refused snapshot that a person accepted: it is read again, and its size is not compared."""
 RELOAD = "to be read again"
@@ -304,13 +310,27 @@ def supersede(connection: psycopg.Connection, versions: Sequence[Version], by: i
 
 @dataclass(frozen=True)
 class LoadedFile:
-    """A file in bronze: its id, where it came from, its columns and counts."""
+    """A file in bronze.
+
+    Attributes:
+        file_id: of its entry.
+        uri: where it came from.
+        columns: that its records have.
+        rows: records.
+        rejected: lines that are not.
+        partition: its partition, null for a dataset without.
+        position: its place in the order of files.
+        arrived_at: when the file of that place was loaded.
+    """
 
     file_id: int
     uri: str
     columns: tuple[str, ...]
     rows: int
     rejected: int
+    partition: str | None
+    position: int
+    arrived_at: datetime
 
 
 def loaded_files(
@@ -326,12 +346,38 @@ def loaded_files(
     """
     rows = connection.execute(
         sql.SQL(
-            "SELECT file_id, uri, columns, rows, rejected FROM atlas.files WHERE dataset = %s AND {}"
-            " AND (NOT %s OR silver_at IS NULL) AND (%s::text[] IS NULL OR partition = ANY(%s)) ORDER BY file_id"
-        ).format(_CURRENT),
+            "{} AND {} AND (NOT %s OR silver_at IS NULL) AND (%s::text[] IS NULL OR partition = ANY(%s))"
+            " ORDER BY file_id"
+        ).format(_LOADED, _CURRENT),
         [dataset, pending, list(partitions) if partitions is not None else None, list(partitions or [])],
     )
-    return [LoadedFile(i, uri, tuple(columns), count, bad) for i, uri, columns, count, bad in rows]
+    return [LoadedFile(i, uri, tuple(columns), *rest) for i, uri, columns, *rest in rows]
+
+
+def states(connection: psycopg.Connection, dataset: str) -> list[LoadedFile]:
+    """All snapshots of a dataset that were ever the state, in their order; not those that were corrected since."""
+    statement = sql.SQL(
+        "{} AND status = 'loaded' AND sha256 IS NOT NULL AND NOT EXISTS (SELECT FROM atlas.files n"
+        " WHERE n.file_id = f.superseded_by AND coalesce(n.position, n.file_id) = coalesce(f.position, f.file_id))"
+        " ORDER BY coalesce(f.position, f.file_id), f.file_id"
+    )
+    rows = connection.execute(statement.format(_LOADED), [dataset])
+    return [LoadedFile(i, uri, tuple(columns), *rest) for i, uri, columns, *rest in rows]
+
+
+def in_history(connection: psycopg.Connection, dataset: str) -> set[int]:
+    """The ids of entries whose rows the dataset's table of history is made of."""
+    statement = "SELECT file_id FROM atlas.files WHERE dataset = %s AND history_at IS NOT NULL"
+    return {file_id for (file_id,) in connection.execute(statement, [dataset])}
+
+
+def mark_history(connection: psycopg.Connection, dataset: str, file_ids: Sequence[int]) -> None:
+    """Note that history is made of these files and no others, in the transaction that publishes it."""
+    connection.execute(
+        "UPDATE atlas.files SET history_at = CASE WHEN file_id = ANY(%s) THEN coalesce(history_at, clock_timestamp())"
+        " END WHERE dataset = %s AND (history_at IS NOT NULL OR file_id = ANY(%s))",
+        [list(file_ids), dataset, list(file_ids)],
+    )
 
 
 def mark_silver(connection: psycopg.Connection, file_ids: Sequence[int]) -> None:
@@ -343,11 +389,12 @@ def mark_silver(connection: psycopg.Connection, file_ids: Sequence[int]) -> None
 
 
 def withdrawn_files(connection: psycopg.Connection, dataset: str) -> list[int]:
-    """The ids of entries that are in silver though they no longer count."""
+    """The ids of entries that are in silver though they no longer count, or in its history though forgotten."""
     rows = connection.execute(
-        sql.SQL("SELECT file_id FROM atlas.files WHERE dataset = %s AND silver_at IS NOT NULL AND NOT {}").format(
-            _CURRENT
-        ),
+        sql.SQL(
+            "SELECT file_id FROM atlas.files WHERE dataset = %s AND ((silver_at IS NOT NULL AND NOT {})"
+            " OR (history_at IS NOT NULL AND status <> 'loaded'))"
+        ).format(_CURRENT),
         [dataset],
     )
     return [file_id for (file_id,) in rows]
@@ -372,7 +419,7 @@ class FileState:
         rejected: lines that are not records, of the versions that count.
         versions: how many were loaded.
         seen_at: when it was last looked at and had changed.
-        in_silver: whether rows of it are in silver.
+        in_silver: whether rows of it are in silver, or in its history.
     """
 
     uri: str
@@ -399,7 +446,7 @@ def file_states(connection: psycopg.Connection, dataset: str, uri: str | None = 
             (sum(rows) FILTER (WHERE {current}) OVER file)::bigint,
             (sum(rejected) FILTER (WHERE {current}) OVER file)::bigint,
             count(*) FILTER (WHERE sha256 IS NOT NULL) OVER file,
-            loaded_at, bool_or(silver_at IS NOT NULL) OVER file
+            loaded_at, bool_or(silver_at IS NOT NULL OR history_at IS NOT NULL) OVER file
         FROM atlas.files WHERE dataset = %s AND (%s::text IS NULL OR uri = %s)
         WINDOW file AS (PARTITION BY uri) ORDER BY uri, file_id DESC
         """).format(current=_CURRENT),

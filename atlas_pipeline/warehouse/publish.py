@@ -197,6 +197,23 @@ def swap(connection: psycopg.Connection, layer: str, name: str) -> None:
         raise PublishError(f"{layer}.{name} cannot be replaced: {error}; the published table is as it was") from None
 
 
+def drop(connection: psycopg.Connection, layer: str, name: str) -> None:
+    """Take a published table away, if it is there. To be called inside the publishing transaction.
+
+    Raises PublishError: something else depends on it, or queries have held it for the whole wait.
+    """
+    try:
+        with connection.transaction():
+            connection.execute("SET LOCAL lock_timeout = '20s'")
+            connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(layer, name)))
+    except (psycopg.errors.DependentObjectsStillExist, psycopg.errors.LockNotAvailable) as error:
+        held = isinstance(error, psycopg.errors.LockNotAvailable)
+        raise PublishError(
+            f"{layer}.{name} is declared no longer, and cannot be dropped: "
+            + ("queries hold it. Run again" if held else "something depends on it. Drop that, and run again")
+        ) from None
+
+
 def record(
     connection: psycopg.Connection,
     layer: str,

@@ -15,6 +15,7 @@ import psycopg
 import atlas_pipeline
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
 from atlas_pipeline.ingest import withdrawal
+from atlas_pipeline.ingest.dataset import history_name
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse import ledger
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
@@ -172,7 +173,8 @@ def _built(dataset: str, build: bool) -> int:
     from atlas_pipeline.cli.demo import materialize
 
     with failures_as_messages(), progress("starting") as show:
-        lines = materialize(show, [dg.AssetKey([layer, dataset]) for layer in ("bronze", "silver")])
+        tables = [("bronze", dataset), ("silver", dataset), ("silver", history_name(dataset))]
+        lines = materialize(show, [dg.AssetKey(table) for table in tables])
     for line in lines:
         if line.state == "failed":
             ERR.print(f"atlas: {line.layer}.{line.name} failed: {line.problem}", markup=False, highlight=False)

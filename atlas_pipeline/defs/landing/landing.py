@@ -113,14 +113,14 @@ class _Tick:
         if ready and _under_way(self.instance, name):
             self.notes.append(f"{name}: {len(ready)} new files, a run is under way")
         elif ready:
-            self.requests += _requests(name, ready, partitions is not None)
+            self.requests += _requests(dataset, ready, partitions is not None)
         elif partitions is None:
             gone = ledger.withdrawn_files(connection, name)
             if gone and not _under_way(self.instance, name):
-                self.requests.append(_rebuild(name, gone))
+                self.requests.append(_rebuild(dataset, gone))
 
 
-def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list[dg.RunRequest]:
+def _requests(dataset: domain.Dataset, files: Iterable[SourceFile], partitioned: bool) -> list[dg.RunRequest]:
     """Request one run for the dataset, or one for each partition that has new files.
 
     The run key holds the files' versions and the hour, so that a failed run is requested again once an hour.
@@ -128,7 +128,7 @@ def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list
     groups: dict[str | None, list[SourceFile]] = {}
     for file in files:
         groups.setdefault(file.partition if partitioned else None, []).append(file)
-    hour = int(time.time() // _RETRY_SECONDS)
+    name, hour = dataset.name, int(time.time() // _RETRY_SECONDS)
     requests = []
     for partition, members in sorted(groups.items(), key=lambda item: item[0] or ""):
         text = "\n".join(f"{file.uri}\t{file.version}" for file in members)
@@ -136,7 +136,7 @@ def _requests(name: str, files: Iterable[SourceFile], partitioned: bool) -> list
         requests.append(
             dg.RunRequest(
                 run_key=f"{name}:{partition or ''}:{digest}:{hour}",
-                asset_selection=[dg.AssetKey(["bronze", name]), dg.AssetKey(["silver", name])],
+                asset_selection=[dg.AssetKey(["bronze", name]), *_silver(dataset)],
                 partition_key=partition,
                 tags={labels.DATASET_TAG: name},
             )
@@ -148,12 +148,18 @@ def _is_known(file: SourceFile, entry: ledger.Known | None, intake: Intake) -> b
     return entry is not None and entry.same(file.version, intake.fingerprint(file.name, entry.rule))
 
 
-def _rebuild(name: str, gone: Sequence[int]) -> dg.RunRequest:
+def _silver(dataset: domain.Dataset) -> list[dg.AssetKey]:
+    """The tables of silver that one step makes."""
+    names = [dataset.name, *([dataset.history_name] if dataset.history else [])]
+    return [dg.AssetKey(["silver", name]) for name in names]
+
+
+def _rebuild(dataset: domain.Dataset, gone: Sequence[int]) -> dg.RunRequest:
     """A run that takes files out of silver which were forgotten."""
-    hour = int(time.time() // _RETRY_SECONDS)
+    name, hour = dataset.name, int(time.time() // _RETRY_SECONDS)
     return dg.RunRequest(
         run_key=f"{name}:without:{max(gone)}:{len(gone)}:{hour}",
-        asset_selection=[dg.AssetKey(["silver", name])],
+        asset_selection=_silver(dataset),
         tags={labels.DATASET_TAG: name},
     )
 

@@ -12,12 +12,14 @@ import dagster as dg
 
 from atlas_pipeline import labels
 from atlas_pipeline.ingest.bronze import FILE_ID, LINE, BronzeDamaged
-from atlas_pipeline.ingest.dataset import Dataset
+from atlas_pipeline.ingest.dataset import MISSING_SINCE, Dataset
+from atlas_pipeline.ingest.merging import count_deleted
 from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
 from atlas_pipeline.ingest.quarantine import FailedRow, misfits_by_file, quarantine_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.ingest.silver import Published, SchemaDrift, SilverBuild, SilverResult, build_silver
 from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking
+from atlas_pipeline.orchestration.tables.history import HistoryAsset, Result
 from atlas_pipeline.orchestration.tables.personal_data import (
     as_published,
     leak_result,
@@ -58,6 +60,7 @@ def silver_asset(
         checks: of the table.
     """
     declared = dataset.planned(decided(dataset, {}))
+    history = HistoryAsset(dataset, spec, column_tags) if dataset.history else None
 
     @dg.multi_asset(
         name=f"silver__{dataset.name}",
@@ -69,23 +72,32 @@ def silver_asset(
                 kinds={"postgres"},
                 metadata={"dagster/table_name": f"silver.{dataset.name}", **_columns(declared, column_tags)},
                 **spec,
-            )
+            ),
+            *([history.spec(declared)] if history else []),
         ],
-        check_specs=[leak_spec(checks.asset), *checks.specs],
+        check_specs=[leak_spec(checks.asset), *checks.specs, *(history.check_specs if history else [])],
         can_subset=True,
         retry_policy=RETRY,
         pool=f"silver_{dataset.name}",
         **shared,
     )
-    def build_table(
-        context: dg.AssetExecutionContext, warehouse: WarehouseResource
-    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
-        if checks.asset in context.selected_asset_keys:
-            yield from _materialize(context, warehouse, dataset, column_tags, checks)
+    def build_table(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[Result]:
+        if context.selected_asset_keys:
+            results: Iterator[Result] = _materialize(context, warehouse, dataset, column_tags, checks)
         else:
-            yield from _check_published(context, warehouse, dataset, checks)
+            results = _check_published(context, warehouse, dataset, checks)
+        yield from (result for result in results if _asked_for(context, result))
 
     return build_table
+
+
+def _asked_for(context: dg.AssetExecutionContext, result: Result) -> bool:
+    """Whether a run asked for what came of a table: silver and its history are built together, whichever it was."""
+    if isinstance(result, dg.MaterializeResult):
+        return result.asset_key in context.selected_asset_keys
+    assert result.asset_key is not None
+    assert result.check_name is not None
+    return dg.AssetCheckKey(result.asset_key, result.check_name) in context.selected_asset_check_keys
 
 
 def _materialize(
@@ -94,11 +106,12 @@ def _materialize(
     dataset: Dataset,
     column_tags: Mapping[str, Mapping[str, str]],
     checks: TableChecks,
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[Result]:
     """Build the table; dg.Failure, after the results of its checks, when it was not published."""
     started = time.monotonic()
     settings = warehouse.settings
     audit = TableAudit(checks, warehouse.url, context.run.run_id, lineage=(FILE_ID, LINE))
+    history = HistoryAsset(dataset, {}, column_tags) if dataset.history else None
     try:
         with warehouse.connect() as connection:
             build = SilverBuild(
@@ -118,6 +131,8 @@ def _materialize(
             if not result.shown_to_readers:
                 quarantine_failed(connection, dataset.name, list(_failed_rows(outcomes)))
             shown = preview(connection, result.dataset) if result.published else ""
+            if history and result.shown_to_readers:
+                history.measure(connection, context.run.run_id)
     except PersonalDataDrift as error:
         yield leak_result(checks.asset, None, str(error))
         raise dg.Failure(str(error), allow_retries=False) from None
@@ -129,6 +144,8 @@ def _materialize(
         yield dg.MaterializeResult(asset_key=checks.asset, metadata=metadata)
     yield leak_result(checks.asset, result.audited.leaks)
     yield from audit.results(outcomes, shown_key(result.dataset))
+    if history:
+        yield from history.results(result)
     if not result.published:
         problems = blocking(outcomes)
         reasons = f" Failed: {problems}" if problems else ""
@@ -145,6 +162,7 @@ def _counts(result: SilverResult[Outcome], published: Published) -> dict[str, An
         labels.ROWS_QUARANTINED: published.quarantined,
         "rows that gave way to a later one": result.staged.duplicates,
         "rows rejected now": rejected.total(),
+        **({"rows that say they are deleted": result.staged.deleted} if result.dataset.deleted_by else {}),
         labels.PERSONAL_DATA_COLUMNS: sum(1 for plan in result.plans if plan.personal),
         labels.PERSONAL_DATA_PLAN: plan_table(result.plans),
         "source files": result.files[:_FILES_SHOWN],
@@ -160,7 +178,8 @@ def _check_published(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, dataset: Dataset, checks: TableChecks
 ) -> Iterator[dg.AssetCheckResult]:
     """The checks that were asked for, on the table as it is."""
-    names = {key.name for key in context.selected_asset_check_keys}
+    names = {key.name for key in context.selected_asset_check_keys if key.asset_key == checks.asset}
+    history = HistoryAsset(dataset, {}, {}) if dataset.history else None
     audit = TableAudit(checks, warehouse.url, context.run.run_id, lineage=(FILE_ID, LINE), names=names)
     name = dataset.name
     with published_table(warehouse, "silver", name) as (connection, publication):
@@ -168,7 +187,8 @@ def _check_published(
         key = shown_key(planned)
         outcomes = audit.verify("silver", name, key)
         if {ROWS_RECONCILED.path, ROWS_FIT.path} & names:
-            rows = reconcile(connection, name, "silver", name, duplicates=publication.duplicates or 0)
+            duplicates, deleted = publication.duplicates or 0, count_deleted(connection, dataset)
+            rows = reconcile(connection, name, "silver", name, duplicates=duplicates, deleted=deleted)
             if ROWS_RECONCILED.path in names:
                 outcomes.append(_accounted(rows))
             if ROWS_FIT.path in names:
@@ -177,11 +197,13 @@ def _check_published(
         if labels.LEAK_CHECK in names:
             report = sweep_table(connection, "silver", name, planned.plans, planned.policy.rules)
             yield leak_result(checks.asset, report)
+        if history and any(check.asset_key == history.key for check in context.selected_asset_check_keys):
+            yield from history.check(connection, planned, context.run.run_id)
     yield from audit.results(outcomes, key)
 
 
 def _accounted(rows: Reconciliation) -> Outcome:
-    return rows_reconciled(rows.bronze, rows.silver, rows.quarantined, rows.duplicates, rows.unaccounted)
+    return rows_reconciled(rows.bronze, rows.silver, rows.quarantined, rows.duplicates, rows.unaccounted, rows.deleted)
 
 
 def _failed_rows(outcomes: list[Outcome]) -> Iterator[FailedRow]:
@@ -206,6 +228,8 @@ def _columns(dataset: Dataset, column_tags: Mapping[str, Mapping[str, str]]) -> 
         )
         for column in dataset.published_columns
     ]
+    if dataset.intake.flag_missing:
+        columns.append(dg.TableColumn(MISSING_SINCE, "timestamptz", "Since when snapshots lack the row; empty if not."))
     lineage = {column.name: [dg.TableColumnDep(bronze, column.name)] for column in dataset.published_columns}
     return {
         "dagster/column_schema": dg.TableSchema(columns),
