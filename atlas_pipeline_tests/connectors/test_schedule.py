@@ -1,13 +1,12 @@
 """`every:` of a dataset: a schedule for every kind of source, and what is wrong with the words."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import dagster as dg
 import psycopg
 import pytest
-from dagster._core.storage.defs_state.base import _current_storage
 
 from atlas_pipeline import labels
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
@@ -24,14 +23,6 @@ attributes:
 FILES, TABLE = "things/*.csv", "{database: SHOP_DATABASE_URL, table: public.things}"
 SQL = "{sql_database: {database: SHOP_DATABASE_URL, table: things}}"
 REST = "{rest_api: {url: 'http://127.0.0.1:1/', path: x, pages: none}}"
-
-
-@pytest.fixture(autouse=True)
-def storage_of_definitions() -> Iterator[None]:
-    """What Dagster keeps of an instance that is gone would keep the next project from loading."""
-    before = _current_storage.get()
-    yield
-    _current_storage.set(before)
 
 
 def schedule(load_files: Load, source: str, every: str) -> dg.ScheduleDefinition:
