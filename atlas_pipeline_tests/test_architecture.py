@@ -62,7 +62,6 @@ HEAVY |= {
     "requests",
     "pymysql",
     "pymssql",
-    "paramiko",
     "numpy",
     "psycopg",
     "sqlalchemy",

@@ -1,4 +1,4 @@
-"""The YAML of connectors: `source: {rest_api: …}`, `{sql_database: …}`, `{filesystem: …}`.
+"""The YAML of connectors: `source: {rest_api: …}`, `{sql_database: …}`.
 
 Belongs here: its fields, and what is wrong with them. Does not belong here: what is done with them
 (`ingest/connectors/`). Nothing here imports dlt, so that definitions load without it.

@@ -1,7 +1,7 @@
 """Connectors: sources that are extracted to Parquet in the landing folder, or listed, through dlt.
 
 Belongs here: what one connector declares, as plain data. Does not belong here: reading its YAML (`components/`), asking
-its server (`sql.py`, `rest.py`, `filesystem.py`), and its cursor (`warehouse/connectors.py`). Nothing here imports dlt.
+its server (`sql.py`, `rest.py`), and its cursor (`warehouse/connectors.py`). Nothing here imports dlt.
 """
 
 import hashlib
