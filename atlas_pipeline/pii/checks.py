@@ -114,6 +114,12 @@ def social_security(text: str) -> bool:
     return area not in ("000", "666") and group != "00" and serial != "0000"
 
 
+def nir(text: str) -> bool:
+    """Whether this is a French social security number: 13 digits, or 2A and 2B for Corsica, and 97 less their rest."""
+    number = "".join(text.split()).replace("2A", "19").replace("2B", "18")
+    return len(number) == 15 and number.isdecimal() and 97 - int(number[:13]) % 97 == int(number[13:])
+
+
 def nhs(digits: str) -> bool:
     """Whether the tenth digit is the check digit of an NHS number: modulus 11, weights 10 to 2."""
     check = 11 - sum(int(digit) * weight for digit, weight in zip(digits, range(10, 1, -1), strict=False)) % 11

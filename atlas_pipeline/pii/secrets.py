@@ -82,13 +82,16 @@ _NAMES = (
 _LINK = r"(?i:\s*(?:(?:code|is|ist|es|est|è|war|was)(?!\w)|[:=]|\\?[\"'])){1,4}\s*\\?[\"']?"
 _CODES = (
     r"otp|one[- ]?time (?:pass(?:word|code)|code|pin)|(?:verification|security|confirmation|login|auth(?:entication)?"
-    r"|access|2fa|mfa|sms)[ -]?(?:code|pin)|bestätigungscode|sicherheitscode|einmalcode|code de vérification"
-    r"|código de verificación|codice di verifica|cvv2?|cvc2?|cvn"
+    r"|access|2fa|mfa|sms)[ -]?(?:code|pin)|(?:bestätigungs|sicherheits|freigabe|zugangs|einmal)code"
+    r"|einmal(?:kenn|pass)wort|(?:sms-?|m-?)tan|code (?:de (?:vérification|sécurité|confirmation)|d['’]accès)"
+    r"|código de (?:verificación|seguridad|verificação|segurança|confirmación)|codice (?:di (?:verifica|sicurezza)|otp)"
+    r"|(?:your|ihr|dein|votre|ton|su|tu|seu|il tuo) (?:code|código|codice)(?= (?:is|ist|lautet|es|est|è|é)(?!\w)|:)"
+    r"|cvv2?|cvc2?|cvn"
 )
 SECRET_CUES = (
     re.compile(rf"(?i:(?<![^\W_])(?:{_NAMES})(?!\w)){_LINK}(?P<v>[^\s\"',;<>\\]{{3,128}})"),
     re.compile(
-        rf"(?i:(?<![^\W_])(?:{_CODES})(?!\w))(?i:\s*(?:(?:code|is|ist|es|est|è|was|number)(?!\w)|[:=#-])){{0,3}}\s*"
+        rf"(?i:(?<![^\W_])(?:{_CODES})(?!\w))(?i:\s*(?:(?:code|is|ist|lautet|es|est|è|é|was|number)(?!\w)|[:=#-])){{0,3}}\s*"
         r"(?P<v>\d{3}[ -]\d{3}|\d{3,8})(?![\w%]|[.,-]\d| ?(?i:digits?|sec|min|hours?|stellen|times|users)(?!\w))"
     ),
 )

@@ -43,6 +43,10 @@ token count is 128000
 SHA-256 hashes; the key is 256-bit
 see section 4.1.2.3 of the passport act
 Mitgliedsbeiträge 2024
+your code is reviewed twice
+build 1234.5678.9012 is out
+the bus [at] 5.30 was full
+'quoted' words @ home
 """
 
 _KEY = "sk_" + "live_4eC39HqLyjWDarjtT1zdp7dc00aa"
@@ -72,6 +76,16 @@ VALUES = [
     (r"log: {\"name\": \"Albert Brown\", \"n\": 2} end", ["Albert Brown"], [r"{\"name\": \"", r"\", \"n\": 2} end"]),
     ("passport number is C01X00T47 and expires", ["C01X00T47"], ["and expires"]),
     ("Konto 12345678 30 Tage", ["12345678"], ["30 Tage"]),
+    ("SSN: 219\u201309\u20139999, once", ["219\u201309\u20139999"], ["SSN:", "once"]),
+    ("<script>var u='albert.brown@example.com'</script>", ["albert.brown@example.com"], ["<script>var u='", "'</scr"]),
+    ("values ('ada@mail.example', 7)", ["ada@mail.example"], ["values ('", "', 7)"]),
+    ("write to pat.o'brien@mail.example soon", ["pat.o'brien@mail.example"], ["write to", "soon"]),
+    ("ada.k [at] mail.example.com bounced", ["ada.k [at] mail.example.com"], ["bounced"]),
+    ("mac 8c72.6045.536c seen", ["8c72.6045.536c"], ["mac", "seen"]),
+    ("mon numéro de sécu est 1 85 05 78 006 084 91", ["1 85 05 78 006 084 91"], ["mon numéro de sécu est"]),
+    ("Your code is 482913", ["482913"], ["Your code is"]),
+    ("Ihr Einmalkennwort lautet 738201", ["738201"], ["Einmalkennwort lautet"]),
+    ("Su código de seguridad es 738201", ["738201"], ["de seguridad es"]),
     ("employee_id=48291034;dept=7", ["48291034"], ["dept=7"]),
 ]
 

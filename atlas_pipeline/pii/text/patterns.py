@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from atlas_pipeline.pii.checks import calendar_date, credit_card, digits_of, iban, ipv4, ipv6, social_security
+from atlas_pipeline.pii.checks import calendar_date, credit_card, digits_of, iban, ipv4, ipv6, nir, social_security
 from atlas_pipeline.pii.secrets import SECRET_CUES, SECRET_FORMS, secret_value
 
 Result = tuple[int, int, str, float]
 
 _DIGIT = re.compile(r"\d")
 _AT = re.compile(r"@|%40")
+_BRACKETED_AT = re.compile(r"(?i)[\[({]at[\])}]")
 _SPELT = re.compile(r"(?i)\bdot\b")
 _ANY = re.compile("")
 
@@ -151,7 +152,7 @@ _PATTERNS = (
     Pattern(
         "EMAIL_ADDRESS",
         re.compile(
-            r"(?<![\w.+'&-])[^\W_](?:[\w.+'&-]|%2[Bb]){0,80}(?:@|%40)(?:[\w-]+(?:\.[\w-]+)+|localhost\b)", re.UNICODE
+            r"(?<![\w.+&-])(?<!\w')[^\W_](?:[\w.+'&-]|%2[Bb]){0,80}(?:@|%40)(?:[\w-]+(?:\.[\w-]+)+|localhost\b)"
         ),
         1.0,
         _AT,
@@ -161,6 +162,12 @@ _PATTERNS = (
         re.compile(r"\b[\w.+-]+ ?(?:\(at\)|\[at\]| at ) ?[\w-]+ ?(?:\(dot\)|\[dot\]| dot ) ?\w{2,6}\b", re.I),
         0.7,
         _SPELT,
+    ),
+    Pattern(
+        "EMAIL_ADDRESS",
+        re.compile(r"(?i)(?<![\w.+-])[a-z0-9][\w.+-]{0,80} ?[\[({]at[\])}] ?(?:[\w-]+\.)+[a-z]{2,24}\b"),
+        0.7,
+        _BRACKETED_AT,
     ),
     Pattern("USERNAME", re.compile(r"(?<![A-Za-z0-9_@.%/\u00a4])@[A-Za-z_][\w.]{2,30}\b"), 0.6, _AT),
     Pattern(
@@ -192,9 +199,18 @@ _PATTERNS = (
         holds=_bare_card,
     ),
     Pattern(
-        "US_SSN", re.compile(r"(?<![A-Za-z0-9_.-])\d{3}[- ]\d{2}[- ]\d{4}(?![A-Za-z0-9_-])"), 0.9, holds=social_security
+        "US_SSN",
+        re.compile(r"(?<![A-Za-z0-9_.–-])\d{3}[–\- ]\d{2}[–\- ]\d{4}(?![A-Za-z0-9_–-])"),
+        0.9,
+        holds=social_security,
     ),
-    Pattern("US_SSN", _cued(r"ssn|social security(?: number)?|social", r"\d{3}[- ]?\d{2}[- ]?\d{4}\b"), 0.9),
+    Pattern("US_SSN", _cued(r"ssn|social security(?: number)?|social", r"\d{3}[–\- ]?\d{2}[–\- ]?\d{4}\b"), 0.9),
+    Pattern(
+        "NATIONAL_ID",
+        re.compile(r"(?<![A-Za-z0-9_.-])[12] ?\d\d ?\d\d ?(?:\d\d|2[AB]) ?\d{3} ?\d{3} ?\d\d(?![A-Za-z0-9_-])"),
+        1.0,
+        holds=nir,
+    ),
     Pattern(
         "IP_ADDRESS",
         re.compile(r"(?<![A-Za-z0-9_.-])\d{1,3}(?:\.\d{1,3}){3}(?![A-Za-z0-9_-]|\.\d)"),
@@ -211,6 +227,14 @@ _PATTERNS = (
     Pattern(
         "MAC_ADDRESS",
         re.compile(r"(?<![A-Za-z0-9_:-])[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}(?![A-Za-z0-9_:-])"),
+        0.9,
+    ),
+    Pattern(
+        "MAC_ADDRESS",
+        re.compile(
+            r"(?<![A-Za-z0-9_.:-])(?=[\d.]{0,13}[A-Fa-f])[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}"
+            r"(?![A-Za-z0-9_]|[.:-][0-9A-Za-z])"
+        ),
         0.9,
     ),
     Pattern("DATE_OF_BIRTH", re.compile(rf"{_BORN}\D{{0,40}}?(?P<v>{_NUMERIC_DATE}|(?i:{_WORDED_DATE}))"), 0.9),
