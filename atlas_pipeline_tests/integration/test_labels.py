@@ -125,10 +125,11 @@ def test_a_declaration_that_is_wrong_reaches_alerts_and_is_over_once_it_is_right
     look_at(definitions, instance, warehouse)
     for wrong in (True, False):
         invalid = [Invalid("silver", "people", Path("people"), "people/defs.yaml:1: it is wrong")] if wrong else []
-        sensor = invalid_definitions(invalid, ()).resolve_sensor_def("declarations")
+        reported = invalid_definitions(invalid, ())
+        sensor = reported.resolve_sensor_def("declarations")
         with dg.build_sensor_context(instance=instance, cursor=cursor) as context:
             cursor = sensor(context).cursor  # type: ignore[union-attr]
-        look_at(definitions, instance, warehouse)
+        look_at(reported if wrong else definitions, instance, warehouse)
         (alert,) = alerts_of(warehouse)
         assert (alert.condition, alert.subject) == ("check_failed", "silver/people: declaration")
         assert alert.status == ("firing" if wrong else "resolved")
@@ -148,6 +149,7 @@ def test_tables_with_low_scores_and_personal_data_reach_alerts_and_metrics(
         ("check_failed", "gold/amounts: amount_missing"),
         ("low_score", "gold/amounts: score"),
         ("check_failed", "gold/guessed: contract"),
+        ("check_failed", "silver/people: rows_fit"),
         ("pii_leak", "gold/guessed: leak_check"),
     }
     measured = checks(instance)["silver/people", "amount_missing"]
