@@ -17,6 +17,7 @@ import dagster as dg
 import hypothesis
 import psycopg
 import pytest
+from dagster._core.storage.defs_state.base import _current_storage
 from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
 from tenacity import stop_after_delay
 
@@ -72,6 +73,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if _NO_SKIP and exitstatus == 0 and reporter and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(autouse=True)
+def no_storage_of_definitions() -> Iterator[None]:
+    """What Dagster keeps of an instance that is gone would keep the next project from loading."""
+    _current_storage.set(None)
+    yield
+    _current_storage.set(None)
 
 
 @pytest.fixture(scope="session")

@@ -330,7 +330,7 @@ def _parse_real(text: str) -> Parsed:
 
 _COUNT = r"-?\d{1,12} seconds|-?\d{1,15} milliseconds|-?\d{1,18} microseconds|-?\d{1,15}\.\d{1,3} microseconds"
 _N = r"-?\d{1,8}"
-_ISO_DURATION = rf"-?P(?:{_N}Y)?(?:{_N}M)?(?:{_N}W)?(?:{_N}D)?(?:T(?:{_N}H)?(?:{_N}M)?(?:{_N}(?:\.\d{{1,9}})?S)?)?"
+_ISO_DURATION = rf"P(?:{_N}Y)?(?:{_N}M)?(?:{_N}W)?(?:{_N}D)?(?:T(?:{_N}H)?(?:{_N}M)?(?:{_N}(?:\.\d{{1,9}})?S)?)?"
 _CLOCK = r"-?\d{1,8}:[0-5]\d(?::[0-5]\d(?:\.\d{1,9})?)?"
 _PRINTED = rf"(?:{_N} years?(?: |$))?(?:{_N} mons?(?: |$))?(?:{_N} days?(?: |$))?(?:{_CLOCK})?"
 _INTERVAL = rf"^(?:{_COUNT}|{_ISO_DURATION}|{_CLOCK}|{_PRINTED})$"

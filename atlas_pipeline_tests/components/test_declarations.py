@@ -25,7 +25,7 @@ CONTRACT = "dataset: atlas/atlas/silver/thing\n"
 
 
 MISTAKES: dict[str, tuple[str, int, str]] = {
-    "unknown_key": (START + "  kee: id\n" + COLUMNS, 4, "unknown key 'kee': did you mean 'key'? Expected one of name,"),
+    "unknown_key": (START + "  kee: id\n" + COLUMNS, 4, "unknown key 'kee': did you mean 'key'? Expected one of delimiter,"),
     "unknown_key_of_a_column": (
         START + "  columns:\n    - name: id\n      typ: integer\n",
         6,

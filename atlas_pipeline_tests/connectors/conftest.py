@@ -3,14 +3,13 @@
 Belongs here: projects with one dataset. Does not belong here: the servers that it extracts from.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import psycopg
 import pytest
-from dagster._core.storage.defs_state.base import _current_storage
 from dagster.components.testing import create_defs_folder_sandbox
 
 from atlas_pipeline_tests import projects
@@ -19,14 +18,6 @@ Run = Callable[..., dg.ExecuteInProcessResult]
 Read = Callable[..., list[tuple[Any, ...]]]
 
 DEFS = "type: atlas_pipeline.components.Dataset\nattributes:\n"
-
-
-@pytest.fixture(autouse=True)
-def no_storage_of_definitions() -> Iterator[None]:
-    """What Dagster keeps of an instance that is gone would keep the next project from loading."""
-    _current_storage.set(None)
-    yield
-    _current_storage.set(None)
 
 
 @pytest.fixture

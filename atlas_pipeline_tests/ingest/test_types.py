@@ -108,6 +108,7 @@ W, R = "<wrong_type>", "<out_of_range>"
         ("interval", "1 day 02:03:04", "1 day 02:03:04"),
         ("interval", "9" * 20 + " seconds", R),
         ("interval", "P", W),
+        ("interval", "-P1D", W),
         ("interval", "soon", W),
         ("boolean", "YES", "true"),
         ("boolean", "f", "false"),
