@@ -28,6 +28,9 @@ TABLE: list[tuple[str, str]] = [
     ("cp874", "ชื่อ;เมือง\nสมชาย ใจดี;กรุงเทพ\nสมหญิง;เชียงใหม่\n"),
     ("cp850", "Name;Ort\nMüller;Köln\nSchäfer;Düsseldorf\n"),
     ("mac_roman", "Name;Ort\nMüller;Köln\nSchäfer;Düsseldorf\n"),
+    ("cp1252", "Nachname;Straße\nMüller;Hauptstraße 1\n"),
+    ("cp1252", "Nombre;Ciudad\nMuñoz;Málaga\nPeña;Cádiz\n"),
+    ("cp1250", "Imię;Miasto\nAnna;Gdańsk\nJan;Poznań\n"),
     ("cp1257", "Vārds;Pilsēta\nJānis Bērziņš;Rīga\nŽanis Kļaviņš;Jelgava\n"),
 ]
 

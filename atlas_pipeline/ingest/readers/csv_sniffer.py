@@ -168,6 +168,9 @@ def sniff_rows(rows: list[list[str]], numbers: list[int], *, whole: bool) -> Arr
     return Arrangement(first, header, footer, _booleans(data[1:] if header else data))
 
 
+_WESTERN = frozenset("äöüÄÖÜßáéíóúÁÉÍÓÚñÑ°")
+
+
 def guess_encoding(head: bytes) -> str | None:
     """The codec of text, None for UTF-8 and for what a byte order mark says."""
     if head.startswith(_MARKS):
@@ -181,10 +184,21 @@ def guess_encoding(head: bytes) -> str | None:
     return None
 
 
+def _is_western(head: bytes) -> bool:
+    """Whether as Windows-1252 all accents are German or Spanish: a few of them fit many codecs about as well.
+
+    The letter ñ alone may be a Polish ń.
+    """
+    letters = {char for char in head.decode("cp1252", "replace") if not char.isascii()}
+    return letters <= _WESTERN and not ("ñ" in letters and letters.isdisjoint("áéíú"))
+
+
 def _detected(head: bytes) -> str | None:
     """The codec that chardet finds, under the common name of those that read the same text; None if there is none."""
     import chardet
 
+    if _is_western(head):
+        return "cp1252"
     found = chardet.detect(head)["encoding"]
     try:
         text = head.decode(found, "replace") if found else None
