@@ -30,6 +30,7 @@ TABLE: list[tuple[str, str]] = [
     ("mac_roman", "Name;Ort\nMüller;Köln\nSchäfer;Düsseldorf\n"),
     ("cp1252", "Nachname;Straße\nMüller;Hauptstraße 1\n"),
     ("cp1252", "Nombre;Ciudad\nMuñoz;Málaga\nPeña;Cádiz\n"),
+    ("cp1252", "Plat;Prix\ncrème brûlée;7\npâté;8\n"),
     ("cp1250", "Imię;Miasto\nAnna;Gdańsk\nJan;Poznań\n"),
     ("cp1257", "Vārds;Pilsēta\nJānis Bērziņš;Rīga\nŽanis Kļaviņš;Jelgava\n"),
 ]

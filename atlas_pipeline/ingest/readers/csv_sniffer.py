@@ -169,6 +169,7 @@ def sniff_rows(rows: list[list[str]], numbers: list[int], *, whole: bool) -> Arr
 
 
 _WESTERN = frozenset("äöüÄÖÜßáéíóúÁÉÍÓÚñÑ°")
+_FRENCH = frozenset("àâçèêëîïôùûÀÂÇÈÊËÎÏÔÙÛ")
 
 
 def guess_encoding(head: bytes) -> str | None:
@@ -185,12 +186,14 @@ def guess_encoding(head: bytes) -> str | None:
 
 
 def _is_western(head: bytes) -> bool:
-    """Whether as Windows-1252 all accents are German or Spanish: a few of them fit many codecs about as well.
+    """Whether as Windows-1252 all accents are German, Spanish or French: a few of them fit many codecs about as well.
 
-    The letter ñ alone may be a Polish ń.
+    The letter ñ alone may be a Polish ń, and è a Slovene č: each needs a letter beside it that the other lacks.
     """
     letters = {char for char in head.decode("cp1252", "replace") if not char.isascii()}
-    return letters <= _WESTERN and not ("ñ" in letters and letters.isdisjoint("áéíú"))
+    polish = "ñ" in letters and letters.isdisjoint("áéíú")
+    slovene = not letters.isdisjoint(_FRENCH) and letters.isdisjoint("éÉ")
+    return not polish and not slovene and letters <= _WESTERN | _FRENCH
 
 
 def _detected(head: bytes) -> str | None:
