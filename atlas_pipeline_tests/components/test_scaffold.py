@@ -173,6 +173,30 @@ def test_personal_data_in_a_few_cells_is_declared(here: Path, tmp_path: Path, sc
     assert "example.org" not in (folder / "contract.yml").read_text()
 
 
+IN_DOUBT = [
+    ("Ada Example,London\nBo Example,Paris\n", "--header or --no-header"),
+    ("id,name,\n1,x,\n2,y,\n", "if rows end in a delimiter"),
+    ("1,x,12.50\n", "say --no-header"),
+]
+
+
+@pytest.mark.parametrize(("text", "option"), IN_DOUBT, ids=["person", "delimiter", "one_row"])
+def test_what_may_be_values_or_names_is_asked(
+    here: Path, tmp_path: Path, scaffold: Scaffold, text: str, option: str
+) -> None:
+    file = put(tmp_path / "people.csv", text)
+    with pytest.raises(ScaffoldError, match=option):
+        scaffold("asked", file)
+
+
+def test_a_first_row_of_a_person_is_taken_as_is_said(here: Path, tmp_path: Path, scaffold: Scaffold) -> None:
+    file = put(tmp_path / "people.csv", "Ada Example,London\nBo Example,Paris\n")
+    named = attributes(scaffold("named_so", file, options={"header": True}))
+    assert [column["name"] for column in named["columns"]] == ["Ada Example", "London"]
+    unnamed = attributes(scaffold("unnamed", file, options={"header": False}))
+    assert [column["name"] for column in unnamed["columns"]] == ["column_1", "column_2"]
+
+
 BAD = [
     ("nothing", "{tmp}/none/*.csv", None, "no files match {tmp}/none/*.csv: expected at least one file"),
     ("folder", "{tmp}/in", None, "{tmp}/in is a folder: try {tmp}/in/*"),

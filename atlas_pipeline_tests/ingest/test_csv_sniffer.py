@@ -47,6 +47,37 @@ def test_whether_words_name_columns(text: str, header: bool | None) -> None:
     assert (not found.options.names, found.header_in_doubt) == (header is not False, header is None)
 
 
+FOOTERS = [
+    ("producto;cantidad\nte;1\ntaza;2\nTotal general;3\n", 1),
+    ("Artikel;Menge\nTee;1\nTasse;2\nGesamtergebnis;3\n", 1),
+    ("item,qty\ntea,1\ncup,2\nTotals,3\n", 1),
+    ("produit;quantité\nthé;1\ntasse;2\nTotal général;3\n", 1),
+    ("id,qty\n1,10\n2,20\n,30\n", 1),  # nothing but the sum
+    ("id;a;b\n1;10,5;1\n2;20;2\n;30,5;3\n", 1),
+    ("id,qty\n1,10\n2,20\n,31\n", 0),  # a row whose key is missing
+    ("item,qty\ntea,1\ncup,2\nTotal war,3\n", 0),
+    ("item,qty\ntea,0\ncup,0\n,0\n", 0),
+]
+
+
+@pytest.mark.parametrize(("text", "footer"), FOOTERS)
+def test_rows_of_totals_are_no_data(text: str, footer: int) -> None:
+    assert sniff(text.encode(), whole=True).options.footer == footer
+
+
+TITLES = [
+    ("Report;Q1;;\nCreated;2024-01-01;;\nid;name;qty;price\n1;x;3;1,5\n2;y;4;2,5\n", 2),
+    ("Sales,2024,\nitem,colour,qty\ntea,red,1\ncup,blue,2\n", 1),
+    ("item,,qty\ntea,red,1\ncup,blue,2\n", 0),  # a name is missing; nothing else names columns
+    ("tea,,1\ncup,blue,2\npot,red,3\n", 0),
+]
+
+
+@pytest.mark.parametrize(("text", "skipped"), TITLES)
+def test_titles_with_empty_fields_are_above_the_names(text: str, skipped: int) -> None:
+    assert sniff(text.encode(), whole=True).options.skip_lines == skipped
+
+
 MARKS = [
     ("id;Betrag\n1;1.234\n2;12.500\n", (",", ".", False)),
     ("id;am;v\n1;01.02.2024;1.234\n2;03.02.2024;2.500\n", (",", ".", False)),

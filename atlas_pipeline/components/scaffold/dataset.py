@@ -20,7 +20,7 @@ from pydantic import Field
 
 from atlas_pipeline.components.declaration import NAME_EXPECTED, is_table_name
 from atlas_pipeline.components.scaffold.contract import contract, count_checks
-from atlas_pipeline.components.scaffold.dialect import DialectParams, Written, fields_of, found_dialect
+from atlas_pipeline.components.scaffold.dialect import DialectParams, Written, fields_of, found_dialect, header_in_doubt
 from atlas_pipeline.ingest.sources import SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.patterns import PARTITION
@@ -37,6 +37,12 @@ _PERSONAL_SAMPLE = 20_000
 _SAMPLE_A_BATCH = 5_000
 _PARTITION_FORMATS = {"daily": "%Y-%m-%d", "monthly": "%Y-%m"}
 _TEMPLATE_MARKS = ("{{", "{%", "{#")  # Dagster evaluates these in defs.yaml
+
+
+_NAMES_ELSEWHERE = (
+    " If the names are on a line below, say --skip-lines; if there are none, say --no-header; if rows end in a "
+    "delimiter, say --no-header and --skip-lines 1, and name the columns in defs.yaml: `header: [id, name, unused]`"
+)
 
 
 class ScaffoldError(click.ClickException):
@@ -123,7 +129,8 @@ class _Rows:
                         yield batch
             except FileRefused as refusal:
                 if refusal.rule not in ("empty", "header_only"):
-                    raise ScaffoldError(f"{file.uri} cannot be read: {refusal.reason}") from None
+                    hint = _NAMES_ELSEWHERE if refusal.rule in ("empty_column_name", "duplicate_columns") else ""
+                    raise ScaffoldError(f"{file.uri} cannot be read: {refusal.reason}{hint}") from None
                 self.empty += 1
             except OSError as error:
                 raise ScaffoldError(f"{file.uri} cannot be read: {error.strerror or error}") from None
@@ -189,6 +196,8 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
     complete = guess.rows < _SAMPLE_ROWS
     dataset = _planned(name, pattern, guess, keys, rows)
     plans = {name: plan for name, plan in dataset.plans.items() if plan.personal}
+    if params.header is None and _names_people(files[0], dialect, plans):
+        raise ScaffoldError(header_in_doubt(files[0].name))
     written = {
         "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans, rows),
         "contract.yml": contract(dataset, guess, complete=complete, now=dt.datetime.now(dt.UTC)),
@@ -203,10 +212,22 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
     return written, notes
 
 
+def _names_people(file: SourceFile, dialect: Written, plans: Mapping[str, "ColumnPlan"]) -> bool:
+    """Whether a column of people has the name of one, as where the first row of a file is one of values."""
+    from atlas_pipeline.ingest.readers import detect
+    from atlas_pipeline.pii.text.names import begins_with_given_name
+
+    if detect(file.name)[0] not in ("csv", "tsv", "text", "workbook") or dialect.options.fixed_width:
+        return False
+    people = [name for name, plan in plans.items() if plan.entity == "PERSON"]
+    return not dialect.options.csv.names and any(map(begins_with_given_name, people))
+
+
 def _no_rows(source: str, rows: _Rows) -> str:
     """Why there is nothing to tell from."""
     if not rows.rules:
-        return f"{source}: no rows in {_count(len(rows.files), 'file')}, so there is nothing to tell from"
+        hint = "" if rows.dialect.options.csv.names else ". If the first row is one of values, say --no-header"
+        return f"{source}: no rows in {_count(len(rows.files), 'file')}, so there is nothing to tell from{hint}"
     rule, _ = rows.rules.most_common(1)[0]
     hint = "is the delimiter right? Give it with --delimiter" if rule.endswith("_fields") else "bad-input.md says why"
     return f"{source}: {_count(rows.rules.total(), 'line')}, all rejected: {rule}; {hint}"

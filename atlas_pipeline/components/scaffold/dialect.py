@@ -80,6 +80,14 @@ def found_dialect(file: "SourceFile", params: DialectParams) -> Written:
     return Written(ReadOptions(shape=Shape(params.flatten, params.explode), records=params.records))
 
 
+def header_in_doubt(file: str) -> str:
+    """What is asked where the first row of a file may be names or values."""
+    return (
+        f"{file}: the first row looks like the rows below it, and may be values or names of columns. Say "
+        "--header or --no-header"
+    )
+
+
 def _of_csv(file: "SourceFile", params: DialectParams, *, tab: bool) -> Written:
     from atlas_pipeline.ingest.readers import ReadOptions, detect
     from atlas_pipeline.ingest.readers.compression import decompressed
@@ -97,10 +105,7 @@ def _of_csv(file: "SourceFile", params: DialectParams, *, tab: bool) -> Written:
     elif params.header is False:
         said["names"] = tuple(f"column_{i}" for i in range(1, sniffed.fields + 1))
     elif sniffed.header_in_doubt:
-        raise ValueError(
-            f"{file.name}: the first row looks like the rows below it, and may be values or names of columns. Say "
-            "--header or --no-header"
-        )
+        raise ValueError(header_in_doubt(file.name))
     if not params.delimiter and options.delimiter == ("\t" if tab else ","):
         said["delimiter"] = None
     words = params.booleans.split(",") if params.booleans else None

@@ -15,6 +15,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from atlas_pipeline.ingest.readers.csv_options import QUOTES, CsvOptions, separator_line
@@ -60,7 +61,9 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+")
 _CODE = re.compile(r"[A-Za-z0-9]+(?:[-_./][A-Za-z0-9]+)*")
 _WORDS = re.compile(r"[^\W\d_][\w'’.&()/-]*(?: [\w'’.&()/,-]+){0,12}[.!?]?")
 _TOTAL = re.compile(
-    r"(?:grand[ _])?(?:total|sum|subtotal|summe|gesamt|gesamtsumme|totaal|totale|totaux|итого|celkem|razem|suma):?\Z"
+    r"(?:grand|sub|sous|total|sum)?[ _-]?(?:totals?|totale?s?|sums?|sum total|total (?:general|général|geral|generale)"
+    r"|(?:zwischen|gesamt|end)?summe|gesamt(?:betrag|ergebnis)?|summe gesamt|endbetrag|somme|summa|suma|totaal|totaux"
+    r"|i alt|yhteensä|összesen|toplam|итого|всего|celkem|razem|合计|合計):?\Z"
     r"|\(?\d+ (?:rows?|records?|lines?|zeilen|lignes)\b|(?:end of (?:file|report)|records?:|rows?:|# )",
     re.IGNORECASE,
 )
@@ -301,8 +304,26 @@ def _first(records: list[list[str]], fields: int) -> int:
         title = sum(bool(cell.strip()) for cell in row) * 2 < fields
         if title and any(sum(bool(cell.strip()) for cell in one) * 2 >= fields for one in after):
             continue
+        if _is_above_names(records[index : index + _MOST_TITLES + 4], fields):
+            continue
         return index
     return 0
+
+
+_MOST_TITLES = 6
+
+
+def _is_above_names(records: list[list[str]], fields: int) -> bool:
+    """Whether the first record is a title that was filled up with empty fields: a row of names, all filled, follows
+    with values of another kind below it."""
+    rows = [[cell.strip() for cell in row] for row in records if len(row) == fields]
+    at = next((i for i, row in enumerate(rows) if all(row)), 0)
+    below = rows[at + 1 : at + 4]
+    if not 0 < at <= _MOST_TITLES or not below or len({cell.lower() for cell in rows[at]}) < fields:
+        return False
+    if any(_kind(cell) in _TYPED for cell in rows[at]):
+        return False
+    return any(all(_kind(row[i]) in _TYPED for row in below) for i in range(fields))
 
 
 _KINDS = (
@@ -409,11 +430,37 @@ def _footer(reading: _Reading) -> int:
         filled = [cell for cell in row if cell.strip()]
         short = len(row) != reading.fields and len(filled) <= 1
         total = _TOTAL.match(text) and all(_kind(cell) in ("number", "money") for cell in filled[1:])
-        if count < _MOST_FOOTER and (short or total):
+        sums = count == 0 and _holds_sums(row, records[reading.first + 1 : -1], reading.delimiter)
+        if count < _MOST_FOOTER and (short or total or sums):
             count += 1
         else:
             return count
     return count
+
+
+def _holds_sums(row: list[str], above: list[list[str]], delimiter: str) -> bool:
+    """Whether a row without a name is nothing but the sums of the columns above it."""
+    filled = [i for i, cell in enumerate(row) if cell.strip()]
+    if not filled or filled[0] == 0 or len(above) < _FEWEST_BELOW or any(len(one) != len(row) for one in above):
+        return False
+    for i in filled:
+        numbers = [_amount(one[i], delimiter) for one in [*above, row]]
+        if None in numbers or sum(filter(None, numbers[:-1])) != numbers[-1] or not numbers[-1]:
+            return False
+    return True
+
+
+def _amount(cell: str, delimiter: str) -> Decimal | None:
+    """The number in a cell, its last point or comma the decimal mark; None if it is no number."""
+    if not _NUMBER.fullmatch(cell.strip()):
+        return None
+    cell = cell.strip()
+    mark = max(".,", key=cell.rfind) if delimiter != "," or "." in cell else "."
+    whole, _, rest = cell.rpartition(mark) if mark in cell else (cell, "", "")
+    try:
+        return Decimal(re.sub(r"[.,'’ \u00a0\u202f]", "", whole) + (f".{rest}" if rest else ""))
+    except InvalidOperation:
+        return None
 
 
 _LONE_POINT, _LONE_COMMA = (re.compile(rf"[+-]?[1-9]\d{{0,2}}[{mark}]\d{{3}}") for mark in ".,")

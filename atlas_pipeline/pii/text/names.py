@@ -166,6 +166,12 @@ def _known(word: str) -> bool:
     return folded in given_names() or folded in family_names()
 
 
+def begins_with_given_name(text: str) -> bool:
+    """Whether the first word is a given name, and no ordinary word."""
+    words = text.split()
+    return bool(words) and _is_given(fold(words[0].strip(",.")))
+
+
 def _is_name_word(folded: str) -> bool:
     return (
         len(folded) > 1
