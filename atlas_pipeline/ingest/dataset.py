@@ -56,9 +56,14 @@ class Column:
         return self.plan.action if self.plan else self.action or "keep"
 
     @property
+    def stays_json(self) -> bool:
+        """Whether personal data in it is replaced within JSON, so that it is JSON still."""
+        return self.type == "json" and self.treatment in ("redact", "mask")
+
+    @property
     def postgres_type(self) -> str:
-        """Its type in silver: what was masked is text."""
-        if self.treatment != "keep":
+        """Its type in silver: what was masked is text, but JSON stays JSON where its shape can stay."""
+        if self.treatment != "keep" and not self.stays_json:
             return "text"
         return f"numeric({self.digits[0]},{self.digits[1]})" if self.digits else POSTGRES_TYPE[self.type]
 
@@ -153,6 +158,8 @@ class Dataset:
             parts.append(["deleted_by", self.deleted_by.condition])
         if self.intake.flag_missing:
             parts.append("flag_missing")
+        if any(column.stays_json for column in self.columns):
+            parts.append("json_stays_json")
         if self.history:
             parts.append(["history", self.intake.states])
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -97,12 +97,19 @@ def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, 
     table = pa.table({c.name: out[c.name] for c in dataset.staged_columns} | places)
     if good is not None:
         table = table.filter(good)
+    table = _treated(dataset, table, keys)
+    return table, _rejects(dataset, rows, faults, bad) if faults else []
+
+
+def _treated(dataset: Dataset, table: pa.Table, keys: Keys) -> pa.Table:
+    """The rows with personal data treated as planned."""
+    rules = dataset.policy.rules
     for column in dataset.published_columns:
         if column.plan and column.treatment != "keep":
-            index = table.column_names.index(column.name)
-            values = apply_column(table[column.name].combine_chunks(), column.plan, keys, dataset.policy.rules)
-            table = table.set_column(index, column.name, values)
-    return table, _rejects(dataset, rows, faults, bad) if faults else []
+            values = table[column.name].combine_chunks()
+            values = apply_column(values, column.plan, keys, rules, as_json=column.stays_json)
+            table = table.set_column(table.column_names.index(column.name), column.name, values)
+    return table
 
 
 def _rewritten(dataset: Dataset, column: Column, texts: pa.Array, values: pa.Array) -> pa.Array | None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -25,6 +27,11 @@ if TYPE_CHECKING:
 _JSON_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?', re.DOTALL)
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _KEY_FOLLOWS = re.compile(r"\s*:")
+_FIELD_NAME = re.compile(r"[a-z][a-zA-Z_]*")
+_ONE_WORD = re.compile(r"[\w.-]+")
+_GUESSED = frozenset(("PERSON", "USERNAME", "CITY", "LOCATION", "STREET_ADDRESS"))
+"""Kinds that a word alone does not prove: such a key is more likely the name of a field."""
+_LONGEST_NUMBER = 40
 
 
 def apply(
@@ -72,6 +79,7 @@ def apply_column(
     rules: Rules | None = None,
     *,
     keep_tokens: bool = False,
+    as_json: bool = False,
 ) -> pa.Array:
     """Apply the plan's action to one column of text. Each distinct value is processed once.
 
@@ -85,6 +93,8 @@ def apply_column(
         rules: As for `apply`.
         keep_tokens: Leave tokens of these keys as they are. Otherwise they are hashed or encrypted again, so that
             nobody can pose as another by sending their token.
+        as_json: Every value is JSON, and stays JSON under `redact` and `mask`. `mask` then masks each string and number
+            within, and the whole value where an object has a key that is no name of a field.
 
     Returns:
         An array of the length and type of `values`, null where it was null.
@@ -97,22 +107,28 @@ def apply_column(
         values = values.combine_chunks()
     if plan.column_class == "free_text" and plan.action == "redact":
         encoded = values.dictionary_encode()
-        texts = redact_texts(encoded.dictionary.to_pylist(), rules or Rules())
+        texts = redact_texts(encoded.dictionary.to_pylist(), rules or Rules(), as_json=as_json)
+        return pa.array(texts, values.type).take(encoded.indices)
+    if as_json and plan.action in ("redact", "mask"):
+        encoded = values.dictionary_encode()
+        texts = _acted_within(encoded.dictionary, plan) if plan.action == "mask" else _quoted(encoded.dictionary, plan)
         return pa.array(texts, values.type).take(encoded.indices)
     return act(values, plan, keys, keep_tokens=keep_tokens)
 
 
-def redact_texts(texts: Sequence[str], rules: Rules) -> list[str]:
-    """Replace each detected span by `<KIND>`. A JSON document stays valid JSON: its keys are kept, its values redacted.
+def redact_texts(texts: Sequence[str], rules: Rules, *, as_json: bool = False) -> list[str]:
+    """Replace each detected span by `<KIND>`. A JSON document stays valid JSON: its values are redacted, and its keys
+    where they are personal data; keys of an object stay different.
 
     Args:
         texts: The texts, without nulls.
         rules: Recognisers to add to Atlas's own.
+        as_json: Every text is JSON, a single string or number too.
 
     Returns:
         One text for each of `texts`, in their order.
     """
-    cells = [_parts(text) for text in texts]
+    cells = [_parts(text, as_json) for text in texts]
     redacted = _redacted([part for parts in cells for part in parts], rules)
     return [_joined(text, parts, redacted) for text, parts in zip(texts, cells, strict=True)]
 
@@ -121,7 +137,7 @@ def redact_texts(texts: Sequence[str], rules: Rules) -> list[str]:
 class _Part:
     """A stretch of a cell that is scanned on its own: the whole cell, or one JSON value with its key as context.
 
-    A `literal` is written as JSON, and a `document` is a JSON document within a JSON string.
+    A `literal` is written as JSON, a `document` is a JSON document within a JSON string, a `key` that of an object.
     """
 
     start: int
@@ -130,28 +146,43 @@ class _Part:
     context: str = ""
     literal: bool = False
     document: bool = False
+    key: bool = False
 
 
-def _parts(text: str) -> list[_Part]:
-    if not _is_json(text):
+def _parts(text: str, as_json: bool = False) -> list[_Part]:
+    if not as_json and not _is_json(text):
         return [_Part(0, len(text), text)]
     parts, key = [], ""
     for token in _JSON_TOKENS.finditer(text):
-        value = _LONE_SURROGATE.sub("\ufffd", str(json.loads(token[0])))
+        string = token[0].startswith('"')
+        value = _LONE_SURROGATE.sub("\ufffd", json.loads(token[0], strict=False)) if string else _number(token[0])
         if _KEY_FOLLOWS.match(text, token.end()):
             key = value
+            parts.append(_Part(token.start(), token.end(), value, literal=True, key=True))
         else:
-            document = token[0].startswith('"') and _is_json(value)
+            document = string and _is_json(value)
             context = f"{key}: " if key else ""
             parts.append(_Part(token.start(), token.end(), value, context, literal=True, document=document))
     return parts
+
+
+def _number(token: str) -> str:
+    """A number without exponent and needless decimals, as a number of a phone or a card is written."""
+    try:
+        number = Decimal(token)
+    except InvalidOperation:  # of an exponent beyond all bounds
+        return token
+    if not number.is_finite() or abs(number.adjusted()) > _LONGEST_NUMBER:
+        return token
+    whole = number.to_integral_value()
+    return f"{whole if whole == number else number:f}"
 
 
 def _is_json(text: str) -> bool:
     if text.lstrip()[:1] not in ("{", "["):
         return False
     try:
-        json.loads(text)
+        json.loads(text, parse_int=str)
     except (ValueError, RecursionError):
         return False
     return True
@@ -173,7 +204,7 @@ def _redacted(parts: Sequence[_Part], rules: Rules) -> dict[_Part, str]:
         spans = [
             Span(max(span.start - shift, 0), span.end - shift, span.entity, span.score)
             for span in spans_of[part.context + part.text]
-            if span.end > shift
+            if span.end > shift and not (part.key and span.entity in _GUESSED and _ONE_WORD.fullmatch(part.text))
         ]
         if spans:
             redacted[part] = reader.redact(part.text, spans)
@@ -183,10 +214,48 @@ def _redacted(parts: Sequence[_Part], rules: Rules) -> dict[_Part, str]:
 def _joined(text: str, parts: Sequence[_Part], redacted: Mapping[_Part, str]) -> str:
     """The cell's text with the redacted parts in place of the original ones."""
     pieces, position = [], 0
+    names = _key_names(parts, redacted)
     for part in parts:
-        replacement = redacted.get(part)
+        replacement = names[part.text] if part.key else redacted.get(part)
         if replacement is not None and replacement != part.text:
             written = json.dumps(replacement, ensure_ascii=False) if part.literal else replacement
             pieces += [text[position : part.start], written]
             position = part.end
     return "".join((*pieces, text[position:]))
+
+
+def _key_names(parts: Sequence[_Part], redacted: Mapping[_Part, str]) -> dict[str, str]:
+    """What becomes of each key in a cell: those that become alike are numbered, so that no value is lost."""
+    names = {part.text: redacted.get(part, part.text) for part in parts if part.key}
+    taken = {name for text, name in names.items() if name == text}
+    counts: Counter[str] = Counter()
+    for text, name in names.items():
+        if name == text:
+            continue
+        counts[name] += 1
+        free = name if counts[name] == 1 else f"{name}_{counts[name]}"
+        while free in taken:
+            counts[name] += 1
+            free = f"{name}_{counts[name]}"
+        taken.add(free)
+        names[text] = free
+    return names
+
+
+def _acted_within(documents: pa.Array, plan: ColumnPlan) -> list[str]:
+    """Each JSON document with the action applied to every string and number in it, else to all of it."""
+    texts = documents.to_pylist()
+    cells = [_parts(text, as_json=True) for text in texts]
+    leaves = [part for parts in cells for part in parts if not part.key]
+    acted = act(pa.array([part.text for part in leaves], documents.type), plan).to_pylist()
+    replaced = dict(zip(leaves, acted, strict=True))
+    plain = [all(_FIELD_NAME.fullmatch(part.text) for part in parts if part.key) for parts in cells]
+    return [
+        _joined(text, parts, replaced) if inside else whole
+        for text, parts, inside, whole in zip(texts, cells, plain, _quoted(documents, plan), strict=True)
+    ]
+
+
+def _quoted(values: pa.Array, plan: ColumnPlan) -> list[str]:
+    """The action applied to whole values, each result as a JSON string."""
+    return [json.dumps(text, ensure_ascii=False) for text in act(values, plan).to_pylist()]
