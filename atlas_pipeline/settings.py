@@ -156,6 +156,18 @@ class Settings(BaseSettings):
         None, description="Endpoint of an S3-compatible store. Credentials come from the standard AWS variables."
     )
     s3_region: str = Field("us-east-1", description="Region for `s3://` sources and backups.")
+    sftp_user: str | None = Field(None, description="User at the servers of `sftp://` sources.")
+    sftp_password: SecretStr | None = Field(None, description="Password of `ATLAS_SFTP_USER`.")
+    sftp_key: SecretStr | None = Field(
+        None,
+        description="Private key of `ATLAS_SFTP_USER` as OpenSSH writes it. `ATLAS_SFTP_KEY_FILE` names its file.",
+    )
+    sftp_key_passphrase: SecretStr | None = Field(None, description="Passphrase of `ATLAS_SFTP_KEY`.")
+    sftp_known_hosts: Path = Field(
+        Path("~/.ssh/known_hosts"),
+        description="Host keys of the servers of `sftp://` sources, as OpenSSH keeps them. A server that it does not "
+        "hold, or that has another key, is refused. Relative paths count from the project root.",
+    )
     backup_place: str = Field(
         "backups",
         description="Where backups are kept: a folder (relative paths count from `ATLAS_HOME`), or s3://bucket/prefix.",

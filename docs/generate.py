@@ -215,11 +215,13 @@ def dependencies() -> str:
     runtime = [_name(text) for text in project["project"]["dependencies"]]
     development = [_name(text) for text in project["dependency-groups"]["dev"]]
     head = ("Package", "Version", "Licence", "What it is for")
-    extras = {_name(text) for texts in project["project"]["optional-dependencies"].values() for text in texts}
+    extras = project["project"]["optional-dependencies"]
     parts = [
         table(head, map(_dependency, runtime)),
         "For connectors, `pip install 'atlas-pipeline[connectors]'`:",
-        table(head, map(_dependency, sorted(extras))),
+        table(head, map(_dependency, sorted(map(_name, extras["connectors"])))),
+        "For sources on SFTP servers, `pip install 'atlas-pipeline[sftp]'`:",
+        table(head, map(_dependency, map(_name, extras["sftp"]))),
         "Only for development and tests:",
         table(head, map(_dependency, development)),
     ]

@@ -97,9 +97,9 @@ class Dataset(FileOptions):
     source: Annotated[
         str | SourceTable | RestApiSource | SqlDatabaseSource,
         Field(
-            description="Glob of files, relative to the landing folder, absolute, or s3://bucket/…; CSV, TSV, JSON, "
-            "JSONL, Parquet, ORC, Avro or a workbook (.xlsx, .xlsm, .xls, .ods), plain, .gz or .zst. `{partition}` "
-            "stands for the partition key. Or a table: `database`, `table`. Or a connector: "
+            description="Glob of files, relative to the landing folder, absolute, s3://bucket/… or sftp://host/…; CSV, "
+            "TSV, JSON, JSONL, Parquet, ORC, Avro or a workbook (.xlsx, .xlsm, .xls, .ods), plain, .gz or .zst. "
+            "`{partition}` stands for the partition key. Or a table: `database`, `table`. Or a connector: "
             "`rest_api` or `sql_database`."
         ),
     ]

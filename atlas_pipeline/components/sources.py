@@ -12,10 +12,9 @@ from pydantic import Field
 from atlas_pipeline.components.connectors import ConnectorSource, extracted, whole
 from atlas_pipeline.components.declaration import Described
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
-from atlas_pipeline.ingest.sources import SourceError
+from atlas_pipeline.ingest.sources import SourceError, s3, sftp
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.postgres import TableSource
-from atlas_pipeline.ingest.sources.s3 import split_url
 
 
 class SourceTable(Described):
@@ -55,9 +54,9 @@ def source_of(declared: Any, name: str, key: tuple[str, ...]) -> FileSource | Ta
         if not source.table.rpartition(".")[2]:
             raise declared.fail(f"table {source.table!r}: expected schema.table", "source", "table")
         return TableSource(source.database, source.table)
-    if source.startswith("s3://"):
+    if s3.is_s3(source) or sftp.is_sftp(source):
         try:
-            split_url(source)
+            s3.split_url(source) if s3.is_s3(source) else sftp.split_url(source)
         except SourceError as error:
             raise declared.fail(str(error), "source") from None
     return FileSource(source)

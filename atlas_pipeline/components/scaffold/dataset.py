@@ -53,7 +53,9 @@ class DatasetScaffoldParams(DialectParams):
     """What `dg scaffold defs` takes on its command line for a dataset."""
 
     source: str = Field(
-        "", description="Glob of the files: from here, absolute, in the landing folder, or s3://bucket/… Required."
+        "",
+        description="Glob of the files: from here, absolute, in the landing folder, s3://bucket/… or sftp://host/…. "
+        "Required.",
     )
     key: str | None = Field(None, description="Column that identifies a row; several with commas. Default: a guess.")
 
@@ -285,7 +287,7 @@ def _check_name(request: ScaffoldRequest[DatasetScaffoldParams], name: str) -> N
 
 def _find(source: str, settings: Settings) -> tuple[str, list[SourceFile]]:
     """The pattern to write, and the files that it matches: as seen from here, else from the landing folder."""
-    if source.startswith("s3://"):
+    if source.startswith(("s3://", "sftp://")):
         places = {source: source}
     else:
         landing = settings.landing_path

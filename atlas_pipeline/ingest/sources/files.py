@@ -1,13 +1,13 @@
-"""Files as a source: a glob in the landing folder, or of objects in S3.
+"""Files as a source: a glob in the landing folder, of objects in S3, or of files on an SFTP server.
 
 Belongs here: which files are of which partition. Does not belong here: listing and opening them, in folders
-(`folders.py`) and in S3 (`s3.py`).
+(`folders.py`), in S3 (`s3.py`) and over SFTP (`sftp.py`).
 """
 
 import os
 from dataclasses import dataclass, replace
 
-from atlas_pipeline.ingest.sources import SourceFile, s3
+from atlas_pipeline.ingest.sources import SourceFile, s3, sftp
 from atlas_pipeline.ingest.sources.folders import matching
 from atlas_pipeline.ingest.sources.patterns import PARTITION, partition_key
 from atlas_pipeline.settings import Settings
@@ -15,16 +15,21 @@ from atlas_pipeline.settings import Settings
 
 @dataclass(frozen=True)
 class FileSource:
-    """A glob of local files (relative to the landing folder) or of S3 objects; `{partition}` stands for the key.
+    """A glob of local files (relative to the landing folder), of S3 objects, or of files on an SFTP server.
 
-    Implements Source.
+    `{partition}` stands for the key. Implements Source.
     """
 
     pattern: str
 
     def list(self, settings: Settings, partition: str | None = None) -> list[SourceFile]:
         wildcard = self.pattern.replace(PARTITION, "*")
-        found = s3.objects(wildcard, settings) if s3.is_s3(wildcard) else matching(wildcard, settings.landing_path)
+        if s3.is_s3(wildcard):
+            found = s3.objects(wildcard, settings)
+        elif sftp.is_sftp(wildcard):
+            found = sftp.matching(wildcard, settings)
+        else:
+            found = matching(wildcard, settings.landing_path)
         key = partition_key(self.pattern)
         if key:
             matches = [(file, key.match(path)) for path, file in found]
