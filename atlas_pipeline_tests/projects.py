@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import dagster as dg
 import pytest
+from dagster._core.storage.defs_state.base import _current_storage
 from dagster.components.testing import DefsFolderSandbox
 
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
@@ -24,6 +25,7 @@ def write(sandbox: DefsFolderSandbox, files: Mapping[str, str]) -> None:
 
 def load(sandbox: DefsFolderSandbox) -> dg.Definitions:
     """All that lies under `defs/`."""
+    _current_storage.set(None)  # a run in this process leaves that of an instance that is gone
     with sandbox.build_component_tree() as tree:
         return dg.Definitions.merge(tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()}))
 
