@@ -48,12 +48,6 @@ FAILED = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The width of a pipe, whatever terminal the tests were started in."""
-    monkeypatch.setattr(OUT, "_width", 160)
-
-
 def quality(*arguments: object, expect: int = 0) -> Any:
     """Run the command in this process."""
     done = CliRunner().invoke(app, ["quality", *map(str, arguments)])
