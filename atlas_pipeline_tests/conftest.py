@@ -4,6 +4,7 @@ Nothing here touches the checkout's own `.atlas`, and nothing is left running.
 """
 
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ import hypothesis
 import psycopg
 import pytest
 from dagster._core.storage.defs_state.base import _current_storage
+from dagster.components.core import snapshot
 from dagster.components.testing import DefsFolderSandbox, create_defs_folder_sandbox
 from tenacity import stop_after_delay
 
@@ -56,6 +58,9 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and os.access(_MEMORY, os.W_O
     if state.f_bavail * state.f_frsize >= 4 << 30 and not state.f_flag & os.ST_NOEXEC:
         os.environ["TMPDIR"] = str(_MEMORY)
         tempfile.tempdir = None
+
+# Dagster describes all installed components anew for each project that is loaded, which is half of a small one's time.
+snapshot.get_package_entry_snap = functools.cache(snapshot.get_package_entry_snap)
 
 # The same examples at each run; `--hypothesis-profile=search` looks for others.
 hypothesis.settings.register_profile("seeded", derandomize=True)

@@ -427,6 +427,7 @@ def test_what_a_killed_restore_left_is_dropped_by_the_next(admin_url: str, live:
     _when_free(again)
 
 
+@pytest.mark.slow
 def test_what_is_still_written_into_is_left_to_the_next_restore(admin_url: str, live: str) -> None:
     left = restored_beside(admin_url, live)
     with psycopg.connect(url_of(admin_url, left)), restoring(admin_url, live):

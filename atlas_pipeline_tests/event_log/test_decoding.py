@@ -16,13 +16,27 @@ from hypothesis import strategies as st
 
 from atlas_pipeline.event_log.decoding import TYPES, decode_event
 from atlas_pipeline.event_log.event import Event, EventKind
+from atlas_pipeline.settings import load_settings
+from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
+from atlas_pipeline_tests import databases
 from atlas_pipeline_tests.ops.runs import BACKUP, BRONZE, DEFS, GOLD, SECRET, SILVER, dagster_at, log_of, materialize
 
 
-@pytest.fixture
-def instance(atlas_env: Path) -> Iterator[dg.DagsterInstance]:
-    """Dagster over Postgres, as Atlas runs it, after a run of each kind."""
-    with dagster_at(atlas_env) as one:
+@pytest.fixture(scope="module")
+def stored(
+    postgres: EmbeddedPostgres, dagster_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[list[tuple[int, str]]]:
+    """The events of Dagster over Postgres, as Atlas runs it, after a run of each kind: numbers and what is stored."""
+    with databases.lent(postgres, dagster_template) as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATLAS_DAGSTER_DATABASE_URL", url)
+        load_settings.cache_clear()
+        yield events_of_each_kind(tmp_path_factory.mktemp("dagster"))
+    load_settings.cache_clear()
+
+
+def events_of_each_kind(home: Path) -> list[tuple[int, str]]:
+    """Runs that write one event of each kind at least, and what they wrote."""
+    with dagster_at(home) as one:
         materialize(one, BRONZE, SILVER)
         materialize(one, GOLD, dg.AssetKey("below"))
         materialize(one, BACKUP, partition="monday")
@@ -30,7 +44,9 @@ def instance(atlas_env: Path) -> Iterator[dg.DagsterInstance]:
         one.report_run_canceled(one.create_run_for_job(DEFS.resolve_job_def("mapped")))
         for state in (FreshnessState.FAIL, FreshnessState.NOT_APPLICABLE):
             report_freshness(one, state)
-        yield one
+        with log_of(one) as log:
+            query = "SELECT id, event FROM event_logs WHERE dagster_event_type = ANY(%s) ORDER BY id"
+            return log.execute(query, [list(TYPES.values())]).fetchall()
 
 
 def report_freshness(instance: dg.DagsterInstance, state: FreshnessState) -> None:
@@ -42,17 +58,10 @@ def report_freshness(instance: dg.DagsterInstance, state: FreshnessState) -> Non
     )
 
 
-def stored(instance: dg.DagsterInstance) -> list[tuple[int, str]]:
-    with log_of(instance) as log:
-        query = "SELECT id, event FROM event_logs WHERE dagster_event_type = ANY(%s) ORDER BY id"
-        return log.execute(query, [list(TYPES.values())]).fetchall()
-
-
-def test_every_kind_is_decoded_to_what_dagster_decodes(instance: dg.DagsterInstance) -> None:
-    rows = stored(instance)
-    events = [decode_event(number, text) for number, text in rows]
+def test_every_kind_is_decoded_to_what_dagster_decodes(stored: list[tuple[int, str]]) -> None:
+    events = [decode_event(number, text) for number, text in stored]
     assert {event.kind for event in events} == {*get_args(EventKind)} - {"unknown"}
-    for event, (number, text) in zip(events, rows, strict=True):
+    for event, (number, text) in zip(events, stored, strict=True):
         entry = deserialize_value(text, dg.EventLogEntry)
         theirs = entry.get_dagster_event()
         assert TYPES[event.kind] == theirs.event_type_value
@@ -72,8 +81,8 @@ def keys_of(event: DagsterEvent) -> list[dg.AssetKey]:
     return [event.asset_key] if event.asset_key else []
 
 
-def test_details_of_each_kind(instance: dg.DagsterInstance) -> None:
-    events = [decode_event(number, text) for number, text in stored(instance)]
+def test_details_of_each_kind(stored: list[tuple[int, str]]) -> None:
+    events = [decode_event(number, text) for number, text in stored]
 
     def of(kind: EventKind, **fields: Any) -> Event:
         [event] = [
@@ -98,10 +107,9 @@ def test_details_of_each_kind(instance: dg.DagsterInstance) -> None:
     assert SECRET not in repr(quiet)
 
 
-def test_an_event_with_any_field_missing_or_changed_is_decoded_or_unknown(instance: dg.DagsterInstance) -> None:
-    rows = stored(instance)
+def test_an_event_with_any_field_missing_or_changed_is_decoded_or_unknown(stored: list[tuple[int, str]]) -> None:
 
-    @given(st.sampled_from(rows), st.data(), st.sampled_from([None, 7, "x", [], {}, -1.0, 1e300]))
+    @given(st.sampled_from(stored), st.data(), st.sampled_from([None, 7, "x", [], {}, -1.0, 1e300]))
     def damage(row: tuple[int, str], data: st.DataObject, value: object) -> None:
         entry = json.loads(row[1])
         inner: Any = entry

@@ -87,6 +87,7 @@ def test_the_array_may_be_within_an_object() -> None:
         assert refused(text, options=ReadOptions(records=wrong)).rule == "wrong_format"
 
 
+@pytest.mark.slow
 def test_a_large_array_takes_little_memory() -> None:
     data = b"[" + b",\n".join(b'{"id": %d, "t": "%s"}' % (i, b"x" * 200) for i in range(100_000)) + b"]"
     tracemalloc.start()

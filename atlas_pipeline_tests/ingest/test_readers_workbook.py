@@ -189,6 +189,7 @@ def test_a_password_is_told_from_damage() -> None:
     assert refused(out.getvalue()).rule == "password_protected"
 
 
+@pytest.mark.slow
 def test_two_cells_far_apart_do_not_end_the_process() -> None:
     """The rectangle between them does not fit into memory."""
     corners = xlsx({"S": [["a", "b"], [1, 2]]}, lambda book: book.get_worksheet_by_name("S").write("XFD1048576", 1))
@@ -233,6 +234,7 @@ def test_a_compressed_workbook_is_read() -> None:
     assert rows(gzip.compress(xlsx({"S": [["id"], [1]]})), "f.xlsx.gz") == [{"id": "1"}]
 
 
+@pytest.mark.slow
 def test_many_rows_come_in_batches_with_their_numbers() -> None:
     found = batches(xlsx({"S": [["id", "t", *"abcdef"], *([i, f"v{i}", *"123456"] for i in range(55_000))]}))
     assert len(found) > 1

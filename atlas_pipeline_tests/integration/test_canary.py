@@ -118,6 +118,7 @@ def where_it_is(home: Path) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_a_canary_in_every_input_is_written_nowhere(everything: Any, atlas_env: Path) -> None:
     first = everything()
     states = {event.step_key: event.is_step_success for event in first.all_events if event.is_step_success}

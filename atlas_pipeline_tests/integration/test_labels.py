@@ -135,6 +135,7 @@ def test_a_declaration_that_is_wrong_reaches_alerts_and_is_over_once_it_is_right
         assert alert.status == ("firing" if wrong else "resolved")
 
 
+@pytest.mark.slow
 def test_tables_with_low_scores_and_personal_data_reach_alerts_and_metrics(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, load_files: Load, land: Any
 ) -> None:

@@ -110,6 +110,7 @@ def test_a_file_still_being_written_is_left_alone(
     assert result.skip_message == "no new files: looked at 1 files of 3 datasets, 1 still being written"
 
 
+@pytest.mark.slow
 def test_never_more_than_a_thousand_queued_by_default(atlas_env: Path, instance: dg.DagsterInstance) -> None:
     land(atlas_env, "one.csv", range(3))
     for number in range(1000):

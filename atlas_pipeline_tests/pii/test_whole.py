@@ -163,6 +163,7 @@ def test_addresses_of_an_intranet() -> None:
     assert after["notes"].unique().tolist() == [f"{NOTE}, ask <EMAIL_ADDRESS>"]
 
 
+@pytest.mark.slow
 def test_offline(tmp_path: Path) -> None:
     """In a process that has loaded nothing yet, and that fails when anything asks for an address or a connection."""
     program = """if True:

@@ -59,6 +59,7 @@ def test_one_that_hangs_holds_up_no_other_and_is_not_asked_again() -> None:
     assert problems(asked)["hangs"] is None
 
 
+@pytest.mark.slow
 def test_a_database_that_accepts_and_never_answers_is_away_within_the_limit() -> None:
     tally = Tally()
     with mute_server() as port:

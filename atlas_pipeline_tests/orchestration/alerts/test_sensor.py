@@ -105,6 +105,7 @@ def messages(told: Receiver) -> list[tuple[str, str, str]]:
     ]
 
 
+@pytest.mark.slow
 def test_a_check_that_fails_its_run_is_told_once_and_its_end_too(instance: dg.DagsterInstance, told: Receiver) -> None:
     assert "first look" in said(look(instance))
     broken.add("check")
@@ -157,6 +158,7 @@ def test_without_channels_alerts_are_listed_and_observed(instance: dg.DagsterIns
         assert [(one.subject, one.status) for one in alerts_of(connection)] == [("silver/orders", "firing")]
 
 
+@pytest.mark.slow
 def test_a_cursor_that_is_lost_floods_nobody(
     instance: dg.DagsterInstance, told: Receiver, warehouse: psycopg.Connection
 ) -> None:
@@ -257,6 +259,7 @@ def await_wait_for(connection: psycopg.Connection, table: str, process: subproce
         time.sleep(0.1)
 
 
+@pytest.mark.slow
 def test_two_code_locations_that_look_at_once_double_nothing(instance: dg.DagsterInstance, told: Receiver) -> None:
     look(instance)
     with ThreadPoolExecutor(4) as looking:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import psycopg
+import pytest
 
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.sources.files import FileSource
@@ -16,6 +17,7 @@ DEFS = DATASET + "  source: people/*.csv\n  key: id\n  columns:\n    - {name: id
 PEOPLE = Dataset("people", FileSource("people/*.csv"), (Column("id"),), key=("id",))
 
 
+@pytest.mark.slow
 def test_a_file_is_taken_back_and_loaded_again(
     load_files: Callable[[Mapping[str, str]], dg.Definitions],
     land: Callable[[str, str], Path],
