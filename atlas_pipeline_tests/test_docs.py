@@ -149,6 +149,8 @@ def test_every_yaml_field_is_documented(part: str, model: Any) -> None:
         ("pages", connectors.PagesFields),
         ("auth", connectors.AuthFields),
         ("cursor", connectors.CursorFields),
+        ("filesystem", connectors.FilesystemFields),
+        ("file-cursor", connectors.FileCursorFields),
     ],
 )
 def test_every_field_of_a_connector_is_documented(part: str, model: Any) -> None:

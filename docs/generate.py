@@ -375,6 +375,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "pages": component("PagesFields"),
     "auth": component("AuthFields"),
     "cursor": component("CursorFields"),
+    "filesystem": component("FilesystemFields"),
+    "file-cursor": component("FileCursorFields"),
     "types": types,
     "actions": actions,
     "kinds": kinds,

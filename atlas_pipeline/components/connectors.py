@@ -1,4 +1,4 @@
-"""The YAML of connectors: `source: {rest_api: …}`, `{sql_database: …}`.
+"""The YAML of connectors: `source: {rest_api: …}`, `{sql_database: …}`, `{filesystem: …}`.
 
 Belongs here: its fields, and what is wrong with them. Does not belong here: what is done with them
 (`ingest/connectors/`). Nothing here imports dlt, so that definitions load without it.
@@ -13,9 +13,13 @@ from urllib.parse import urlsplit
 from pydantic import ConfigDict, Field
 
 from atlas_pipeline.components.declaration import Described
+from atlas_pipeline.components.reading import reading_of
 from atlas_pipeline.environment import is_source_secret
 from atlas_pipeline.ingest import connectors as domain
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
+from atlas_pipeline.ingest.limits import Limits
+from atlas_pipeline.ingest.readers.columns import name_fault
+from atlas_pipeline.ingest.sources.patterns import PARTITION
 
 _SECRET_HEADERS = ("authorization", "cookie", "token", "key", "secret", "password")
 _NAMED = "Name of the variable that holds it, such as CRM_API_TOKEN; a file by CRM_API_TOKEN_FILE."
@@ -38,11 +42,8 @@ class CursorFields(_Fields):
 
 
 class Contracted(_Fields):
-    """What connectors of rows share."""
+    """What all connectors share."""
 
-    cursor: str | CursorFields | None = Field(
-        None, description="Column by which only new rows are asked for, or a mapping. Default: each load is the whole."
-    )
     schema_changes: Literal["evolve", "freeze", "discard"] = Field(
         "evolve",
         alias="schema",
@@ -51,7 +52,15 @@ class Contracted(_Fields):
     )
 
 
-class SqlDatabaseFields(Contracted):
+class OfRows(Contracted):
+    """What connectors of rows share."""
+
+    cursor: str | CursorFields | None = Field(
+        None, description="Column by which only new rows are asked for, or a mapping. Default: each load is the whole."
+    )
+
+
+class SqlDatabaseFields(OfRows):
     """A table or query of Postgres, MySQL, MariaDB, SQL Server or SQLite."""
 
     database: str = Field(description="Name of the variable that holds the connection URL; ends in _DATABASE_URL.")
@@ -100,7 +109,7 @@ class PagesFields(_Fields):
     total: str | None = Field(None, description="JSONPath of the number of pages, or with `offset` of rows.")
 
 
-class RestApiFields(Contracted):
+class RestApiFields(OfRows):
     """One endpoint of a REST API that answers in JSON."""
 
     url: str = Field(description="Base URL of the API. Requests go to no other server.")
@@ -127,7 +136,47 @@ class SqlDatabaseSource(_Fields):
     sql_database: SqlDatabaseFields = Field(description="A table or query of a database.")
 
 
-ConnectorSource = RestApiSource | SqlDatabaseSource
+class FileCursorFields(_Fields):
+    """By what new files are told from those that were extracted."""
+
+    by: Literal["modified", "name"] = Field(
+        description="`modified`: files changed since the last extracted one; needs a `key`, or `mode: append`. "
+        "`name`: files whose address comes after the last one, for names that only grow, such as dates."
+    )
+    initial: str | None = Field(
+        None, description="Where the first extract begins: a moment, or an address. Default: at the beginning."
+    )
+    lag: float = Field(
+        0,
+        ge=0,
+        description="`modified` only: how far before the kept moment each extract begins, for files that turn up late "
+        "with an earlier moment. Seconds; needs a key.",
+    )
+
+
+class FilesystemFields(Contracted):
+    """Many files of a folder, bucket or server, extracted together."""
+
+    files: str = Field(
+        description="Pattern of the files, as a `source` of files has it: relative to the landing folder, absolute, "
+        "s3://bucket/… or sftp://host/…."
+    )
+    format: Literal["csv", "tsv", "jsonl", "json", "parquet", "orc", "avro"] | None = Field(
+        None, description="Format of all of them. Default: what the name of each says."
+    )
+    cursor: Literal["modified", "name"] | FileCursorFields | None = Field(
+        None, description="Which files are new: a word, or a mapping with `by`. Default: each load is all files."
+    )
+    path_column: str | None = Field(None, description="Column that says which file a row is of. Default: none.")
+
+
+class FilesystemSource(_Fields):
+    """Files as one source of rows."""
+
+    filesystem: FilesystemFields = Field(description="Many files, extracted together.")
+
+
+ConnectorSource = RestApiSource | SqlDatabaseSource | FilesystemSource
 
 
 class ConnectorFault(Exception):
@@ -138,15 +187,19 @@ class ConnectorFault(Exception):
         self.place = place
 
 
-def connector_of(source: ConnectorSource) -> domain.Extractable:
+def _connector_of(source: ConnectorSource, dataset: Any, key: tuple[str, ...]) -> domain.Extractable:
     """The connector as plain data. Raises ConnectorFault."""
     if isinstance(source, RestApiSource):
         return _rest_api(source.rest_api)
+    if isinstance(source, FilesystemSource):
+        return _filesystem(source.filesystem, dataset, key)
     return _sql_database(source.sql_database)
 
 
 def whole(source: ConnectorSource) -> bool:
     """Whether each extract is all that there is."""
+    if isinstance(source, FilesystemSource):
+        return source.filesystem.cursor is None
     fields = source.rest_api if isinstance(source, RestApiSource) else source.sql_database
     return fields.cursor is None
 
@@ -164,7 +217,7 @@ def extracted(source: ConnectorSource, dataset: Any, name: str, key: tuple[str, 
         DeclarationError: fields that do not go together.
     """
     try:
-        connector = connector_of(source)
+        connector = _connector_of(source, dataset, key)
     except ConnectorFault as fault:
         raise dataset.fail(str(fault), "source", *fault.place) from None
     cursor = connector.cursor
@@ -175,6 +228,45 @@ def extracted(source: ConnectorSource, dataset: Any, name: str, key: tuple[str, 
     if dataset.partitions:
         raise dataset.fail("partitions are for files: a connector has one state", "partitions")
     return ExtractedSource(name, connector, cursor is None, tuple(column.name for column in dataset.columns))
+
+
+def _filesystem(fields: FilesystemFields, dataset: Any, key: tuple[str, ...]) -> domain.Filesystem:
+    where = "filesystem"
+    if PARTITION in fields.files:
+        raise ConnectorFault(
+            f"files: {PARTITION} is for a `source` of files: a connector has one state", where, "files"
+        )
+    if fields.path_column is not None and (fault := name_fault(fields.path_column)):
+        raise ConnectorFault(f"path_column: the name {fault[1]}", where, "path_column")
+    cursor = FileCursorFields(by=fields.cursor) if isinstance(fields.cursor, str) else fields.cursor
+    if cursor and cursor.by == "modified" and not key and dataset.mode is None:
+        raise ConnectorFault(
+            "a file that is changed is extracted again, all of it: declare a `key`, or `mode: append` to keep the rows "
+            "of both, or the cursor `name`, by which files are extracted once",
+            where,
+            "cursor",
+        )
+    return domain.Filesystem(
+        files=fields.files,
+        format=fields.format,
+        cursor=_file_cursor(cursor, where) if cursor else None,
+        contract=fields.schema_changes,
+        path_column=fields.path_column,
+        reading=reading_of(dataset, [column.name for column in dataset.columns]),
+        limits=Limits(dataset.max_file_rows, dataset.max_expansion),
+    )
+
+
+def _file_cursor(cursor: FileCursorFields, where: str) -> domain.FileCursor:
+    initial = cursor.initial
+    if cursor.by == "name" and cursor.lag:
+        raise ConnectorFault("lag is for the cursor `modified`", where, "cursor")
+    if cursor.by == "modified" and initial is not None:
+        try:
+            dt.datetime.fromisoformat(initial)
+        except ValueError:
+            raise ConnectorFault("initial: expected a moment such as 2026-01-31T00:00:00Z", where, "cursor") from None
+    return domain.FileCursor(cursor.by, initial, cursor.lag)
 
 
 def _sql_database(fields: SqlDatabaseFields) -> domain.SqlDatabase:

@@ -15,7 +15,7 @@ from dagster.components.scaffold.scaffold import scaffold_with
 from pydantic import Field
 
 from atlas_pipeline import labels
-from atlas_pipeline.components.connectors import RestApiSource, SqlDatabaseSource
+from atlas_pipeline.components.connectors import FilesystemSource, RestApiSource, SqlDatabaseSource
 from atlas_pipeline.components.declaration import Described, absent_tables, by_table
 from atlas_pipeline.components.every import schedules_of
 from atlas_pipeline.components.file_options import FileOptions
@@ -95,12 +95,12 @@ class Dataset(FileOptions):
 
     name: str | None = Field(None, description="Name of the tables. Default: the name of the folder.")
     source: Annotated[
-        str | SourceTable | RestApiSource | SqlDatabaseSource,
+        str | SourceTable | RestApiSource | SqlDatabaseSource | FilesystemSource,
         Field(
             description="Glob of files, relative to the landing folder, absolute, s3://bucket/… or sftp://host/…; CSV, "
             "TSV, JSON, JSONL, Parquet, ORC, Avro or a workbook (.xlsx, .xlsm, .xls, .ods), plain, .gz or .zst. "
             "`{partition}` stands for the partition key. Or a table: `database`, `table`. Or a connector: "
-            "`rest_api` or `sql_database`."
+            "`rest_api`, `sql_database` or `filesystem`."
         ),
     ]
     columns: list[Column] = Field(description="The columns that silver has. Others stay in bronze and are reported.")
@@ -158,6 +158,11 @@ class Dataset(FileOptions):
     def table(self) -> str:
         """Name of the tables."""
         return self.checked_name(self.name or self.folder.name)
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether its rows are those of files, one by one or extracted together."""
+        return isinstance(self.source, str | FilesystemSource)
 
     @property
     def published_names(self) -> list[str]:

@@ -47,6 +47,32 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
     flag = declared.on_missing == "flag"
     if flag and MISSING_SINCE in columns:
         raise declared.fail(f"on_missing: flag adds the column {MISSING_SINCE}, which is declared", "on_missing")
+    reading = reading_of(declared, columns)
+    if not declared.reads_files and reading != ReadOptions():
+        raise declared.fail("options of files do not apply to a table or an API", "source")
+    # A table is read whole: where each key is to stay, nothing that it lacks by now may be deleted.
+    keep = declared.on_missing != "delete" or (is_table and mode == "upsert")
+    return Intake(
+        reading=reading if isinstance(declared.source, str) else ReadOptions(),
+        snapshot=mode == "snapshot" or is_table,
+        keep_missing=keep,
+        skip_equal_files=declared.skip_equal_files,
+        flag_missing=flag,
+        declared=frozenset(columns),
+        limits=Limits(declared.max_file_rows, declared.max_expansion),
+    )
+
+
+def reading_of(declared: Any, columns: Sequence[str]) -> ReadOptions:
+    """How each file is read.
+
+    Args:
+        declared: the dataset.
+        columns: the names of the declared columns, in order.
+
+    Raises:
+        DeclarationError: options that cannot be.
+    """
     names = () if declared.header is True else tuple(declared.header or columns)
     try:
         check_names(names)
@@ -63,20 +89,7 @@ def intake_of(declared: Any, key: tuple[str, ...], columns: Sequence[str], *, is
         raise declared.fail(refusal.reason, "header") from None
     except ValueError as error:
         raise declared.fail(str(error), str(error).split()[0]) from None
-    reading = replace(_shape_of(declared), csv=csv, sheet=declared.sheet)
-    if is_table and reading != ReadOptions():
-        raise declared.fail("options of files do not apply to a table", "source")
-    # A table is read whole: where each key is to stay, nothing that it lacks by now may be deleted.
-    keep = declared.on_missing != "delete" or (is_table and mode == "upsert")
-    return Intake(
-        reading=reading,
-        snapshot=mode == "snapshot" or is_table,
-        keep_missing=keep,
-        skip_equal_files=declared.skip_equal_files,
-        flag_missing=flag,
-        declared=frozenset(columns),
-        limits=Limits(declared.max_file_rows, declared.max_expansion),
-    )
+    return replace(_shape_of(declared), csv=csv, sheet=declared.sheet)
 
 
 def tombstone_of(declared: Any, columns: Sequence[Column]) -> Tombstone | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from atlas_pipeline.components.connectors import ConnectorSource, extracted, whole
+from atlas_pipeline.components.connectors import ConnectorSource, FilesystemSource, extracted, whole
 from atlas_pipeline.components.declaration import Described
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.ingest.sources import SourceError, s3, sftp
@@ -42,6 +42,8 @@ def source_of(declared: Any, name: str, key: tuple[str, ...]) -> FileSource | Ta
     """
     source = declared.source
     if isinstance(source, ConnectorSource):
+        if isinstance(source, FilesystemSource):
+            check_pattern(source.filesystem.files, declared, "source", "filesystem", "files")
         return extracted(source, declared, name, key)
     if isinstance(source, SourceTable):
         if not re.fullmatch(r"[A-Za-z0-9_]+_DATABASE_URL", source.database):
@@ -54,9 +56,25 @@ def source_of(declared: Any, name: str, key: tuple[str, ...]) -> FileSource | Ta
         if not source.table.rpartition(".")[2]:
             raise declared.fail(f"table {source.table!r}: expected schema.table", "source", "table")
         return TableSource(source.database, source.table)
-    if s3.is_s3(source) or sftp.is_sftp(source):
-        try:
-            s3.split_url(source) if s3.is_s3(source) else sftp.split_url(source)
-        except SourceError as error:
-            raise declared.fail(str(error), "source") from None
+    check_pattern(source, declared, "source")
     return FileSource(source)
+
+
+def check_pattern(pattern: str, declared: Any, *place: str) -> None:
+    """Whether a pattern that begins with a scheme is an address of that scheme.
+
+    Args:
+        pattern: as declared.
+        declared: the dataset, for its errors.
+        place: where it stands in the YAML.
+
+    Raises:
+        DeclarationError: it is not.
+    """
+    try:
+        if s3.is_s3(pattern):
+            s3.split_url(pattern)
+        elif sftp.is_sftp(pattern):
+            sftp.split_url(pattern)
+    except SourceError as error:
+        raise declared.fail(str(error), *place) from None

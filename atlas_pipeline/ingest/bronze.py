@@ -300,8 +300,10 @@ def _copy_file(
 
 def _copy_rows(loader: "_Loader", file: SourceFile, stream: "_Hashed", intake: Intake, *, empty: bool) -> None:
     """Copy the rows. With `empty` a file without rows is not refused."""
-    meter = Meter(intake.limits if file.bytes else Limits(), file.bytes)
-    blocks = read(cast(BinaryIO, stream), file.name, options=intake.reading, block_bytes=_BLOCK_BYTES, meter=meter)
+    # What an extract was made of was measured when it was made, and it is packed better than any file.
+    meter = Meter(intake.limits if file.bytes and file.format != "extract" else Limits(), file.bytes)
+    source, options = cast(BinaryIO, stream), intake.reading
+    blocks = read(source, file.name, format=file.format, options=options, block_bytes=_BLOCK_BYTES, meter=meter)
     prepared = _prepare(blocks, loader.file_id, meter, intake.declared)
     # A file of one block is read before there is anything to send.
     small = 0 < file.bytes < _BLOCK_BYTES

@@ -3,6 +3,7 @@
 The work is done by a process of its own that says when it has reached the phase, and waits there to be killed.
 """
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import psycopg
 import pytest
 
 from atlas_pipeline.ingest import bronze
-from atlas_pipeline.ingest.connectors import Cursor, SqlDatabase, parquet
+from atlas_pipeline.ingest.connectors import Cursor, FileCursor, Filesystem, SqlDatabase, parquet
 from atlas_pipeline.ingest.connectors.extracting import extract
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.settings import load_settings
@@ -21,7 +22,10 @@ from atlas_pipeline.warehouse.connect import connect
 
 pytestmark = pytest.mark.slow
 
-SOURCE = ExtractedSource("things", SqlDatabase("SHOP_DATABASE_URL", "things", cursor=Cursor("n")), whole=False)
+SOURCES = {
+    "table": SqlDatabase("SHOP_DATABASE_URL", "things", cursor=Cursor("n")),
+    "files": Filesystem("in/*.csv", cursor=FileCursor("modified")),
+}
 ROWS = 50_000
 
 
@@ -32,9 +36,9 @@ def stop(wanted: str, phase: str) -> None:
         sys.stdin.read()
 
 
-def work(url: str, wanted: str = "") -> None:
+def work(url: str, kind: str, wanted: str = "") -> None:
     """Extract what is new, and load it."""
-    settings = load_settings()
+    settings, source = load_settings(), ExtractedSource("things", SOURCES[kind], whole=False)
     finish, move = parquet.ExtractFile.finish, connectors.move
 
     def finished(self: parquet.ExtractFile, said: dict[str, object]) -> int:
@@ -48,14 +52,14 @@ def work(url: str, wanted: str = "") -> None:
 
     parquet.ExtractFile.finish, connectors.move = finished, moved  # type: ignore[method-assign, assignment]
     with connect(url) as connection:
-        extract(connection, SOURCE, settings, key=(), progress=lambda _: stop(wanted, "amid the rows"))
+        extract(connection, source, settings, key=(), progress=lambda _: stop(wanted, "amid the rows"))
         stop(wanted, "between extraction and load")
-        bronze.load(connection, "things", SOURCE.list(settings), run_id="r")
+        bronze.load(connection, "things", source.list(settings), run_id="r")
 
 
-def killed(url: str, phase: str) -> None:
+def killed(url: str, kind: str, phase: str) -> None:
     """Do the work in another process, and kill it there."""
-    code = f"from atlas_pipeline_tests.connectors.test_kill import work; work({url!r}, {phase!r})"
+    code = f"from atlas_pipeline_tests.connectors.test_kill import work; work({url!r}, {kind!r}, {phase!r})"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as one:
@@ -64,6 +68,7 @@ def killed(url: str, phase: str) -> None:
         one.kill()
 
 
+@pytest.mark.parametrize("kind", SOURCES)
 @pytest.mark.parametrize(
     "phase",
     [
@@ -75,16 +80,21 @@ def killed(url: str, phase: str) -> None:
     ],
 )
 def test_nothing_is_lost_or_doubled(
-    phase: str, atlas_env: Path, warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    phase: str, kind: str, atlas_env: Path, warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SHOP_DATABASE_URL", f"sqlite:///{tmp_path}/shop.db")
     shop = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
     shop.execute("CREATE TABLE things (n integer, name text)")
 
-    def insert(first: int) -> None:
+    def insert(first: int, rows: int = ROWS) -> None:
         shop.execute("BEGIN")
-        shop.executemany("INSERT INTO things VALUES (?, 'x')", ((n,) for n in range(first, first + ROWS)))
+        shop.executemany("INSERT INTO things VALUES (?, 'x')", ((n,) for n in range(first, first + rows)))
         shop.execute("COMMIT")
+        file = atlas_env / "landing" / "in" / f"{first}.csv"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("n,name\n" + "".join(f"{n},x\n" for n in range(first, first + rows)))
+        changed = min(first, ROWS)  # the one that comes late is of the very moment of the one before
+        os.utime(file, (changed, changed))
 
     def loaded() -> tuple[int, int, int]:
         with psycopg.connect(warehouse_url) as reader:
@@ -92,15 +102,15 @@ def test_nothing_is_lost_or_doubled(
             return row.fetchone()  # type: ignore[return-value]
 
     insert(0)
-    work(warehouse_url)
+    work(warehouse_url, kind)
     assert loaded() == (ROWS, ROWS, ROWS - 1)
     insert(ROWS)
-    killed(warehouse_url, phase)
+    killed(warehouse_url, kind, phase)
     assert loaded() == (ROWS, ROWS, ROWS - 1)
     # What comes meanwhile, with the very value that the lost extract ended at, is not lost either.
-    shop.execute("INSERT INTO things VALUES (?, 'late')", (2 * ROWS,))
-    work(warehouse_url)
+    insert(2 * ROWS, 1)
+    work(warehouse_url, kind)
     assert loaded() == (2 * ROWS + 1, 2 * ROWS + 1, 2 * ROWS)
-    work(warehouse_url)
+    work(warehouse_url, kind)
     assert loaded() == (2 * ROWS + 1, 2 * ROWS + 1, 2 * ROWS)
     assert not list((atlas_env / "landing" / ".extracts" / "things").glob("*.part"))

@@ -11,6 +11,10 @@ from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from typing import ClassVar, Literal
 
+from atlas_pipeline.ingest.limits import Limits
+from atlas_pipeline.ingest.readers import Format
+from atlas_pipeline.ingest.readers.options import ReadOptions
+
 Contract = Literal["evolve", "freeze", "discard"]
 Pages = Literal["none", "page_number", "offset", "cursor", "link_header", "json_link"]
 
@@ -105,15 +109,67 @@ class RestApi:
         return f"the API at {self.url}"
 
 
-Extractable = SqlDatabase | RestApi
+@dataclass(frozen=True)
+class FileCursor:
+    """By what new files are told from those that were extracted.
+
+    Attributes:
+        by: when a file was changed, or its name.
+        initial: where the first extract begins: a moment, or a name; null for the beginning.
+        lag: seconds before the kept moment that each extract begins, for files that turn up late.
+    """
+
+    by: Literal["modified", "name"]
+    initial: str | None = None
+    lag: float = 0
+
+
+@dataclass(frozen=True)
+class Filesystem:
+    """Files of a folder, bucket, container or server, many to one extract.
+
+    Attributes:
+        files: pattern of their names, as a source of files has it.
+        format: of all of them; null for what their names say.
+        cursor: which of them are new; null for all of them each time.
+        contract: what is done with columns that they did not have before.
+        path_column: column that says which file a row is of; null for none.
+        reading: how they are read.
+        limits: how much one of them may turn into; null for what the settings say.
+    """
+
+    kind: ClassVar[str] = "filesystem"
+    files: str
+    format: Format | None = None
+    cursor: FileCursor | None = None
+    contract: Contract = "evolve"
+    path_column: str | None = None
+    reading: ReadOptions = field(default_factory=ReadOptions)
+    limits: Limits = field(default_factory=Limits)
+
+    @property
+    def service(self) -> str:
+        """What its server is called in messages."""
+        return f"the files {self.files}"
+
+
+Extractable = SqlDatabase | RestApi | Filesystem
 
 
 def fingerprint(connector: Extractable) -> str:
     """Hash of what is extracted, which a cursor belongs to: of another table, or another column, it means nothing."""
+    if isinstance(connector, Filesystem):
+        by = connector.cursor.by if connector.cursor else None
+        parts: list[object] = [connector.kind, connector.files, connector.format, by, asdict(connector.reading)]
+        return _hash(parts)
     cursor = connector.cursor.column if connector.cursor else None
     if isinstance(connector, SqlDatabase):
-        parts: list[object] = [connector.kind, connector.database, connector.table, connector.query, cursor]
+        parts = [connector.kind, connector.database, connector.table, connector.query, cursor]
     else:
         named = asdict(connector)
         parts = [connector.kind, *(named[name] for name in ("url", "path", "params", "records")), cursor]
+    return _hash(parts)
+
+
+def _hash(parts: list[object]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,22 +1,23 @@
 """One extract: from where the last loaded one ended to a Parquet file that the load of bronze takes.
 
 Belongs here: the order of steps, and what is counted. Does not belong here: how a kind of source is asked (`sql.py`,
-`rest.py`), the file (`parquet.py`), and loading it (`bronze.py`).
+`rest.py`, `filesystem.py`), the file (`parquet.py`), and loading it (`bronze.py`).
 """
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 
-from atlas_pipeline.ingest.connectors import RestApi
+from atlas_pipeline.ingest.connectors import Filesystem, RestApi
 from atlas_pipeline.ingest.connectors.isolation import dump_state, isolated, load_state
 from atlas_pipeline.ingest.connectors.source import ExtractedSource, said_of
-from atlas_pipeline.ingest.connectors.tally import Tally
+from atlas_pipeline.ingest.connectors.tally import RefusedFile, Tally
 from atlas_pipeline.ingest.sources import LeftAlone, ServiceUnavailable, SourceError
 from atlas_pipeline.settings import Settings, SettingsError
 from atlas_pipeline.warehouse import connectors
@@ -26,7 +27,10 @@ _ATTEMPTED = (SourceError, ServiceUnavailable, SettingsError)
 
 @dataclass(frozen=True)
 class Extract:
-    """What was extracted. `path` is null when there was nothing new; `discarded` counts columns that were left out."""
+    """What was extracted. `path` is null when there was nothing new; `discarded` counts columns that were left out.
+
+    `refused` are files that were left out.
+    """
 
     path: Path | None
     rows: int
@@ -35,6 +39,7 @@ class Extract:
     retries: int
     seconds: float
     discarded: int
+    refused: list[RefusedFile] = field(default_factory=list)
 
 
 def extract(
@@ -74,7 +79,8 @@ def extract(
     with _counting(connection, source, tally, started):
         made = _made(source, settings, position or connectors.Position(), tally, progress)
     seconds = time.monotonic() - started
-    result = Extract(made.path, made.rows, made.bytes, tally.requests, tally.retries, seconds, made.discarded)
+    counts = (made.rows, made.bytes, tally.requests, tally.retries)
+    result = Extract(made.path, *counts, seconds, made.discarded, tally.refused)
     attempt = connectors.Attempt(result.rows, result.bytes, result.requests, result.retries, seconds)
     connectors.succeeded(connection, name, kind, attempt)
     return result
@@ -104,10 +110,10 @@ def _made(
         path.unlink(missing_ok=True)
     with ExtractFile(path, position.columns, source.connector.contract, always) as file:
         with isolated(settings.home_path, state):
-            for block in _rows(source, tally):
+            for block in _rows(source, settings, tally):
                 file.write(block)
                 progress(f"{source.dataset}: extracted {file.rows:,} rows")
-        if not file.rows and not source.whole:
+        if not file.rows and not file.rejected and not source.whole:
             return _Made(None, 0, 0, 0)
         file.add_columns(tally.columns or (() if file.rows else source.columns))
         cursor = dump_state(state) if source.connector.cursor else None
@@ -115,8 +121,12 @@ def _made(
         return _Made(path, file.rows, size, file.discarded)
 
 
-def _rows(source: ExtractedSource, tally: Tally) -> Iterator[list[dict[str, Any]]]:
+def _rows(source: ExtractedSource, settings: Settings, tally: Tally) -> Iterator[list[dict[str, Any]] | pa.Table]:
     connector = source.connector
+    if isinstance(connector, Filesystem):
+        from atlas_pipeline.ingest.connectors import filesystem
+
+        return filesystem.rows(connector, settings, tally)
     if isinstance(connector, RestApi):
         from atlas_pipeline.ingest.connectors import rest
 
@@ -134,6 +144,10 @@ def check(source: ExtractedSource, settings: Settings) -> str:
     connector = source.connector
     try:
         with isolated(settings.home_path, {}):
+            if isinstance(connector, Filesystem):
+                from atlas_pipeline.ingest.connectors import filesystem
+
+                return filesystem.check(connector, settings)
             if isinstance(connector, RestApi):
                 from atlas_pipeline.ingest.connectors import rest
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from atlas_pipeline.ingest.connectors import Contract
 from atlas_pipeline.ingest.connectors.values import as_array, kind_of
+from atlas_pipeline.ingest.readers.extract import REJECTED
 from atlas_pipeline.ingest.sources import SourceError
 
 _ABOUT = b"atlas"
@@ -37,6 +38,8 @@ class ExtractFile:
         known: the kinds of the columns that were loaded before, by name; empty for the first extract.
         contract: what is done with other columns.
         always: columns that it has though no row does.
+        rows: that were written.
+        rejected: lines of files that are no rows, for quarantine.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class ExtractFile:
     contract: Contract
     always: Sequence[str] = ()
     rows: int = 0
+    rejected: int = 0
     discarded: int = 0
     kinds: dict[str, str] = field(default_factory=dict)
 
@@ -64,26 +68,43 @@ class ExtractFile:
         for piece in self._pieces:
             piece.unlink(missing_ok=True)
 
-    def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Write a block of rows.
+    def write(self, rows: Sequence[Mapping[str, Any]] | pa.Table) -> None:
+        """Write a block of rows, or a table whose columns are text already.
 
         Raises SourceError when the columns are frozen, and these are others.
         """
+        if isinstance(rows, pa.Table):
+            self._write_texts(rows)
+            return
         names = list(rows[0]) if rows else []
         if any(row.keys() != rows[0].keys() for row in rows):
             names = list(dict.fromkeys(name for row in rows for name in row))
         names = self._allowed(names)
         values = {name: [row.get(name) for row in rows] for name in names}
         self._check_kinds(values)
-        new = [name for name in names if name not in self._columns]
+        self._write({name: as_array(values[name]) for name in names}, len(rows))
+        self.rows += len(rows)
+
+    def _write_texts(self, rows: pa.Table) -> None:
+        names = self._allowed(rows.column_names)
+        for name in names:
+            if name != REJECTED and rows.column(name).null_count < rows.num_rows:
+                self.kinds[name] = "text"
+        self._write({name: rows.column(name) for name in names}, rows.num_rows)
+        if REJECTED in names:
+            self.rejected += rows.num_rows
+        else:
+            self.rows += rows.num_rows
+
+    def _write(self, values: Mapping[str, Any], count: int) -> None:
+        new = [name for name in values if name not in self._columns]
         if new or self._writer is None:
             self._columns.update(dict.fromkeys(new))
             self._begin()
         assert self._writer is not None
-        empty = pa.nulls(len(rows), pa.string())
-        columns = [as_array(values[name]) if name in values else empty for name in self._columns]
+        empty = pa.nulls(count, pa.string())
+        columns = [values.get(name, empty) for name in self._columns]
         self._writer.write_table(pa.table(columns, schema=_schema(self._columns)))
-        self.rows += len(rows)
 
     def add_columns(self, names: Iterable[str]) -> None:
         """Columns that the file has though no row had a value in them.
@@ -111,7 +132,8 @@ class ExtractFile:
 
     def _all_kinds(self) -> dict[str, str]:
         """The kinds of all columns, as far as they are known from this extract and those before."""
-        return {name: self.kinds.get(name) or self.known.get(name) or "unknown" for name in self._columns}
+        names = [name for name in self._columns if name != REJECTED]
+        return {name: self.kinds.get(name) or self.known.get(name) or "unknown" for name in names}
 
     def _join(self) -> None:
         """Go on with one piece that has all columns and all rows."""
@@ -126,7 +148,7 @@ class ExtractFile:
         names = list(names)
         if not self.known or self.contract == "evolve":
             return names
-        new = [name for name in names if name not in self.known]
+        new = [name for name in names if name not in self.known and name != REJECTED]
         if not new:
             return names
         if self.contract == "freeze":
@@ -137,7 +159,7 @@ class ExtractFile:
             )
         self._left_out.update(new)
         self.discarded = len(self._left_out)
-        return [name for name in names if name in self.known]
+        return [name for name in names if name not in new]
 
     def _check_kinds(self, values: Mapping[str, Sequence[Any]]) -> None:
         for place, (name, column) in enumerate(values.items(), 1):

@@ -61,7 +61,13 @@ class ExtractedSource:
         """The extracts that were made, in order."""
         found = [file for _, file in matching("*.parquet", self.folder(settings))]
         files = [
-            replace(file, partition=partition, modified=0.0, on_loaded=partial(_loaded, self.dataset, Path(file.uri)))
+            replace(
+                file,
+                partition=partition,
+                modified=0.0,
+                format="extract",
+                on_loaded=partial(_loaded, self.dataset, Path(file.uri)),
+            )
             for file in found
         ]
         return sorted(files, key=lambda file: file.uri)
@@ -85,5 +91,5 @@ def said_of(source: ExtractedSource, number: int, cursor: str | None) -> dict[st
 def shown(source: ExtractedSource) -> str:
     """The connector for people, without credentials: what it has of them are names of settings."""
     connector = source.connector
-    what = {"database", "table", "url", "path"}
+    what = {"database", "table", "url", "path", "files"}
     return json.dumps({name: value for name, value in vars(connector).items() if name in what and value})

@@ -20,7 +20,8 @@ from atlas_pipeline.ingest.readers.parquet import read_parquet
 
 __all__ = ["Compression", "CsvOptions", "Format", "ReadOptions", "detect", "read"]
 
-Format = Literal["csv", "tsv", "text", "jsonl", "json", "parquet", "orc", "avro", "workbook"]
+Format = Literal["csv", "tsv", "text", "jsonl", "json", "parquet", "orc", "avro", "workbook", "extract"]
+"""`extract` is what connectors write, and no name of a file says so."""
 
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -107,6 +108,10 @@ def _read(
 ) -> Iterator[Batch]:
     if format == "parquet":
         return read_parquet(stream, compression, meter)
+    if format == "extract":
+        from atlas_pipeline.ingest.readers.extract import read_extract
+
+        return read_extract(stream, compression, meter)
     if format == "orc":
         from atlas_pipeline.ingest.readers.orc import read_orc
 

@@ -4,7 +4,7 @@ Belongs here: the file. Does not belong here: its rows as text (`arrow_rows.py`,
 become (`parquet_size.py`), the rules of column names (`columns.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO
 
@@ -18,7 +18,9 @@ from atlas_pipeline.ingest.readers.compression import Compression, seekable
 from atlas_pipeline.ingest.readers.parquet_size import dictionary_columns, rows_at_a_time, unpacked_bytes
 
 
-def read_parquet(stream: BinaryIO, compression: Compression, meter: Meter) -> Iterator[Batch]:
+def read_parquet(
+    stream: BinaryIO, compression: Compression, meter: Meter, allowed: Collection[str] = ()
+) -> Iterator[Batch]:
     """Yield the rows of a Parquet file, every column as text, in batches of 20,000 or, of large rows, about 8 MiB.
 
     Memory is bounded by the pages that Arrow holds of each column, and by the longest row (up to 64 MiB). Columns that
@@ -29,6 +31,7 @@ def read_parquet(stream: BinaryIO, compression: Compression, meter: Meter) -> It
         stream: at the file's beginning.
         compression: of the whole file.
         meter: counts what it turns into.
+        allowed: names of columns that are not looked at.
     """
     with ExitStack() as stack:
         stream = seekable(stream, compression, stack, meter)
@@ -38,7 +41,7 @@ def read_parquet(stream: BinaryIO, compression: Compression, meter: Meter) -> It
             names = metadata.schema.to_arrow_schema().names
         except DAMAGE:
             raise _corrupt() from None
-        check_names(names)
+        check_names(name for name in names if name not in allowed)
         if metadata.num_rows == 0:
             raise FileRefused("header_only", "The file has columns and no rows. Send it with its rows, or not at all.")
         meter.expect_rows(metadata.num_rows)

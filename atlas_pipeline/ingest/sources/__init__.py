@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol
 
 import psycopg
 
+from atlas_pipeline.ingest.readers import Format
 from atlas_pipeline.settings import Settings
 
 
@@ -40,7 +41,7 @@ class SourceFile:
     """One file, object or table. `version` changes when its content may have: size and change time, or ETag.
 
     With a `problem` it is only named; a folder that cannot be read is one, too. `on_loaded` is called in the
-    transaction that loads it, or notes that its content is loaded already.
+    transaction that loads it, or notes that its content is loaded already. `format` is null for what its name says.
     """
 
     uri: str
@@ -52,6 +53,7 @@ class SourceFile:
     partition: str | None = None
     problem: Problem | None = None
     on_loaded: Callable[[psycopg.Connection], None] | None = None
+    format: Format | None = None
 
     def settled(self, seconds: float, now: float | None = None) -> bool:
         """Whether it has not changed for a while, so that it is no longer being written.

@@ -104,6 +104,10 @@ def _load(
             lock_seconds=settings.lock_timeout_seconds,
             progress=progress_log(context),
         )
+        if extract is not None:
+            result.refused += [
+                bronze.FileResult(f.uri, "refused", rule=f.rule, reason=f.reason) for f in extract.refused
+            ]
         every = loaded_files(connection, dataset.name, pending=False)
         outcomes = [
             files_readable(len(result.refused)),
@@ -181,7 +185,7 @@ def _files(context: dg.AssetExecutionContext, dataset: Dataset, settings: Settin
     if fresh:
         wait = max(fresh) + settings.settle_seconds - time.time()
         context.log.info(f"waiting {wait:.1f} s for {len(fresh)} files that were just written")
-        time.sleep(max(wait, 0))
+        time.sleep(min(max(wait, 0), settings.settle_seconds))  # a time of change may be far in the future
         files = listing()
     return files
 
