@@ -65,8 +65,8 @@ site: setup ## Build the documentation as a web site in site/, and check its lin
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lock: setup ## Resolve the dependencies and write the lock files
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra connectors --extra sftp --group dev pyproject.toml -o requirements.lock
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --constraint requirements.lock --extra connectors --extra sftp pyproject.toml -o docker/requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --extra azure --extra connectors --extra gcs --extra sftp --group dev pyproject.toml -o requirements.lock
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --constraint requirements.lock --extra azure --extra connectors --extra gcs --extra sftp pyproject.toml -o docker/requirements.lock
 	@echo "uv" | $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header - -o requirements-uv.lock
 
 # The platform in containers; MONITORING=1 adds what watches it. docs/deployment.md has the way from nothing.

@@ -168,6 +168,22 @@ class Settings(BaseSettings):
         description="Host keys of the servers of `sftp://` sources, as OpenSSH keeps them. A server that it does not "
         "hold, or that has another key, is refused. Relative paths count from the project root.",
     )
+    gcs_credentials: SecretStr | None = Field(
+        None,
+        description="JSON key of a service account, or of a federated identity, for `gs://` sources. "
+        "`ATLAS_GCS_CREDENTIALS_FILE` names its file. Default: the identity of the machine.",
+    )
+    gcs_endpoint_url: str | None = Field(None, description="Endpoint for `gs://` sources other than Google's.")
+    azure_account: str | None = Field(None, description="Storage account of `az://` and `abfs://` sources.")
+    azure_account_key: SecretStr | None = Field(None, description="Key of `ATLAS_AZURE_ACCOUNT`.")
+    azure_sas_token: SecretStr | None = Field(
+        None,
+        description="Shared access signature for `ATLAS_AZURE_ACCOUNT`, in place of a key. Without either: the "
+        "identity of the machine.",
+    )
+    azure_endpoint_url: str | None = Field(
+        None, description="Endpoint of the account's blobs, where it is not https://<account>.blob.core.windows.net."
+    )
     backup_place: str = Field(
         "backups",
         description="Where backups are kept: a folder (relative paths count from `ATLAS_HOME`), or s3://bucket/prefix.",

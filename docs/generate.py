@@ -222,6 +222,10 @@ def dependencies() -> str:
         table(head, map(_dependency, sorted(map(_name, extras["connectors"])))),
         "For sources on SFTP servers, `pip install 'atlas-pipeline[sftp]'`:",
         table(head, map(_dependency, map(_name, extras["sftp"]))),
+        "For sources in Google Cloud Storage, `pip install 'atlas-pipeline[gcs]'`:",
+        table(head, map(_dependency, map(_name, extras["gcs"]))),
+        "For sources in Azure Blob Storage, `pip install 'atlas-pipeline[azure]'`:",
+        table(head, map(_dependency, map(_name, extras["azure"]))),
         "Only for development and tests:",
         table(head, map(_dependency, development)),
     ]

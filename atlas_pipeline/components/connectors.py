@@ -159,7 +159,7 @@ class FilesystemFields(Contracted):
 
     files: str = Field(
         description="Pattern of the files, as a `source` of files has it: relative to the landing folder, absolute, "
-        "s3://bucket/… or sftp://host/…."
+        "s3://bucket/…, gs://bucket/…, az://container/… or sftp://host/…."
     )
     format: Literal["csv", "tsv", "jsonl", "json", "parquet", "orc", "avro"] | None = Field(
         None, description="Format of all of them. Default: what the name of each says."

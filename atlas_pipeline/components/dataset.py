@@ -97,10 +97,10 @@ class Dataset(FileOptions):
     source: Annotated[
         str | SourceTable | RestApiSource | SqlDatabaseSource | FilesystemSource,
         Field(
-            description="Glob of files, relative to the landing folder, absolute, s3://bucket/… or sftp://host/…; CSV, "
-            "TSV, JSON, JSONL, Parquet, ORC, Avro or a workbook (.xlsx, .xlsm, .xls, .ods), plain, .gz or .zst. "
-            "`{partition}` stands for the partition key. Or a table: `database`, `table`. Or a connector: "
-            "`rest_api`, `sql_database` or `filesystem`."
+            description="Glob of files, relative to the landing folder, absolute, s3://bucket/…, gs://bucket/…, "
+            "az://container/… or sftp://host/…; CSV, TSV, JSON, JSONL, Parquet, ORC, Avro or a workbook (.xlsx, .xlsm, "
+            ".xls, .ods), plain, .gz or .zst. `{partition}` stands for the partition key. Or a table: `database`, "
+            "`table`. Or a connector: `rest_api`, `sql_database` or `filesystem`."
         ),
     ]
     columns: list[Column] = Field(description="The columns that silver has. Others stay in bronze and are reported.")

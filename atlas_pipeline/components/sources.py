@@ -12,8 +12,8 @@ from pydantic import Field
 from atlas_pipeline.components.connectors import ConnectorSource, FilesystemSource, extracted, whole
 from atlas_pipeline.components.declaration import Described
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
-from atlas_pipeline.ingest.sources import SourceError, s3, sftp
-from atlas_pipeline.ingest.sources.files import FileSource
+from atlas_pipeline.ingest.sources import SourceError
+from atlas_pipeline.ingest.sources.files import FileSource, check_address
 from atlas_pipeline.ingest.sources.postgres import TableSource
 
 
@@ -72,9 +72,6 @@ def check_pattern(pattern: str, declared: Any, *place: str) -> None:
         DeclarationError: it is not.
     """
     try:
-        if s3.is_s3(pattern):
-            s3.split_url(pattern)
-        elif sftp.is_sftp(pattern):
-            sftp.split_url(pattern)
+        check_address(pattern)
     except SourceError as error:
         raise declared.fail(str(error), *place) from None

@@ -22,7 +22,7 @@ from atlas_pipeline.components.declaration import NAME_EXPECTED, is_table_name
 from atlas_pipeline.components.scaffold.contract import contract, count_checks
 from atlas_pipeline.components.scaffold.dialect import DialectParams, Written, fields_of, found_dialect, header_in_doubt
 from atlas_pipeline.ingest.sources import SourceError, SourceFile
-from atlas_pipeline.ingest.sources.files import FileSource
+from atlas_pipeline.ingest.sources.files import FileSource, is_remote
 from atlas_pipeline.ingest.sources.patterns import PARTITION
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
@@ -54,8 +54,8 @@ class DatasetScaffoldParams(DialectParams):
 
     source: str = Field(
         "",
-        description="Glob of the files: from here, absolute, in the landing folder, s3://bucket/… or sftp://host/…. "
-        "Required.",
+        description="Glob of the files: from here, absolute, in the landing folder, s3://bucket/…, gs://bucket/…, "
+        "az://container/… or sftp://host/…. Required.",
     )
     key: str | None = Field(None, description="Column that identifies a row; several with commas. Default: a guess.")
 
@@ -287,7 +287,7 @@ def _check_name(request: ScaffoldRequest[DatasetScaffoldParams], name: str) -> N
 
 def _find(source: str, settings: Settings) -> tuple[str, list[SourceFile]]:
     """The pattern to write, and the files that it matches: as seen from here, else from the landing folder."""
-    if source.startswith(("s3://", "sftp://")):
+    if is_remote(source):
         places = {source: source}
     else:
         landing = settings.landing_path

@@ -33,11 +33,6 @@ _HINTS = {
 }
 
 
-def is_s3(pattern: str) -> bool:
-    """Whether it is a pattern of objects in S3."""
-    return pattern.startswith(SCHEME)
-
-
 def split_url(pattern: str) -> tuple[str, str]:
     """Bucket and key pattern of an s3:// URL. Raises SourceError."""
     bucket, _, key = pattern.removeprefix(SCHEME).partition("/")

@@ -33,11 +33,6 @@ _UNKNOWN = Problem("unavailable", "the server does not say its size and when it 
 _CHANGED = "it changed after it was listed; the next run takes it as it is then"
 
 
-def is_sftp(pattern: str) -> bool:
-    """Whether it is a pattern of files on an SFTP server."""
-    return pattern.startswith(SCHEME)
-
-
 def split_url(pattern: str) -> tuple[str, int, str]:
     """Host, port and path pattern of an sftp:// URL. Raises SourceError, which quotes no password."""
     address, slash, path = pattern.removeprefix(SCHEME).partition("/")
