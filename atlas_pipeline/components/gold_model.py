@@ -11,15 +11,18 @@ import dagster as dg
 from pydantic import Field
 
 from atlas_pipeline import labels
-from atlas_pipeline.components.dataset import Dataset
-from atlas_pipeline.components.declaration import Declared, absent_tables, by_table, memoize_per_tree
+from atlas_pipeline.components.dataset import Dataset, people_of
+from atlas_pipeline.components.declaration import Declared, Described, absent_tables, by_table, memoize_per_tree
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.gold import GoldTable, gold_asset
 from atlas_pipeline.orchestration.tables.model_tests import ModelTests
+from atlas_pipeline.orchestration.tables.small_groups import GroupRule, People
 from atlas_pipeline.pii.rules import Rules
+from atlas_pipeline.pii.small_groups import Cells, OnSmall
 from atlas_pipeline.quality.model_tests.file import UnitTest, read_tests
 from atlas_pipeline.quality.model_tests.running import Sources
+from atlas_pipeline.settings import load_settings
 from atlas_pipeline.sql.lineage import (
     Model,
     check_tables,
@@ -33,6 +36,23 @@ from atlas_pipeline.sql.lineage import (
 Catalog = dict[tuple[str, str], list[str]]
 
 
+class GroupsOfFew(Described):
+    """What holds for rows that are made of the data of few persons."""
+
+    of: str | None = Field(
+        None, description="Column of the tables it reads whose values are counted. Default: the subjects of these."
+    )
+    at_least: int | None = Field(
+        None, ge=2, description="Persons that a group must have. Default: `ATLAS_CELLS_AT_LEAST`."
+    )
+    on_small: OnSmall | None = Field(
+        None,
+        description="What is done with smaller groups: `fail` publishes nothing, `suppress` withholds them, and more "
+        "where totals would give them away. Default: `ATLAS_CELLS_ON_SMALL`.",
+    )
+    exempt: str | None = Field(None, min_length=1, description="Why small groups may be shown; it is recorded.")
+
+
 class GoldModel(Declared):
     """One SELECT over silver and gold, in `model.sql` beside this file, as a gold table."""
 
@@ -43,6 +63,9 @@ class GoldModel(Declared):
     )
     allow_personal_data: list[str] = Field(
         [], description="Columns that may hold personal data which silver keeps; others made from it are refused."
+    )
+    cells: GroupsOfFew | None = Field(
+        None, description="What holds for groups of few persons, where data of persons reaches the model."
     )
     freshness: Freshness | None = Field(None, description="How old it may get before the UI says that it is stale.")
     owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
@@ -70,6 +93,16 @@ class GoldModel(Declared):
         read = {(source.schema, source.name): catalog[source.schema, source.name] for source in self.parsed.tables}
         return read_tests(self.folder, read, catalog["gold", self.table])
 
+    def _groups(self, context: dg.ComponentLoadContext, catalog: Catalog) -> GroupRule:
+        """The rule for groups of few persons. Raises DeclarationError."""
+        declared, settings = self.cells or GroupsOfFew(), load_settings()
+        read = [(table.schema, table.name) for table in self.parsed.tables]
+        if declared.of and not any(declared.of in catalog[table] for table in read):
+            tables = ", ".join(".".join(table) for table in read)
+            raise self.fail(f"cells: of names {declared.of!r}, which none of {tables} has", "cells", "of")
+        at_least, on_small = declared.at_least or settings.cells_at_least, declared.on_small or settings.cells_on_small
+        return GroupRule(_people(context), self.parsed, Cells(at_least, on_small, declared.exempt), declared.of)
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset, its dependencies and column lineage read from the SQL."""
         name, model = self.table, self.parsed
@@ -93,7 +126,7 @@ class GoldModel(Declared):
             dg.AssetKey(["gold", name]),
             self.contract,
             columns,
-            reserved=[labels.LEAK_CHECK, labels.UP_TO_DATE, labels.UNIT_TESTS],
+            reserved=[labels.LEAK_CHECK, labels.SMALL_GROUPS, labels.UP_TO_DATE, labels.UNIT_TESTS],
         )
         spec: dict[str, Any] = {
             "description": self.description,
@@ -103,9 +136,23 @@ class GoldModel(Declared):
         }
         with self.naming_the_place():
             tests = ModelTests(self.unit_tests(catalog), _sources(context))
+            groups = self._groups(context, catalog)
             hidden, allowed = disguises(model, catalog), self.allow_personal_data
-            table = GoldTable(model, lineage, key, allowed, _rules(context), checks, tests, hidden)
+            table = GoldTable(model, lineage, key, allowed, _rules(context), checks, tests, groups, hidden)
             return dg.Definitions(assets=[gold_asset(table, spec)])
+
+
+def _people(context: dg.ComponentLoadContext) -> People:
+    """Whose data is in the tables of the project."""
+
+    def collect() -> People:
+        datasets, components = by_table(context, Dataset, "silver"), by_table(context, GoldModel, "gold")
+        models = {name: component.parsed for name, component in components.items()}
+        ordered = {name: models[name] for name in order_models(models)}
+        tables = {name: people_of(dataset, context) for name, dataset in datasets.items()}
+        return People(tables, ordered, _catalog(context))
+
+    return memoize_per_tree(context.component_tree, "people", collect)
 
 
 def _sources(context: dg.ComponentLoadContext) -> Sources:

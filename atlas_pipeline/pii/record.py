@@ -61,6 +61,19 @@ def recorded_plans(connection: psycopg.Connection, layer: str, name: str) -> dic
     return {row[0]: RecordedPlan(ColumnPlan(*row[:9]), row[9]) for row in rows}
 
 
+def recorded_by_table(connection: psycopg.Connection, layer: str) -> dict[str, dict[str, ColumnPlan]]:
+    """The plans of all published tables of a layer, by table and column."""
+    rows = connection.execute(
+        "SELECT name, column_name, class, entity, confidence, evidence, action, key_domain, declared, form"
+        " FROM atlas.column_plans WHERE layer = %s ORDER BY name, position",
+        [layer],
+    )
+    found: dict[str, dict[str, ColumnPlan]] = {}
+    for name, column, *rest in rows:
+        found.setdefault(name, {})[column] = ColumnPlan(column, *rest)
+    return found
+
+
 def record_plans(
     connection: psycopg.Connection, layer: str, name: str, plans: Iterable[ColumnPlan], rules: str
 ) -> None:

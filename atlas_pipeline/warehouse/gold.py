@@ -14,6 +14,9 @@ from psycopg import sql
 from atlas_pipeline.warehouse import publish as publishing
 from atlas_pipeline.warehouse.publish import STAGING, Table
 
+SMALL = "small"
+"""Part of the name of the table beside the staged one that lists its groups of few persons."""
+
 
 class ModelFailed(Exception):
     """Postgres refused the model; the published table is as it was."""
@@ -31,6 +34,8 @@ class GoldBuild:
         key: columns of the primary key, none when empty.
         sources: tables that the statement reads.
         progress: told what is being done.
+        counted: the same SELECT with further columns, for whoever treats the staged table; null for none.
+        rules: what else decides what the table holds.
     """
 
     connection: psycopg.Connection
@@ -40,6 +45,8 @@ class GoldBuild:
     key: Sequence[str] = ()
     sources: Collection[Table] = ()
     progress: Callable[[str], None] = lambda message: None
+    counted: str | None = None
+    rules: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -56,9 +63,15 @@ class Staged:
     reads: Mapping[Table, int]
 
 
-def fingerprint(statement: str, key: Sequence[str]) -> str:
-    """32 characters that are the same as long as a model and its primary key are."""
-    return hashlib.sha256("\0".join([statement, *key]).encode()).hexdigest()[:32]
+def fingerprint(statement: str, key: Sequence[str], rules: Sequence[str] = ()) -> str:
+    """32 characters that are the same as long as a model is.
+
+    Args:
+        statement: its SELECT.
+        key: columns of its primary key.
+        rules: what else decides what its table holds.
+    """
+    return hashlib.sha256("\0".join([statement, *key, *rules]).encode()).hexdigest()[:32]
 
 
 def stage(build: GoldBuild) -> Staged:
@@ -70,10 +83,10 @@ def stage(build: GoldBuild) -> Staged:
     table = publishing.staging_name("gold", name)
     before = publishing.published(connection, "gold", name)
     reads = publishing.versions(connection, build.sources)
-    publishing.drop_staging(connection, table)
+    publishing.drop_staging(connection, table, f"{table}__{SMALL}")
     build.progress(f"{name}: running the model")
     target = sql.Identifier(STAGING, table)
-    body = sql.SQL(build.statement.strip().rstrip(";"))
+    body = sql.SQL((build.counted or build.statement).strip().rstrip(";"))
     try:
         connection.execute("SET LOCAL work_mem = '128MB'")
         connection.execute(sql.SQL("CREATE TABLE {} AS (\n{}\n)").format(target, body))
@@ -101,7 +114,7 @@ def publish(build: GoldBuild, staged: Staged) -> None:
 
     Raises publish.PublishError.
     """
-    definition = fingerprint(build.statement, build.key)
+    definition = fingerprint(build.statement, build.key, build.rules)
     publishing.swap(build.connection, "gold", build.name)
     publishing.record(build.connection, "gold", build.name, definition, build.run_id, staged.rows, reads=staged.reads)
 

@@ -140,6 +140,27 @@ DO $$ BEGIN
     END IF;
 END $$;
 
+-- What was measured of how well persons are hidden in a table, each time: numbers, no values of rows.
+CREATE TABLE IF NOT EXISTS atlas.privacy_measures (
+    layer text NOT NULL,
+    name text NOT NULL,
+    measure text NOT NULL,              -- the check that measured it
+    measured_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    run text NOT NULL,
+    passed boolean NOT NULL,
+    published boolean NOT NULL,         -- whether readers see what was measured
+    numbers jsonb NOT NULL,
+    PRIMARY KEY (layer, name, measure, measured_at)
+);
+-- How many persons were in each group of a gold table when it was last published; `key` is a hash of the group's keys.
+-- Nobody but the pipeline reads it.
+CREATE TABLE IF NOT EXISTS atlas.group_counts (
+    name text NOT NULL,
+    key bigint NOT NULL,
+    persons bigint NOT NULL,
+    PRIMARY KEY (name, key)
+);
+
 -- How good each table was each time its checks were evaluated: one row for each dimension that has checks, and one for
 -- all of them. A run that is retried keeps its id, so that one run may have several times.
 CREATE TABLE IF NOT EXISTS atlas.quality_scores (

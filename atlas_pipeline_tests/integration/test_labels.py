@@ -104,6 +104,7 @@ def test_names_are_those_that_installations_know() -> None:
         "LEAK_CHECK": "leak_check",
         "UP_TO_DATE": "up_to_date",
         "UNIT_TESTS": "model_tests",
+        "SMALL_GROUPS": "small_groups",
         "DATASET_TAG": "atlas/dataset",
         "DECLARATION_CHECK": "declaration",
         "INVALID_KIND": "invalid",

@@ -17,6 +17,13 @@ from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, 
 from atlas_pipeline.orchestration.tables.model_tests import ModelTests, unit_tests_result, unit_tests_spec
 from atlas_pipeline.orchestration.tables.personal_data import leak_result, leak_spec, pii_tags, plan_table
 from atlas_pipeline.orchestration.tables.refresh import up_to_date_result, up_to_date_spec
+from atlas_pipeline.orchestration.tables.small_groups import (
+    GroupAudit,
+    GroupRule,
+    recorded_small_groups,
+    small_groups_result,
+    small_groups_spec,
+)
 from atlas_pipeline.orchestration.tables.steps import RETRY, progress_log, published_table
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.gold_audit import GoldAudit, Source
@@ -40,6 +47,7 @@ class GoldTable:
         rules: of the project, for what is personal data.
         checks: of the table.
         tests: of the model.
+        groups: the rule for groups of few persons.
         disguises: calls in the model whose results hide what they were made of.
     """
 
@@ -50,6 +58,7 @@ class GoldTable:
     rules: Rules
     checks: TableChecks
     tests: ModelTests
+    groups: GroupRule
     disguises: Sequence[Disguise] = ()
 
     @property
@@ -61,7 +70,8 @@ class GoldTable:
     def definition(self) -> GoldDefinition:
         """What decides when the table is due."""
         sources = frozenset((source.schema, source.name) for source in self.model.tables)
-        return GoldDefinition(self.name, gold.fingerprint(self.model.statement, self.key), sources)
+        fingerprint = gold.fingerprint(self.model.statement, self.key, self.groups.parts)
+        return GoldDefinition(self.name, fingerprint, sources)
 
     @property
     def column_lineage(self) -> dg.TableColumnLineage:
@@ -107,7 +117,7 @@ def gold_asset(table: GoldTable, spec: Mapping[str, Any]) -> dg.AssetsDefinition
                 **spec,
             )
         ],
-        check_specs=[leak_spec(asset), up_to_date_spec(asset), *tests, *table.checks.specs],
+        check_specs=[leak_spec(asset), small_groups_spec(asset), up_to_date_spec(asset), *tests, *table.checks.specs],
         can_subset=True,
         retry_policy=RETRY,
         pool=f"gold_{name}",
@@ -143,9 +153,11 @@ def _materialize(
     outcomes: list[Outcome] = []
     key: list[str] = []
     failure: str | None = None
+    groups: GroupAudit | None = None
     try:
         with warehouse.connect() as connection:
             privacy = table.privacy(connection)
+            groups = GroupAudit(connection, name, table.groups)
             key = table.shown_key(privacy)
             build = gold.GoldBuild(
                 connection,
@@ -155,19 +167,13 @@ def _materialize(
                 table.key,
                 table.definition.sources,
                 progress_log(context),
+                groups.statement,
+                table.groups.parts,
             )
             with table_lock(connection, "gold", name, warehouse.settings.lock_timeout_seconds):
-                staged = gold.stage(build)
+                staged = groups.treat(gold.stage(build))
                 outcomes = audit.verify(staged.schema, staged.table, key)
-                if privacy.passes(staged.schema, staged.table) and not blocking(outcomes):
-                    with connection.transaction():
-                        gold.publish(build, staged)
-                        privacy.record()
-                else:
-                    failure = (
-                        f"gold.{name} was not published: the new table fails its contract, the published one is as it "
-                        f"was. Look at {staged.schema}.{staged.table}"
-                    )
+                failure = _publish(build, staged, privacy, groups, outcomes)
             scores = audit.record(connection, outcomes, published=failure is None)
             types = gold.column_types(connection, name) if failure is None else {}
             up_to_date = up_to_date_result(connection, table.checks.asset, table.definition)
@@ -181,11 +187,32 @@ def _materialize(
         yield up_to_date
     if privacy.report:
         yield leak_result(table.checks.asset, privacy.report, privacy.problem, privacy.unmasked)
+        if groups:
+            yield small_groups_result(table.checks.asset, groups.found)
     yield from audit.results(outcomes, key)
     if failure is not None:
-        problems = "; ".join(filter(None, [privacy.problem, blocking(outcomes)]))
+        group_problem = groups.problem if groups else None
+        problems = "; ".join(filter(None, [privacy.problem, group_problem, blocking(outcomes)]))
         reasons = f" Failed: {problems}" if problems else ""
         raise dg.Failure(f"{table.model.path}: {failure}{reasons}", allow_retries=False)
+
+
+def _publish(
+    build: gold.GoldBuild, staged: gold.Staged, privacy: GoldAudit, groups: GroupAudit, outcomes: Collection[Outcome]
+) -> str | None:
+    """Publish a staged table that passes its checks; else say why not."""
+    fit = privacy.passes(staged.schema, staged.table) and not blocking(outcomes) and not groups.problem
+    with build.connection.transaction():
+        if fit:
+            gold.publish(build, staged)
+            privacy.record()
+        groups.record(build.run_id, published=fit)
+    if fit:
+        return None
+    return (
+        f"gold.{build.name} was not published: the new table fails its checks, the published one is as it was. Look at "
+        f"{staged.schema}.{staged.table}."
+    )
 
 
 def _metadata(table: GoldTable, staged: gold.Staged, privacy: GoldAudit, types: Mapping[str, str]) -> dict[str, Any]:
@@ -216,6 +243,8 @@ def _check_published(
         if labels.LEAK_CHECK in names:
             privacy.passes("gold", table.name)
             yield leak_result(table.checks.asset, privacy.report, privacy.problem, privacy.unmasked)
+        if labels.SMALL_GROUPS in names:
+            yield small_groups_result(table.checks.asset, recorded_small_groups(connection, table.name))
         if labels.UP_TO_DATE in names:
             yield up_to_date_result(connection, table.checks.asset, table.definition)
     yield from audit.results(outcomes, key)

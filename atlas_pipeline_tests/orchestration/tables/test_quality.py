@@ -353,7 +353,7 @@ def test_checks_run_alone_on_the_published_table(land: Any, project: Load) -> No
     assert everything.success
     assert set(found(everything)) == set(specs(definitions))
     assert {name for name, one in found(everything).items() if not one.passed} == {"amount_missing"}
-    assert set(found(everything, GOLD_KEY)) == {"leak_check", "contract", "up_to_date"}
+    assert set(found(everything, GOLD_KEY)) == {"leak_check", "contract", "small_groups", "up_to_date"}
 
 
 def test_a_blocking_check_that_fails_alone_changes_no_table(land: Any, project: Load) -> None:
