@@ -105,7 +105,7 @@ def gated_results(text: str, recognizers: Sequence[Gated]) -> Iterable[tuple[int
         Start, end, kind and score, 0.5 to 1, of each result.
     """
     for gated in recognizers:
-        if gated.gate.search(text) is None:
+        if gated.gate.search(text) is None or (gated.context is not None and gated.context.search(text) is None):
             continue
         for result in gated.recognizer.analyze(text, gated.recognizer.supported_entities, None):
             if gated.context is None:

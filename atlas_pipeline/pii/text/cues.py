@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from atlas_pipeline.pii.gazetteer import fold, listed
+from atlas_pipeline.pii.text.gates import DIGIT, word_gate
 from atlas_pipeline.pii.text.words import is_word
 
 Result = tuple[int, int, str, float]
@@ -57,16 +58,25 @@ class _Cue:
     kind: str
     regex: re.Pattern[str]
     score: float
+    gates: int
     holds: Callable[[re.Match[str]], bool]
 
 
-def cued_results(text: str) -> Iterator[Result]:
-    """Identifiers that follow a cue: start, end, kind, score."""
-    numbered = any(map(str.isdigit, text))
-    for cue in _CUES if numbered else _WORD_CUES:
-        for match in cue.regex.finditer(text):
-            if cue.holds(match):
-                yield *match.span("v"), cue.kind, cue.score
+def cued_results(text: str, gates: int) -> Iterator[Result]:
+    """Identifiers that follow a cue.
+
+    Args:
+        text: Clean text; see `normalise.clean`.
+        gates: The open gates; see `gates.open_gates`.
+
+    Yields:
+        Start, end, kind and score of each result.
+    """
+    for cue in _CUES:
+        if cue.gates & gates == cue.gates:
+            for match in cue.regex.finditer(text):
+                if cue.holds(match):
+                    yield *match.span("v"), cue.kind, cue.score
 
 
 def _identifier(match: re.Match[str]) -> bool:
@@ -103,21 +113,32 @@ _GROUPS = r"(?: \d{3,6}(?![\w%])| \d{2}(?= \d{2,4}(?!\w))| (?!\d\d?(?!\w))[A-Z0-
 _ID = rf"(?:(?=[A-Za-z./-]{{0,14}}\d){_WORD}|[A-Z]{{1,3}} (?=\d){_WORD}){_GROUPS}"
 
 
-def _cue(kind: str, words: str, score: float = 0.7, value: str = _ID) -> _Cue:
+def _cue(kind: str, stems: str, words: str, score: float = 0.7, value: str = _ID) -> _Cue:
+    """A cue for an identifier that holds a digit.
+
+    Args:
+        kind: What follows the cue.
+        stems: How the cue's words begin, as `word_gate` has it.
+        words: The cue's words as a pattern.
+        score: Confidence of a result.
+        value: What an identifier looks like.
+    """
     return _Cue(
         kind,
         re.compile(rf"(?i:(?<!\w)(?:{words}){_COMPOUND}(?!\w){_LINK})(?<!\w)(?P<v>{value})(?!\w)"),
         score,
+        DIGIT | word_gate(stems),
         _identifier,
     )
 
 
 _LOGIN = r"[a-z][a-z._-]{1,20}\d[a-z0-9._-]{0,20}\b"
-_WORD_CUES = (
+_CUES = (
     _Cue(
         "USERNAME",
         re.compile(r"(?i:(?<!\w)(?:user|usr|uid|login|username))(?P<link>=)[\"']?(?P<v>[\w.@-]{3,40})"),
         0.6,
+        word_gate("=user =usr =uid =login =username"),
         lambda match: match["v"].lower() not in _STATES,
     ),
     _Cue(
@@ -128,41 +149,67 @@ _WORD_CUES = (
             r"\s*\\?[\"']?)(?P<v>\w[\w.@-]{2,40})(?!\w)"
         ),
         0.7,
+        word_gate("user login benutzername nom usuario nome utente screen handle nickname"),
         _user,
     ),
-)
-_CUES = (
-    *_WORD_CUES,
-    _Cue("USERNAME", re.compile(rf"(?i:\b(?:user|login|account|logged in as)) (?P<v>{_LOGIN})"), 0.6, _login),
-    _Cue("USERNAME", re.compile(rf"\b(?:for|by|as) (?P<v>{_LOGIN}) (?:from|logged|failed)\b"), 0.6, bool),
-    _cue("PASSPORT", "passport|reisepass|passeport|pasaporte|passaporto|paszport", 0.8),
+    _Cue(
+        "USERNAME",
+        re.compile(rf"(?i:\b(?:user|login|account|logged in as)) (?P<v>{_LOGIN})"),
+        0.6,
+        DIGIT | word_gate("*user *login *account =as"),
+        _login,
+    ),
+    _Cue(
+        "USERNAME",
+        re.compile(rf"\b(?:for|by|as) (?P<v>{_LOGIN}) (?:from|logged|failed)\b"),
+        0.6,
+        DIGIT | word_gate("=from =logged =failed"),
+        bool,
+    ),
+    _cue(
+        "PASSPORT",
+        "passport reisepass passeport pasaporte passaporto paszport",
+        "passport|reisepass|passeport|pasaporte|passaporto|paszport",
+        0.8,
+    ),
     _cue(
         "DRIVER_LICENSE",
+        "driv dl führerschein permis licen patente",
         r"driv(?:er|ers|er's|er’s|ing)[' ]*licen[sc]e|dl|führerschein|permis(?: de conduire)?|licen[sc]e|patente"
         "|permiso de conducir",
         0.8,
     ),
     _cue(
         "NATIONAL_ID",
+        "national nino personalausweis aadhaar pesel nif nie dni bsn personnummer identity id employee"
+        " student staff badge cpf curp rut nir ahv egn cnp jmbg",
         "national (?:id|insurance)|nino|personalausweis|aadhaar|pesel|nif|nie|dni|bsn|personnummer|identity card"
         "|id card|employee|student|staff|badge|cpf|curp|rut|nir|ahv|egn|cnp|jmbg",
     ),
     _cue(
         "HEALTH_ID",
+        "mrn medical patient nhs npi medicare medicaid health insurance member beneficiary policy"
+        " versicherten krankenkasse krankenversicherung",
         "mrn|medical record|patient(?:in)?(?: id)?|nhs|npi|medicare|medicaid|health (?:plan|card|insurance)|insurance"
         "|member(?:ship)?(?: id)?|beneficiary|policy|versicherten|krankenkasse|krankenversicherung",
     ),
-    _cue("TAX_ID", "tax|tin|itin|ein|steuer-?id|steuer|codice fiscale|vat|ust-?id|cnpj|rfc"),
+    _cue(
+        "TAX_ID",
+        "tax tin itin ein steuer codice vat ust cnpj rfc",
+        "tax|tin|itin|ein|steuer-?id|steuer|codice fiscale|vat|ust-?id|cnpj|rfc",
+    ),
     _cue(
         "ACCOUNT_NUMBER",
+        "account acct =a routing sort konto bank compte cuenta conto swift bic blz",
         "account|acct|a/c|routing|sort code|konto|bank account|compte|cuenta|conto|swift|bic|blz|bankleitzahl",
         value=rf"(?:(?=[A-Za-z./-]{{0,14}}\d){_WORD}){_GROUPS}",
     ),
     _cue(
         "VEHICLE_ID",
+        "vin license licence number plate kennzeichen registration targa matrícula immatriculation",
         "vin|license plate|licence plate|number plate|plate|kennzeichen|registration|targa|matrícula|immatriculation",
         value=r"(?=[A-Z -]{0,8}\d)[A-Z0-9]+(?:[- ](?=[A-Z]{0,3}\d)[A-Z0-9]+|-[A-Z0-9]+| [A-Z]{2,3}(?= \d)| [A-Z]{3}"
         r"(?!\w))*|[A-Z]{1,3}[- ][A-Z]{1,2}[- ]?\d{1,4}",
     ),
-    _cue("DEVICE_ID", "imei|serial|device id|meid|seriennummer"),
+    _cue("DEVICE_ID", "imei serial device meid seriennummer", "imei|serial|device id|meid|seriennummer"),
 )

@@ -6,7 +6,7 @@ cues (`names.py`).
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from atlas_pipeline.pii.gazetteer import family_names, fold, given_names
@@ -26,6 +26,7 @@ _PART = re.compile(r"[^\n]{1,1000}?(?:[.!?](?=\s+\S)|\n|$)|[^\n]{1,1000}\n?")
 _CAPITALISED = re.compile(r"(?<![\w'’])[^\W\d_a-z][\w'’-]*")
 _WORDS = re.compile(r"[^\W\d_]+")
 _SHORT = 6
+_REMEMBERED_WORDS = 100_000
 _PARTICLES = frozenset(
     ("van", "von", "de", "der", "den", "da", "di", "del", "della", "dos", "el", "al", "bin", "ter", "zu")
 )
@@ -87,17 +88,38 @@ def model_results(
 
 
 def _parts(text: str, found: Sequence[Result]) -> Iterator[tuple[int, int]]:
-    """The sentences with a capitalised word outside all findings; a sentence's first word counts if it is uncommon."""
+    """The sentences with a capitalised word outside all findings for which a result of the model could count."""
     for match in _PART.finditer(text):
-        for word in _CAPITALISED.finditer(text, *match.span()):
-            first = text[match.start() : word.start()].strip(" \n\"'>-*([") == ""
-            if (
-                not (first and is_common(fold(word[0])))
-                and word[0] not in _NEVER
-                and not any(start <= word.start() < end for start, end, _, _ in found)
-            ):
-                yield match.span()
+        start, end = match.span()
+        foreign: bool | None = None
+        for word in _CAPITALISED.finditer(text, start, end):
+            if not _undecided(word[0]):
+                continue
+            if is_common(fold(word[0])) and text[start : word.start()].strip(" \n\"'>-*([") == "":
+                continue
+            if any(result[0] <= word.start() < result[1] for result in found):
+                continue
+            if foreign is None:
+                foreign = is_foreign(match[0])
+            if not foreign or _has_listed(word[0]):
+                yield start, end
                 break
+
+
+@lru_cache(_REMEMBERED_WORDS)
+def _undecided(word: str) -> bool:
+    """Whether the lists leave open if this capitalised word is a name: it is not an ordinary word, code or acronym."""
+    if word in _NEVER or not word[0].isupper() or any(map(str.isdigit, word)):
+        return False
+    parts = [part for part in map(fold, _WORDS.findall(word)) if part not in NOT_NAMES]
+    if any(map(_is_listed, parts)):
+        return not all(map(is_ordinary, parts))
+    return not all(map(is_common, parts)) and not (word.isupper() and len(word) < _SHORT)
+
+
+@lru_cache(_REMEMBERED_WORDS)
+def _has_listed(word: str) -> bool:
+    return any(part not in NOT_NAMES and _is_listed(part) for part in map(fold, _WORDS.findall(word)))
 
 
 def _counts(text: str, kind: str, foreign: bool) -> bool:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from atlas_pipeline.pii.gazetteer import family_names, fold, given_names, listed
+from atlas_pipeline.pii.text.gates import word_gate
 from atlas_pipeline.pii.text.words import is_common, is_foreign, is_word
 
 Result = tuple[int, int, str, float]
@@ -31,9 +32,24 @@ _SAYS = (
     r"|jeg hedder"
 )
 _LOWER = r"[^\W\d_]{2,}(?:['’-][^\W\d_]+)*"
+_TITLE_STEMS = (
+    "mr ms mx miss dr prof doctor sir madam lady lord herr frau fräulein monsieur mlle mme señor sr sra srta don doña"
+    " signor sig dott pan mevr meneer dhr rev father capt sgt officer nurse judge senator president uncle aunt"
+)
 _PERSON_CUES = (
-    (re.compile(rf"\b{_TITLE}\.?\s+(?P<v>(?:(?:de la|de|von der|von|van der|van|di|del) )?{_NAME})"), 0.9),
-    (re.compile(rf"(?i:\b(?:{_SAYS})):?\s+(?P<v>{_NAME})"), 0.8),
+    (
+        re.compile(rf"\b{_TITLE}\.?\s+(?P<v>(?:(?:de la|de|von der|von|van der|van|di|del) )?{_NAME})"),
+        0.9,
+        word_gate(_TITLE_STEMS),
+    ),
+    (
+        re.compile(rf"(?i:\b(?:{_SAYS})):?\s+(?P<v>{_NAME})"),
+        0.8,
+        word_gate(
+            "name =am =m this it its called named mein ich je mon me mi soy sono nazywam mam ik mijn met"
+            " intestato meu jag jeg"
+        ),
+    ),
     (
         re.compile(
             rf"(?:^|[\n.!?>\"] ?)(?:Hi|Hello|Hey|Dear|Hallo|Lieber?|Sehr geehrter?|Bonjour|Salut|Hola|Ciao"
@@ -42,6 +58,10 @@ _PERSON_CUES = (
             rf"|HELLO),? (?P<v>{_NAME})"
         ),
         0.8,
+        word_gate(
+            "hi hello hey dear hallo lieb sehr bonjour salut hola ciao gentile chèr estimad car beste"
+            " buongiorno guten good"
+        ),
     ),
     (
         re.compile(
@@ -52,6 +72,10 @@ _PERSON_CUES = (
             rf"[,.!:]?[ \n]+(?:[-–—] ?)?(?P<v>{_NAME})(?=\s*(?:$|\n|[.,(]))"
         ),
         0.8,
+        word_gate(
+            "regards thank thx cheers sincerely best yours love grüße gruß gruss saluti saludos cordialement"
+            " pozdrawiam gro merci gracias danke xoxo signed from"
+        ),
     ),
     (
         re.compile(
@@ -63,6 +87,11 @@ _PERSON_CUES = (
             rf"(?:: ?|, | )(?P<v>{_NAME})"
         ),
         0.6,
+        word_gate(
+            "customer client patient employee user contact manager agent attn attention recipient sender"
+            " cardholder account beneficiary guardian spouse wife husband son daughter brother sister mother"
+            " father mom dad friend colleague boss kund doctor physician signed =cc =to =from =by name"
+        ),
     ),
     (
         re.compile(
@@ -70,8 +99,12 @@ _PERSON_CUES = (
             rf"remove|patient|applicant|guest|it's|its)) (?P<v>{_NAME})"
         ),
         0.7,
+        word_gate(
+            "=said =says =asked =told =tell =asks =met =ask =spoke =talked =between =named =remove =patient"
+            " =applicant =guest =it =its"
+        ),
     ),
-    (re.compile(rf"(?m:^)(?P<v>{_CAP}, {_CAP}(?: [A-Z]\.)?)(?=\s*(?:$|\n|[\t;|(]))"), 0.6),
+    (re.compile(rf"(?m:^)(?P<v>{_CAP}, {_CAP}(?: [A-Z]\.)?)(?=\s*(?:$|\n|[\t;|(]))"), 0.6, ~0),
 )
 _STOP = """
 a account address again all an api april atm august avenue bank best black bonjour buongiorno ceo christmas ciao
@@ -119,6 +152,13 @@ _LOWER_CUE = re.compile(
     r"birthday|account of|on behalf of|from|for|an|to))"
     rf"[,:!]?\s+(?P<v>{_LOWER}(?: {_LOWER}){{0,2}})"
 )
+_LOWER_CUE_GATE = word_gate(
+    "=my name =am =m =im =this =call =mein =ich =je =me =soy =mi =sono intestato nazywam =ik =mijn hi hello"
+    " hey dear thanks"
+    "  thx cheers regards grüßen gruß saluti saludos cordialement pozdrawiam groet mr mrs ms dr herr frau"
+    " =with =ask =tell"
+    " =birthday =account =behalf =from =for =an =to"
+)
 _LOWER_PAIR = re.compile(rf"(?=(?<![\w.@/-])(?P<first>{_LOWER}) (?P<second>{_LOWER})(?![\w@/]|\.\w))")
 _UNSPACED_CUE = re.compile(
     "(?:我叫|我是|姓名[:：]|名字是|名前は|私は|氏名[:：]|お名前[:：]|이름은|이름[:：])\\s*(?P<v>[\u3400-\u9fff\u3041-\u30ff\uac00-\ud7af]{2,4}?)"
@@ -127,17 +167,27 @@ _UNSPACED_CUE = re.compile(
 _UNSPACED = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\u3041-\u30ff\uac00-\ud7af]+")
 
 
-def name_results(text: str) -> Iterator[Result]:
-    """People's names in the text: start, end, kind, score."""
-    yield from _cued(text)
+def name_results(text: str, gates: int) -> Iterator[Result]:
+    """People's names in the text.
+
+    Args:
+        text: Clean text; see `normalise.clean`.
+        gates: The open gates; see `gates.open_gates`.
+
+    Yields:
+        Start, end, kind and score of each result.
+    """
+    yield from _cued(text, gates)
     yield from _listed(text)
     if not text.isascii():
         yield from _unspaced(text)
 
 
-def _cued(text: str) -> Iterator[Result]:
+def _cued(text: str, gates: int) -> Iterator[Result]:
     """Names after a cue such as a title, a greeting or "my name is"."""
-    for pattern, score in _PERSON_CUES:
+    for pattern, score, gate in _PERSON_CUES:
+        if not gates & gate:
+            continue
         for match in pattern.finditer(text):
             start, end = match.span("v")
             first = fold(_WORD.match(text, start)[0]) if _WORD.match(text, start) else ""  # type: ignore[index]
@@ -146,7 +196,7 @@ def _cued(text: str) -> Iterator[Result]:
             if score < 0.7 and not any(_known(word[0]) for word in _WORD.finditer(text, start, end)):
                 continue
             yield start, end, "PERSON", score
-    for match in _LOWER_CUE.finditer(text):
+    for match in _LOWER_CUE.finditer(text) if gates & _LOWER_CUE_GATE else ():
         words = list(_WORD.finditer(text, *match.span("v")))
         known = 0
         while known < len(words) and _is_name_word(fold(words[known][0])):

@@ -12,43 +12,65 @@ from itertools import pairwise
 
 from atlas_pipeline.pii.checks import calendar_date, credit_card, digits_of, iban, ipv4, ipv6, nir, social_security
 from atlas_pipeline.pii.secrets import SECRET_CUES, SECRET_FORMS, secret_value
+from atlas_pipeline.pii.text.gates import (
+    AT_SIGN,
+    BRACKETED_AT,
+    COLON_AA,
+    COLONS,
+    DIGIT,
+    DIGITS_4,
+    DIGITS_7,
+    DIGITS_9,
+    DIGITS_12,
+    DOLLAR,
+    LINK,
+    word_gate,
+)
 
 Result = tuple[int, int, str, float]
-
-_DIGIT = re.compile(r"\d")
-_AT = re.compile(r"@|%40")
-_BRACKETED_AT = re.compile(r"(?i)[\[({]at[\])}]")
-_SPELT = re.compile(r"(?i)\bdot\b")
-_ANY = re.compile("")
 
 
 @dataclass(frozen=True)
 class Pattern:
     """One pattern. Its span is the group `v` if there is one, else the whole match.
 
-    It is tried only if `gate` is found in the text, and a match counts only if `holds` is true of its span, and if the
+    It is tried only if all of its `gates` are open, and a match counts only if `holds` is true of its span, and if the
     40 characters before it do not match `unless`.
     """
 
     kind: str
     regex: re.Pattern[str]
     score: float = 0.8
-    gate: re.Pattern[str] = _DIGIT
+    gates: int = DIGIT
     holds: Callable[[str], bool] = bool
     unless: re.Pattern[str] | None = None
 
 
-def pattern_results(text: str) -> Iterator[Result]:
-    """Run the patterns whose gate is found in the text: start, end, kind, score."""
-    open_gates = {gate for gate in _GATES if gate.search(text) is not None}
+def pattern_results(text: str, gates: int) -> Iterator[Result]:
+    """Run the patterns whose gates are open.
+
+    Args:
+        text: Clean text; see `normalise.clean`.
+        gates: The open gates; see `gates.open_gates`.
+
+    Yields:
+        Start, end, kind and score of each result.
+    """
     for pattern in _PATTERNS:
-        if pattern.gate not in open_gates:
-            continue
-        group = "v" if "v" in pattern.regex.groupindex else 0
-        for match in pattern.regex.finditer(text):
-            before = text[max(0, match.start(group) - 40) : match.start(group)]
-            if pattern.holds(match[group]) and not (pattern.unless and pattern.unless.search(before)):
-                yield *match.span(group), pattern.kind, pattern.score
+        if pattern.gates & gates == pattern.gates:
+            yield from _matches(text, pattern)
+    if gates & _SECRET_GATES:
+        for pattern, gate in _SECRETS:
+            if gate.search(text) is not None:
+                yield from _matches(text, pattern)
+
+
+def _matches(text: str, pattern: Pattern) -> Iterator[Result]:
+    group = "v" if "v" in pattern.regex.groupindex else 0
+    for match in pattern.regex.finditer(text):
+        before = text[max(0, match.start(group) - 40) : match.start(group)]
+        if pattern.holds(match[group]) and not (pattern.unless and pattern.unless.search(before)):
+            yield *match.span(group), pattern.kind, pattern.score
 
 
 def phones_after_names(text: str, found: Sequence[Result]) -> Iterator[Result]:
@@ -138,6 +160,10 @@ _BORN = (
     r"|nacimiento|\bnat[oa]\b|nascit[ao]|urodz\w+|geboorte\w*|nascimento)"
 )
 
+_BIRTH = word_gate(
+    "born birth dob =d =b bday geboren geburt geb né naissance nacid nacimiento nat nascit urodz geboorte nascimento"
+)
+
 _CUE_LINK = (
     r"(?:\s*(?:(?:number|no\.?|num(?:ber)?|nr\.?|nummer|numero|número|numéro|id|code|card|is|ist|es|est|was|of)(?!\w)"
     r"|[#:=–-]|\\?[\"'])){0,4}\s*\\?[\"']?"
@@ -148,6 +174,21 @@ def _cued(words: str, value: str) -> re.Pattern[str]:
     return re.compile(rf"(?i:\b(?:{words})(?!\w)){'(?i:' + _CUE_LINK + ')'}(?<!\w)(?P<v>{value})")
 
 
+_KEY_STEMS = (
+    "pass pwd kennwort mot contraseña palabra parola wachtwoord hasło senha secret api access client private"
+    " auth signing"
+    " encryption token =pin cvv cvc otp"
+)
+_CODE_STEMS = (
+    "otp one verification security confirmation login auth access =fa mfa sms best sicherheits freigabe zugangs einmal"
+    " tan mtan =m code código codice cvv cvc cvn your ihr dein votre ton su tu seu =il"
+)
+_MONTH_STEMS = (
+    "jan feb fév mar mär maa apr avr abr may mai mei mag jun jui jul giu lug aug aoû aou ago sep set oct okt"
+    " out ott nov"
+    " dec dez déc dic des ene fev gen sty lut kwi maj cze lip sie wrz paź lis gru"
+)
+
 _PATTERNS = (
     Pattern(
         "EMAIL_ADDRESS",
@@ -155,26 +196,26 @@ _PATTERNS = (
             r"(?<![\w.+&-])(?<!\w')[^\W_](?:[\w.+'&-]|%2[Bb]){0,80}(?:@|%40)(?:[\w-]+(?:\.[\w-]+)+|localhost\b)"
         ),
         1.0,
-        _AT,
+        AT_SIGN,
     ),
     Pattern(
         "EMAIL_ADDRESS",
         re.compile(r"\b[\w.+-]+ ?(?:\(at\)|\[at\]| at ) ?[\w-]+ ?(?:\(dot\)|\[dot\]| dot ) ?\w{2,6}\b", re.I),
         0.7,
-        _SPELT,
+        word_gate("=dot"),
     ),
     Pattern(
         "EMAIL_ADDRESS",
         re.compile(r"(?i)(?<![\w.+-])[a-z0-9][\w.+-]{0,80} ?[\[({]at[\])}] ?(?:[\w-]+\.)+[a-z]{2,24}\b"),
         0.7,
-        _BRACKETED_AT,
+        BRACKETED_AT,
     ),
-    Pattern("USERNAME", re.compile(r"(?<![A-Za-z0-9_@.%/\u00a4])@[A-Za-z_][\w.]{2,30}\b"), 0.6, _AT),
+    Pattern("USERNAME", re.compile(r"(?<![A-Za-z0-9_@.%/\u00a4])@[A-Za-z_][\w.]{2,30}\b"), 0.6, AT_SIGN),
     Pattern(
         "URL",
         re.compile(r"\b(?:https?|ftp)://[^\s<>\"'）」]+[^\s<>\"'.,;:!?)\]]|\bwww\.[\w-]+\.[^\s<>\"']+[\w/]"),
         0.6,
-        _ANY,
+        LINK,
     ),
     Pattern(
         "IBAN_CODE",
@@ -183,11 +224,21 @@ _PATTERNS = (
             r"(?:[ -]?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9_-])"
         ),
         1.0,
-        holds=iban,
+        DIGITS_7,
+        iban,
     ),
-    Pattern("IBAN_CODE", _cued("iban|konto(?:nummer)?", r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}"), 0.8),
     Pattern(
-        "CREDIT_CARD", re.compile(r"(?<![A-Za-z0-9_.-])\d(?:[ -]?\d){11,18}(?![A-Za-z0-9_-])"), 1.0, holds=credit_card
+        "IBAN_CODE",
+        _cued("iban|konto(?:nummer)?", r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}"),
+        0.8,
+        DIGIT | word_gate("iban konto"),
+    ),
+    Pattern(
+        "CREDIT_CARD",
+        re.compile(r"(?<![A-Za-z0-9_.-])\d(?:[ -]?\d){11,18}(?![A-Za-z0-9_-])"),
+        1.0,
+        DIGITS_12,
+        credit_card,
     ),
     Pattern(
         "CREDIT_CARD",
@@ -196,33 +247,43 @@ _PATTERNS = (
             r"\d(?:[ -]?\d){11,18}",
         ),
         0.8,
-        holds=_bare_card,
+        DIGITS_12,
+        _bare_card,
     ),
     Pattern(
         "US_SSN",
         re.compile(r"(?<![A-Za-z0-9_.–-])\d{3}[–\- ]\d{2}[–\- ]\d{4}(?![A-Za-z0-9_–-])"),
         0.9,
-        holds=social_security,
+        DIGITS_9,
+        social_security,
     ),
-    Pattern("US_SSN", _cued(r"ssn|social security(?: number)?|social", r"\d{3}[–\- ]?\d{2}[–\- ]?\d{4}\b"), 0.9),
+    Pattern(
+        "US_SSN",
+        _cued(r"ssn|social security(?: number)?|social", r"\d{3}[–\- ]?\d{2}[–\- ]?\d{4}\b"),
+        0.9,
+        DIGITS_9 | word_gate("ssn social"),
+    ),
     Pattern(
         "NATIONAL_ID",
         re.compile(r"(?<![A-Za-z0-9_.-])[12] ?\d\d ?\d\d ?(?:\d\d|2[AB]) ?\d{3} ?\d{3} ?\d\d(?![A-Za-z0-9_-])"),
         1.0,
-        holds=nir,
+        DIGITS_12,
+        nir,
     ),
     Pattern(
         "IP_ADDRESS",
         re.compile(r"(?<![A-Za-z0-9_.-])\d{1,3}(?:\.\d{1,3}){3}(?![A-Za-z0-9_-]|\.\d)"),
         0.9,
-        holds=ipv4,
+        DIGITS_4,
+        ipv4,
         unless=_VERSIONED,
     ),
     Pattern(
         "IP_ADDRESS",
         re.compile(r"(?<![A-Za-z0-9_.:-])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){3,7}(?![A-Za-z0-9_:])"),
         0.9,
-        holds=ipv6,
+        COLONS,
+        ipv6,
     ),
     Pattern(
         "MAC_ADDRESS",
@@ -237,16 +298,27 @@ _PATTERNS = (
         ),
         0.9,
     ),
-    Pattern("DATE_OF_BIRTH", re.compile(rf"{_BORN}\D{{0,40}}?(?P<v>{_NUMERIC_DATE}|(?i:{_WORDED_DATE}))"), 0.9),
-    Pattern("DATE_OF_BIRTH", re.compile(rf"(?P<v>{_NUMERIC_DATE}|(?i:{_WORDED_DATE})) (?:geboren|born)"), 0.9),
+    Pattern(
+        "DATE_OF_BIRTH",
+        re.compile(rf"{_BORN}\D{{0,40}}?(?P<v>{_NUMERIC_DATE}|(?i:{_WORDED_DATE}))"),
+        0.9,
+        DIGIT | _BIRTH,
+    ),
+    Pattern(
+        "DATE_OF_BIRTH",
+        re.compile(rf"(?P<v>{_NUMERIC_DATE}|(?i:{_WORDED_DATE})) (?:geboren|born)"),
+        0.9,
+        DIGIT | _BIRTH,
+    ),
     Pattern(
         "DATE_TIME",
         re.compile(rf"{_NUMERIC_DATE}(?![A-Za-z0-9_/-]|\.\d)(?:{_TIME})|(?<!^){_NUMERIC_DATE}T\d\d:\d\d[\d:.+Z-]*"),
         0.6,
-        holds=calendar_date,
+        DIGITS_4,
+        calendar_date,
         unless=_ISSUED,
     ),
-    Pattern("DATE_TIME", re.compile(rf"(?i:{_DAY}\b{_WORDED_DATE}{_TIME})"), 0.6),
+    Pattern("DATE_TIME", re.compile(rf"(?i:{_DAY}\b{_WORDED_DATE}{_TIME})"), 0.6, DIGIT | word_gate(_MONTH_STEMS)),
     Pattern(
         "AGE",
         re.compile(
@@ -255,6 +327,7 @@ _PATTERNS = (
             r"|\b\d{1,3} (?:jahre alt|jaar oud)\b"
         ),
         0.7,
+        DIGIT | word_gate("=old =yo =y =o =jahre =jaar"),
     ),
     Pattern(
         "AGE",
@@ -281,7 +354,8 @@ _PATTERNS = (
             r"|ext\.?)\s?\d{1,6})?(?![A-Za-z0-9_@*])"
         ),
         0.9,
-        holds=_phone,
+        DIGITS_7,
+        _phone,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -290,7 +364,8 @@ _PATTERNS = (
             r"(?:[ ./-]?\d{2,5}){1,4}(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![A-Za-z0-9_@*])"
         ),
         0.9,
-        holds=_phone,
+        DIGITS_7,
+        _phone,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -299,7 +374,8 @@ _PATTERNS = (
             r"|ext\.?)\s?\d{1,6})?(?![A-Za-z0-9_@*]|[-/:.,]\d)"
         ),
         0.75,
-        holds=_phone,
+        DIGITS_7,
+        _phone,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -308,7 +384,8 @@ _PATTERNS = (
             r"|(?<![A-Za-z0-9_.@#/:=+*,-])\d{3}[.-]\d{4}(?:\s?x\s?\d+)?(?![A-Za-z0-9_-]|[.,]\d)"
         ),
         0.65,
-        holds=_phone,
+        DIGITS_7,
+        _phone,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -319,7 +396,8 @@ _PATTERNS = (
             r"(?<![A-Za-z0-9-])(?P<v>[+(]?\d[\d ()./-]{5,18}\d(?:\s?(?:x|ext\.?)\s?\d{1,6})?)(?![A-Za-z0-9_*])"
         ),
         0.7,
-        holds=_phone,
+        DIGITS_7,
+        _phone,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -329,7 +407,8 @@ _PATTERNS = (
             r"dial|registered|unter|au|al)) (?P<v>\d[\d ()/-]{5,16}\d)(?![A-Za-z0-9_*]|[.,:]\d)"
         ),
         0.6,
-        holds=_phone,
+        DIGITS_7,
+        _phone,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -341,13 +420,15 @@ _PATTERNS = (
             r"|people|users)\b))"
         ),
         0.55,
-        holds=_phone,
+        DIGITS_7,
+        _phone,
     ),
     Pattern(
         "PHONE_NUMBER",
         re.compile(r"(?m:^|(?<=\())\d{2,4}[ -]\d[\d -]{3,12}\d(?=[ \t]*(?m:$)|\))"),
         0.6,
-        holds=_phone,
+        DIGITS_7,
+        _phone,
     ),
     Pattern(
         "ZIPCODE",
@@ -356,6 +437,7 @@ _PATTERNS = (
             r"[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b|[A-Z]\d[A-Z] ?\d[A-Z]\d\b|\d{4,6}(?:-\d{3,4})?\b|\d{4} ?[A-Z]{2}\b",
         ),
         0.8,
+        DIGIT | word_gate("zip post plz code cap código"),
     ),
     Pattern(
         "ZIPCODE",
@@ -380,12 +462,19 @@ _PATTERNS = (
             r"\\?[\"']?\s*[:=]\s*\\?[\"']?(?P<v>[+-]?\d{1,3}\.\d{2,})(?![\w.])"
         ),
         0.8,
+        DIGIT | word_gate("lat lon lng breitengrad längengrad"),
     ),
-    Pattern("GEO_COORDINATES", re.compile(r"(?i:\bpoint ?z? ?)\((?P<v>-?\d{1,3}\.\d+ -?\d{1,3}\.\d+[\d. -]*)\)"), 0.8),
+    Pattern(
+        "GEO_COORDINATES",
+        re.compile(r"(?i:\bpoint ?z? ?)\((?P<v>-?\d{1,3}\.\d+ -?\d{1,3}\.\d+[\d. -]*)\)"),
+        0.8,
+        DIGIT | word_gate("point"),
+    ),
     Pattern(
         "PHONE_NUMBER",
         re.compile(r"(?<=[=:&?/])(?P<v>(?:%2[Bb]|\+)\d(?:%20|[-. ])?(?:\d(?:%20|[-. ])?){6,14})(?![\w%])"),
         0.9,
+        DIGITS_7,
     ),
     Pattern(
         "USERNAME",
@@ -393,17 +482,26 @@ _PATTERNS = (
             rf"(?i:(?<![\w.])/home|/users|\b[a-z]:\\{{1,4}}users)(?:/|\\{{1,4}})(?P<v>(?!(?i:{_SHARED_HOMES})\b)[\w.-]{{2,32}})"
         ),
         0.7,
-        _ANY,
+        word_gate("=home =users"),
     ),
-    Pattern("CRYPTO", re.compile(r"\b0x[0-9a-fA-F]{40}\b|\bbc1[a-z0-9]{25,60}\b"), 0.9),
-    *(Pattern("SECRET", form, 1.0, gate) for form, gate in SECRET_FORMS),
-    *(Pattern("SECRET", cue, 0.8, _ANY, secret_value) for cue in SECRET_CUES),
+    Pattern("CRYPTO", re.compile(r"\b0x[0-9a-fA-F]{40}\b|\bbc1[a-z0-9]{25,60}\b"), 0.9, DIGITS_4),
+    Pattern("SECRET", SECRET_CUES[0], 0.8, word_gate(_KEY_STEMS), secret_value),
+    Pattern("SECRET", SECRET_CUES[1], 0.8, DIGIT | word_gate(_CODE_STEMS), secret_value),
     Pattern("AGE", re.compile(r"(?<=[^\W\d_]), (?P<v>\d{2})(?=, (?:of|from|an?|the|who|was|is|has|and)\b)"), 0.6),
     Pattern(
         "EMAIL_ADDRESS",
         re.compile(r"(?i:\b[\w.+-]{2,60}@(?:gmail|yahoo|hotmail|outlook|icloud|aol|gmx|proton|live|web)\b(?!\.\w))"),
         0.7,
-        _AT,
+        AT_SIGN,
     ),
 )
-_GATES = {pattern.gate for pattern in _PATTERNS}
+_SECRETS = tuple((Pattern("SECRET", form, 1.0), gate) for form, gate in SECRET_FORMS)
+_SECRET_GATES = (
+    LINK
+    | DOLLAR
+    | COLON_AA
+    | word_gate(
+        "akia asia agpa aida aroa gh glpat =sk =rk =pk sk whsec aiza gocspx ya xo =hooks npm pypi =hf =sg dop shp ey"
+        " private bearer basic password pwd aws"
+    )
+)

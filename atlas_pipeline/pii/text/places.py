@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from atlas_pipeline.pii.gazetteer import fold
+from atlas_pipeline.pii.text.gates import DIGIT, LONG_NUMBER, word_gate
 from atlas_pipeline.pii.text.names import NOT_NAMES
 from atlas_pipeline.pii.text.words import is_common, is_ordinary
 
@@ -61,13 +62,34 @@ _TEUTONIC = (
 )
 
 
+def _street_words() -> Iterator[str]:
+    """The words of `_STREET_WORD`, each with and without an optional `s`."""
+    for word in _STREET_WORD.split("|"):
+        yield word.removesuffix("s?")
+        if word.endswith("s?"):
+            yield word[:-1]
+
+
 @dataclass(frozen=True)
 class _Form:
     regex: re.Pattern[str]
     score: float = 0.9
     holds: Callable[[str], bool] = bool
+    gates: int = DIGIT
 
 
+_STREET_GATE = word_gate(" ".join(f"={word}" for word in _street_words()))
+_FRENCH_GATE = word_gate("rue avenue boulevard place chemin allée impasse quai route cours passage square")
+_ROMANCE_GATE = word_gate(
+    "via viale piazza corso calle =c avenida =av avda plaza paseo carrer carrera rua =r rúa travessa ctra rue avenue"
+    " boulevard place chemin largo strada stretto borgo contrada vicolo rotonda incrocio canale ronda pasaje camino"
+    " cuesta glorieta rambla vial callejón urbanización alameda pasadizo ul aleja =al =os =pl plac"
+)
+_TEUTONIC_GATE = word_gate(
+    "*straße *strasse *strat *allee *gasse *platz *laan *straat *gracht *plein *gatan *vägen *vænget *gürtel *str *weg"
+    " *ring *damm *ufer *kade *dijk *gade *vej *gata *veien *vegen *katu *tie *utca *braut *stræde *hof *baan *steeg"
+    " *singel *pad *stíg *gränd *torget *backen *stigen *stien"
+)
 _YEAR_LAST = re.compile(r"^[^\d,]+ (?:19|20)\d\d$")
 
 
@@ -85,7 +107,8 @@ _FORMS = (
             rf"(?<![\w.-])\d{{1,6}}[A-Za-z]?(?:[-/]\d+)?,?\s+(?:[NSEW]{{1,2}}\.?\s+)?(?:{_CAP}\s+|\d+(?:st|nd|rd"
             rf"|th)\s+){{1,4}}"
             rf"(?i:{_STREET_WORD})\b\.?(?:\s+[NSEW]{{1,2}}\b)?{_UNIT}"
-        )
+        ),
+        gates=DIGIT | _STREET_GATE,
     ),
     _Form(
         re.compile(
@@ -96,18 +119,21 @@ _FORMS = (
             _uncommon(text)
             or re.search(r"(?i)\b(?:high|main|station|church|park|mill|school|king|queen)", text) is not None
         ),
+        DIGIT | word_gate("street road avenue boulevard lane drive crescent terrace"),
     ),
     _Form(
         re.compile(
             rf"(?<![\w.-])\d{{1,5}}(?: ?bis| ?ter)?,? {_FRENCH} (?i:de la |de l['’]|des |du |de |d['’]|la |le |les )?"
             rf"[^\W\d_][\w'’.-]*(?:[ -]{_CAP}){{0,3}}"
-        )
+        ),
+        gates=DIGIT | _FRENCH_GATE,
     ),
     _Form(
         re.compile(
             rf"(?i:\b(?:habit|demeur|résid)\w* (?:au |à la |à |dans la |sur la )?)(?P<v>{_FRENCH} "
             rf"(?i:de la |de l['’]|des |du |de |d['’]|la |le |les )?{_CAP}(?:[ -]{_CAP}){{0,3}})"
-        )
+        ),
+        gates=_FRENCH_GATE | word_gate("habit demeur résid"),
     ),
     _Form(
         re.compile(
@@ -115,7 +141,8 @@ _FORMS = (
             rf"|du|des|la|los|las)\s+)?"
             rf"[^\W\d_][\w'’.-]*(?:\s+(?:(?:de|del|della|di|y|i)\s+)?[^\W\d_][\w'’.-]*){{0,3}}?,?\s*(?:n[º°.]?\s*)?"
             rf"\d{{1,5}}[a-zA-Z]?\b(?:[/-]\d+)?"
-        )
+        ),
+        gates=DIGIT | _ROMANCE_GATE,
     ),
     _Form(
         re.compile(
@@ -123,13 +150,15 @@ _FORMS = (
             rf"|Platz|"
             rf"Gasse|Allee|Ring|Damm|Gürtel|Laan))\s+\d{{1,4}}(?: ?[a-zA-Z]\b|\b)(?:[-/]\d+)?"
             rf"|\b[^\W\d_]\w+(?:{_TEUTONIC_LONG}) \d{{1,4}}[a-z]?\b"
-        )
+        ),
+        gates=DIGIT | _TEUTONIC_GATE,
     ),
     _Form(
         re.compile(
             r"(?i:\bp\.? ?o\.? ?box|\bpostbox|\bpostboks|postfach|apartado|\bPSC)\s+\d+(?:,? Box \d+)?"
             r"|\b(?:Unit|USNS|USNV|USS|USCGC) [\w ]{2,20}?(?: Box \d+)?[,\n ]+(?:DPO|FPO|APO),? A[AEP] \d{5}"
-        )
+        ),
+        gates=DIGIT | word_gate("box postbox postboks postfach apartado psc dpo fpo apo"),
     ),
     _Form(re.compile(r"〒\s?\d{3}-\d{4}[^\n。、に]{0,40}")),
     _Form(
@@ -181,6 +210,12 @@ _LOWER_PLACE_CUE = re.compile(
     r"(?i:\b(?:(?P<strong>liv(?:e|es|ed|ing) in|moved to|wohne in|habite à|vivo en|abito a)|from|in|near|at|to)) "
     r"(?P<v>[^\W\d_]{4,}(?: [^\W\d_]+)?)"
 )
+_PLACE_CUE_GATE = word_gate(
+    "=live =lives =lived =living based born moved from travel returned wohn habite vivo vive abito visit grew"
+    " arrived city"
+    " town country delivery location university =near =in"
+)
+_LOWER_PLACE_CUE_GATE = word_gate("=live =lives =lived =living moved wohne habite vivo abito =from =in =near =at =to")
 _CAPITALISED = re.compile(
     r"(?<![\w'’])[^\W\d_a-zß-öø-ÿ][\w'’-]*(?: (?:de|del|la|of|and the|el|am|am Main|upon) (?=[^\W\d_a-z]))?"
 )
@@ -198,30 +233,48 @@ _PEOPLES = re.compile(
     r"|panamanian|"
     r"paraguayan|peruvian|polish|portuguese|qatari|romanian|russian|rwandan|salvadoran|saudi|scottish|senegalese"
     r"|serbian|"
-    r"singaporean|slovak(?:ian)?|slovenian?|somali|spanish|sri lankan|sudanese|swedish|swiss|syrian|taiwanese"
+    r"singaporean|slovak(?:ian)?|slovene|slovenian|somali|spanish|sri lankan|sudanese|swedish|swiss|syrian|taiwanese"
     r"|tanzanian|"
     r"thai|tunisian|turkish|ugandan|ukrainian|uruguayan|uzbek|venezuelan|vietnamese|welsh|yemeni|zambian|zimbabwean|"
     r"swede|dane|finn|pole|turk|greek|scot|spaniard|briton|"
     r"muslim|christian|catholic|protestant|jewish|jew|hindu|buddhist|sikh|atheist|mormon|lutheran|baptist)s?\b)"
 )
 
+_PEOPLES_GATE = word_gate(
+    " ".join(
+        re.split(
+            r"\W+", re.sub(r"\([^)]*\)\??", "", _PEOPLES.pattern.removeprefix(r"(?i:\b(?:")).removesuffix(r")s?\b)")
+        )
+    )
+)
 
-def place_results(text: str) -> Iterator[Result]:
-    """Addresses, places and peoples in the text: start, end, kind, score."""
-    if any(map(str.isdigit, text)):
+
+def place_results(text: str, gates: int) -> Iterator[Result]:
+    """Addresses, places and peoples in the text.
+
+    Args:
+        text: Clean text; see `normalise.clean`.
+        gates: The open gates; see `gates.open_gates`.
+
+    Yields:
+        Start, end, kind and score of each result.
+    """
+    if gates & DIGIT:
         for form in _FORMS:
+            if form.gates & gates != form.gates:
+                continue
             group = "v" if "v" in form.regex.groupindex else 0
             for match in form.regex.finditer(text):
                 if form.holds(match[group]):
                     yield match.start(group), _reach(text, match.end(group)), "STREET_ADDRESS", form.score
-        for match in _TOWN.finditer(text):
+        for match in _TOWN.finditer(text) if gates & LONG_NUMBER else ():
             if _uncommon(match[0]):
                 yield *match.span(), "LOCATION", 0.6
-    for match in _PLACE_CUE.finditer(text):
+    for match in _PLACE_CUE.finditer(text) if gates & _PLACE_CUE_GATE else ():
         first = match["v"].split()[0]
         if not is_ordinary(fold(first)) and not (first.isupper() and len(first) < 5):
             yield *match.span("v"), "LOCATION", 0.5
-    for match in _LOWER_PLACE_CUE.finditer(text):
+    for match in _LOWER_PLACE_CUE.finditer(text) if gates & _LOWER_PLACE_CUE_GATE else ():
         words = match["v"].split()
         if match["strong"] and words[0].islower() and not is_common(fold(words[0])):
             yield match.start("v"), match.start("v") + len(words[0]), "LOCATION", 0.5
@@ -230,7 +283,7 @@ def place_results(text: str) -> Iterator[Result]:
                 yield match.start("v"), match.start("v") + len(" ".join(words[:length])), "LOCATION", 0.5
                 break
     yield from _listed(text)
-    for match in _PEOPLES.finditer(text):
+    for match in _PEOPLES.finditer(text) if gates & _PEOPLES_GATE else ():
         if match[0][0].isupper():
             yield *match.span(), "NRP", 0.6
 

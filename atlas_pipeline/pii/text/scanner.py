@@ -22,13 +22,13 @@ from atlas_pipeline.pii.recognizers import (
 )
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.pii.text.cues import cued_results
+from atlas_pipeline.pii.text.gates import DIGITS_4, open_gates
 from atlas_pipeline.pii.text.model import model_results
 from atlas_pipeline.pii.text.names import name_results
 from atlas_pipeline.pii.text.patterns import pattern_results, phones_after_names
 from atlas_pipeline.pii.text.places import place_results
 
 Result = tuple[int, int, str, float]
-_NUMBERED = re.compile(r"\d")
 _FILLER = "\u00a4"
 _WINDOW = 2_000
 _SLACK = 500
@@ -105,13 +105,14 @@ class TextScanner:
 
     def _by_form(self, text: str) -> list[Result]:
         """The results of every recogniser but the model."""
-        results = [*pattern_results(text), *cued_results(text)]
-        if _NUMBERED.search(text):
+        gates = open_gates(text)
+        results = [*pattern_results(text, gates), *cued_results(text, gates)]
+        if gates & DIGITS_4:
             results.extend(gated_results(text, presidio_recognizers()))
         results.extend(custom_results(text, self._custom))
         results.extend((*match.span(), UNKNOWN, 1.0) for match in self._deny.finditer(text))
-        results.extend(place_results(text))
-        results.extend(name_results(text))
+        results.extend(place_results(text, gates))
+        results.extend(name_results(text, gates))
         return results
 
     def _chosen(self, text: str, results: list[Result], offsets: Sequence[int]) -> list[Span]:
