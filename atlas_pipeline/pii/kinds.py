@@ -53,6 +53,7 @@ _KINDS = (
     Kind("US_SSN", "redact"),
     Kind("UK_NHS", "redact"),
     Kind("HEALTH_ID", "redact"),
+    Kind("US_NPI", "redact"),
     Kind("TAX_ID", "redact"),
     Kind("PASSPORT", "redact"),
     Kind("DRIVER_LICENSE", "redact"),

@@ -47,6 +47,7 @@ _CHOSEN = (
     ("UsPassportRecognizer", "PASSPORT", r"\b[A-Z]?\d{8,9}\b", True),
     ("UsLicenseRecognizer", "DRIVER_LICENSE", r"\b[A-Za-z]{0,3}\d{5,}", True),
     ("UsBankRecognizer", "ACCOUNT_NUMBER", r"\b\d{8,17}\b", True),
+    ("UsNpiRecognizer", "US_NPI", r"\b[12]\d{3}[ -]?\d{3}[ -]?\d{3}\b", True),
     ("UsMbiRecognizer", "HEALTH_ID", r"\b[1-9][A-Za-z][A-Za-z0-9]\d", True),
     ("NhsRecognizer", "UK_NHS", r"\b\d{3}[ -]?\d{3}[ -]?\d{4}\b", True),
     ("UkNinoRecognizer", "NATIONAL_ID", r"\b[A-Za-z]{2} ?\d\d ?\d\d ?\d\d ?[A-Da-d]\b", False),

@@ -42,6 +42,9 @@ _UNIT = re.compile(
     "righe|riga|colonne|casi|persone|utenti|clienti|membri|pagine|cifre|digits?|stellen|chiffres|"
     r"km|kg|cm|mm|ml|mb|gb|tb|kb|px|m|g|bits?|bytes?)(?!\w))"
 )
+_MEDICAL = re.compile(
+    r"(?i)(?<![^\W\d_])(?:patient|medical|hospital|clinic|doctor|nurse|diagnos|physician|treatment|surgery|ward|mrn)"
+)
 _STATES = listed(
     """required missing optional invalid empty unknown wrong failed locked blocked expired incorrect unavailable
     disabled enabled deleted mandatory null none true false undefined available broken loose value must short long
@@ -90,6 +93,11 @@ def _identifier(match: re.Match[str]) -> bool:
     if marked or _ASSIGNED.search(link):
         return digits > 1
     return digits > 3 + value.isdigit() - value.isupper() and not _WORDED.search(value)
+
+
+def _medical_record(match: re.Match[str]) -> bool:
+    """Whether the number of a record is a patient's: the text speaks of medicine."""
+    return _MEDICAL.search(match.string) is not None and _identifier(match)
 
 
 def _user(match: re.Match[str]) -> bool:
@@ -188,11 +196,24 @@ _CUES = (
     ),
     _cue(
         "HEALTH_ID",
-        "mrn medical patient nhs npi medicare medicaid health insurance member beneficiary policy"
-        " versicherten krankenkasse krankenversicherung",
-        "mrn|medical record|patient(?:in)?(?: id)?|nhs|npi|medicare|medicaid|health (?:plan|card|insurance)|insurance"
-        "|member(?:ship)?(?: id)?|beneficiary|policy|versicherten|krankenkasse|krankenversicherung",
+        "mrn med patient nhs medicare medicaid health hospital clinical insurance member versicherten krankenkasse"
+        " krankenversicherung",
+        "mrn|(?:med(?:ical)?|patient|health|hospital|clinical) (?:rec(?:ord)?s?|chart|file)|patient(?:in)?(?: id)?|nhs"
+        "|medicare|medicaid|health (?:plan|card|insurance)|insurance|member(?:ship)?(?: id)?|versicherten|krankenkasse"
+        "|krankenversicherung",
     ),
+    _Cue(
+        "HEALTH_ID",
+        re.compile(
+            r"(?i:(?<!\w)(?:record|rec|chart|admission)\.? ?)(?P<link>(?i:(?:number|num|no|nr"
+            r"|id)(?!\w)\.?|#)"
+            rf"(?i:(?: is|[ :=#-]){{0,3}}))(?P<v>{_ID})(?!\w)"
+        ),
+        0.7,
+        DIGIT | word_gate("patient medical hospital clinic doctor nurse diagnos physician treatment surgery ward mrn"),
+        _medical_record,
+    ),
+    _cue("US_NPI", "npi national", "npi|national provider id(?:entifier|entification)?", 0.8),
     _cue(
         "TAX_ID",
         "tax tin itin ein steuer codice vat ust cnpj rfc",
@@ -200,8 +221,9 @@ _CUES = (
     ),
     _cue(
         "ACCOUNT_NUMBER",
-        "account acct =a routing sort konto bank compte cuenta conto swift bic blz",
-        "account|acct|a/c|routing|sort code|konto|bank account|compte|cuenta|conto|swift|bic|blz|bankleitzahl",
+        "account acct =a routing sort konto bank compte cuenta conto swift bic blz policy beneficiary",
+        "policy|beneficiary|account|acct|a/c|routing|sort code|konto|bank account|compte|cuenta|conto|swift|bic|blz"
+        "|bankleitzahl",
         value=rf"(?:(?=[A-Za-z./-]{{0,14}}\d){_WORD}){_GROUPS}",
     ),
     _cue(

@@ -24,6 +24,11 @@ _TITLE = (
     r"|Mlle|Mme|Señora?|Sra?|Srta|Don|Doña|Signora?|Sig|Sig\.ra|Dott|Dottor|Pan|Pani|Mevrouw|Meneer|Dhr|Mevr"
     r"|Rev|Father|Captain|Capt|Sgt|Officer|Nurse|Judge|Senator|President|Uncle|Aunt)"
 )
+TITLE_BEFORE = re.compile(
+    r"(?<![\w@.-])(?:(?:Mr|Mrs|Ms|Mx|Miss|Dr|Prof|Professor|Doctor|Sir|Madam|Lady|Lord|Herrn?|Frau|Fräulein|Monsieur"
+    r"|Madame|Mlle|Mme|Señora?|Sra?|Srta|Doña|Signora?|Dott|Mevrouw|Meneer|Dhr|Mevr|Rev)\b\.? ){1,2}$"
+)
+"""Titles at the end of what precedes a name; they are part of its span, since they tell the person's gender or rank."""
 _SAYS = (
     r"my (?:full |first |last |maiden )?name(?: is|'s|:)|name(?: is|'s|:)|(?:i am|i'm|this is|it's"
     r"|its) (?:called )?|called|named"

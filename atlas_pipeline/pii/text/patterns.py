@@ -117,12 +117,14 @@ def _bare_card(text: str) -> bool:
 
 _EXTENSION = re.compile(r"(?i)\s?(?:x|ext\.?)\s?(?=\d{1,6}$)")
 _VERSIONED = re.compile(
-    r"(?i)(?:\b(?:version|versión|versione|ver|v|rv|rev|revision|firmware|release|build|sdk|section|chapter|clause|kapitel"
+    r"(?i)(?:\b(?:version|versión|versione|ver|v|rv|rev|revision|firmware|release|build|sdk|section|chapter|clause"
+    r"|kapitel"
     r"|abschnitt|artikel|article|step|rule)s?\b\.?[ :=#]*(?:\w+ )?|§ ?|[a-z]/)$"
 )
 _ISSUED = re.compile(
     r"(?i)\b(?:tokens?|jeton|keys?|schlüssel|clave|clé|chiave|certificates?|zertifikat|certificado|certificato"
-    r"|certificat|licen[sc]es?|lizenz|releases?|versions?|versión|versione|build|schema|model|index|image|backup|release"
+    r"|certificat|licen[sc]es?|lizenz|releases?|versions?|versión|versione|build|schema|model|index|image|backup"
+    r"|release"
     r"|snapshot|package|paket|branch|tag|policy|contract|secret|cache|dataset|table|report)\b (?:(?:was|were|is|wurde"
     r"|ist|a été|fue|è stato|id|nr) )?(?:[^\W\d_]+(?:ed|et|ert|llt|elt|elé|ado|ido|ato|uto|esso|é|és|es|is|ires"
     r"|until|on|from|of) ){1,2}(?:on |am |le |el |il )?$"
@@ -479,7 +481,8 @@ _PATTERNS = (
     Pattern(
         "USERNAME",
         re.compile(
-            rf"(?i:(?<![\w.])/home|/users|\b[a-z]:\\{{1,4}}users)(?:/|\\{{1,4}})(?P<v>(?!(?i:{_SHARED_HOMES})\b)[\w.-]{{2,32}})"
+            rf"(?i:(?<![\w.])/home|/users|\b[a-z]:\\{{1,4}}users)(?:/"
+            rf"|\\{{1,4}})(?P<v>(?!(?i:{_SHARED_HOMES})\b)[\w.-]{{2,32}})"
         ),
         0.7,
         word_gate("=home =users"),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from atlas_pipeline.pii.gazetteer import fold
+from atlas_pipeline.pii.gazetteer import fold, listed
 from atlas_pipeline.pii.text.gates import DIGIT, LONG_NUMBER, word_gate
 from atlas_pipeline.pii.text.names import NOT_NAMES
 from atlas_pipeline.pii.text.words import is_common, is_ordinary
@@ -20,10 +20,11 @@ Result = tuple[int, int, str, float]
 
 _CAP = r"(?:[A-Z][a-z]{0,2}\.(?= ?\w)|[^\W\d_a-zß-öø-ÿ][\w'’-]*)"
 _CAPS = rf"{_CAP}(?: (?:(?:de|de la|del|la|di|da|do|dos|der|am|an der|upon|on|le|nad|og|i) )?{_CAP}){{0,3}}"
+_TOWN_NAME = rf"(?:(?:da|do|das|dos|de|del|los|las|la|el) ){{0,2}}{_CAPS}(?: (?:los|las) (?:altos|bajos)\b)?"
 _POSTCODE = (
     r"(?:[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b|[A-Z]\d[A-Z] ?\d[A-Z]\d\b|\d{4} ?[A-Z]{2}\b"
-    r"|(?:[A-Z]{1,2}-)?\d{3,6}(?:[ -]\d{2,4})?\b"
-    r"|[A-Z]{2},? \d{5}(?:-\d{4})?\b)"
+    r"|(?:(?:ΤΚ|TK|CEP|C\.?P\.?) )?(?:[A-Z]{1,2}-)?\d{3,6}(?:[ -]\d{2,4})?\b|\d{2}[-.]\d{3}(?:-\d{3})?\b|\d{5}-?\d{3}\b"
+    r"|[A-Z]{2,3},? \d{4,6}(?:-\d{4})?\b)"
 )
 _STREET_WORD = (
     "street|str|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|way|square|sq|place|pl|terrace|ter"
@@ -42,7 +43,8 @@ _STREET_WORD = (
     "|bluffs?|"
     "bottom|branch|bridge|brooks?|burgs?|camp|canyon|cape|center|centers|cliffs?|club|corners?|course|courts?"
     "|cove|creek|"
-    "crest|crossroad|curve|dale|dam|divide|coves|drives"
+    "crest|crossroad|curve|dale|dam|divide|vale|brae|lees|quadrant|colonnade|esplanade|parade|promenade|strip|glade"
+    "|grange|nook|outlook|wynd|gate|maltings|concourse|copse|arcade|chase|laneway|walkway"
 )
 _UNIT = (
     r"(?:,?\s+(?:(?i:apt|apartment|suite|ste|unit|flat|floor|room|bldg|building|studio)\b\.?\s*#?\s*[\w-]+|#\s*\d+))?"
@@ -63,11 +65,9 @@ _TEUTONIC = (
 
 
 def _street_words() -> Iterator[str]:
-    """The words of `_STREET_WORD`, each with and without an optional `s`."""
+    """The words of `_STREET_WORD`, each with and without an `s` behind it."""
     for word in _STREET_WORD.split("|"):
-        yield word.removesuffix("s?")
-        if word.endswith("s?"):
-            yield word[:-1]
+        yield from (word.removesuffix("s?"), word.removesuffix("s?") + "s")
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,9 @@ class _Form:
 
 
 _STREET_GATE = word_gate(" ".join(f"={word}" for word in _street_words()))
-_FRENCH_GATE = word_gate("rue avenue boulevard place chemin allée impasse quai route cours passage square")
+_FRENCH_GATE = word_gate(
+    "rue avenue boulevard place chemin allée impasse quai route cours passage square strada bulevardul aleea calea"
+)
 _ROMANCE_GATE = word_gate(
     "via viale piazza corso calle =c avenida =av avda plaza paseo carrer carrera rua =r rúa travessa ctra rue avenue"
     " boulevard place chemin largo strada stretto borgo contrada vicolo rotonda incrocio canale ronda pasaje camino"
@@ -90,6 +92,13 @@ _TEUTONIC_GATE = word_gate(
     " *ring *damm *ufer *kade *dijk *gade *vej *gata *veien *vegen *katu *tie *utca *braut *stræde *hof *baan *steeg"
     " *singel *pad *stíg *gränd *torget *backen *stigen *stien"
 )
+_EASTERN = (
+    "utca|útja|út|tér|tere|sétány|köz|körút|krt|rakpart|ulica|cesta|trg|vijenac|nasip|náměstí|nám|třída|nábřeží|obala"
+    "|put|prilaz|mýto|námestie|námestí|sokak|sokağı|sok|caddesi|cad|bulvarı|mahallesi|mah|puiestee|tänav|gatve|iela"
+    "|ulitsa"
+)
+_EASTERN_GATE = word_gate(" ".join(f"={word}" for word in _EASTERN.split("|")))
+_LOWER_WORD = r"[^\W\d_]{3,}"
 _YEAR_LAST = re.compile(r"^[^\d,]+ (?:19|20)\d\d$")
 
 
@@ -106,7 +115,7 @@ _FORMS = (
         re.compile(
             rf"(?<![\w.-])\d{{1,6}}[A-Za-z]?(?:[-/]\d+)?,?\s+(?:[NSEW]{{1,2}}\.?\s+)?(?:{_CAP}\s+|\d+(?:st|nd|rd"
             rf"|th)\s+){{1,4}}"
-            rf"(?i:{_STREET_WORD})\b\.?(?:\s+[NSEW]{{1,2}}\b)?{_UNIT}"
+            rf"(?i:{_STREET_WORD})s?\b\.?(?:\s+[NSEW]{{1,2}}\b)?{_UNIT}"
         ),
         gates=DIGIT | _STREET_GATE,
     ),
@@ -160,6 +169,71 @@ _FORMS = (
         ),
         gates=DIGIT | word_gate("box postbox postboks postfach apartado psc dpo fpo apo"),
     ),
+    _Form(
+        re.compile(
+            rf"(?<![\w.-])(?:{_CAP}|{_LOWER_WORD})(?: (?:{_CAP}"
+            rf"|{_LOWER_WORD})){{0,2}} (?i:{_EASTERN})\.? \d{{1,4}}[a-zA-Z]?\b"
+            r"(?:/\d+[a-z]?)?\.?"
+        ),
+        gates=DIGIT | _EASTERN_GATE,
+    ),
+    _Form(
+        re.compile(
+            rf"(?<!\w)(?i:flat|studio|apt|apartment|unit|suite|room)\.? \d{{1,4}}[A-Za-z]?(?:,? ?\n|, "
+            rf"| )(?:\d{{1,5}} )?"
+            rf"{_CAP}(?: {_CAP}){{0,2}} (?i:{_STREET_WORD})s?\b"
+        ),
+        gates=DIGIT | _STREET_GATE | word_gate("flat studio apt apartment unit suite room"),
+    ),
+    _Form(
+        re.compile(
+            rf"(?<!\w)(?:{_FRENCH}|Strada|Bulevardul|Aleea|Calea) (?i:de la |de l['’]|des |du |de |d['’]|la |le "
+            rf"|les )?{_CAP}"
+            rf"(?:[ -]{_CAP}){{0,3}}(?=(?:, ?|,? ?\n ?)(?:\d{{4,5}} {_CAP}|{_CAP}(?: {_CAP})?, \d{{5,6}}\b))"
+        ),
+        gates=LONG_NUMBER | _FRENCH_GATE,
+    ),
+    _Form(
+        re.compile(
+            rf"(?<!\w){_FRENCH} (?i:de la |de l['’]|des |du |de |d['’]|la |le "
+            rf"|les )?{_CAP}(?:[ -]{_CAP}){{0,3}},? \d{{1,4}}[a-z]?\b"
+        ),
+        gates=DIGIT | _FRENCH_GATE,
+    ),
+    _Form(
+        re.compile(
+            r"(?<!\w)(?i:calle|carrera|transversal|diagonal|avenida|autopista|circular|cl|cr|cra|kr|av|tv|dg)\.? "
+            r"[\w ª]{1,25}?#\s?\d{1,3}[A-Z]?(?: ?Bis)?(?: ?- ?\d{1,3}[A-Z]?)?(?: (?:Sur|Este|Norte|Oeste)\b)?"
+        ),
+        gates=DIGIT
+        | word_gate("calle carrera transversal diagonal avenida autopista circular =cl =cr =cra =kr =av =tv =dg"),
+    ),
+    _Form(
+        re.compile(
+            rf"(?<!\w)(?:Praça|Praia|Travessa|Largo|Alameda|Avenida|Rua|R\.|Av\.|Estrada|Beco|Rodovia|Quinta"
+            rf"|Urbanização"
+            rf"|Lago|Lagoa|Jardim|Parque|Vila|Vereda|Ladeira|Bulevardul|Strada|Aleea|Calea|Intrarea|Privada|Cerrada"
+            rf"|Andador|Prolongación|Circuito|Viaducto|Retorno|Πλατεία|Οδός|Λεωφόρος|Πάρ\.)"
+            rf" (?:(?:de|da|do|dos|das|del|la) ){{0,2}}{_CAP}(?: (?:(?:de|da|do|dos|das|del"
+            rf"|la) ){{0,2}}{_CAP}){{0,4}},?"
+            rf" (?:[Nn][rº°o]?\.? ?)?(?:\d{{1,5}}[a-zA-Z]?(?:[-/]\d+)?\b|S/N)"
+        ),
+        gates=DIGIT
+        | word_gate(
+            "praça praia travessa largo alameda avenida rua =r =av estrada beco rodovia quinta urbanização lago"
+            " jardim parque"
+            " vila vereda ladeira bulevardul strada aleea calea intrarea privada cerrada andador prolongación circuito"
+            " viaducto retorno πλατεία οδός λεωφόρος πάρ"
+        ),
+    ),
+    _Form(
+        re.compile(
+            rf"(?<![\w.-])(?:(?i:h\.? ?no\.? ?|plot (?:no\.? ?)?"
+            rf"|flat (?:no\.? ?)?)?\d{{1,5}}(?:/\d+)?,?[ \n]){_CAP}(?: {_CAP})? "
+            r"(?:Nagar|Marg|Path|Ganj|Chowk|Zila|Vihar|Colony|Enclave|Bagh|Pura|Gali)\b"
+        ),
+        gates=DIGIT | word_gate("nagar marg path ganj chowk zila vihar colony enclave bagh pura gali"),
+    ),
     _Form(re.compile(r"〒\s?\d{3}-\d{4}[^\n。、に]{0,40}")),
     _Form(
         re.compile(
@@ -191,9 +265,24 @@ _TOWN = re.compile(
     rf"\b{_CAPS},? [A-Z]{{2}},? \d{{5}}(?:-\d{{4}})?\b|(?<![\w-])(?:[A-Z]{{1,2}}-)?\d{{5}} {_CAPS}"
     rf"|\b\d{{4}} ?[A-Z]{{2}} {_CAPS}"
 )
+_UNIT_WORDS = (
+    r"(?:edif(?:icio)?|depto|departamento|app?artamento|dpto|piano|interno|int|scala|apt|appt|app|apto|ap|apartment"
+    r"|puerta|piso|planta|bloque|bloco|bl|sc|et|nr|no|torre|local|oficina|casa|interior|bus|bte|boîte|box|stw|suite"
+    r"|ste|unit|flat|floor|level|room|tür|stiege|top|lok|m|kat|daire|emelet|ajtó|sala|andar|lote)"
+)
 _ONWARD = re.compile(
-    rf"(?P<sep>\s*,\s*(?:>\s*|\?+\s*)?|[ \t]*\n+[>? \t]*| - |,? (?:in|à|te|a|w) "
-    rf"| )(?P<part>\(?{_POSTCODE}\)?(?: {_CAPS})?|\(?{_CAPS}\)?)"
+    rf"(?P<more> ?/ ?[A-Z]{{2}}\b| \([A-Z]{{2}}\))"
+    rf"|(?P<sep>\s*,+\s*(?:>\s*|\?+\s*)?|[ \t]*\n+[>? \t]*| - |,? (?:in|à|te|a|w) | )"
+    rf"(?P<part>(?i:{_UNIT_WORDS})\.? ?#?\d{{1,4}}[A-Za-z]?(?![\w%])|\(?{_POSTCODE}\)?(?: {_TOWN_NAME})?"
+    rf"|\(?{_TOWN_NAME}\)?"
+    rf"|\d{{1,4}}[A-Za-z]?(?:/\d+)?(?=,[ \n])|S/N\b)"
+)
+_BEFORE_STREET = re.compile(
+    rf"(?<![\w.-])(?:(?i:{_UNIT_WORDS}|studio|h\.? ?no|plot|block|house|c/o|#)\.? ?\d{{1,4}}[A-Za-z]?(?:/\d+)?"
+    rf"|\d{{1,5}}[A-Za-z]?(?:/\d+)?)(?:,? ?\n|, | )$"
+)
+_TOWN_STARTS = listed(
+    "san santa santo saint st são sao nueva nuevo vieja viejo villa vila new east west north south port lake"
 )
 _LONE_POSTCODE = re.compile(rf"(?:,? |,?[ \t]*\n[>? \t]*)\(?{_POSTCODE}\)?(?![\w.%:/-])")
 _LABEL_AHEAD = re.compile(r"[\w -]{0,20}:")
@@ -266,7 +355,14 @@ def place_results(text: str, gates: int) -> Iterator[Result]:
             group = "v" if "v" in form.regex.groupindex else 0
             for match in form.regex.finditer(text):
                 if form.holds(match[group]):
-                    yield match.start(group), _reach(text, match.end(group)), "STREET_ADDRESS", form.score
+                    start, end = match.span(group)
+                    before = _BEFORE_STREET.search(text, max(0, start - 20), start)
+                    yield (
+                        before.start() if before else start,
+                        _address_end(text, end),
+                        "STREET_ADDRESS",
+                        form.score,
+                    )
         for match in _TOWN.finditer(text) if gates & LONG_NUMBER else ():
             if _uncommon(match[0]):
                 yield *match.span(), "LOCATION", 0.6
@@ -288,20 +384,24 @@ def place_results(text: str, gates: int) -> Iterator[Result]:
             yield *match.span(), "NRP", 0.6
 
 
-def _reach(text: str, end: int) -> int:
-    """Where an address ends whose street ends at `end`: towns, postcodes and countries that follow belong to it."""
-    for _ in range(6):
+def _address_end(text: str, end: int) -> int:
+    """Where an address ends whose street ends at `end`: flats, towns, postcodes and countries that follow belong to
+    it."""
+    for _ in range(8):
         match = _ONWARD.match(text, end)
         if match is None:
             break
+        if match["part"] is None:
+            end = match.end()
+            continue
         part = match["part"].strip("()")
         numbered = any(map(str.isdigit, part))
         if not numbered:
             first = fold(re.split(r"[ .'’-]", part, maxsplit=1)[0])
             follows = _LONE_POSTCODE.match(text, match.end()) is not None
             labelled = _LABEL_AHEAD.match(text, match.start("part")) is not None
-            usual = is_common if "\n" in match["sep"] else is_ordinary
-            if labelled or (not follows and (match["sep"] == " " or usual(first))):
+            usual: Callable[[str], bool] = is_common if "\n" in match["sep"] else is_ordinary
+            if labelled or (not follows and (match["sep"] == " " or (usual(first) and first not in _TOWN_STARTS))):
                 break
         end = match.end()
     return end
@@ -322,7 +422,8 @@ def _listed(text: str) -> Iterator[Result]:
             if folded in place_names and not (length == 1 and is_ordinary(folded)):
                 end = chosen[-1].end()
                 postcode = _LONE_POSTCODE.match(text, end)
-                yield chosen[0].start(), postcode.end() if postcode else end, "LOCATION", 0.6
+                score = 0.87 if length > 1 and " " in folded else 0.6
+                yield chosen[0].start(), postcode.end() if postcode else end, "LOCATION", score
                 index += length
                 break
         else:

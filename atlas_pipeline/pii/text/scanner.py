@@ -22,9 +22,10 @@ from atlas_pipeline.pii.recognizers import (
 )
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.pii.text.cues import cued_results
+from atlas_pipeline.pii.text.disambiguation import disambiguated
 from atlas_pipeline.pii.text.gates import DIGITS_4, open_gates
 from atlas_pipeline.pii.text.model import model_results
-from atlas_pipeline.pii.text.names import name_results
+from atlas_pipeline.pii.text.names import TITLE_BEFORE, name_results
 from atlas_pipeline.pii.text.patterns import pattern_results, phones_after_names
 from atlas_pipeline.pii.text.places import place_results
 
@@ -119,7 +120,8 @@ class TextScanner:
         pieces = (piece for result in results for piece in _cut_at_markup(text, result))
         kept = [trimmed for piece in pieces if (trimmed := self._trimmed(text, piece)) is not None]
         return [
-            Span(*original_span(offsets, start, end), kind, score) for start, end, kind, score in self._merged(kept)
+            Span(*original_span(offsets, start, end), kind, score)
+            for start, end, kind, score in (disambiguated(text, result) for result in self._merged(kept))
         ]
 
     def _trimmed(self, text: str, result: Result) -> Result | None:
@@ -130,6 +132,8 @@ class TextScanner:
         start, end, kind, score = result
         if kind == "PERSON" and (suffix := _SUFFIX.match(text, end)):
             end = suffix.end()
+        if kind == "PERSON" and (title := TITLE_BEFORE.search(text, max(0, start - 24), start)):
+            start = title.start()
         piece = text[start:end]
         start += len(piece) - len(piece.lstrip(_EDGES))
         end -= len(piece) - len(piece.rstrip(_EDGES))
