@@ -19,7 +19,7 @@ from atlas_pipeline.ingest import connectors as domain
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.ingest.limits import Limits
 from atlas_pipeline.ingest.readers.columns import name_fault
-from atlas_pipeline.ingest.sources.patterns import PARTITION
+from atlas_pipeline.ingest.sources.patterns import DELIVERY, PARTITION
 
 _SECRET_HEADERS = ("authorization", "cookie", "token", "key", "secret", "password")
 _NAMED = "Name of the variable that holds it, such as CRM_API_TOKEN; a file by CRM_API_TOKEN_FILE."
@@ -232,10 +232,8 @@ def extracted(source: ConnectorSource, dataset: Any, name: str, key: tuple[str, 
 
 def _filesystem(fields: FilesystemFields, dataset: Any, key: tuple[str, ...]) -> domain.Filesystem:
     where = "filesystem"
-    if PARTITION in fields.files:
-        raise ConnectorFault(
-            f"files: {PARTITION} is for a `source` of files: a connector has one state", where, "files"
-        )
+    if marked := next((mark for mark in (PARTITION, DELIVERY) if mark in fields.files), None):
+        raise ConnectorFault(f"files: {marked} is for a `source` of files: a connector has one state", where, "files")
     if fields.path_column is not None and (fault := name_fault(fields.path_column)):
         raise ConnectorFault(f"path_column: the name {fault[1]}", where, "path_column")
     cursor = FileCursorFields(by=fields.cursor) if isinstance(fields.cursor, str) else fields.cursor

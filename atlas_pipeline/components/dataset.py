@@ -28,6 +28,7 @@ from atlas_pipeline.ingest import dataset as domain
 from atlas_pipeline.ingest.intake import Mode, OnMissing
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.ingest.readers.columns import name_fault
+from atlas_pipeline.ingest.sources.deliveries import Together
 from atlas_pipeline.ingest.sources.patterns import PARTITION
 from atlas_pipeline.ingest.types import ColumnType
 from atlas_pipeline.orchestration.tables.bronze import bronze_asset
@@ -131,6 +132,11 @@ class Dataset(FileOptions):
         None,
         description="What a load adds: `append` keeps each file's rows (default without a key), `upsert` keeps the "
         "latest row of each key (default with one), with `snapshot` a load is the whole state (default for a table).",
+    )
+    snapshot_files: Together = Field(
+        "file",
+        description="Which files of mode `snapshot` are one state: each `file`, those of a `folder`, or `all`. With "
+        "`{delivery}` in `source` those that have the same there: `stock_{delivery}_part*.csv`.",
     )
     on_missing: OnMissing = Field(
         "delete",

@@ -14,6 +14,7 @@ from atlas_pipeline.components.declaration import Described
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.ingest.sources import SourceError
 from atlas_pipeline.ingest.sources.files import FileSource, check_address
+from atlas_pipeline.ingest.sources.patterns import DELIVERY
 from atlas_pipeline.ingest.sources.postgres import TableSource
 
 
@@ -41,6 +42,8 @@ def source_of(declared: Any, name: str, key: tuple[str, ...]) -> FileSource | Ta
         DeclarationError: what `source` holds cannot be, or does not go with other fields.
     """
     source = declared.source
+    if not isinstance(source, str) and declared.snapshot_files != "file":
+        raise declared.fail("snapshot_files is for a `source` of files", "snapshot_files")
     if isinstance(source, ConnectorSource):
         if isinstance(source, FilesystemSource):
             check_pattern(source.filesystem.files, declared, "source", "filesystem", "files")
@@ -57,7 +60,12 @@ def source_of(declared: Any, name: str, key: tuple[str, ...]) -> FileSource | Ta
             raise declared.fail(f"table {source.table!r}: expected schema.table", "source", "table")
         return TableSource(source.database, source.table)
     check_pattern(source, declared, "source")
-    return FileSource(source)
+    together = declared.snapshot_files
+    if DELIVERY in source and together != "file":
+        raise declared.fail(f"{DELIVERY} in source says which files belong together: choose one", "snapshot_files")
+    if (DELIVERY in source or together != "file") and declared.mode != "snapshot":
+        raise declared.fail("files are one state together in mode snapshot: declare `mode: snapshot`", "mode")
+    return FileSource(source, together)
 
 
 def check_pattern(pattern: str, declared: Any, *place: str) -> None:

@@ -20,6 +20,7 @@ from psycopg import sql
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
 from atlas_pipeline.ingest.column_names import safe_names
+from atlas_pipeline.ingest.incomplete import refuse_incomplete
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.limits import Limits, Meter
 from atlas_pipeline.ingest.ordering import place_of_snapshot, take_place
@@ -285,7 +286,9 @@ def _copy_file(
     if not asked:
         _refuse_known(connection, look, intake, entry, sha256, before)
     if intake.states and not _accepted(file, entry):
-        _refuse_shrunken(loader.rows, _size_before(sha256, before[0] if before else None, older))
+        state = _state_before(sha256, before[0] if before else None, older)
+        refuse_incomplete(connection, file, state)
+        _refuse_shrunken(loader.rows, state.rows if state else 0)
     if not loader.rows and loader.rejected and any(version.rows for version in older):
         raise FileRefused(
             "all_lines_rejected",
@@ -370,11 +373,11 @@ def _refuse_known(
         raise _Known("another file with the same content is loaded", "duplicate", sha256, instead=True)
 
 
-def _size_before(sha256: str, before: ledger.Version | None, older: Sequence[ledger.Version]) -> int:
-    """The rows of the snapshot that a new one is compared with."""
+def _state_before(sha256: str, before: ledger.Version | None, older: Sequence[ledger.Version]) -> ledger.Version | None:
+    """The snapshot that a new one is compared with."""
     if before is not None and place_of_snapshot(sha256, before, older):
-        return before.rows
-    return older[-1].rows if older else 0
+        return before
+    return older[-1] if older else None
 
 
 def _refuse_shrunken(rows: int, before: int) -> None:

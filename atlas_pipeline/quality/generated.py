@@ -175,8 +175,8 @@ def one_file_one_snapshot(followed: int) -> Outcome:
     """Whether no snapshot was followed by another one of the same load; `followed` counts those that were."""
     problem = (
         f"{followed:,} files of this load were taken for states that others of it followed, so that their rows count "
-        "no longer. That is right for an archive of states. Files that are one state together need `mode: upsert` with "
-        "a `key`, or one partition each"
+        "no longer. That is right for an archive of states. Files that are one state together need "
+        "`snapshot_files`, or `{delivery}` in `source`"
     )
     return Outcome(
         ONE_FILE_ONE_SNAPSHOT,

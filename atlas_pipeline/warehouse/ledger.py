@@ -213,6 +213,12 @@ def newest_version(connection: psycopg.Connection, look: Look) -> tuple[Version,
     return (Version(*row[:-1]), bool(row[-1])) if row else None
 
 
+def version_of(connection: psycopg.Connection, file_id: int) -> str:
+    """The version of a file as an entry has it."""
+    row = connection.execute("SELECT version FROM atlas.files WHERE file_id = %s", [file_id]).fetchone()
+    return str(row[0]) if row else ""
+
+
 def first_place(connection: psycopg.Connection, look: Look) -> int | None:
     """The place in the order of files that this one had when it first arrived; null for one that never did."""
     if look.first:

@@ -99,11 +99,12 @@ MakeFeed = Callable[..., Feed]
 def make_feed(warehouse: psycopg.Connection, warehouse_url: str, tmp_path: Path) -> MakeFeed:
     """Make a feed; columns are given as name=type, or as a mapping or sequence of columns."""
 
-    def make(columns: Mapping[str, str] | Iterable[Column], *, source: str = "*", **options: Any) -> Feed:
+    def make(columns: Mapping[str, str] | Iterable[Column], *, source: str | FileSource = "*", **options: Any) -> Feed:
         if isinstance(columns, Mapping):
             columns = [Column(name, kind) for name, kind in columns.items()]
         options = {"name": "things"} | options
-        dataset = Dataset(source=FileSource(source), columns=tuple(columns), **options)
+        chosen = FileSource(source) if isinstance(source, str) else source
+        dataset = Dataset(source=chosen, columns=tuple(columns), **options)
         return Feed(warehouse, warehouse_url, tmp_path, dataset)
 
     return make

@@ -20,8 +20,8 @@ from atlas_pipeline.ingest.readers.parquet import read_parquet
 
 __all__ = ["Compression", "CsvOptions", "Format", "ReadOptions", "detect", "read"]
 
-Format = Literal["csv", "tsv", "text", "jsonl", "json", "parquet", "orc", "avro", "workbook", "extract"]
-"""`extract` is what connectors write, and no name of a file says so."""
+Format = Literal["csv", "tsv", "text", "jsonl", "json", "parquet", "orc", "avro", "workbook", "extract", "delivery"]
+"""`extract` is what connectors write, `delivery` several files as one; no name of a file says so."""
 
 _FORMATS: dict[str, Format] = {
     ".csv": "csv",
@@ -112,6 +112,10 @@ def _read(
         from atlas_pipeline.ingest.readers.extract import read_extract
 
         return read_extract(stream, compression, meter)
+    if format == "delivery":
+        from atlas_pipeline.ingest.readers.delivery import read_delivery
+
+        return read_delivery(stream, options, block_bytes, meter)
     if format == "orc":
         from atlas_pipeline.ingest.readers.orc import read_orc
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from atlas_pipeline.ingest.sources import SourceFile, azure, gcs, s3, sftp
+from atlas_pipeline.ingest.sources.deliveries import Together, folder_of, grouped
 from atlas_pipeline.ingest.sources.folders import matching
-from atlas_pipeline.ingest.sources.patterns import PARTITION, partition_key
+from atlas_pipeline.ingest.sources.patterns import DELIVERY, PARTITION, placeholders
 from atlas_pipeline.settings import Settings
 
 Listing = Callable[[str, Settings], Iterator[tuple[str, SourceFile]]]
@@ -39,29 +40,52 @@ def check_address(pattern: str) -> None:
 class FileSource:
     """A glob of local files (relative to the landing folder), of objects in a store, or of files on an SFTP server.
 
-    `{partition}` stands for the key. Implements Source.
+    `{partition}` stands for the key of a partition. Files with one `{delivery}` are one file, as are, `together`, those
+    of a folder, or all that match. Implements Source.
     """
 
     pattern: str
+    together: Together = "file"
+
+    @property
+    def grouped(self) -> bool:
+        """Whether it is said which files belong together."""
+        return self.together != "file" or DELIVERY in self.pattern
 
     def list(self, settings: Settings, partition: str | None = None) -> list[SourceFile]:
-        wildcard = self.pattern.replace(PARTITION, "*")
+        wildcard = self.pattern.replace(PARTITION, "*").replace(DELIVERY, "*")
         remote = next((listed for scheme, (_, listed) in _SCHEMES.items() if wildcard.startswith(scheme)), None)
         found = remote(wildcard, settings) if remote else matching(wildcard, settings.landing_path)
-        key = partition_key(self.pattern)
-        if key:
-            matches = [(file, key.match(path)) for path, file in found]
-            files = [replace(file, partition=match["key"]) for file, match in matches if match]
-            files += [file for file, match in matches if file.problem and not match]
-        else:
-            files = [file for _, file in found]
+        key = placeholders(self.pattern)
+        addresses: dict[str, str] = {}
+        files: list[SourceFile] = []
+        for path, file in map(_named, found):
+            match = key.match(path) if key else None
+            groups = match.groupdict() if match else {}
+            if "partition" in groups:
+                file = replace(file, partition=groups["partition"])
+            if match or not key or file.problem:
+                files.append(file)
+                addresses[file.uri] = file.uri.removesuffix(path) + self._address(groups)
         wanted = [file for file in files if partition in (None, file.partition) or file.problem]
-        return sorted(map(_named, wanted), key=lambda file: file.uri)
+        files = sorted(wanted, key=lambda file: file.uri)
+        if self.grouped:
+            address = folder_of if self.together == "folder" else lambda file: addresses[file.uri]
+            files = sorted(grouped(files, address), key=lambda file: file.uri)
+        return files
+
+    def _address(self, groups: Mapping[str, str]) -> str:
+        """The pattern with what its placeholders stand for, which is the address of files that belong together."""
+        address = self.pattern
+        for name, value in groups.items():
+            address = address.replace(f"{{{name}}}", value)
+        return address
 
 
-def _named(file: SourceFile) -> SourceFile:
-    """The file, its names fit for the ledger: bytes of a name that are not UTF-8 are written as `\\xff`."""
+def _named(found: tuple[str, SourceFile]) -> tuple[str, SourceFile]:
+    """A path and its file, names fit for the ledger: bytes of a name that are not UTF-8 are written as `\\xff`."""
+    path, file = found
     if (file.uri + file.name).isascii():
-        return file
-    uri, name = (os.fsencode(text).decode("utf-8", "backslashreplace") for text in (file.uri, file.name))
-    return replace(file, uri=uri, name=name)
+        return found
+    path, uri, name = (os.fsencode(text).decode("utf-8", "backslashreplace") for text in (path, file.uri, file.name))
+    return path, replace(file, uri=uri, name=name)

@@ -1,4 +1,4 @@
-"""Patterns of names: `*`, `?` and `**/`, and `{partition}` for the partition key.
+"""Patterns of names: `*`, `?` and `**/`, `{partition}` for the partition key, `{delivery}` for files of one state.
 
 Belongs here: what a pattern matches, in folders and in S3 alike. Does not belong here: listing.
 """
@@ -6,6 +6,7 @@ Belongs here: what a pattern matches, in folders and in S3 alike. Does not belon
 import re
 
 PARTITION = "{partition}"
+DELIVERY = "{delivery}"
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", "~")
 """Ends of names under which programs write a file that is not complete."""
 
@@ -17,7 +18,18 @@ def regex(pattern: str) -> str:
     return "".join(known.get(part, re.escape(part)) for part in parts)
 
 
-def partition_key(pattern: str) -> re.Pattern[str] | None:
-    """Matches a path whose partition is in the group `key`; null for a pattern without `{partition}`."""
-    before, marker, after = pattern.partition(PARTITION)
-    return re.compile(regex(before) + "(?P<key>[^/]+?)" + regex(after) + r"\Z") if marker else None
+def placeholders(pattern: str) -> re.Pattern[str] | None:
+    """Matches a path, what stands for a placeholder being in the group of its name; null for a pattern without any.
+
+    A placeholder that stands in several places stands for the same in each.
+    """
+    if PARTITION not in pattern and DELIVERY not in pattern:
+        return None
+    parts: list[str] = []
+    for part in re.split(r"(\{partition\}|\{delivery\})", pattern):
+        if part not in (PARTITION, DELIVERY):
+            parts.append(regex(part))
+        else:
+            group = f"(?P<{part[1:-1]}>[^/]+?)"
+            parts.append(f"(?P={part[1:-1]})" if group in parts else group)
+    return re.compile("".join(parts) + r"\Z", re.DOTALL)

@@ -83,7 +83,8 @@ def bronze_asset(
 
 def _checks(dataset: Dataset) -> list[Check]:
     """The checks of what was read; that of states is about snapshots which take each other's place."""
-    replaced = dataset.intake.snapshot and not dataset.intake.keep_missing and isinstance(dataset.source, FileSource)
+    replaced = dataset.intake.snapshot and not dataset.intake.keep_missing
+    replaced &= isinstance(dataset.source, FileSource) and not dataset.source.grouped
     return [FILES_READABLE, LINES_READABLE, *([ONE_FILE_ONE_SNAPSHOT] if replaced else [])]
 
 
