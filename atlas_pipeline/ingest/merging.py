@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from atlas_pipeline.ingest.bronze import FILE_ID, LINE
+from atlas_pipeline.ingest.copying import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import MISSING_SINCE, Dataset
 from atlas_pipeline.ingest.staging import StagingTables, dead_columns
 from atlas_pipeline.warehouse.ledger import moved

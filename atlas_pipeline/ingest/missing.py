@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
-from atlas_pipeline.ingest.bronze import FILE_ID
+from atlas_pipeline.ingest.copying import FILE_ID
 from atlas_pipeline.ingest.dataset import MISSING_SINCE, Dataset
 from atlas_pipeline.ingest.merging import key_list, same_key
 from atlas_pipeline.ingest.staging import StagingTables

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from psycopg import sql
 
-from atlas_pipeline.ingest.bronze import FILE_ID, LINE
+from atlas_pipeline.ingest.copying import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, kind_of
 from atlas_pipeline.pii.plan import ColumnPlan, ColumnProfile, Declaration, Policy, plan

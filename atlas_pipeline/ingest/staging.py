@@ -14,7 +14,7 @@ import pyarrow as pa
 from psycopg import sql
 from pyarrow import csv as arrow_csv
 
-from atlas_pipeline.ingest.bronze import FILE_ID, LINE
+from atlas_pipeline.ingest.copying import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import MISSING_SINCE, VALID_FROM, VALID_TO, Column, Dataset, history_name
 from atlas_pipeline.ingest.prefetch import prefetched
 from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atlas_pipeline.ingest.bronze import FILE_ID, LINE
+from atlas_pipeline.ingest.copying import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.identifiers import is_named
 from atlas_pipeline.ingest.types import NUMBERS, cast

@@ -159,6 +159,43 @@ def note(
 
 
 @dataclass(frozen=True)
+class Entry:
+    """A whole entry of a file that the ledger did not know: a reserved id, the look, and what came of it."""
+
+    file_id: int
+    look: Look
+    status: str
+    rule: str | None
+    reason: str | None
+    sha256: str | None
+    bytes: int
+    rows: int
+    rejected: int
+    columns: Sequence[str]
+
+
+def reserve(connection: psycopg.Connection, count: int) -> list[int]:
+    """Take the next ids of entries, in order. Those that are not entered stay unused."""
+    rows = connection.execute(
+        "SELECT nextval(pg_get_serial_sequence('atlas.files', 'file_id')) FROM generate_series(1, %s)", [count]
+    )
+    return sorted(file_id for (file_id,) in rows)
+
+
+def enter(connection: psycopg.Connection, entries: Sequence[Entry]) -> None:
+    """Enter files with the ids that were reserved for them, in the transaction that loads them."""
+    statement = (
+        "COPY atlas.files (file_id, dataset, partition, uri, version, options, batch, status, rule, reason, sha256,"
+        " bytes, rows, rejected, columns) FROM STDIN"
+    )
+    with connection.cursor().copy(statement) as copy:
+        for e in entries:
+            look = (e.look.dataset, e.look.partition, e.look.uri, e.look.version, e.look.options, e.look.run_id)
+            came = (e.status, e.rule, e.reason, e.sha256, e.bytes, e.rows, e.rejected, list(e.columns))
+            copy.write_row((e.file_id, *look, *came))
+
+
+@dataclass(frozen=True)
 class Version:
     """A loaded version of a file.
 

@@ -64,6 +64,7 @@ class _Walk:
     def __post_init__(self) -> None:
         self.unreadable: dict[str, str] = {}
         self._passed: set[tuple[int, int]] = set()
+        self._folders: dict[Path, bool] = {}
         with suppress(OSError):
             state = self.root.stat()
             self._passed.add((state.st_dev, state.st_ino))
@@ -145,6 +146,14 @@ class _Walk:
         return True
 
     def _inside(self, path: Path) -> bool:
+        if path.is_symlink():
+            return self._resolves_inside(path)
+        folder = path.parent  # most files are in the folder of the one before
+        if folder not in self._folders:
+            self._folders[folder] = self._resolves_inside(folder)
+        return self._folders[folder]
+
+    def _resolves_inside(self, path: Path) -> bool:
         return Path(os.path.realpath(path)).is_relative_to(self.root)
 
 
@@ -175,7 +184,7 @@ def _open(path: Path, root: Path, listed: tuple[int, int]) -> Iterator[BinaryIO]
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as stream:
         state = os.fstat(handle)
-        inside = Path(os.path.realpath(f"/proc/self/fd/{handle}")).is_relative_to(root)
+        inside = Path(f"/proc/self/fd/{handle}").readlink().is_relative_to(root)  # the kernel followed all links
         if (state.st_dev, state.st_ino) != listed or not stat.S_ISREG(state.st_mode) or not inside:
             raise SourceError("it was replaced by another file after it was listed")
         yield stream

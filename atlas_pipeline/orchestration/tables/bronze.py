@@ -16,6 +16,7 @@ from atlas_pipeline import labels
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.connectors.extracting import Extract, extract
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
+from atlas_pipeline.ingest.copying import FileResult
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.limits import limits_of
 from atlas_pipeline.ingest.sources import LeftAlone, ServiceUnavailable, SourceError, SourceFile
@@ -106,9 +107,7 @@ def _load(
             progress=progress_log(context),
         )
         if extract is not None:
-            result.refused += [
-                bronze.FileResult(f.uri, "refused", rule=f.rule, reason=f.reason) for f in extract.refused
-            ]
+            result.refused += [FileResult(f.uri, "refused", rule=f.rule, reason=f.reason) for f in extract.refused]
         every = loaded_files(connection, dataset.name, pending=False)
         outcomes = [
             files_readable(len(result.refused)),
@@ -191,7 +190,7 @@ def _files(context: dg.AssetExecutionContext, dataset: Dataset, settings: Settin
     return files
 
 
-def _file_table(files: list[bronze.FileResult]) -> dg.TableMetadataValue:
+def _file_table(files: list[FileResult]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [
             dg.TableRecord(
@@ -202,7 +201,7 @@ def _file_table(files: list[bronze.FileResult]) -> dg.TableMetadataValue:
     )
 
 
-def _refused_table(files: list[bronze.FileResult]) -> dg.TableMetadataValue:
+def _refused_table(files: list[FileResult]) -> dg.TableMetadataValue:
     return dg.MetadataValue.table(
         [dg.TableRecord({"file": f.uri, "rule": f.rule or "", "reason": f.reason or ""}) for f in files[:_FILES_SHOWN]]
     )
