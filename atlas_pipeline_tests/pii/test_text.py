@@ -73,6 +73,30 @@ PIECES = [
     ("town", "I moved to Lisbon last year", "Lisbon"),
     ("town, lower case", "i live in gdansk", "gdansk"),
     ("people", "She is Swedish", "Swedish"),
+    ("title", "please ask Mrs. Okonkwo-Bright first", "Mrs. Okonkwo-Bright"),
+    ("title before a full name", "seen by Dr. Anna Kowalska today", "Dr. Anna Kowalska"),
+    ("lower case in a sentence", "the parcel of imran qureshi is late", "imran qureshi"),
+    ("lower case address", "i moved to 14 wexcombe road, brighton", "14 wexcombe road"),
+    ("upper case in a sentence", "PARCEL FOR IMRAN QURESHI IS LATE", "IMRAN QURESHI"),
+    ("unknown name before her", "Zelvora asked for the file of her daughter.", "Zelvora"),
+    ("patient's record", "Medical Record Number: MR20481937, seen today", "MR20481937"),
+    ("patient's record, short", "patient discharged, rec no: 2048193", "2048193"),
+    ("Hungarian address", "ship to Petőfi utca 84., H-9259 Kecskemét please", "Petőfi utca 84., H-9259 Kecskemét"),
+    ("Slovenian address", "na naslov Tiha ulica 5, 2701 Maribor", "Tiha ulica 5, 2701 Maribor"),
+    ("Colombian address", "vive en Carrera 45 # 52-8 Sur, Bogotá", "Carrera 45 # 52-8 Sur, Bogotá"),
+    ("Italian address", "abito in Via Roma, 20 Piano 8, 03045 Latina (LT)", "Via Roma, 20 Piano 8, 03045 Latina (LT)"),
+    (
+        "Australian address",
+        "at Flat 7, 12 Wattle Grove, Ballarat, VIC, 3350",
+        "Flat 7, 12 Wattle Grove, Ballarat, VIC, 3350",
+    ),
+    ("Polish address", "ul. Lipowa 27, 54-375 Wrocław", "ul. Lipowa 27, 54-375 Wrocław"),
+    (
+        "Brazilian address",
+        "Rua das Flores, 39, 01310-100 São Paulo / SP",
+        "Rua das Flores, 39, 01310-100 São Paulo / SP",
+    ),
+    ("Swiss address", "boulevard Masseron 16, 8029 Bourquin", "boulevard Masseron 16, 8029 Bourquin"),
 ]
 
 
@@ -103,6 +127,26 @@ NOTHING = [
 @pytest.mark.parametrize("text", NOTHING)
 def test_nothing_found(text):
     assert found(text) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "piece", "kind"),
+    [
+        ("Madison processed the claim.", "Madison", "PERSON"),
+        ("Jordan told us about the delay.", "Jordan", "PERSON"),
+        ("The shipment arrived in Jordan yesterday.", "Jordan", "LOCATION"),
+        ("We opened the Austin office in May.", "Austin", "LOCATION"),
+        ("Please ask Austin for the key.", "Austin", "PERSON"),
+        ("She flew to Charlotte on business.", "Charlotte", "LOCATION"),
+        ("Morgan Holdings signed it.", "Morgan", "ORGANIZATION"),
+        ("NPI 1234567893 is on file.", "1234567893", "US_NPI"),
+        ("provider | phone\nDr. Weiss | 1234567893", "1234567893", "US_NPI"),
+        ("Policy number 48291034 lapsed", "48291034", "ACCOUNT_NUMBER"),
+        ("MRN 48291034", "48291034", "HEALTH_ID"),
+    ],
+)
+def test_the_words_around_decide_the_kind(text, piece, kind):
+    assert (piece, kind) in found(text)
 
 
 def test_kinds_are_told_apart():

@@ -1,6 +1,7 @@
 """Words stay whole: ordinary sentences with cue words, quotes, tags and escapes keep every character, values lose all.
 
-The sentences, sixty in each of five languages, were written for this test; none has a person in it.
+The sentences, sixty in each of five languages and 149 neighbours of cue words, were written for this test; none has a
+person in it.
 """
 
 import json
@@ -110,6 +111,13 @@ SECRETS = [
 def test_sentences_keep_every_word(language):
     texts = (SENTENCES / f"{language}.txt").read_text(encoding="utf-8").splitlines()
     assert len(texts) == 60
+    damaged = [text for text, spans in zip(texts, scanner(Rules()).spans(texts), strict=True) if spans]
+    assert damaged == []
+
+
+def test_neighbours_of_cue_words_keep_every_word():
+    texts = (SENTENCES / "neighbours.txt").read_text(encoding="utf-8").splitlines()
+    assert len(texts) == 149
     damaged = [text for text, spans in zip(texts, scanner(Rules()).spans(texts), strict=True) if spans]
     assert damaged == []
 

@@ -82,9 +82,22 @@ def disambiguated(text: str, result: Result) -> Result:
         return start, end, "ORGANIZATION", score
     if (kind == "PERSON" and score >= _FIRM) or any(map(str.isdigit, text[start:end])):
         return result
+    return start, end, kind_by_context(text, start, end) or kind, score
+
+
+def kind_by_context(text: str, start: int, end: int) -> str | None:
+    """PERSON or LOCATION, whichever the words around a name speak for alone; None where they speak for neither or both.
+
+    Args:
+        text: Clean text; see `normalise.clean`.
+        start: Where the name begins.
+        end: The position after it.
+    """
+    if _ORGANISATION_AFTER.match(text, end):
+        return None
     before = text[max(0, start - _REACH) : start]
     person = _PERSON_BEFORE.search(before) is not None or _PERSON_AFTER.match(text, end) is not None
     place = _PLACE_BEFORE.search(before) is not None or _PLACE_AFTER.match(text, end) is not None
     if person == place:
-        return result
-    return start, end, "PERSON" if person else "LOCATION", score
+        return None
+    return "PERSON" if person else "LOCATION"

@@ -11,14 +11,18 @@ from typing import Any
 
 from atlas_pipeline.pii.gazetteer import family_names, fold, given_names
 from atlas_pipeline.pii.rules import ModelMissing
+from atlas_pipeline.pii.text.disambiguation import kind_by_context
 from atlas_pipeline.pii.text.names import NOT_NAMES
 from atlas_pipeline.pii.text.places import places
-from atlas_pipeline.pii.text.words import is_common, is_foreign, is_ordinary
+from atlas_pipeline.pii.text.words import is_common, is_foreign, is_ordinary, is_word
 
 Result = tuple[int, int, str, float]
 
 _KINDS = {"PERSON": "PERSON", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION", "NORP": "NRP"}
+_UNSURE = frozenset(("ORG", "PRODUCT", "WORK_OF_ART", "EVENT", "LAW", "LANGUAGE"))
+"""Labels under which the model reports names that it does not know; the words around them decide."""
 _SCORE = 0.6
+_DOUBTED = 0.5
 _BATCH = 256
 _UNUSED = ("tagger", "parser", "attribute_ruler", "lemmatizer", "senter")
 _LONGEST = 1_000
@@ -79,11 +83,13 @@ def model_results(
         documents = pipeline.pipe((texts[index][start:end] for index, start, end in parts), batch_size=_BATCH)
         for (index, start, _), document in zip(parts, documents, strict=True):
             foreign = is_foreign(document.text)
-            results[index].extend(
-                (start + entity.start_char, start + entity.end_char, _KINDS[entity.label_], _SCORE)
-                for entity in document.ents
-                if entity.label_ in _KINDS and _counts(entity.text, _KINDS[entity.label_], foreign)
-            )
+            for entity in document.ents:
+                kind = _KINDS.get(entity.label_)
+                if kind is None and entity.label_ in _UNSURE and _is_unknown(entity.text):
+                    kind = kind_by_context(document.text, entity.start_char, entity.end_char)
+                if kind and _counts(entity.text, kind, foreign):
+                    score = _SCORE if entity.label_ in _KINDS else _DOUBTED
+                    results[index].append((start + entity.start_char, start + entity.end_char, kind, score))
     yield from results
 
 
@@ -104,6 +110,14 @@ def _parts(text: str, found: Sequence[Result]) -> Iterator[tuple[int, int]]:
             if not foreign or _has_listed(word[0]):
                 yield start, end
                 break
+
+
+def _is_unknown(text: str) -> bool:
+    """Whether an entity is up to three capitalised words, none of them an ordinary one."""
+    words = text.split()
+    return len(words) <= 3 and all(
+        word[0].isupper() and not word.isupper() and not is_word(fold(word)) for word in words
+    )
 
 
 @lru_cache(_REMEMBERED_WORDS)

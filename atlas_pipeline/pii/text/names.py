@@ -118,6 +118,9 @@ eine el email english everyone faq february folks french friday german gmbh gmt 
 grüßen guten guys hallo hello her herren hi his hola hospital hr http iban ich id il inc it january json july june
 la le les llc lo los ltd madam march may mobile monday mr mrs ms mvg my name nhs no november number october ok order
 our pdf phone pin please pozdrawiam regards road saludos salut saluti saturday sent september service sie sir
+januar februar märz mai juni juli oktober dezember janvier février mars avril juin juillet août enero febrero marzo
+abril mayo junio agosto septiembre octubre noviembre diciembre gennaio febbraio aprile maggio giugno luglio
+settembre ottobre dicembre
 spanish sql ssn state street sunday support team thanks that the their there this thursday ticket tuesday un una und
 university url utc vat wednesday wir yes your zip
 """
@@ -184,6 +187,8 @@ def name_results(text: str, gates: int) -> Iterator[Result]:
     """
     yield from _cued(text, gates)
     yield from _listed(text)
+    if gates & _PRONOUN_GATE:
+        yield from _subjects(text)
     if not text.isascii():
         yield from _unspaced(text)
 
@@ -214,6 +219,22 @@ def _cued(text: str, gates: int) -> Iterator[Result]:
         first, second = fold(match["first"]), fold(match["second"])
         if match["first"].islower() and _is_given(first) and any(map(_is_name_word, re.split("['’-]", second))):
             yield match.start("first"), match.end("second"), "PERSON", 0.6
+
+
+_PRONOUN_GATE = word_gate("=he =she =his =her =him =himself =herself")
+_SUBJECT = re.compile(
+    rf"(?:^|(?<=[.!?\n] )|(?<=\n))(?P<v>{_CAP}(?: {_CAP}){{0,2}})(?= [a-z]{{2,}}(?:ed|s|t|n|d|w|k|me|ve|de|te"
+    rf"|re)\b[^.!?\n]{{0,120}}"
+    r"\b(?:he|she|his|her|him|himself|herself)\b)"
+)
+
+
+def _subjects(text: str) -> Iterator[Result]:
+    """Unknown words that begin a sentence and that "his" or "her" refers to."""
+    for match in _SUBJECT.finditer(text):
+        words = [fold(word) for word in re.split("[ '’-]", match["v"])]
+        if not any(word in NOT_NAMES or is_word(word) for word in words):
+            yield *match.span("v"), "PERSON", 0.55
 
 
 def _known(word: str) -> bool:

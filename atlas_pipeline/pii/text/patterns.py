@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from atlas_pipeline.pii.checks import calendar_date, credit_card, digits_of, iban, ipv4, ipv6, nir, social_security
+from atlas_pipeline.pii.gazetteer import fold
 from atlas_pipeline.pii.secrets import SECRET_CUES, SECRET_FORMS, secret_value
 from atlas_pipeline.pii.text.gates import (
     AT_SIGN,
@@ -26,6 +27,7 @@ from atlas_pipeline.pii.text.gates import (
     LINK,
     word_gate,
 )
+from atlas_pipeline.pii.text.words import is_common
 
 Result = tuple[int, int, str, float]
 
@@ -486,6 +488,7 @@ _PATTERNS = (
         ),
         0.7,
         word_gate("=home =users"),
+        lambda value: not is_common(fold(value)),
     ),
     Pattern("CRYPTO", re.compile(r"\b0x[0-9a-fA-F]{40}\b|\bbc1[a-z0-9]{25,60}\b"), 0.9, DIGITS_4),
     Pattern("SECRET", SECRET_CUES[0], 0.8, word_gate(_KEY_STEMS), secret_value),

@@ -14,7 +14,7 @@ from functools import cache
 from atlas_pipeline.pii.gazetteer import fold, listed
 from atlas_pipeline.pii.text.gates import DIGIT, LONG_NUMBER, word_gate
 from atlas_pipeline.pii.text.names import NOT_NAMES
-from atlas_pipeline.pii.text.words import is_common, is_ordinary
+from atlas_pipeline.pii.text.words import is_common, is_inflected, is_ordinary
 
 Result = tuple[int, int, str, float]
 
@@ -74,7 +74,7 @@ def _street_words() -> Iterator[str]:
 class _Form:
     regex: re.Pattern[str]
     score: float = 0.9
-    holds: Callable[[str], bool] = bool
+    holds: Callable[[re.Match[str]], bool] = bool
     gates: int = DIGIT
 
 
@@ -110,6 +110,40 @@ def _uncommon(text: str) -> bool:
     return any(not is_common(word) and word not in NOT_NAMES for word in words)
 
 
+def _has_uncommon(match: re.Match[str]) -> bool:
+    return _uncommon(match["v"] if "v" in match.re.groupindex else match[0])
+
+
+def _is_address_line(match: re.Match[str]) -> bool:
+    """Whether a line of a number and words is an address and not a sentence, which ends in a small word and a full
+    stop."""
+    return _has_uncommon(match) and re.search(r" [a-zß-öø-ÿ]+\.$", match["v"]) is None
+
+
+_USUAL_STREET = re.compile(
+    r"(?i)\b(?:street|st|road|rd|avenue|ave|boulevard|blvd|lane|ln|drive|dr|court|ct|terrace|close|crescent|parkway|pkwy"
+    r"|highway|hwy)\b"
+)
+_TOWN_AHEAD = re.compile(rf"(?:, ?|,? ?\n ?){_CAP}")
+
+
+def _is_street(match: re.Match[str]) -> bool:
+    """Whether a number before capitalised words and, say, "Park" is an address: a usual word for a street, an uncommon
+    name, a flat or a town says so."""
+    return (
+        _USUAL_STREET.search(match[0]) is not None
+        or _uncommon(match[0])
+        or len(re.findall(r"\d+", match[0])) > 1
+        or _TOWN_AHEAD.match(match.string, match.end()) is not None
+    )
+
+
+def _is_named(match: re.Match[str]) -> bool:
+    """Whether one of the words after the word for a street is capitalised or uncommon, as its name is."""
+    words = re.findall(r"[^\W\d_]{2,}", match[0])[1:]
+    return any(word[0].isupper() or not (is_common(fold(word)) or is_inflected(fold(word))) for word in words)
+
+
 _FORMS = (
     _Form(
         re.compile(
@@ -117,6 +151,7 @@ _FORMS = (
             rf"|th)\s+){{1,4}}"
             rf"(?i:{_STREET_WORD})s?\b\.?(?:\s+[NSEW]{{1,2}}\b)?{_UNIT}"
         ),
+        holds=_is_street,
         gates=DIGIT | _STREET_GATE,
     ),
     _Form(
@@ -124,9 +159,9 @@ _FORMS = (
             r"(?<![\w.-])\d{1,5},? (?:[^\W\d_]+ ){1,2}(?:street|road|avenue|boulevard|lane|drive|crescent|terrace)\b"
         ),
         0.7,
-        lambda text: (
-            _uncommon(text)
-            or re.search(r"(?i)\b(?:high|main|station|church|park|mill|school|king|queen)", text) is not None
+        lambda match: (
+            _uncommon(match[0])
+            or re.search(r"(?i)\b(?:high|main|station|church|park|mill|school|king|queen)", match[0]) is not None
         ),
         DIGIT | word_gate("street road avenue boulevard lane drive crescent terrace"),
     ),
@@ -135,6 +170,7 @@ _FORMS = (
             rf"(?<![\w.-])\d{{1,5}}(?: ?bis| ?ter)?,? {_FRENCH} (?i:de la |de l['’]|des |du |de |d['’]|la |le |les )?"
             rf"[^\W\d_][\w'’.-]*(?:[ -]{_CAP}){{0,3}}"
         ),
+        holds=_is_named,
         gates=DIGIT | _FRENCH_GATE,
     ),
     _Form(
@@ -151,6 +187,7 @@ _FORMS = (
             rf"[^\W\d_][\w'’.-]*(?:\s+(?:(?:de|del|della|di|y|i)\s+)?[^\W\d_][\w'’.-]*){{0,3}}?,?\s*(?:n[º°.]?\s*)?"
             rf"\d{{1,5}}[a-zA-Z]?\b(?:[/-]\d+)?"
         ),
+        holds=_is_named,
         gates=DIGIT | _ROMANCE_GATE,
     ),
     _Form(
@@ -198,6 +235,7 @@ _FORMS = (
             rf"(?<!\w){_FRENCH} (?i:de la |de l['’]|des |du |de |d['’]|la |le "
             rf"|les )?{_CAP}(?:[ -]{_CAP}){{0,3}},? \d{{1,4}}[a-z]?\b"
         ),
+        holds=_is_named,
         gates=DIGIT | _FRENCH_GATE,
     ),
     _Form(
@@ -241,7 +279,7 @@ _FORMS = (
             rf"|{_CAPS},? {_POSTCODE})"
         ),
         0.8,
-        _uncommon,
+        _has_uncommon,
     ),
     _Form(
         re.compile(
@@ -250,7 +288,7 @@ _FORMS = (
             r"[ \t]*,?$"
         ),
         0.5,
-        _uncommon,
+        _is_address_line,
     ),
     _Form(
         re.compile(
@@ -258,7 +296,7 @@ _FORMS = (
             rf"(?P<v>\d{{1,5}}[A-Za-z]?(?:/\d+)? {_CAPS}|{_CAPS},? \d{{1,4}}[a-zA-Z]?(?![\w.:/%-]))"
         ),
         0.5,
-        _uncommon,
+        _has_uncommon,
     ),
 )
 _TOWN = re.compile(
@@ -354,7 +392,7 @@ def place_results(text: str, gates: int) -> Iterator[Result]:
                 continue
             group = "v" if "v" in form.regex.groupindex else 0
             for match in form.regex.finditer(text):
-                if form.holds(match[group]):
+                if form.holds(match):
                     start, end = match.span(group)
                     before = _BEFORE_STREET.search(text, max(0, start - 20), start)
                     yield (

@@ -21,6 +21,7 @@ from atlas_pipeline.pii.recognizers import (
     word_pattern,
 )
 from atlas_pipeline.pii.rules import Rules
+from atlas_pipeline.pii.text.casing import with_capitals
 from atlas_pipeline.pii.text.cues import cued_results
 from atlas_pipeline.pii.text.disambiguation import disambiguated
 from atlas_pipeline.pii.text.gates import DIGITS_4, open_gates
@@ -114,6 +115,9 @@ class TextScanner:
         results.extend((*match.span(), UNKNOWN, 1.0) for match in self._deny.finditer(text))
         results.extend(place_results(text, gates))
         results.extend(name_results(text, gates))
+        if (cased := with_capitals(text)) is not None:
+            results.extend(place_results(cased, gates))
+            results.extend(name_results(cased, gates))
         return results
 
     def _chosen(self, text: str, results: list[Result], offsets: Sequence[int]) -> list[Span]:

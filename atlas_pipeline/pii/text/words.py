@@ -63,6 +63,16 @@ def is_word(folded: str) -> bool:
     return is_common(folded) or folded in _english("noun")
 
 
+def is_inflected(folded: str) -> bool:
+    """Whether the folded word is a plural, a past or an -ing form of an English word."""
+    return any(
+        folded.endswith(ending)
+        and len(folded) > len(ending) + 2
+        and any(folded[: -len(ending)] + added in _english("noun", "verb", "adj") for added in ("", "e"))
+        for ending in ("s", "es", "ed", "ing", "d")
+    )
+
+
 @cache
 def foreign_words() -> frozenset[str]:
     """Stop words that are not English; they reveal a sentence in another language."""
