@@ -32,6 +32,7 @@ DOMAINS = {
     "s3": set(),
     "pii": {"documents", "settings", "warehouse"},
     "quality": {"documents", "sql", "warehouse"},
+    "catalog": {"pii"},
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii", "s3"},
     "backup": {"settings", "warehouse", "s3"},

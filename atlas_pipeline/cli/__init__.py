@@ -14,6 +14,7 @@ from atlas_pipeline.cli.backup import app as backup
 from atlas_pipeline.cli.connectors import app as connectors
 from atlas_pipeline.cli.files import app as files
 from atlas_pipeline.cli.pii import app as pii
+from atlas_pipeline.cli.privacy import app as privacy
 
 app = typer.Typer(
     name="atlas",
@@ -28,6 +29,7 @@ app.add_typer(backup)
 app.add_typer(connectors)
 app.add_typer(files)
 app.add_typer(pii)
+app.add_typer(privacy)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 

@@ -21,6 +21,7 @@ from atlas_pipeline.components.every import schedules_of
 from atlas_pipeline.components.file_options import FileOptions
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.partitions import partitions_of
+from atlas_pipeline.components.privacy import OfPersons
 from atlas_pipeline.components.reading import check_history, check_order, intake_of, notation_of, tombstone_of, type_of
 from atlas_pipeline.components.scaffold.dataset import DatasetScaffolder
 from atlas_pipeline.components.sources import SourceTable, is_whole, source_of
@@ -93,7 +94,7 @@ class PiiPolicy(Described):
 
 
 @scaffold_with(DatasetScaffolder)
-class Dataset(FileOptions):
+class Dataset(FileOptions, OfPersons):
     """Files, or a table of another Postgres, as bronze and silver tables."""
 
     name: str | None = Field(None, description="Name of the tables. Default: the name of the folder.")
@@ -154,14 +155,6 @@ class Dataset(FileOptions):
     )
     skip_equal_files: bool = Field(
         False, description="Whether a file that holds what another one does is passed over: the same feed, sent again."
-    )
-    max_file_rows: int | None = Field(
-        None, ge=0, description="Most rows of one file. Default: `ATLAS_MAX_FILE_ROWS`; 0 for no limit."
-    )
-    max_expansion: float | None = Field(
-        None,
-        ge=0,
-        description="How many times its size a file may turn into. Default: `ATLAS_MAX_EXPANSION`; 0 for no limit.",
     )
     description: str | None = Field(None, description="What the dataset is; shown in the UI.")
     owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
@@ -310,14 +303,15 @@ class Dataset(FileOptions):
             self.published_names,
             own=[ROWS_RECONCILED, ROWS_FIT],
             elsewhere=[reference.check for reference in references],
-            reserved=[labels.LEAK_CHECK],
+            reserved=[labels.LEAK_CHECK, labels.REIDENTIFICATION],
         )
+        tags = {column.name: column.tags for column in self.columns}
         with self.naming_the_place():
             referring = reference_checks(declared, references, checks)
             return dg.Definitions(
                 assets=[
                     bronze_asset(declared, shared | {"owners": self.owners or None}, self.description, self.tags),
-                    silver_asset(declared, shared, spec, {column.name: column.tags for column in self.columns}, checks),
+                    silver_asset(declared, shared, spec, tags, checks, self.risk_rule(self.published_names)),
                 ],
                 asset_checks=[referring] if referring else [],
                 schedules=schedules_of(self, declared, partitions),

@@ -53,3 +53,11 @@ class FileOptions(Declared):
         [],
         description="Words for true and false, such as `[ja, nein]`, besides true, yes, t, y, 1 and their opposites.",
     )
+    max_file_rows: int | None = Field(
+        None, ge=0, description="Most rows of one file. Default: `ATLAS_MAX_FILE_ROWS`; 0 for no limit."
+    )
+    max_expansion: float | None = Field(
+        None,
+        ge=0,
+        description="How many times its size a file may turn into. Default: `ATLAS_MAX_EXPANSION`; 0 for no limit.",
+    )

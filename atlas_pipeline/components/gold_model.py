@@ -12,8 +12,9 @@ from pydantic import Field
 
 from atlas_pipeline import labels
 from atlas_pipeline.components.dataset import Dataset, people_of
-from atlas_pipeline.components.declaration import Declared, Described, absent_tables, by_table, memoize_per_tree
+from atlas_pipeline.components.declaration import Described, absent_tables, by_table, memoize_per_tree
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
+from atlas_pipeline.components.privacy import OfPersons
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.gold import GoldTable, gold_asset
 from atlas_pipeline.orchestration.tables.model_tests import ModelTests
@@ -53,7 +54,7 @@ class GroupsOfFew(Described):
     exempt: str | None = Field(None, min_length=1, description="Why small groups may be shown; it is recorded.")
 
 
-class GoldModel(Declared):
+class GoldModel(OfPersons):
     """One SELECT over silver and gold, in `model.sql` beside this file, as a gold table."""
 
     name: str | None = Field(None, description="Name of the table. Default: the name of the folder.")
@@ -101,7 +102,7 @@ class GoldModel(Declared):
             tables = ", ".join(".".join(table) for table in read)
             raise self.fail(f"cells: of names {declared.of!r}, which none of {tables} has", "cells", "of")
         at_least, on_small = declared.at_least or settings.cells_at_least, declared.on_small or settings.cells_on_small
-        return GroupRule(_people(context), self.parsed, Cells(at_least, on_small, declared.exempt), declared.of)
+        return GroupRule(people_in(context), self.parsed, Cells(at_least, on_small, declared.exempt), declared.of)
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset, its dependencies and column lineage read from the SQL."""
@@ -126,7 +127,10 @@ class GoldModel(Declared):
             dg.AssetKey(["gold", name]),
             self.contract,
             columns,
-            reserved=[labels.LEAK_CHECK, labels.SMALL_GROUPS, labels.UP_TO_DATE, labels.UNIT_TESTS],
+            reserved=[
+                *(labels.LEAK_CHECK, labels.SMALL_GROUPS, labels.REIDENTIFICATION),
+                *(labels.UP_TO_DATE, labels.UNIT_TESTS),
+            ],
         )
         spec: dict[str, Any] = {
             "description": self.description,
@@ -136,13 +140,14 @@ class GoldModel(Declared):
         }
         with self.naming_the_place():
             tests = ModelTests(self.unit_tests(catalog), _sources(context))
+            risk = self.risk_rule(columns)
             groups = self._groups(context, catalog)
             hidden, allowed = disguises(model, catalog), self.allow_personal_data
-            table = GoldTable(model, lineage, key, allowed, _rules(context), checks, tests, groups, hidden)
+            table = GoldTable(model, lineage, key, allowed, _rules(context), checks, tests, groups, risk, hidden)
             return dg.Definitions(assets=[gold_asset(table, spec)])
 
 
-def _people(context: dg.ComponentLoadContext) -> People:
+def people_in(context: dg.ComponentLoadContext) -> People:
     """Whose data is in the tables of the project."""
 
     def collect() -> People:

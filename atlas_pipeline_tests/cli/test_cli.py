@@ -180,6 +180,14 @@ def test_demo_publishes_exactly_what_the_sample_holds_and_once(atlas_env: Path) 
     for name in DATASETS:
         assert listed[f"silver.{name}"]["quarantined"] == tables[f"silver.{name}"]["quarantined"]
 
+    privacy = atlas("privacy", "report", "--json")
+    assert privacy.returncode == 1, "how long data is kept is not declared"
+    record = {entry["table"]: entry for entry in json.loads(privacy.stdout)["tables"]}
+    assert set(record) == {f"silver.{name}" for name in DATASETS} | {f"gold.{name}" for name in GOLD}
+    assert {entry["subjects"]["persons"] for name, entry in record.items() if "silver" in name} == {"customers"}
+    assert record["silver.customers"]["missing"] == ["retention"]
+    assert record["gold.support_load"]["groups"]["exempt"]
+
 
 @pytest.mark.slow
 def test_demo_reports_a_failed_dataset_and_publishes_the_others(atlas_env: Path) -> None:

@@ -19,6 +19,7 @@ from atlas_pipeline.orchestration.tables.bronze import bronze_asset
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.silver import silver_asset
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
+from atlas_pipeline.pii.reidentification import RiskRule
 from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED
 
 SECRET = "Zwiebelkuchen"
@@ -251,7 +252,7 @@ def test_refused_files_show_on_the_asset_and_its_check(atlas_env: Path) -> None:
     columns = (Column("id", "integer"), Column("name"))
     dataset = Dataset("things", FileSource("things/*"), columns, key=("id",))
     checks = TableChecks(dg.AssetKey(["silver", "things"]), None, ("id", "name"), own=[ROWS_RECONCILED, ROWS_FIT])
-    assets = [bronze_asset(dataset, {}, None, {}), silver_asset(dataset, {}, {}, {}, checks)]
+    assets = [bronze_asset(dataset, {}, None, {}), silver_asset(dataset, {}, {}, {}, checks, RiskRule())]
     result = dg.materialize(assets, resources={"warehouse": WarehouseResource()})
     assert result.success
     (made,) = result.asset_materializations_for_node("bronze__things")

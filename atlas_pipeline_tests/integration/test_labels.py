@@ -105,6 +105,7 @@ def test_names_are_those_that_installations_know() -> None:
         "UP_TO_DATE": "up_to_date",
         "UNIT_TESTS": "model_tests",
         "SMALL_GROUPS": "small_groups",
+        "REIDENTIFICATION": "reidentification",
         "DATASET_TAG": "atlas/dataset",
         "DECLARATION_CHECK": "declaration",
         "INVALID_KIND": "invalid",

@@ -17,6 +17,7 @@ from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, 
 from atlas_pipeline.orchestration.tables.model_tests import ModelTests, unit_tests_result, unit_tests_spec
 from atlas_pipeline.orchestration.tables.personal_data import leak_result, leak_spec, pii_tags, plan_table
 from atlas_pipeline.orchestration.tables.refresh import up_to_date_result, up_to_date_spec
+from atlas_pipeline.orchestration.tables.reidentification import RiskAudit, reidentification_spec
 from atlas_pipeline.orchestration.tables.small_groups import (
     GroupAudit,
     GroupRule,
@@ -27,6 +28,7 @@ from atlas_pipeline.orchestration.tables.small_groups import (
 from atlas_pipeline.orchestration.tables.steps import RETRY, progress_log, published_table
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.gold_audit import GoldAudit, Source
+from atlas_pipeline.pii.reidentification import RiskRule
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.sql.lineage import Disguise, Model
@@ -48,6 +50,7 @@ class GoldTable:
         checks: of the table.
         tests: of the model.
         groups: the rule for groups of few persons.
+        risk: the rule for rows of single persons.
         disguises: calls in the model whose results hide what they were made of.
     """
 
@@ -59,6 +62,7 @@ class GoldTable:
     checks: TableChecks
     tests: ModelTests
     groups: GroupRule
+    risk: RiskRule
     disguises: Sequence[Disguise] = ()
 
     @property
@@ -117,7 +121,11 @@ def gold_asset(table: GoldTable, spec: Mapping[str, Any]) -> dg.AssetsDefinition
                 **spec,
             )
         ],
-        check_specs=[leak_spec(asset), small_groups_spec(asset), up_to_date_spec(asset), *tests, *table.checks.specs],
+        check_specs=[
+            *(leak_spec(asset), small_groups_spec(asset), reidentification_spec(asset), up_to_date_spec(asset)),
+            *tests,
+            *table.checks.specs,
+        ],
         can_subset=True,
         retry_policy=RETRY,
         pool=f"gold_{name}",
@@ -158,6 +166,7 @@ def _materialize(
         with warehouse.connect() as connection:
             privacy = table.privacy(connection)
             groups = GroupAudit(connection, name, table.groups)
+            risks = RiskAudit(table.risk, groups.subject, applies=groups.of_single_persons)
             key = table.shown_key(privacy)
             build = gold.GoldBuild(
                 connection,
@@ -173,7 +182,10 @@ def _materialize(
             with table_lock(connection, "gold", name, warehouse.settings.lock_timeout_seconds):
                 staged = groups.treat(gold.stage(build))
                 outcomes = audit.verify(staged.schema, staged.table, key)
-                failure = _publish(build, staged, privacy, groups, outcomes)
+                told_apart = risks.measure(connection, staged.schema, staged.table, privacy.plans, table.lineage)
+                failure = _publish(build, staged, privacy, groups, [*outcomes, *told_apart])
+                risks.record(connection, "gold", name, context.run.run_id, published=failure is None)
+                connection.commit()
             scores = audit.record(connection, outcomes, published=failure is None)
             types = gold.column_types(connection, name) if failure is None else {}
             up_to_date = up_to_date_result(connection, table.checks.asset, table.definition)
@@ -189,10 +201,12 @@ def _materialize(
         yield leak_result(table.checks.asset, privacy.report, privacy.problem, privacy.unmasked)
         if groups:
             yield small_groups_result(table.checks.asset, groups.found)
+        yield risks.result(table.checks.asset)
     yield from audit.results(outcomes, key)
     if failure is not None:
         group_problem = groups.problem if groups else None
-        problems = "; ".join(filter(None, [privacy.problem, group_problem, blocking(outcomes)]))
+        failed = blocking([*outcomes, *told_apart]) if privacy.report else ""
+        problems = "; ".join(filter(None, [privacy.problem, group_problem, failed]))
         reasons = f" Failed: {problems}" if problems else ""
         raise dg.Failure(f"{table.model.path}: {failure}{reasons}", allow_retries=False)
 
@@ -245,6 +259,13 @@ def _check_published(
             yield leak_result(table.checks.asset, privacy.report, privacy.problem, privacy.unmasked)
         if labels.SMALL_GROUPS in names:
             yield small_groups_result(table.checks.asset, recorded_small_groups(connection, table.name))
+        if labels.REIDENTIFICATION in names:
+            groups = GroupAudit(connection, table.name, table.groups)
+            risks = RiskAudit(table.risk, groups.subject, applies=groups.of_single_persons)
+            risks.measure(connection, "gold", table.name, privacy.plans, table.lineage)
+            risks.record(connection, "gold", table.name, context.run.run_id, published=True)
+            connection.commit()
+            yield risks.result(table.checks.asset)
         if labels.UP_TO_DATE in names:
             yield up_to_date_result(connection, table.checks.asset, table.definition)
     yield from audit.results(outcomes, key)

@@ -30,10 +30,12 @@ from atlas_pipeline.orchestration.tables.personal_data import (
     shown_key,
 )
 from atlas_pipeline.orchestration.tables.preview import preview
+from atlas_pipeline.orchestration.tables.reidentification import RiskAudit, reidentification_spec, without_risk
 from atlas_pipeline.orchestration.tables.steps import RETRY, partitions_of, progress_log, published_table
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.keys import KeyMissing, load_keys
 from atlas_pipeline.pii.leaks import sweep_table
+from atlas_pipeline.pii.reidentification import RiskRule
 from atlas_pipeline.pii.rules import ModelMissing
 from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED, rows_fit, rows_reconciled
 from atlas_pipeline.quality.outcome import Outcome
@@ -48,6 +50,7 @@ def silver_asset(
     spec: Mapping[str, Any],
     column_tags: Mapping[str, Mapping[str, str]],
     checks: TableChecks,
+    risk: RiskRule,
 ) -> dg.AssetsDefinition:
     """silver/<name>: typed, one row per key, personal data treated, published only when its contract holds.
 
@@ -59,6 +62,7 @@ def silver_asset(
         spec: arguments of the asset's spec.
         column_tags: declared tags of each column.
         checks: of the table.
+        risk: what is declared of how rows of persons may be told apart.
     """
     declared = dataset.planned(decided(dataset, {}))
     history = HistoryAsset(dataset, spec, column_tags) if dataset.history else None
@@ -76,7 +80,12 @@ def silver_asset(
             ),
             *([history.spec(declared)] if history else []),
         ],
-        check_specs=[leak_spec(checks.asset), *checks.specs, *(history.check_specs if history else [])],
+        check_specs=[
+            leak_spec(checks.asset),
+            reidentification_spec(checks.asset),
+            *checks.specs,
+            *(history.check_specs if history else []),
+        ],
         can_subset=True,
         retry_policy=RETRY,
         pool=f"silver_{dataset.name}",
@@ -84,9 +93,9 @@ def silver_asset(
     )
     def build_table(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[Result]:
         if context.selected_asset_keys:
-            results: Iterator[Result] = _materialize(context, warehouse, dataset, column_tags, checks)
+            results: Iterator[Result] = _materialize(context, warehouse, dataset, column_tags, checks, risk)
         else:
-            results = _check_published(context, warehouse, dataset, checks)
+            results = _check_published(context, warehouse, dataset, checks, risk)
         yield from (result for result in results if _asked_for(context, result))
 
     return build_table
@@ -107,12 +116,20 @@ def _materialize(
     dataset: Dataset,
     column_tags: Mapping[str, Mapping[str, str]],
     checks: TableChecks,
+    risk: RiskRule,
 ) -> Iterator[Result]:
     """Build the table; dg.Failure, after the results of its checks, when it was not published."""
     started = time.monotonic()
     settings = warehouse.settings
     audit = TableAudit(checks, warehouse.url, context.run.run_id, lineage=(FILE_ID, LINE))
     history = HistoryAsset(dataset, {}, column_tags) if dataset.history else None
+    risks = RiskAudit(risk)
+
+    def verify(planned: Dataset, schema: str, table: str) -> list[Outcome]:
+        with warehouse.connect() as reading:
+            told_apart = risks.measure(reading, schema, table, planned.plans, _names(planned))
+        return [*audit.verify(schema, table, shown_key(planned)), *told_apart]
+
     try:
         with warehouse.connect() as connection:
             build = SilverBuild(
@@ -125,9 +142,11 @@ def _materialize(
                 lock_seconds=settings.lock_timeout_seconds,
                 progress=progress_log(context),
             )
-            result = build_silver(build, lambda planned, schema, table: audit.verify(schema, table, shown_key(planned)))
+            result = build_silver(build, verify)
             fit = rows_fit(result.audited.rows.bronze, misfits_by_file(connection, dataset.name))
-            outcomes = [*result.audited.outcomes, _accounted(result.audited.rows), fit]
+            failed = blocking(result.audited.outcomes)
+            outcomes = [*without_risk(result.audited.outcomes), _accounted(result.audited.rows), fit]
+            risks.record(connection, "silver", dataset.name, context.run.run_id, published=result.shown_to_readers)
             scores = audit.record(connection, outcomes, published=result.shown_to_readers)
             if not result.shown_to_readers:
                 quarantine_failed(connection, dataset.name, list(_failed_rows(outcomes)))
@@ -144,12 +163,12 @@ def _materialize(
         metadata |= {labels.SECONDS: round(time.monotonic() - started, 3), "preview": dg.MetadataValue.md(shown)}
         yield dg.MaterializeResult(asset_key=checks.asset, metadata=metadata)
     yield leak_result(checks.asset, result.audited.leaks)
+    yield risks.result(checks.asset)
     yield from audit.results(outcomes, shown_key(result.dataset))
     if history:
         yield from history.results(result)
     if not result.published:
-        problems = blocking(outcomes)
-        reasons = f" Failed: {problems}" if problems else ""
+        reasons = f" Failed: {failed}" if failed else ""
         raise dg.Failure(f"{result.audited.refusal}.{reasons}", allow_retries=False)
 
 
@@ -176,7 +195,11 @@ def _counts(result: SilverResult[Outcome], published: Published) -> dict[str, An
 
 
 def _check_published(
-    context: dg.AssetExecutionContext, warehouse: WarehouseResource, dataset: Dataset, checks: TableChecks
+    context: dg.AssetExecutionContext,
+    warehouse: WarehouseResource,
+    dataset: Dataset,
+    checks: TableChecks,
+    risk: RiskRule,
 ) -> Iterator[dg.AssetCheckResult]:
     """The checks that were asked for, on the table as it is."""
     names = {key.name for key in context.selected_asset_check_keys if key.asset_key == checks.asset}
@@ -198,6 +221,12 @@ def _check_published(
         if labels.LEAK_CHECK in names:
             report = sweep_table(connection, "silver", name, planned.plans, planned.policy.rules)
             yield leak_result(checks.asset, report)
+        if labels.REIDENTIFICATION in names:
+            risks = RiskAudit(risk)
+            risks.measure(connection, "silver", name, planned.plans, _names(planned))
+            risks.record(connection, "silver", name, context.run.run_id, published=True)
+            connection.commit()
+            yield risks.result(checks.asset)
         if history and any(check.asset_key == history.key for check in context.selected_asset_check_keys):
             yield from history.check(connection, planned, context.run.run_id)
     yield from audit.results(outcomes, key)
@@ -215,6 +244,10 @@ def _failed_rows(outcomes: list[Outcome]) -> Iterator[FailedRow]:
             for row in outcome.sample:
                 if FILE_ID in row and LINE in row:
                     yield FailedRow(int(row[FILE_ID]), int(row[LINE]), outcome.check.path, columns, outcome.check.title)
+
+
+def _names(dataset: Dataset) -> list[str]:
+    return [column.name for column in dataset.published_columns]
 
 
 def _columns(dataset: Dataset, column_tags: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:

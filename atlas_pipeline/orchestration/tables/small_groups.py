@@ -108,6 +108,16 @@ class GroupAudit:
         return self._counted.statement if self._counted and self._counted.groups else None
 
     @property
+    def of_single_persons(self) -> bool:
+        """Whether each row of the model is of one person."""
+        return self._counted is not None and not self._counted.groups
+
+    @property
+    def subject(self) -> str | None:
+        """The column of the model that says whose data a row is; null where none does."""
+        return self._counted.column if self._counted else None
+
+    @property
     def problem(self) -> str | None:
         """Why the table must not be published; null when it may."""
         return _problem(self.found) if self.found and self.found.blocks else None

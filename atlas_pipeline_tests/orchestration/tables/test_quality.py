@@ -105,12 +105,14 @@ def test_every_check_of_a_contract_is_an_asset_check_without_a_database(project:
         "rows_fit",
         "rows_reconciled",
         "leak_check",
+        "reidentification",
     }
     assert {name for name, spec in shown.items() if spec.blocking} == {
         "row_count",
         "order_id_missing",
         "amount_invalid",
         "leak_check",
+        "reidentification",
     }
     assert shown["amount_invalid"].description == "Amounts are not negative (validity, error)"
     assert {name: shown["amount_invalid"].metadata[name] for name in ("dimension", "path")} == {
@@ -353,7 +355,13 @@ def test_checks_run_alone_on_the_published_table(land: Any, project: Load) -> No
     assert everything.success
     assert set(found(everything)) == set(specs(definitions))
     assert {name for name, one in found(everything).items() if not one.passed} == {"amount_missing"}
-    assert set(found(everything, GOLD_KEY)) == {"leak_check", "contract", "small_groups", "up_to_date"}
+    assert set(found(everything, GOLD_KEY)) == {
+        "leak_check",
+        "contract",
+        "small_groups",
+        "reidentification",
+        "up_to_date",
+    }
 
 
 def test_a_blocking_check_that_fails_alone_changes_no_table(land: Any, project: Load) -> None:

@@ -152,3 +152,39 @@ def test_a_table_of_single_persons_is_none_of_groups(land: Any, load_files: Load
 )
 def test_subjects_that_are_no_columns_are_refused(load_files: Load, files: dict[str, str], said: str) -> None:
     assert said in complaint(load_files, files)
+
+
+ASKED = "  quasi: [team]\n  sensitive: [name]\n"
+
+
+def risk(result: dg.ExecuteInProcessResult, table: str) -> Any:
+    found = result.get_asset_check_evaluations()
+    (one,) = [e for e in found if e.check_name == "reidentification" and e.asset_key.to_user_string() == table]
+    return one
+
+
+def test_rows_that_are_alone_are_counted_in_silver_and_gold(land: Any, load_files: Load) -> None:
+    land("people/1.csv", people())
+    result = run(
+        load_files(project("SELECT person_id, team FROM silver.people", "  quasi: [team]\n", people=PEOPLE + ASKED))
+    )
+    assert result.success
+    for table in ("silver/people", "gold/totals"):
+        assert risk(result, table).passed
+        assert risk(result, table).metadata["k"].value == 2
+    assert risk(result, "silver/people").metadata["l of name"].value == 1
+    measured = "SELECT layer, numbers->>'k' FROM atlas.privacy_measures WHERE measure = 'reidentification' ORDER BY 1"
+    assert rows(measured) == [("gold", "2"), ("silver", "2")]
+
+
+@pytest.mark.parametrize(("limit", "published"), [("warn_below: 3", True), ("fail_below: 3", False)])
+def test_below_a_threshold_silver_is_warned_of_or_not_published(
+    land: Any, load_files: Load, limit: str, published: bool
+) -> None:
+    land("people/1.csv", people())
+    files = project("SELECT person_id FROM silver.people", people=PEOPLE + ASKED + f"  anonymity: {{{limit}}}\n")
+    result = run(load_files(files))
+    assert not risk(result, "silver/people").passed
+    assert "k is 2" in risk(result, "silver/people").description
+    assert (rows("SELECT to_regclass('silver.people') IS NOT NULL") == [(True,)]) == published
+    assert result.success == published

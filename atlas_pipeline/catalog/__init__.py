@@ -1,0 +1,1 @@
+"""Reports about all tables at once, made from declarations and Atlas's own record."""
