@@ -32,7 +32,7 @@ DOMAINS = {
     "s3": set(),
     "pii": {"documents", "settings", "warehouse"},
     "quality": {"documents", "sql", "warehouse"},
-    "catalog": {"pii"},
+    "catalog": {"labels", "pii"},
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii", "s3"},
     "backup": {"settings", "warehouse", "s3"},

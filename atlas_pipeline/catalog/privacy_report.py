@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 
+from atlas_pipeline import labels
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.privacy_record import newest_measures
 from atlas_pipeline.pii.processing import Processing
@@ -81,7 +82,10 @@ def privacy_report(
     readers: dict[Table, list[str]] = {}
     for layer, name, role in connection.execute(_READERS):
         readers.setdefault((layer, name), []).append(role)
-    risks, groups = newest_measures(connection, "reidentification"), newest_measures(connection, "small_groups")
+    risks, groups = (
+        newest_measures(connection, labels.REIDENTIFICATION),
+        newest_measures(connection, labels.SMALL_GROUPS),
+    )
     entries: list[dict[str, Any]] = []
     purposes: dict[Table, Processing] = {}
     for table, declared in tables.items():

@@ -94,7 +94,7 @@ class PiiPolicy(Described):
 
 
 @scaffold_with(DatasetScaffolder)
-class Dataset(FileOptions, OfPersons):
+class Dataset(OfPersons, FileOptions):
     """Files, or a table of another Postgres, as bronze and silver tables."""
 
     name: str | None = Field(None, description="Name of the tables. Default: the name of the folder.")
