@@ -42,7 +42,8 @@ def plan_columns(
 
     What was detected once stays decided, so that a table does not change its shape from one run to the next: only
     columns without a plan, or that held no value yet, or were found by other rules, are profiled on `files`. Those that
-    were clean are profiled again on `pending`.
+    were clean are profiled again on `pending`. If what is published already looks like personal data, then the
+    recognisers know more than when the plan was made, and it stays until somebody asks (`atlas pii renew`).
 
     Args:
         connection: reads bronze.
@@ -66,7 +67,12 @@ def plan_columns(
     }
     new = [column for column in detected if column.name not in known]
     clean = [column for column in detected if column.name in known and known[column.name].column_class == "clean"]
-    _check_drift(dataset, profile_sample(connection, dataset, clean, pending))
+    drifted = _drifted(profile_sample(connection, dataset, clean, pending))
+    if drifted:
+        published = [file for file in files if file not in pending]
+        suspects = [column for column in clean if column.name in drifted]
+        before = _drifted(profile_sample(connection, dataset, suspects, published))
+        _check_drift(dataset, {name: found for name, found in drifted.items() if name not in before})
     profiles = known | profile_sample(connection, dataset, new, files)
     return dataset.planned(_with_recorded_forms(decided(dataset, profiles), recorded))
 
@@ -199,11 +205,19 @@ def _without_null_values(texts: pa.ChunkedArray, column: Column) -> pa.ChunkedAr
     return pc.if_else(missing, pa.scalar(None, pa.string()), texts)
 
 
+def _drifted(profiles: Mapping[str, ColumnProfile]) -> dict[str, ColumnProfile]:
+    """Those columns that certainly are of one kind of personal data."""
+    return {
+        name: profile
+        for name, profile in profiles.items()
+        if profile.column_class == "typed"
+        and profile.confidence >= _DRIFT_CONFIDENCE
+        and kind_of(profile.entity or "").personal
+    }
+
+
 def _check_drift(dataset: Dataset, profiles: Mapping[str, ColumnProfile]) -> None:
     for name, profile in profiles.items():
-        confident = profile.column_class == "typed" and profile.confidence >= _DRIFT_CONFIDENCE
-        if not confident or not kind_of(profile.entity or "").personal:
-            continue
         counts = ", ".join(f"{rule} {count:,}" for rule, count in sorted(profile.evidence.items()))
         raise PersonalDataDrift(
             f"silver.{dataset.name} was not published: {name!r} held no personal data and now looks like "

@@ -58,6 +58,13 @@ _KINDS = (
     Kind("PASSPORT", "redact"),
     Kind("DRIVER_LICENSE", "redact"),
     Kind("VEHICLE_ID", "redact"),
+    Kind("HEALTH", "redact"),
+    Kind("SEX_LIFE", "redact"),
+    Kind("UNION_MEMBERSHIP", "redact"),
+    Kind("BIOMETRIC", "redact"),
+    Kind("CRIMINAL_RECORD", "redact"),
+    Kind("INCOME", "redact"),
+    Kind("ACTIVITY", "generalise", "date"),
     Kind("IP_ADDRESS", "generalise", "ip"),
     Kind("MAC_ADDRESS", "hash"),
     Kind("DEVICE_ID", "hash"),
@@ -67,6 +74,11 @@ _KINDS = (
     Kind(FREE_TEXT, "redact"),
     Kind(UNKNOWN, "redact"),
 )
+SENSITIVE_KINDS = frozenset(
+    {"HEALTH", "SEX_LIFE", "UNION_MEMBERSHIP", "BIOMETRIC", "CRIMINAL_RECORD", "INCOME", "ACTIVITY"}
+)
+"""Special categories (GDPR, articles 9 and 10), money, and trails of logins and places. Only headers name them, and
+they are protected in tables that hold persons."""
 KINDS: dict[str, Kind] = {kind.name: kind for kind in _KINDS}
 
 

@@ -4,30 +4,23 @@ Belongs here: counting, over a sample of each column, what its cells look like. 
 cells, the words of headers and the decision (all in `columns/`), the action (`plan.py`).
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from atlas_pipeline.pii.columns.cells import embeds, votes
+from atlas_pipeline.pii.columns.cells import embeds, plain_number, votes
 from atlas_pipeline.pii.columns.decide import Column, beside, decide
 from atlas_pipeline.pii.columns.headers import read
+from atlas_pipeline.pii.columns.phones import national_phones
 from atlas_pipeline.pii.columns.tally import tally
 from atlas_pipeline.pii.plan import ColumnProfile
-from atlas_pipeline.pii.recognizers import custom_recognizers, custom_results, presidio_recognizers, word_pattern
+from atlas_pipeline.pii.recognizers import custom_recognizers, custom_results, word_pattern
+from atlas_pipeline.pii.registers.proof import registered
 from atlas_pipeline.pii.rules import Rules
 
 _COSTLY_SAMPLE = 200
 """Most values that are passed to recognisers of Presidio and of the user."""
 _LONGEST = 2_000
-_NATIONAL = re.compile(
-    r"[A-Z]{2} ?\d\d ?\d\d ?\d\d ?[A-D]|\d{7,8}-?[A-Z]|[XYZ]-?\d{7}-?[A-Z]|[A-Z]{6}\d\d[A-Z]\d\d[A-Z]\d{3}[A-Z]|"
-    r"\d\d ?\d{6} ?[A-Z] ?\d{3}|\d{6}[-+A-FU-Y]\d{3}[0-9A-Z]|[A-Z]{5}\d{4}[A-Z]|[STFGM]\d{7}[A-Z]|\d{6}-\d{7}|"
-    r"[A-Z9]{5}\d{6}[A-Z0-9]{5}",
-    re.IGNORECASE,
-)
-"""Forms of national identifiers that have check characters. Presidio takes seconds to load, and is loaded only for
-columns of these."""
 
 
 def profile(columns: Mapping[str, Any], rules: Rules | None = None) -> list[ColumnProfile]:
@@ -59,7 +52,7 @@ def _count(name: str, values: Any, rules: Rules) -> Column:
             by_row[vote] += counted.counts[value]
     shown = sample[:_COSTLY_SAMPLE]
     custom = _custom(shown, rules)
-    for counts in (_national(shown), custom):
+    for counts in (_by_whole_column(shown, by_value), custom):
         for kind, count in counts.items():
             by_value[kind] = count * len(sample) // len(shown)
             by_row[kind] = by_value[kind] * rows // len(sample)
@@ -91,23 +84,15 @@ def _embedded(values: Iterable[str], cast: Mapping[str, int], looked_at: int) ->
     return sum(("@" in value or "%40" in value) and embeds(value) for value in values)
 
 
-def _national(shown: list[str]) -> dict[str, int]:
-    """Count identity and tax numbers with valid check characters, if most values have the form of one."""
-    fitting = [value for value in shown if len(value) < 24 and _NATIONAL.fullmatch(value)]
-    if len(fitting) < max(2, 0.8 * len(shown)):
+def _by_whole_column(shown: list[str], cast: Mapping[str, int]) -> dict[str, int]:
+    """Count the values that only a whole column of them proves: numbers of registers, national phone numbers."""
+    if cast.get("prose", 0) or cast.get("EMAIL_ADDRESS", 0) or not cast.get("code", 0) + cast.get("phone_digits", 0):
         return {}
-    counts: Counter[str] = Counter()
-    proving = [gated for gated in presidio_recognizers() if not gated.needs_context]
-    for value in fitting:
-        kinds = {
-            gated.kind
-            for gated in proving
-            if gated.gate.search(value)
-            for result in gated.recognizer.analyze(value, gated.recognizer.supported_entities, None)
-            if result.end - result.start == len(value) and result.score >= 0.5
-        }
-        counts.update(kinds)
-    return dict(counts)
+    counts = registered(list(map(plain_number, shown)))
+    if not counts and 2 * cast.get("phone_digits", 0) > len(shown):
+        phones = national_phones(shown)
+        return {"PHONE_NUMBER": phones} if phones else {}
+    return counts
 
 
 def _custom(shown: list[str], rules: Rules) -> dict[str, int]:

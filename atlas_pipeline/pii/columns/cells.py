@@ -4,6 +4,7 @@ Belongs here: tests of one cell as a whole. Does not belong here: personal data 
 and addresses (`columns/words.py`), check digits (`../checks.py`), and what a column is.
 """
 
+import html
 import ipaddress
 import re
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from functools import cache
 
 from atlas_pipeline.pii.checks import iban, luhn, nhs, vin
+from atlas_pipeline.pii.columns.positions import position, position_within
 from atlas_pipeline.pii.columns.words import word_votes
 from atlas_pipeline.pii.gazetteer import listed
 from atlas_pipeline.pii.secrets import whole_secret
@@ -27,6 +29,8 @@ _URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}://|www\.)[^\s/?#]+[^\s]*", re.IGNO
 _DOMAIN = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}(?:[:/?#]\S*)?", re.IGNORECASE)
 _PATH = re.compile(r"/?[\w.%~-]+(?:[/-][\w.%~-]+)+/?|/[\w.%~-]*")
 _MAC = re.compile(r"[0-9a-f]{2}(?:([:-])[0-9a-f]{2})(?:\1[0-9a-f]{2}){4}|[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}", re.I)
+_BARE_MAC = re.compile(r"(?=\d*[a-f])[0-9a-f][02468ace][0-9a-f]{10}", re.IGNORECASE)
+"""Twelve hexadecimal digits, one of them a letter, without the bit of an address of many (IEEE 802, section 8.2)."""
 _IPV4 = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}(?:/\d{1,2}|:\d{1,5})?")
 _UUID = re.compile(r"\{?[0-9a-f]{8}-?(?:[0-9a-f]{4}-?){3}[0-9a-f]{12}\}?", re.IGNORECASE)
 _IBAN = re.compile(r"[A-Z]{2}\d{2}[A-Z0-9]{11,30}")
@@ -53,6 +57,7 @@ _DATE = re.compile(
     r"(?:[T ,].{1,24})?",
     re.IGNORECASE,
 )
+_MORE_NUMBERS = re.compile(r"\d\d(?:[ .-]\d\d){3,5}")
 _DAY_FIRST = re.compile(r"(\d{1,2})[-/. ]\s?(\d{1,2})[-/. ]")
 _PACKED_DATE = re.compile(r"(?:18|19|20)\d{2}(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])")
 _MONTH = re.compile(r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}", re.IGNORECASE)
@@ -105,7 +110,11 @@ def _embedded() -> re.Pattern[str]:
     return re.compile(
         r"[\w.+-]+(?:@|%40)(?:[\w-]+\.)+[a-z]{2,24}\b|\b(?!000|666|9)\d{3}-(?!00)\d{2}-(?!0000)\d{4}\b|"
         r"(?<![\w+])\+\d{1,3}[ (]?[\d ().-]{7,14}\d\b|\(\d{3}\) ?\d{3}-\d{4}\b|(?<![\d-])\d{3}-\d{3}-\d{4}(?![\d-])|"
-        r"\b\d{4}([ -])\d{4}\1\d{4}\1\d{4}\b|\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"
+        r"\b\d{4}([ -])\d{4}\1\d{4}\1\d{4}\b|\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b|"
+        r"[?&;](?:(?:(?i:first|last|full|sur|given|family|user|nick)_?(?i:name))|(?i:vorname|nachname|prenom|apellidos?"
+        r"|e?mail|phone|mobile|tel|telefon|street|address|birth_?da(?:te|y)|dob|ssn|lat|lng|lon))=[^&\s#;]{2,}|"
+        r"=(?:%2[Bb]|\+)\d{7,15}\b|(?:^|[\s\"'])(?:/home|/Users|[A-Za-z]:\\Users)[/\\](?!(?i:public|shared|default|app|user"
+        r"|ubuntu|debian|ec2-user|root|admin|runner|node|www|git|jenkins|vagrant|deploy|airflow|postgres)\b)[\w.-]{2,32}"
     )
 
 
@@ -114,7 +123,7 @@ def embeds(cell: str) -> bool:
     for match in _embedded().finditer(cell):
         text = match.group()
         if text[0].isupper() and text[1:2].isupper() and "@" not in text:
-            if iban(text):
+            if iban(text) or "\\" in text:
                 return True
         elif len(text) == 19 and text.replace(text[4], "").isdigit():
             if luhn(text.replace(text[4], "")):
@@ -126,13 +135,15 @@ def embeds(cell: str) -> bool:
 
 def votes(cell: str) -> frozenset[str]:
     """Classify a cell as a whole. Upper case: kinds that it proves. Lower case: shapes that need a header."""
+    if "&" in cell and ";" in cell:
+        cell = html.unescape(cell)
     if len(cell) > LONG:
         prose = {"prose"} if " " in cell or not cell.isascii() else set()
         return frozenset(prose | {"embedded"} if embeds(cell) else prose)
     cast = set(_votes(cell))
     if not cast & {"EMAIL_ADDRESS", "PHONE_NUMBER", "CREDIT_CARD", "IBAN_CODE", "US_SSN"} and embeds(cell):
         cast.add("embedded")
-    if cell[:1] in "{[" and cell[-1:] in "}]" and _PERSONAL_KEY.search(cell):
+    if cell[:1] in "{[" and cell[-1:] in "}]" and (_PERSONAL_KEY.search(cell) or position_within(cell)):
         cast.add("embedded")
     return frozenset(cast)
 
@@ -143,7 +154,10 @@ def _votes(cell: str) -> Iterator[str]:
         yield "EMAIL_ADDRESS"
         return
     if ("://" in cell or cell[:4].casefold() == "www.") and _URL.fullmatch(cell):
-        yield "URL"
+        yield "SECRET" if whole_secret(cell) else "GEO_COORDINATES" if position(cell) else "URL"
+        return
+    if len(cell) <= 120 and position(cell):
+        yield "GEO_COORDINATES"
         return
     if digits:
         yield from _digit_votes(plain_number(cell))
@@ -202,6 +216,8 @@ def _digit_votes(cell: str) -> Iterator[str]:
     if _MAC.fullmatch(cell):
         yield "MAC_ADDRESS"
         return
+    if _BARE_MAC.fullmatch(cell):
+        yield "bare_mac"
     compact = cell.replace(" ", "").replace("-", "")
     if _GROUPED.fullmatch(cell) and _is_card(compact):
         yield "CREDIT_CARD"
@@ -232,8 +248,10 @@ def _digit_votes(cell: str) -> Iterator[str]:
 def _bare_votes(cell: str) -> Iterator[str]:
     size = len(cell)
     yield "digits"
-    if 13 <= size <= 19 and _is_card(cell):
+    if 12 <= size <= 19 and _is_card(cell):
         yield "CREDIT_CARD"
+    if size > 10 and cell[:2] == "00" and cell[2] != "0" and _is_phone(cell):
+        yield "PHONE_NUMBER"
     if size == 15 and luhn(cell):
         yield "imei"
     if size == 10 and nhs(cell):
@@ -260,7 +278,7 @@ def _bare_votes(cell: str) -> Iterator[str]:
 
 def _is_date(cell: str) -> bool:
     """Whether day and month of a date are in range: `04 68 48 53 65` starts like a date and is a phone number."""
-    if not _DATE.fullmatch(cell):
+    if not _DATE.fullmatch(cell) or _MORE_NUMBERS.fullmatch(cell):
         return False
     parts = _DAY_FIRST.match(cell)
     return parts is None or (min(int(parts[1]), int(parts[2])) <= 12 and max(int(parts[1]), int(parts[2])) <= 31)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from atlas_pipeline.pii.columns.headers import Hint, names_of, qualified
 from atlas_pipeline.pii.columns.tally import Tally
 from atlas_pipeline.pii.gazetteer import listed
-from atlas_pipeline.pii.kinds import KINDS
+from atlas_pipeline.pii.kinds import KINDS, SENSITIVE_KINDS
 from atlas_pipeline.pii.plan import ColumnClass, ColumnProfile
 
 _PROOF = {
@@ -26,7 +26,10 @@ _PROOF = {
     "PHONE_NUMBER": 0.7,
     "NATIONAL_ID": 0.8,
     "TAX_ID": 0.8,
+    "HEALTH_ID": 0.8,
     "DRIVER_LICENSE": 0.8,
+    "DEVICE_ID": 0.8,
+    "ACCOUNT_NUMBER": 0.8,
     "VEHICLE_ID": 0.8,
     "CRYPTO": 0.8,
     "GEO_COORDINATES": 0.8,
@@ -36,7 +39,10 @@ _PROOF = {
 }
 """For each kind the share of cells that must prove it when the header does not name it; the surest kinds first."""
 _DOUBTED = frozenset(
-    {"CREDIT_CARD", "US_SSN", "UK_NHS", "VEHICLE_ID", "STREET_ADDRESS", "NATIONAL_ID", "TAX_ID", "GENDER"}
+    {
+        *("CREDIT_CARD", "US_SSN", "UK_NHS", "VEHICLE_ID", "STREET_ADDRESS", "NATIONAL_ID", "TAX_ID", "GENDER"),
+        *("HEALTH_ID", "DEVICE_ID", "ACCOUNT_NUMBER"),
+    }
 )
 """Kinds that values alone do not prove under a header that names something else, such as an order number."""
 _NUMBERS = ("code", "digits", "phone_digits")
@@ -62,7 +68,7 @@ _FITS: dict[str, tuple[float, tuple[str, ...]]] = {
     "DRIVER_LICENSE": (0.5, _NUMBERS),
     "VEHICLE_ID": (0.5, ("VEHICLE_ID", "code")),
     "IP_ADDRESS": (0.5, ("IP_ADDRESS",)),
-    "MAC_ADDRESS": (0.5, ("MAC_ADDRESS",)),
+    "MAC_ADDRESS": (0.5, ("MAC_ADDRESS", "bare_mac")),
     "DEVICE_ID": (0.5, ("imei", "uuid", "code", "MAC_ADDRESS")),
     "GEO_COORDINATES": (0.6, ("GEO_COORDINATES", "decimal")),
     "URL": (0.5, ("URL", "domain", "path")),
@@ -90,6 +96,15 @@ _PLAIN_FORMS = {"SECRET": "letters", "ZIPCODE": "small"}
 _DATE_PARTS = listed("month day monat tag mes mois mese maand dia jour giorno dag")
 _REACHED = listed("contact contacto contato kontakt emergency")
 _ACCOUNTS = listed("user author assignee reporter committer creator")
+_SUBJECTS = listed(
+    "patient patienten paciente paziente pacjent employee mitarbeiter employe empleado dipendente funcionario "
+    "medewerker pracownik user benutzer usuario utilisateur utente gebruiker uzytkownik member mitglied membre miembro "
+    "membro lid "
+    "customer kunde kunden client cliente klant klient subscriber student student schuler alumno eleve person subject "
+    "participant applicant tenant driver passenger guest resident citizen insured versicherte beneficiary donor "
+    "candidate worker staff insuree personal"
+)
+_KEYS = listed("id ids no nr num number nummer numero key code uuid guid ref")
 _VERSIONS = listed("version build revision release firmware oid section")
 _THINGS = listed(
     "price sku qty quantity stock product brand item category unit weight material manufacturer ingredient model "
@@ -99,6 +114,8 @@ _PERSONS = frozenset({"DATE_OF_BIRTH", "GENDER", "US_SSN", "AGE", "MARITAL_STATU
 _REACHABLE = frozenset({"EMAIL_ADDRESS", "PHONE_NUMBER", "USERNAME"})
 _KEPT = frozenset(kind.name for kind in KINDS.values() if not kind.personal)
 _FEW = 3
+_MANY = 8
+"""So many values that each of them passes a test by chance in fewer than one of 100 columns, if half of all do."""
 Decision = tuple[ColumnClass, str | None, float]
 
 
@@ -140,23 +157,38 @@ class Beside:
 
     `persons` counts columns that only natural persons have, such as a date of birth; `people` counts these and ways to
     reach somebody, such as a phone number, which a company has as well; `things` counts columns such as a price.
+    `subjects` tells whether rows belong to persons at all: by these, by names, or by a key such as `patient_id`. A
+    column on its own may belong to anybody.
     """
 
     people: int
     persons: int
     things: int
+    subjects: bool = False
 
 
 def beside(columns: Iterable[Column]) -> Beside:
     """Count the table's columns of people and of things, by their headers and e-mail addresses."""
-    people = persons = things = 0
+    people = persons = things = alone = 0
+    subjects = False
     for column in columns:
+        alone += 1
+        subjects = subjects or _belongs(column)
         kind = column.hint.kind
         person = kind in _PERSONS or (kind == "PERSON" and column.hint.strong)
         persons += person
         people += person or kind in _REACHABLE or column.share("EMAIL_ADDRESS") >= 0.5
         things += bool(set(column.hint.words) & _THINGS)
-    return Beside(people, persons, things)
+    return Beside(people, persons, things, subjects or people > 0 or alone == 1)
+
+
+def _belongs(column: Column) -> bool:
+    """Whether the column tells whose row it is: a key of persons, a number of a register, names."""
+    words = set(column.hint.words)
+    if words & _SUBJECTS and (len(words) == 1 or words & _KEYS):
+        return True
+    named = sum(map(column.share, ("full_name", "part_name", "given_name")))
+    return column.share("NATIONAL_ID") >= 0.8 or (named >= 0.6 and not column.hint.other)
 
 
 def decide(column: Column, table: Beside) -> ColumnProfile:
@@ -193,7 +225,7 @@ def _masked(column: Column) -> Decision:
     """A column without values, or with masked ones only. Digests may be unkeyed, so under a strong header of a kind
     that Atlas hashes they are hashed again; Atlas's own tokens are kept by `hash_values`."""
     kind, hashes = column.hint.kind, column.tally.digests > 0
-    if hashes and kind and column.hint.strong and KINDS[kind].action == "hash":
+    if hashes and kind and column.hint.strong and (KINDS[kind].action == "hash" or kind in SENSITIVE_KINDS):
         return "uncertain", kind, 0.4
     return "clean", None, 0.9 if column.tally.masked else 0.0
 
@@ -211,6 +243,8 @@ def _by_values(column: Column) -> Decision | None:
             return ("uncertain", kind, 0.5) if _doubted(column, kind) else ("typed", kind, share)
     if column.hint.other:
         return None
+    if column.share("bare_mac") >= 0.9 and column.looked_at >= _MANY:
+        return "uncertain", "MAC_ADDRESS", 0.6
     if column.share("STREET_ADDRESS") >= 0.15 and _streets(column) >= 0.7:
         return "typed", "STREET_ADDRESS", _streets(column)
     if column.share("strong_zip") >= 0.9 and column.hint.kind is None and column.looked_at >= _FEW:
@@ -261,6 +295,8 @@ def _by_header(column: Column, table: Beside) -> Decision | None:
     kind = column.hint.kind
     if kind is None or kind == "PERSON":
         return None
+    if kind in SENSITIVE_KINDS:
+        return _sensitive(column, table)
     if column.share("flag") > 0.9 and not (kind in _CODED and column.share("letters") < 0.5):
         return None
     if kind == "STREET_ADDRESS":
@@ -280,6 +316,14 @@ def _by_header(column: Column, table: Beside) -> Decision | None:
         share -= column.share(_PLAIN_FORMS[kind])
     if share >= needed:
         return "typed", kind, (share + 1) / 2
+    return None
+
+
+def _sensitive(column: Column, table: Beside) -> Decision | None:
+    """A special category, money or a trail: never proven, protected in a table that holds persons. What nearly always
+    is about a person is protected in any table but those of things."""
+    if table.subjects or (column.hint.strong and not table.things):
+        return "uncertain", column.hint.kind, 0.5
     return None
 
 
@@ -322,6 +366,8 @@ def _by_names(column: Column, table: Beside) -> Decision | None:
         return ("uncertain", "PERSON", 0.5) if full >= 0.7 or (given_share >= 0.8 and column.looked_at >= 5) else None
     if shape >= 0.7 and ((full >= 0.5 and full + part >= 0.7) or column.share("given_and_more") >= 0.65):
         return "typed", "PERSON", full + part
+    if column.share("unspaced_name") >= 0.9 and column.looked_at >= _MANY:
+        return "uncertain", "PERSON", 0.5
     if single >= 0.75 and column.looked_at >= 5:
         return ("typed" if single >= 0.8 and (given_share >= 0.8 or table.people) else "uncertain"), "PERSON", single
     return None

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
+from atlas_pipeline.pii.columns.vocabulary import EAST_ASIAN, EAST_ASIAN_THINGS, MONEY_AND_TRAILS, SENSITIVE
 from atlas_pipeline.pii.gazetteer import fold, listed
+from atlas_pipeline.pii.kinds import SENSITIVE_KINDS
 from atlas_pipeline.pii.normalise import clean
 
 
@@ -51,7 +53,7 @@ _STRONG = {
     "NRP": "race;ethnicity;ethnic group;ethnic;ethnic origin;religion;religious affiliation;nationality;citizenship;"
     "political party;political affiliation;political opinion;nationalitat;staatsangehorigkeit;konfession;"
     "nacionalidad;nationalite;nazionalita;nacionalidade;nationaliteit;etnia;raza;raca;religione;religiao;godsdienst;"
-    "sexual orientation;union membership;caste;tribe",
+    "caste;tribe",
     "MARITAL_STATUS": "marital status;marital;marriage status;civil status;familienstand;estado civil;etat civil;"
     "stato civile;burgerlijke staat;relationship status",
     "CREDIT_CARD": "credit card;credit card number;card number;card no;cc number;cc num;ccn;kreditkarte;"
@@ -61,13 +63,21 @@ _STRONG = {
     "ACCOUNT_NUMBER": "bank account;bank account number;account number;account no;acct no;acct number;acct num;"
     "kontonummer;konto;numero de cuenta;cuenta bancaria;numero de compte;conto corrente;conta bancaria;"
     "rekeningnummer;routing number;sort code;aba;bic;swift;bsb;clabe",
-    "US_SSN": "ssn;social security;social security number;social security no;soc sec",
+    "US_SSN": "ssn;ssn last;last ssn;ssn last four;last four ssn;social security;"
+    "social security number;social security no;soc sec",
     "UK_NHS": "nhs;nhs number;nhs no",
-    "HEALTH_ID": "medicare;medicare number;medicaid;mrn;medical record number;health insurance number;insurance number;"
+    "HEALTH_ID": "health insurance no;health insurance id;health insurance;insurance no;insured number;"
+    "insurance policy number;insurance member id;krankenversichertennummer;krankenversicherungsnummer;carte vitale;"
+    "ehic;health card number;tarjeta sanitaria;tessera sanitaria;cartao de saude;zorgverzekeringsnummer;nhi number;"
+    "taj szam;medicare;medicare number;medicaid;mrn;medical record number;health insurance number;insurance number;"
     "health card;versichertennummer;krankenversicherung;health id;npi;mbi",
-    "TAX_ID": "tax id;tax number;tax identification number;itin;vat;vat number;vat id;steuernummer;steuer id;"
+    "TAX_ID": "tax file number;nipt;rut;rif;kra pin;ird number;afm;"
+    "tax id;tax number;tax identification number;itin;vat;vat number;vat id;steuernummer;steuer id;"
     "steuer identifikationsnummer;ust id;partita iva;tfn;gstin;pan card;numero fiscal;cuit",
-    "NATIONAL_ID": "national id;national identification;national identity;national insurance;national insurance "
+    "NATIONAL_ID": "cnic;kennitala;isikukood;asmens kodas;personas kods;svnr;ahv nummer;rrn;hkid;teudat zehut;"
+    "emirates id;iqama;voter id;matricule national;rijksregisternummer;pps number;sa id number;thai id;amka;"
+    "rentenversicherungsnummer;"
+    "national id;national identification;national identity;national insurance;national insurance "
     "number;nino;identity card;identity number;id card;citizen id;personal id number;personalausweis;ausweisnummer;"
     "dni;curp;cpf;cedula;codice fiscale;bsn;burgerservicenummer;personnummer;fodselsnummer;cpr;pesel;"
     "aadhaar;aadhar;nric;sozialversicherungsnummer;numero de securite sociale;social insurance number;"
@@ -116,7 +126,7 @@ _WEAK = {
     "STREET_ADDRESS": "via;str;location;location text;residence;lieu;plot",
     "CITY": "location;place;locality",
     "GEO_COORDINATES": "long;location",
-    "USERNAME": "handle;alias;user;account;account name;author;owner;login id",
+    "USERNAME": "handle;alias;user;author;owner;login id",
     "NATIONAL_ID": "sin;fin;rg;nir;nie;nif;identification;identification number;document number;documento;"
     "numero documento;id no",
     "ACCOUNT_NUMBER": "account;acct",
@@ -171,6 +181,14 @@ _ATTRIBUTES = listed(
     "description desc reason note notes comment comments exists missing complete completed change changed balance fee "
     "cost purchased sold year month date typ tipo anzahl datum estado statut stato fecha"
 )
+_NOT_SENSITIVE = listed(
+    "avg average mean median min max minimum maximum sum count counts num nb total std stddev pct percent percentage "
+    "ratio share currency unit units url link image icon table catalog catalogue job position role grade stock "
+    "inventory warehouse opening closing trial ledger sheet server system device battery data model test drug "
+    "price cost sort order index product category store shop team department dept region country state county gl "
+    "national household per due invoice order payment cash budget target goal"
+)
+"""Words that make numbers of many, or of things, of a header of a sensitive kind."""
 _FLAG_PREFIXES = listed(
     "is has show hide can allow allows send use uses num count total n bad no verified needs need require requires "
     "avg mean min max did does was want wants include includes enable disable same days delay hours nb "
@@ -207,6 +225,7 @@ _SHORT = {
     "phoneno": "phone number",
 }
 _LETTERS = str.maketrans({"ß": "ss", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "æ": "ae", "ı": "i"})
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\u3012]")
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
 _CAMEL = re.compile(r"(?<=[a-zà-ÿ])(?=[A-ZÀ-Þ])|(?<=[A-ZÀ-Þ])(?=[A-ZÀ-Þ][a-zà-ÿ])")
 _SUFFIXES = listed("name number id no nr ip dt nummer address addr date code phone mail email year num day")
@@ -216,7 +235,7 @@ _SUFFIXES = listed("name number id no nr ip dt nummer address addr date code pho
 def _phrases() -> dict[tuple[str, ...], list[tuple[str, bool]]]:
     """The kinds that each phrase may name, and whether it is a strong hint; the kind "" means something else."""
     kinds = {tuple(phrase.split()): [("", True)] for phrase in _NOTHING.split(";")}
-    for strong, lists in ((True, _STRONG), (False, _WEAK)):
+    for strong, lists in ((True, _STRONG), (True, SENSITIVE), (False, MONEY_AND_TRAILS), (False, _WEAK)):
         for kind, phrases in lists.items():
             for phrase in phrases.split(";"):
                 kinds.setdefault(tuple(phrase.split()), []).append((kind, strong))
@@ -274,6 +293,8 @@ def _compound(word: str) -> int:
 def read(header: str) -> Hint:
     """What the header names, by its longest known phrase and the words around it."""
     named = tuple(word for word in words(header) if not word.isdigit())
+    if _UNSPACED.search(header) and (kind := _east_asian(clean(header))):
+        return Hint(kind, True, words=named)
     for length, start in _spans(len(named)):
         options = _phrases().get(named[start : start + length])
         if options:
@@ -281,6 +302,15 @@ def read(header: str) -> Hint:
     if len(named) > 1 and named[-1] == "by":
         return Hint("PERSON", False, words=named)
     return Hint(other=bool(set(named) & _GENERIC), words=named)
+
+
+def _east_asian(header: str) -> str:
+    """The kind that a header in Chinese, Japanese or Korean names, which has no blanks between words; else nothing."""
+    text = header.replace(" ", "").upper()
+    if any(thing in text for thing in EAST_ASIAN_THINGS.split(";")):
+        return ""
+    terms = ((len(term), kind) for kind, line in EAST_ASIAN.items() for term in line.split(";") if term in text)
+    return max(terms, default=(0, ""))[1]
 
 
 def _spans(count: int) -> Iterator[tuple[int, int]]:
@@ -292,6 +322,8 @@ def _spans(count: int) -> Iterator[tuple[int, int]]:
 
 def _judge(named: tuple[str, ...], start: int, length: int, kind: str, strong: bool) -> Hint:
     before, tail = named[:start], named[start + length :]
+    if kind in SENSITIVE_KINDS:
+        return Hint(other=True, words=named) if _NOT_SENSITIVE & {*before, *tail} else Hint(kind, strong, words=named)
     if (
         not kind
         or (before and before[0] in _FLAG_PREFIXES)

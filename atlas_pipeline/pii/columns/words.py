@@ -55,6 +55,10 @@ _STREET_WORD = re.compile(
     r"markt|chaussee|stieg|twiete|promenade|torget|bakken|lien|svingen|stranden|stien)(?=[\s,.;\d]|$)|丁目|番|号|路|街|로|길|번지",
     re.IGNORECASE,
 )
+_EAST_ASIAN_PART = re.compile(
+    r"(?<=[\u3400-\u9fff\u3040-\u30ff])[省市区县縣郡町村街路巷弄号號室楼都道府県]|丁目|番地?|(?<=[\uac00-\ud7af])(?:시|도|구|군|읍|면|동|로|길)(?=[\s\d]|$)"
+)
+"""What ends the name of a province, city, district or street in Chinese, Japanese and Korean addresses."""
 _NUMBER_FIRST = re.compile(
     r"(?:#|no\.? ?)?\d{1,6}[a-z]?(?:[-/]\d+[a-z]?)?,? +(?:[^\W\d_]|\d+(?:st|nd|rd|th)\b)", re.IGNORECASE
 )
@@ -101,6 +105,9 @@ def word_votes(cell: str) -> Iterator[str]:
 
 def _street(cell: str, digits: bool) -> Iterator[str]:
     if not _LETTER.search(cell) or (cell.count(" ") >= 4 and _SENTENCE.search(cell)):
+        return
+    if digits and len(set(_EAST_ASIAN_PART.findall(cell))) >= 2:
+        yield "STREET_ADDRESS"
         return
     word = _STREET_WORD.search(cell)
     if word and digits and (_NUMBER_FIRST.match(cell) or _NUMBER_LAST.fullmatch(cell) or "," in cell):
@@ -182,3 +189,5 @@ def _unspaced_name(cell: str) -> Iterator[str]:
         yield "full_name"
     elif len(cell) <= 4 and cell[0] in short:
         yield "part_name"
+    if len(cell) <= 4 and (cell[0] in short or cell[:2] in short):
+        yield "unspaced_name"
