@@ -4,10 +4,12 @@ Belongs here: the query that makes Postgres hand over whole columns, and the arr
 queries in general (`arrow.py`), and what the rows mean.
 
 A COPY sends a message for each row, which costs Python more than everything that is done with the row afterwards. Here
-a column of a range of pages comes as one text and the lengths of its values, which is how Arrow keeps strings.
+a column of a range of pages comes as one text, its values parted by a control character. Where values have that
+character themselves, which the number of parts tells, the lengths of the values are asked for too, which costs Postgres
+twice as much.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +20,7 @@ from psycopg import sql
 _FIRST_PAGES, _MOST_PAGES = 64, 512
 _FULL_BYTES = 8 << 20
 _ARRAY_HEAD = 20
+_PART, _NULL = 0x1F, 0x1E
 _LENGTHS = np.dtype([("size", ">i4"), ("value", ">i4")])
 _NUMBERS = np.dtype([("size", ">i4"), ("value", ">i8")])
 
@@ -73,12 +76,13 @@ def page_blocks(connection: psycopg.Connection, pages: Pages) -> Iterator[pa.Tab
     ).fetchone()
     end = int(row[0]) if row else 0
     start, step = 0, _FIRST_PAGES
+    read = _parted
     with connection.cursor(binary=True) as cursor:
         while start < end:
-            cursor.execute(_query(pages, start, start + step), binary=True)
-            result = cursor.pgresult
-            assert result is not None
-            block, size = _table(result, pages)
+            block, size = read(cursor, pages, start, start + step)
+            if block is None:
+                read = _measured
+                continue
             if block.num_rows:
                 yield block
             start += step
@@ -86,38 +90,92 @@ def page_blocks(connection: psycopg.Connection, pages: Pages) -> Iterator[pa.Tab
             step = min(step * 2, _MOST_PAGES) if small else max(step // 2, 1) if size > _FULL_BYTES else step
 
 
-def _query(pages: Pages, start: int, end: int) -> sql.Composed:
-    """The rows of some pages as one row: for each column its texts joined, and their lengths, -1 for null."""
-    text = sql.SQL("string_agg({0}, ''), array_agg(coalesce(octet_length({0}), -1))")
-    columns = [
-        sql.SQL("count(*)"),
-        *(sql.SQL("array_agg({})").format(sql.Identifier(name)) for name in pages.numbers),
-        *(text.format(sql.Identifier(name)) for name in pages.texts),
-    ]
-    return sql.SQL("SELECT {} FROM {} WHERE ctid >= {}::tid AND ctid < {}::tid AND {}").format(
-        sql.SQL(", ").join(columns),
-        pages.table,
-        sql.Literal(f"({start},0)"),
-        sql.Literal(f"({end},0)"),
-        pages.where,
-    )
-
-
-def _table(result: psycopg.pq.abc.PGresult, pages: Pages) -> tuple[pa.Table, int]:
-    """The table, and how many bytes its texts have."""
-    values = iter([result.get_value(0, i) for i in range(result.nfields)])
+def _parted(
+    cursor: psycopg.Cursor[tuple[object, ...]], pages: Pages, start: int, end: int
+) -> tuple[pa.Table | None, int]:
+    """The rows of some pages, and how many bytes their texts have; null where a text has a control character in it."""
+    text = sql.SQL("string_agg(coalesce({0}, chr({1})), chr({2})), count({0})")
+    values = _values(cursor, pages, start, end, lambda name: text.format(sql.Identifier(name), _NULL, _PART))
     rows = int.from_bytes(next(values) or b"", "big")
-    arrays: dict[str, pa.Array] = {}
+    arrays = {name: _numbers(next(values), rows) for name in pages.numbers}
     size = 0
-    for name in pages.numbers:
-        array = np.frombuffer(next(values) or b"", _NUMBERS, offset=_ARRAY_HEAD if rows else 0)["value"]
-        arrays[name] = pa.array(array.astype(np.int64))
+    for name in pages.texts:
+        data, valid = next(values) or b"", int.from_bytes(next(values) or b"", "big")
+        parts = _parts(data, rows, rows - valid)
+        if parts is None:
+            return None, 0
+        arrays[name] = parts
+        size += len(data)
+    return pa.table({name: arrays[name] for name in (*pages.texts, *pages.numbers)}), size
+
+
+def _measured(
+    cursor: psycopg.Cursor[tuple[object, ...]], pages: Pages, start: int, end: int
+) -> tuple[pa.Table | None, int]:
+    """The rows of some pages, and how many bytes their texts have: the texts of a column joined, and their lengths."""
+    text = sql.SQL("string_agg({0}, ''), array_agg(coalesce(octet_length({0}), -1))")
+    values = _values(cursor, pages, start, end, lambda name: text.format(sql.Identifier(name)))
+    rows = int.from_bytes(next(values) or b"", "big")
+    arrays = {name: _numbers(next(values), rows) for name in pages.numbers}
+    size = 0
     for name in pages.texts:
         data = next(values) or b""
         lengths = np.frombuffer(next(values) or b"", _LENGTHS, offset=_ARRAY_HEAD if rows else 0)["value"]
         arrays[name] = _strings(data, lengths.astype(np.int32))
         size += len(data)
     return pa.table({name: arrays[name] for name in (*pages.texts, *pages.numbers)}), size
+
+
+def _values(
+    cursor: psycopg.Cursor[tuple[object, ...]],
+    pages: Pages,
+    start: int,
+    end: int,
+    text: Callable[[str], sql.Composable],
+) -> Iterator[bytes | None]:
+    """The rows of some pages as one row: their number, each column of numbers as an array, and `text` of each other."""
+    columns = [
+        sql.SQL("count(*)"),
+        *(sql.SQL("array_agg({})").format(sql.Identifier(name)) for name in pages.numbers),
+        *map(text, pages.texts),
+    ]
+    query = sql.SQL("SELECT {} FROM {} WHERE ctid >= {}::tid AND ctid < {}::tid AND {}").format(
+        sql.SQL(", ").join(columns),
+        pages.table,
+        sql.Literal(f"({start},0)"),
+        sql.Literal(f"({end},0)"),
+        pages.where,
+    )
+    cursor.execute(query, binary=True)
+    result = cursor.pgresult
+    assert result is not None
+    return iter([result.get_value(0, i) for i in range(result.nfields)])
+
+
+def _numbers(data: bytes | None, rows: int) -> pa.Array:
+    array = np.frombuffer(data or b"", _NUMBERS, offset=_ARRAY_HEAD if rows else 0)["value"]
+    return pa.array(array.astype(np.int64))
+
+
+def _parts(data: bytes, rows: int, missing: int) -> pa.Array | None:
+    """The parts of a text, of which so many stand for null; null where they are not as many as they should be."""
+    text = np.frombuffer(data, np.uint8)
+    marks = text == _PART
+    ends = np.flatnonzero(marks)
+    if not rows:
+        return pa.array([], pa.string())
+    if len(ends) != rows - 1:
+        return None
+    starts = np.concatenate(([0], ends + 1))
+    lengths = np.concatenate((ends, [len(text)])) - starts
+    if missing:
+        nulls = np.flatnonzero(lengths == 1)
+        nulls = nulls[text[starts[nulls]] == _NULL]
+        if len(nulls) != missing:
+            return None
+        marks[starts[nulls]] = True
+        lengths[nulls] = -1
+    return _strings(text[~marks].tobytes(), lengths.astype(np.int32))
 
 
 def _strings(data: bytes, lengths: np.ndarray[tuple[int], np.dtype[np.int32]]) -> pa.Array:

@@ -46,6 +46,23 @@ def test_the_rows_are_those_of_a_copy(warehouse: psycopg.Connection) -> None:
     assert max(block.num_rows for block in by_pages(warehouse, most_rows=1000)) < 10_000
 
 
+def test_control_characters_in_texts_part_nothing_and_stand_for_nothing(warehouse: psycopg.Connection) -> None:
+    marks = ("\x1f", "\x1e", "a\x1fb", "\x1e\x1f\x1e", "a\x1e", "\x1f\x1f", None, "", "plain")
+    for others in (("plain",), ("plain", None), (None,)):
+        for mark in marks:
+            warehouse.execute("DROP TABLE IF EXISTS bronze.things")
+            warehouse.execute("CREATE TABLE bronze.things (a text, file bigint NOT NULL, none text, b text)")
+            with warehouse.cursor().copy("COPY bronze.things (a, b, file) FROM STDIN") as copy:
+                for n in range(12_000):
+                    copy.write_row((mark if n in (3, 11_000) else others[n % len(others)], f"text {n}", n))
+            warehouse.commit()
+            blocks = by_pages(warehouse)
+            assert len(blocks) > 1
+            for block in blocks:
+                block.validate(full=True)
+            assert pa.concat_tables(blocks).equals(by_copy(warehouse)), (mark, others)
+
+
 def test_an_empty_table_has_no_block(warehouse: psycopg.Connection) -> None:
     fill(warehouse, 0)
     assert by_pages(warehouse) == []
