@@ -10,6 +10,7 @@ by COPY alone hold what was swept on its way there, unless something in the data
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import psycopg
 import pyarrow as pa
@@ -19,6 +20,9 @@ from atlas_pipeline.pii.as_text import columns_as_text
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.warehouse.arrow import copy_blocks
+
+if TYPE_CHECKING:
+    from atlas_pipeline.pii.sweep import Harmless
 
 _BLOCK_ROWS = 50_000
 
@@ -72,6 +76,7 @@ class Sweep:
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._report = LeakReport(columns=list(columns))
+        self._harmless: dict[str, Harmless] = {}
 
     def add(self, block: pa.Table) -> None:
         """Take a block, and sweep once there are enough rows."""
@@ -89,13 +94,16 @@ class Sweep:
         return self._report
 
     def _sweep(self) -> None:
-        from atlas_pipeline.pii.sweep import sweep
+        from atlas_pipeline.pii.sweep import Harmless, sweep
 
+        if not self._harmless and not self.numbers:
+            self._harmless = {name: Harmless() for name in self._report.columns}
         rows = pa.concat_tables(self._waiting)
         self._waiting, self._rows = [], 0
         self._report.rows += rows.num_rows
         for name in self._report.columns:
-            for rule, count in sweep(rows[name], self._rules, numbers=self.numbers).items():
+            found = sweep(rows[name], self._rules, numbers=self.numbers, harmless=self._harmless.get(name))
+            for rule, count in found.items():
                 cells = self._report.found.setdefault(name, {})
                 cells[rule] = cells.get(rule, 0) + count
 

@@ -123,12 +123,36 @@ _CHECKS = (
         lambda text: len(set(text.lower())) > 3,
     ),
 )
-_TOKEN = re.compile("[0-9a-f]{64}")
+_KEYED_HASH = "^[0-9a-f]{64}$"
 """A keyed hash. Its beginning may be a candidate of the prefilter; nothing that a check looks for is so long."""
+_HASH_LETTERS = 64
+_MOST_HARMLESS = 2_000
 _PREFILTER = "|".join(f"(?:{check.prefilter})" for check in _CHECKS) + f"|{_HIDDEN}|{_ENCODED_CELL}|{SWEPT}"
 
 
-def sweep(values: pa.Array | pa.ChunkedArray, rules: Rules | None = None, *, numbers: bool = False) -> dict[str, int]:
+class Harmless:
+    """Values of a column that no check needs to look at, where there are few: further rows of these hold nothing."""
+
+    def __init__(self) -> None:
+        self._values: pa.Array = pa.array([], pa.string())
+
+    def covers(self, distinct: pa.Array) -> bool:
+        """Whether all of these are among them."""
+        return len(distinct) <= len(self._values) and pc.all(pc.is_in(distinct, value_set=self._values)).as_py() is True
+
+    def remember(self, distinct: pa.Array) -> None:
+        """Add values of which none is a candidate of any check."""
+        if len(distinct) + len(self._values) <= _MOST_HARMLESS:
+            self._values = pc.unique(pa.concat_arrays([self._values, distinct]))
+
+
+def sweep(
+    values: pa.Array | pa.ChunkedArray,
+    rules: Rules | None = None,
+    *,
+    numbers: bool = False,
+    harmless: Harmless | None = None,
+) -> dict[str, int]:
     """Count the cells with proven personal data by the rule that found it; nulls are skipped.
 
     One number in ten passes Luhn by chance, so in a column with 20 or more bare numbers of a card's length these count
@@ -139,12 +163,13 @@ def sweep(values: pa.Array | pa.ChunkedArray, rules: Rules | None = None, *, num
         rules: Words and recognisers to add to the checks here. A recogniser's result counts from a score of 0.8.
         numbers: The values are those of a column of numbers: floats are written out, and where nearly all are phone
             numbers with a country code, they count as such.
+        harmless: What earlier sweeps of the same column, under the same rules, found not worth a look.
 
     Returns:
         Number of cells by rule. Rules are named as the kind that they find, UNKNOWN for words of `rules.deny`. A rule
         that found nothing is left out.
     """
-    encoded, findings = _findings(unmangled(_whole(values)) if numbers else values, rules or Rules())
+    encoded, findings = _findings(unmangled(_whole(values)) if numbers else values, rules or Rules(), harmless)
     if numbers:
         for index in _phones(encoded.dictionary):
             findings.setdefault(index, []).append("PHONE_NUMBER")
@@ -180,26 +205,38 @@ def _phones(distinct: pa.Array) -> list[int]:
     return found if len(found) >= 0.9 * len(long[:_MOST_NUMBERS]) else []
 
 
-def _findings(values: pa.Array | pa.ChunkedArray, rules: Rules) -> tuple[pa.DictionaryArray, dict[int, list[str]]]:
+def _findings(
+    values: pa.Array | pa.ChunkedArray, rules: Rules, harmless: Harmless | None
+) -> tuple[pa.DictionaryArray, dict[int, list[str]]]:
     """The values, dictionary-encoded, and by dictionary index the rules that match."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks()
+    values = _whole(values)
     encoded = values if pa.types.is_dictionary(values.type) else values.dictionary_encode()
     distinct = encoded.dictionary.cast(pa.string())
-    finders = _finders(rules)
-    everything = rules.recognizers is not None
-    plain = not (everything or rules.deny)
-    pattern = _PREFILTER + ("|(?i:" + "|".join(map(re.escape, sorted(rules.deny))) + ")" if rules.deny else "")
-    candidates = pc.is_valid(distinct) if everything else pc.match_substring_regex(distinct, pattern)
-    indices = pc.indices_nonzero(candidates.fill_null(False))
+    if harmless is not None and harmless.covers(distinct):
+        return encoded, {}
+    indices = _candidates(distinct, rules)
+    if harmless is not None and not len(indices):
+        harmless.remember(distinct)
+    finders = _finders(rules) if len(indices) else []
     findings = {}
     for index, text in zip(indices.to_pylist(), distinct.take(indices).to_pylist(), strict=True):
-        if plain and _TOKEN.fullmatch(text):
-            continue
         names = _rules_in(text, finders)
         if names:
             findings[index] = names
     return encoded, _without_chance_cards(distinct, findings)
+
+
+def _candidates(distinct: pa.Array, rules: Rules) -> pa.Array:
+    """The indices of the values that the checks look at."""
+    if rules.recognizers is not None:
+        return pc.indices_nonzero(pc.is_valid(distinct))
+    if rules.deny:
+        words = "|".join(map(re.escape, sorted(rules.deny)))
+        return pc.indices_nonzero(pc.match_substring_regex(distinct, f"{_PREFILTER}|(?i:{words})").fill_null(False))
+    if not pc.any(pc.equal(pc.binary_length(distinct), _HASH_LETTERS)).as_py():
+        return pc.indices_nonzero(pc.match_substring_regex(distinct, _PREFILTER).fill_null(False))
+    rest = pc.indices_nonzero(pc.invert(pc.match_substring_regex(distinct, _KEYED_HASH)))
+    return rest.filter(pc.match_substring_regex(distinct.take(rest), _PREFILTER)) if len(rest) else rest
 
 
 def _without_chance_cards(distinct: pa.Array, findings: dict[int, list[str]]) -> dict[int, list[str]]:

@@ -1,9 +1,12 @@
 """Spellings of one value have one hash and one encrypted value; different values have different ones."""
 
+import re
+
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings, strategies
 
-from atlas_pipeline.pii.actions.forms import FORMS
+from atlas_pipeline.pii.actions.forms import FORMS, Form, canonical
 from atlas_pipeline.pii.apply import apply_column
 from atlas_pipeline.pii.keys import Keys, load_keys
 from atlas_pipeline.pii.kinds import KINDS
@@ -138,3 +141,31 @@ def test_a_token_that_is_sent_does_not_stand_for_its_owner(tmp_path):
         (token,) = tokens(["ann@example.com"], "EMAIL_ADDRESS", action, own)
         sent = tokens([token, "bob@example.com"], "EMAIL_ADDRESS", action, own)
         assert token not in sent
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form.plain], ids=lambda form: form.kinds[0])
+@settings(max_examples=200, derandomize=True, deadline=None)
+@given(data=strategies.data())
+def test_a_plain_value_is_its_own_form(form: Form, data: strategies.DataObject) -> None:
+    value = data.draw(strategies.from_regex(re.compile(form.plain, re.ASCII), fullmatch=True))
+    for region in ("", "DE", "US"):
+        assert form.apply(value, region) == value
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form.plain], ids=lambda form: form.kinds[0])
+def test_every_value_has_the_form_that_its_rule_gives_it(form: Form) -> None:
+    """Whether or not others beside it are plain."""
+    values = [value for _, spellings in SPELLINGS.values() for value in spellings]
+    values += [
+        "ann@example.com",
+        "ANN@example.com",
+        ".ann@x.de",
+        "a@x.de.",
+        "+4930123",
+        "00493012",
+        "AB12",
+        "ab-12",
+        "a_b",
+    ]
+    values = [value for value in values if value.isascii() and not value.endswith(".0") and value == value.strip()]
+    assert canonical(pa.array(values), form.kinds[0]).to_pylist() == [form.apply(value, "") for value in values]

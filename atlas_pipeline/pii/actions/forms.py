@@ -35,11 +35,15 @@ _TRUNK = re.compile(r"\(\s*0\s*\)")
 
 @dataclass(frozen=True)
 class Form:
-    """The rule of some kinds. `text` says it for the documentation; `apply` takes a trimmed value and a region."""
+    """The rule of some kinds. `text` says it for the documentation; `apply` takes a trimmed value and a region.
+
+    `plain` (RE2) matches values that `apply` leaves as they are, in any region: most are, and are not looked at singly.
+    """
 
     kinds: tuple[str, ...]
     text: str
     apply: Callable[[str, str], str]
+    plain: str = ""
 
 
 def _email(value: str, _region: str) -> str:
@@ -121,12 +125,14 @@ FORMS = (
         ("EMAIL_ADDRESS",),
         "the address alone, without `mailto:`, the name before `<…>` and quotes, in lower case",
         _email,
+        r"^[a-z0-9_+-][a-z0-9._+-]*@[a-z0-9.-]*[a-z0-9]$",
     ),
     Form(
         ("PHONE_NUMBER",),
         "digits after a `+`, which `00` also is, without `tel:` and `(0)`; a national number gets the country code of "
         "the `region`, if one is set; an extension as `x12`",
         _phone,
+        r"^\+[0-9]+$",
     ),
     Form(("MAC_ADDRESS",), "pairs of hexadecimal digits with colons, in lower case", _mac),
     Form(
@@ -135,7 +141,7 @@ FORMS = (
         _device,
     ),
     Form(("CRYPTO",), "an address of hexadecimal digits or `bc1…` in lower case; others as they are", _wallet),
-    Form(("USERNAME",), "without a leading `@`, in lower case", _login),
+    Form(("USERNAME",), "without a leading `@`, in lower case", _login, r"^[a-z0-9._-]+$"),
     Form(("IP_ADDRESS",), "as RFC 5952 has it; an IPv4 address within IPv6 as IPv4", _address),
     Form(
         (
@@ -153,9 +159,10 @@ FORMS = (
         ),
         "without blanks, hyphens, points and slashes, in upper case",
         _identifier,
+        r"^[A-Z0-9]+$",
     ),
 )
-_BY_KIND = {kind: form.apply for form in FORMS for kind in form.kinds}
+_BY_KIND = {kind: form for form in FORMS for kind in form.kinds}
 _ANY = (
     r"(?i)^(?:mailto:|\{?[0-9a-f]{8}-|urn:uuid:|[0-9a-f]{2}[:-][0-9a-f]{2}[:-]|[0-9a-f]{4}\.[0-9a-f]{4}\."
     r"|0x[0-9a-f]{40}$)"
@@ -186,7 +193,10 @@ def canonical(values: pa.Array, entity: str | None, form: int = FORM, region: st
     values = _each(values, foreign, lambda value: _HYPHENS.sub("-", value))
     rule = _BY_KIND.get(entity or "")
     if rule is not None:
-        return _each(values, pc.is_valid(values), lambda value: rule(value, region))
+        other = pc.is_valid(values)
+        if rule.plain:
+            other = pc.fill_null(pc.invert(pc.match_substring_regex(values, rule.plain)), False)
+        return _each(values, other, lambda value: rule.apply(value, region))
     return _each(values, pc.fill_null(pc.match_substring_regex(values, _ANY), False), _by_form)
 
 
