@@ -96,28 +96,31 @@ def leave_latest(connection: psycopg.Connection, dataset: Dataset, tables: Stagi
     if not dataset.key:
         return 0
     connection.execute("SET LOCAL work_mem = '128MB'")
-    key = key_list(dataset)
-    count = sql.SQL(
-        "SELECT coalesce(sum(n - 1), 0)::bigint, (SELECT reltuples FROM pg_class WHERE oid = {}::regclass)"
-        " FROM (SELECT count(*) AS n FROM {} GROUP BY {} HAVING count(*) > 1) k"
+    order = ordered(dataset, "d", place_of(connection, dataset), "DESC NULLS LAST")
+    # The rows are grouped once, and looked at again only where few give way.
+    statement = sql.SQL(
+        "WITH repeated AS MATERIALIZED (SELECT {key}, count(*) AS n FROM {table} GROUP BY {key} HAVING count(*) > 1),"
+        " surplus AS MATERIALIZED (SELECT coalesce(sum(n - 1), 0)::bigint AS rows, coalesce(sum(n - 1), 0) <="
+        " {share} * (SELECT reltuples FROM pg_class WHERE oid = {name}::regclass) AS few FROM repeated),"
+        " ranked AS (SELECT ctid AS place, row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS rank"
+        " FROM {table} d WHERE (SELECT few AND rows > 0 FROM surplus) AND ({key}) IN (SELECT {key} FROM repeated)),"
+        " gone AS (DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT place FROM ranked WHERE rank > 1)))"
+        " SELECT rows, few FROM surplus"
+    ).format(
+        key=key_list(dataset),
+        table=name,
+        share=sql.Literal(_FEW),
+        name=sql.Literal(name.as_string(connection)),
+        order=order,
     )
-    row = connection.execute(count.format(sql.Literal(name.as_string(connection)), name, key)).fetchone()
+    row = connection.execute(statement).fetchone()
     assert row is not None
-    repeated, rows = int(row[0]), row[1]
-    if repeated > _FEW * rows:
-        connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(name, sql.Identifier(tables.delta)))
-        made = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING COMMENTS)")
-        connection.execute(made.format(name, sql.Identifier(STAGING, tables.delta)))
-        return pick_winners(connection, dataset, tables, tables.table, beside_published=False).duplicates
-    if repeated:
-        order = ordered(dataset, "d", place_of(connection, dataset), "DESC NULLS LAST")
-        delete = sql.SQL(
-            "WITH ranked AS (SELECT ctid AS place, row_number() OVER (PARTITION BY {0} ORDER BY {1}) AS rank FROM {2} d"
-            " WHERE ({0}) IN (SELECT {0} FROM {2} GROUP BY {0} HAVING count(*) > 1))"
-            " DELETE FROM {2} t USING ranked r WHERE t.ctid = r.place AND r.rank > 1"
-        )
-        return connection.execute(delete.format(key, order, name)).rowcount
-    return 0
+    if row[1]:
+        return int(row[0])
+    connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(name, sql.Identifier(tables.delta)))
+    made = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING COMMENTS)")
+    connection.execute(made.format(name, sql.Identifier(STAGING, tables.delta)))
+    return pick_winners(connection, dataset, tables, tables.table, beside_published=False).duplicates
 
 
 def _picked(connection: psycopg.Connection, dataset: Dataset, delta: sql.Composable) -> sql.Composed:
