@@ -22,6 +22,7 @@ from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.pii.leaks import LeakReport, Sweep, trusted
 from atlas_pipeline.warehouse import publish
 from atlas_pipeline.warehouse.arrow import copy_blocks
+from atlas_pipeline.warehouse.binary_copy import binary_rows
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.ledger import LoadedFile
 from atlas_pipeline.warehouse.pages import Pages, page_blocks, readable
@@ -147,11 +148,21 @@ def _create_rejects(connection: psycopg.Connection, table: str) -> None:
 
 @dataclass(frozen=True)
 class _Typed:
-    """A block of bronze: how many rows were read, the CSV of those that fit, and the others."""
+    """A block of bronze: how many rows were read, what is sent of those that fit, and the others.
+
+    `columns` are in the order in which they are sent, in the `format` of COPY.
+    """
 
     read: int
-    text: pa.Buffer
+    columns: Sequence[str]
+    format: sql.SQL
+    parts: Sequence[bytes | pa.Buffer]
     bad: list[TypingReject]
+
+    @property
+    def size(self) -> int:
+        """How many bytes are sent."""
+        return sum(map(len, self.parts))
 
 
 def fill(
@@ -183,12 +194,7 @@ def fill(
 
     Raises KeyMissing, psycopg.Error.
     """
-    names = [column.name for column in dataset.staged_columns]
-    # The table was made in this transaction, so nobody can see its rows too early, and none needs to be frozen later.
-    target = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, FREEZE)").format(
-        sql.Identifier(STAGING, tables.table if direct else tables.delta),
-        sql.SQL(", ").join(map(sql.Identifier, (*names, FILE_ID, LINE))),
-    )
+    target = sql.Identifier(STAGING, tables.table if direct else tables.delta)
     sweep = Sweep(_swept_columns(dataset), dataset.policy.rules)
     done = TypedRows()
     if not files:
@@ -197,11 +203,10 @@ def fill(
     with (
         connect(url) as reading,
         prefetched(_bronze_blocks(reading, dataset, files, all_files=all_files), lambda block: block.nbytes) as blocks,
-        prefetched(_typed_blocks(dataset, blocks, keys, sweep), lambda block: block.text.size) as ready,
+        prefetched(_typed_blocks(dataset, blocks, keys, sweep), lambda block: block.size) as ready,
     ):
         for block in ready:
-            with connection.cursor().copy(target) as copy:
-                copy.write(block.text)
+            _copy_rows(connection, target, block)
             _copy_rejects(connection, tables.rejects, block.bad)
             done.read += block.read
             done.rejected.update(reject.rule for reject in block.bad)
@@ -213,12 +218,27 @@ def fill(
 
 
 def _typed_blocks(dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys, sweep: Sweep) -> Iterator[_Typed]:
+    types = dict(_columns(dataset.staged_columns)) | {FILE_ID: "bigint", LINE: "bigint"}
     for block in blocks:
         good, bad = typed_rows(dataset, block, keys)
         sweep.add(good)
-        text = pa.BufferOutputStream()
-        arrow_csv.write_csv(good, text, arrow_csv.WriteOptions(include_header=False))
-        yield _Typed(block.num_rows, text.getvalue(), bad)
+        binary = binary_rows(good, types)
+        if binary:
+            yield _Typed(block.num_rows, binary.columns, sql.SQL("binary"), binary.parts, bad)
+        else:
+            text = pa.BufferOutputStream()
+            arrow_csv.write_csv(good, text, arrow_csv.WriteOptions(include_header=False))
+            yield _Typed(block.num_rows, good.column_names, sql.SQL("csv"), (text.getvalue(),), bad)
+
+
+def _copy_rows(connection: psycopg.Connection, table: sql.Identifier, block: _Typed) -> None:
+    # The table was made in this transaction, so nobody can see its rows too early, and none needs to be frozen later.
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {}, FREEZE)").format(
+        table, sql.SQL(", ").join(map(sql.Identifier, block.columns)), block.format
+    )
+    with connection.cursor().copy(statement) as copy:
+        for part in block.parts:
+            copy.write(part)
 
 
 def _swept_columns(dataset: Dataset) -> list[str]:
