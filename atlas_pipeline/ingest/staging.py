@@ -5,7 +5,7 @@ of a key stays (`merging.py`), and what is done when too many rows do not fit (`
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
@@ -148,21 +148,11 @@ def _create_rejects(connection: psycopg.Connection, table: str) -> None:
 
 @dataclass(frozen=True)
 class _Typed:
-    """A block of bronze: how many rows were read, what is sent of those that fit, and the others.
-
-    `columns` are in the order in which they are sent, in the `format` of COPY.
-    """
+    """A block of bronze: how many rows were read, those that fit, and the others."""
 
     read: int
-    columns: Sequence[str]
-    format: sql.SQL
-    parts: Sequence[bytes | pa.Buffer]
+    good: pa.Table
     bad: list[TypingReject]
-
-    @property
-    def size(self) -> int:
-        """How many bytes are sent."""
-        return sum(map(len, self.parts))
 
 
 def fill(
@@ -179,7 +169,7 @@ def fill(
 ) -> TypedRows:
     """Read the files' rows from bronze, type them, treat personal data, sweep them, and copy them into staging.
 
-    Reading, typing and writing go on at the same time, a few blocks apart.
+    Reading, typing and writing, with the sweep, go on at the same time, a few blocks apart.
 
     Args:
         connection: writes the staging tables, in the transaction that made them.
@@ -195,6 +185,7 @@ def fill(
     Raises KeyMissing, psycopg.Error.
     """
     target = sql.Identifier(STAGING, tables.table if direct else tables.delta)
+    types = dict(_columns(dataset.staged_columns)) | {FILE_ID: "bigint", LINE: "bigint"}
     sweep = Sweep(_swept_columns(dataset), dataset.policy.rules)
     done = TypedRows()
     if not files:
@@ -203,10 +194,11 @@ def fill(
     with (
         connect(url) as reading,
         prefetched(_bronze_blocks(reading, dataset, files, all_files=all_files), lambda block: block.nbytes) as blocks,
-        prefetched(_typed_blocks(dataset, blocks, keys, sweep), lambda block: block.size) as ready,
+        prefetched(_typed_blocks(dataset, blocks, keys), lambda block: block.good.nbytes) as ready,
     ):
         for block in ready:
-            _copy_rows(connection, target, block)
+            sweep.add(block.good)
+            _copy_rows(connection, target, types, block.good)
             _copy_rejects(connection, tables.rejects, block.bad)
             done.read += block.read
             done.rejected.update(reject.rule for reject in block.bad)
@@ -217,27 +209,28 @@ def fill(
     return done
 
 
-def _typed_blocks(dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys, sweep: Sweep) -> Iterator[_Typed]:
-    types = dict(_columns(dataset.staged_columns)) | {FILE_ID: "bigint", LINE: "bigint"}
+def _typed_blocks(dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys) -> Iterator[_Typed]:
     for block in blocks:
-        good, bad = typed_rows(dataset, block, keys)
-        sweep.add(good)
-        binary = binary_rows(good, types)
-        if binary:
-            yield _Typed(block.num_rows, binary.columns, sql.SQL("binary"), binary.parts, bad)
-        else:
-            text = pa.BufferOutputStream()
-            arrow_csv.write_csv(good, text, arrow_csv.WriteOptions(include_header=False))
-            yield _Typed(block.num_rows, good.column_names, sql.SQL("csv"), (text.getvalue(),), bad)
+        yield _Typed(block.num_rows, *typed_rows(dataset, block, keys))
 
 
-def _copy_rows(connection: psycopg.Connection, table: sql.Identifier, block: _Typed) -> None:
+def _copy_rows(connection: psycopg.Connection, table: sql.Identifier, types: Mapping[str, str], rows: pa.Table) -> None:
+    """Copy rows into a table that has columns of these types."""
+    columns: Sequence[str] = rows.column_names
+    parts: Sequence[bytes | pa.Buffer]
+    binary = binary_rows(rows, types)
+    if binary:
+        columns, parts = binary.columns, binary.parts
+    else:
+        text = pa.BufferOutputStream()
+        arrow_csv.write_csv(rows, text, arrow_csv.WriteOptions(include_header=False))
+        parts = (text.getvalue(),)
     # The table was made in this transaction, so nobody can see its rows too early, and none needs to be frozen later.
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {}, FREEZE)").format(
-        table, sql.SQL(", ").join(map(sql.Identifier, block.columns)), block.format
+        table, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL("binary" if binary else "csv")
     )
     with connection.cursor().copy(statement) as copy:
-        for part in block.parts:
+        for part in parts:
             copy.write(part)
 
 

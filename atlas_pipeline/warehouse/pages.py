@@ -175,10 +175,12 @@ def _parts(data: bytes, rows: int, missing: int) -> pa.Array | None:
             return None
         marks[starts[nulls]] = True
         lengths[nulls] = -1
-    return _strings(text[~marks].tobytes(), lengths.astype(np.int32))
+    return _strings(text[~marks], lengths.astype(np.int32))
 
 
-def _strings(data: bytes, lengths: np.ndarray[tuple[int], np.dtype[np.int32]]) -> pa.Array:
+def _strings(
+    data: bytes | np.ndarray[tuple[int], np.dtype[np.uint8]], lengths: np.ndarray[tuple[int], np.dtype[np.int32]]
+) -> pa.Array:
     missing = lengths < 0
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(np.where(missing, 0, lengths), out=offsets[1:])

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterable
 from urllib.parse import quote, unquote
 
+import numpy as np
 import pyarrow as pa
 
 from atlas_pipeline.pii.keys import Keys, Master
@@ -56,7 +57,11 @@ def hash_values(values: pa.Array, domain: str, keys: Keys) -> pa.Array:
         KeyMissing: The hash key is not set, and this installation may not generate one.
     """
     key, tag_key = keys.hash_key(domain), keys.hash_master.derive("hash tag", domain)
-    return pa.array(_tokens(values.to_pylist(), key, tag_key), values.type)
+    tokens = _tokens(values.cast(pa.binary()).to_pylist(), key, tag_key)
+    width = 2 * (_HASH_BYTES + _TAG_BYTES)
+    offsets = np.arange(len(values) + 1, dtype=np.int64) * width
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(tokens)]
+    return pa.Array.from_buffers(pa.large_string(), len(values), buffers).cast(values.type)
 
 
 def encrypt_values(values: pa.Array, domain: str, keys: Keys) -> pa.Array:
@@ -178,21 +183,21 @@ def _is_own(value: str, tag: Callable[[bytes], bytes]) -> bool:
     return hmac.compare_digest(tag(raw[:_HASH_BYTES])[:_TAG_BYTES], raw[_HASH_BYTES:])
 
 
-def _tokens(values: Iterable[str], key: bytes, tag_key: bytes) -> list[str]:
-    """The token of each value. It is the inner loop of a build, so that both HMACs are written out in it."""
+def _tokens(values: Iterable[bytes], key: bytes, tag_key: bytes) -> bytes:
+    """The tokens one after the other. It is the inner loop of a build, so that both HMACs are written out in it."""
     inner, outer = _hmac_states(key)
     tag_inner, tag_outer = _hmac_states(tag_key)
-    raw = []
+    raw: list[bytes] = []
     for value in values:
         first, second = inner(), outer()
-        first.update(value.encode())
+        first.update(value)
         second.update(first.digest())
         body = second.digest()[:_HASH_BYTES]
         first, second = tag_inner(), tag_outer()
         first.update(body)
         second.update(first.digest())
-        raw.append(body + second.digest()[:_TAG_BYTES])
-    return b"".join(raw).hex("\n", _HASH_BYTES + _TAG_BYTES).split()
+        raw += (body, second.digest()[:_TAG_BYTES])
+    return binascii.hexlify(b"".join(raw))
 
 
 def _hmac_states(key: bytes) -> tuple[Callable[[], "hashlib._Hash"], Callable[[], "hashlib._Hash"]]:
