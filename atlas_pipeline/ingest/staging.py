@@ -6,6 +6,7 @@ of a key stays (`merging.py`), and what is done when too many rows do not fit (`
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
@@ -22,7 +23,7 @@ from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.pii.leaks import LeakReport, Sweep, trusted
 from atlas_pipeline.warehouse import publish
 from atlas_pipeline.warehouse.arrow import copy_blocks
-from atlas_pipeline.warehouse.binary_copy import binary_rows
+from atlas_pipeline.warehouse.binary_copy import SIGNATURE, TRAILER, binary_rows
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.ledger import LoadedFile
 from atlas_pipeline.warehouse.pages import Pages, page_blocks, readable
@@ -184,7 +185,6 @@ def fill(
 
     Raises KeyMissing, psycopg.Error.
     """
-    target = sql.Identifier(STAGING, tables.table if direct else tables.delta)
     types = dict(_columns(dataset.staged_columns)) | {FILE_ID: "bigint", LINE: "bigint"}
     sweep = Sweep(_swept_columns(dataset), dataset.policy.rules)
     done = TypedRows()
@@ -195,11 +195,14 @@ def fill(
         connect(url) as reading,
         prefetched(_bronze_blocks(reading, dataset, files, all_files=all_files), lambda block: block.nbytes) as blocks,
         prefetched(_typed_blocks(dataset, blocks, keys), lambda block: block.good.nbytes) as ready,
+        _Copying(connection, sql.Identifier(STAGING, tables.table if direct else tables.delta), types) as copying,
     ):
         for block in ready:
             sweep.add(block.good)
-            _copy_rows(connection, target, types, block.good)
-            _copy_rejects(connection, tables.rejects, block.bad)
+            copying.add(block.good)
+            if block.bad:
+                copying.end()
+                _copy_rejects(connection, tables.rejects, block.bad)
             done.read += block.read
             done.rejected.update(reject.rule for reject in block.bad)
             done.misfits.update((reject.file_id, column) for reject in block.bad for column in reject.misfits)
@@ -214,24 +217,59 @@ def _typed_blocks(dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys) -> I
         yield _Typed(block.num_rows, *typed_rows(dataset, block, keys))
 
 
-def _copy_rows(connection: psycopg.Connection, table: sql.Identifier, types: Mapping[str, str], rows: pa.Table) -> None:
-    """Copy rows into a table that has columns of these types."""
-    columns: Sequence[str] = rows.column_names
-    parts: Sequence[bytes | pa.Buffer]
-    binary = binary_rows(rows, types)
-    if binary:
-        columns, parts = binary.columns, binary.parts
-    else:
-        text = pa.BufferOutputStream()
-        arrow_csv.write_csv(rows, text, arrow_csv.WriteOptions(include_header=False))
-        parts = (text.getvalue(),)
-    # The table was made in this transaction, so nobody can see its rows too early, and none needs to be frozen later.
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {}, FREEZE)").format(
-        table, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.SQL("binary" if binary else "csv")
-    )
-    with connection.cursor().copy(statement) as copy:
-        for part in parts:
-            copy.write(part)
+class _Copying:
+    """The COPY of typed rows into a staging table; begun anew where the format or the order of columns changes.
+
+    One COPY for many blocks fills the pages of the table: what it has made of them beyond its rows is left empty.
+    """
+
+    def __init__(self, connection: psycopg.Connection, table: sql.Identifier, types: Mapping[str, str]):
+        self._connection = connection
+        self._table = table
+        self._types = types
+        self._copying = ExitStack()
+        self._copy: psycopg.Copy | None = None
+        self._open: tuple[str, Sequence[str]] | None = None
+        self._loose: frozenset[str] = frozenset()
+
+    def add(self, rows: pa.Table) -> None:
+        """Send rows, which have columns of the table's types."""
+        binary = binary_rows(rows, self._types, self._loose)
+        if binary:
+            self._loose |= binary.loose
+            self._send("binary", binary.columns, binary.body)
+        else:
+            text = pa.BufferOutputStream()
+            arrow_csv.write_csv(rows, text, arrow_csv.WriteOptions(include_header=False))
+            self._send("csv", rows.column_names, text.getvalue())
+
+    def end(self) -> None:
+        """End the COPY, so that the connection is free for something else."""
+        if self._copy and self._open and self._open[0] == "binary":
+            self._copy.write(TRAILER)
+        self._copying.close()
+        self._copy, self._open = None, None
+
+    def _send(self, format: str, columns: Sequence[str], content: pa.Buffer) -> None:
+        if self._copy is None or self._open != (format, columns):
+            self.end()
+            # The table was made in this transaction: nobody can see its rows too early, and none is frozen later.
+            statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT {}, FREEZE)").format(
+                self._table, sql.SQL(", ").join(map(sql.Identifier, columns)), sql.Identifier(format)
+            )
+            self._copy = self._copying.enter_context(self._connection.cursor().copy(statement))
+            self._open = (format, columns)
+            if format == "binary":
+                self._copy.write(SIGNATURE)
+        self._copy.write(content)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            self.end()
+        self._copying.__exit__(kind, error, trace)  # type: ignore[arg-type]
 
 
 def _swept_columns(dataset: Dataset) -> list[str]:
@@ -270,8 +308,6 @@ def _bronze_blocks(
 
 
 def _copy_rejects(connection: psycopg.Connection, table: str, rejects: Sequence[TypingReject]) -> None:
-    if not rejects:
-        return
     statement = sql.SQL("COPY {} (file_id, line, rule, columns, reason) FROM STDIN")
     with connection.cursor().copy(statement.format(sql.Identifier(STAGING, table))) as copy:
         for reject in rejects:

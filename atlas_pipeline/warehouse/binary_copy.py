@@ -10,7 +10,7 @@ Whole columns are encoded at once. Columns of one width without a null come firs
 the others follow, each as a column of lengths and one of bytes, and Arrow joins them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,10 @@ import pyarrow.compute as pc
 Bytes = np.ndarray[Any, Any]
 """One item for each row, in the order of bytes that Postgres reads."""
 
-_SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
-_TRAILER = b"\xff\xff"
+SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
+"""What comes before all rows."""
+TRAILER = b"\xff\xff"
+"""What comes after them."""
 _NULL = -1
 _EPOCH_DAYS = 10_957
 _EPOCH_MICROSECONDS = _EPOCH_DAYS * 86_400_000_000
@@ -50,18 +52,20 @@ class _Row:
 
 @dataclass(frozen=True)
 class BinaryRows:
-    """What is sent to Postgres: all bytes of a COPY, and the columns in their order there."""
+    """Rows as they are sent to Postgres, and the columns in their order there; `loose` are those after the record."""
 
     columns: tuple[str, ...]
-    parts: tuple[bytes | pa.Buffer, ...]
+    loose: frozenset[str]
+    body: pa.Buffer
 
 
-def binary_rows(rows: pa.Table, types: Mapping[str, str]) -> BinaryRows | None:
-    """Encode rows for `COPY … FROM STDIN (FORMAT binary)`.
+def binary_rows(rows: pa.Table, types: Mapping[str, str], loose: Collection[str] = ()) -> BinaryRows | None:
+    """Encode rows for `COPY … FROM STDIN (FORMAT binary)`, without what comes before and after them.
 
     Args:
         rows: strings that Postgres would parse into the types of their columns without an error, or int64 for a bigint.
         types: of all columns, as Postgres names them.
+        loose: columns that are not put into the record even where they have no null, so that they stay in their place.
 
     Returns:
         The rows; null when something in them is for Postgres to parse.
@@ -69,17 +73,17 @@ def binary_rows(rows: pa.Table, types: Mapping[str, str]) -> BinaryRows | None:
     row = _Row()
     try:
         for name, type in types.items():
-            _add(row, name, type, rows[name].combine_chunks())
+            _add(row, name, type, rows[name].combine_chunks(), loose=name in loose)
     except (_LeftToPostgres, pa.ArrowInvalid):
         return None
     head = _record(len(types), rows.num_rows, [values for _, values in row.fixed])
     joined = [head, *(array for _, arrays in row.loose for array in arrays)]
     body = pc.binary_join_element_wise(*joined, pa.scalar(b"", pa.binary()), null_handling="replace")
-    columns = (*(name for name, _ in row.fixed), *(name for name, _ in row.loose))
-    return BinaryRows(columns, (_SIGNATURE, _content(body), _TRAILER))
+    last = [name for name, _ in row.loose]
+    return BinaryRows((*(name for name, _ in row.fixed), *last), frozenset(last), _content(body))
 
 
-def _add(row: _Row, name: str, type: str, values: pa.Array) -> None:
+def _add(row: _Row, name: str, type: str, values: pa.Array, *, loose: bool) -> None:
     if type == "text":
         row.loose.append((name, [_lengths(pc.binary_length(values)), values.cast(pa.binary())]))
         return
@@ -91,7 +95,7 @@ def _add(row: _Row, name: str, type: str, values: pa.Array) -> None:
     encode = _ENCODERS.get("numeric" if type.startswith("numeric") else type)
     if encode is None:
         raise _LeftToPostgres
-    if values.null_count == 0:
+    if values.null_count == 0 and not loose:
         row.fixed.append((name, encode(values)))
         return
     given = encode(values.drop_null())

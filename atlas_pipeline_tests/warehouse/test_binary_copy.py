@@ -12,7 +12,7 @@ from psycopg import sql
 from pyarrow import csv as arrow_csv
 
 from atlas_pipeline.ingest.types import POSTGRES_TYPE, ColumnType, cast
-from atlas_pipeline.warehouse.binary_copy import binary_rows
+from atlas_pipeline.warehouse.binary_copy import SIGNATURE, TRAILER, binary_rows
 
 offsets = st.integers(-15 * 60, 15 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.datetimes(timezones=st.none() | st.just(UTC) | offsets)
@@ -76,7 +76,10 @@ def check(connection: psycopg.Connection, table: pa.Table, types: dict[str, str]
     if encoded is None:
         return False
     assert set(encoded.columns) == set(types)
-    assert stored(connection, types, encoded.columns, "binary", encoded.parts) == by_text
+    parts = (SIGNATURE, encoded.body, TRAILER)
+    assert stored(connection, types, encoded.columns, "binary", parts) == by_text
+    again = binary_rows(table.slice(0, 0), types, encoded.loose)
+    assert again is None or again.columns == encoded.columns
     return True
 
 
