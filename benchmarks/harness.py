@@ -15,12 +15,13 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import psutil
 from psycopg import sql
 
 from atlas_pipeline.warehouse.bootstrap import prepare_embedded, prepare_warehouse
@@ -83,6 +84,16 @@ def checkpoint(server: EmbeddedPostgres) -> None:
     """Flush what earlier measurements wrote to disk, so that a later one does not pay for it."""
     with connect(server.url(SUPERUSER, SUPERUSER), autocommit=True) as connection:
         connection.execute("CHECKPOINT")
+
+
+def server_cpu_seconds(server: EmbeddedPostgres) -> float:
+    """CPU time of the server so far, of backends that ended too."""
+    main = psutil.Process(int((server.data / "postmaster.pid").read_text().split()[0]))
+    seconds = sum(main.cpu_times()[:4])
+    for process in main.children():
+        with suppress(psutil.Error):
+            seconds += sum(process.cpu_times()[:2])
+    return float(seconds)
 
 
 def timed(work: Callable[[], object]) -> float:
