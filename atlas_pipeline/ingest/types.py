@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, get_args
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -426,10 +427,20 @@ def _number(parse: Callable[[str], Parsed]) -> Step:
     return match(_DECIMAL, keep, match(_EXPONENT, keep, bare))
 
 
+_text_with_nul = match(r"\x00", _nothing, keep)
+
+
+def _text(values: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """Any text but one with NUL. Nearly always one look at the bytes of all values shows that there is none."""
+    content = values.buffers()[2]
+    none = content is None or bool(np.frombuffer(content, np.uint8).all())
+    return keep(values) if none else _text_with_nul(values)
+
+
 _EXACT = match(_DECIMAL, keep, each(_parse_decimal))
 
 _STEPS: dict[ColumnType, Step] = {
-    "text": match(r"\x00", _nothing, keep),
+    "text": _text,
     "integer": match(_INTEGER, keep, match(_INTEGER_LOOSE, rewrite(_INTEGER_LOOSE, r"\1\2"), each(_parse_integer))),
     "decimal": _number(_parse_decimal),
     "float": _number(_parse_float),

@@ -176,5 +176,10 @@ def test_keyed_hashes_hide_nothing_beside_them() -> None:
         "CREDIT_CARD": 1,
         "EMAIL_ADDRESS": 1,
     }
+    for odd in ("a@x.com", f"a@x.com{hashes[0][7:]}", hashes[0].upper(), f"{hashes[0][:-1]}g"):
+        for column in ([odd, *hashes], [*hashes, odd]):
+            assert sweep(pa.array(column)) == sweep(pa.array([odd])), odd
+            assert sweep(pa.array(column).slice(1, 100)) == (sweep(pa.array([odd])) if column[-1] == odd else {})
+    assert sweep(pa.array(hashes)) == sweep(pa.array([*hashes, None])) == {}
     hidden = "".join(f"{ord(letter):02x}" for letter in "a.person@example.co")
     assert sweep(pa.array([*hashes, hidden])) == {"EMAIL_ADDRESS": 1}
