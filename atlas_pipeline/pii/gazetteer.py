@@ -8,11 +8,14 @@ import importlib
 import pkgutil
 import unicodedata
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from types import ModuleType
 from typing import Any
 
+_REMEMBERED_WORDS = 200_000
 
+
+@lru_cache(_REMEMBERED_WORDS)
 def fold(word: str) -> str:
     """The word without case, accents and surrounding blanks, as the lists hold it (NFKD without combining marks)."""
     if word.isascii():

@@ -312,7 +312,7 @@ _PATTERNS = (
         "DATE_OF_BIRTH",
         re.compile(rf"(?P<v>{_NUMERIC_DATE}|(?i:{_WORDED_DATE})) (?:geboren|born)"),
         0.9,
-        DIGIT | _BIRTH,
+        DIGIT | word_gate("=geboren =born"),
     ),
     Pattern(
         "DATE_TIME",
@@ -349,6 +349,7 @@ _PATTERNS = (
             r"|pacientes?|patiente?|paziente) d[ei]) ))(?P<v>\d{1,3} (?:ans|años|anni|lat))\b"
         ),
         0.7,
+        DIGIT | word_gate("=ans =años =anni =lat"),
     ),
     Pattern("AGE", re.compile(r"(?i)\b(?:when|since) \w+ (?:was|were) (?P<v>\d{1,2})\b(?! ?%)"), 0.6),
     Pattern(

@@ -447,10 +447,13 @@ def _address_end(text: str, end: int) -> int:
 
 def _listed(text: str) -> Iterator[Result]:
     """Capitalised words, up to three, that are in the list of places."""
-    place_names = places()
+    place_names, heads = places(), _first_words()
     words = list(_CAPITALISED.finditer(text))
     index = 0
     while index < len(words):
+        if fold(_HEAD.match(words[index][0])[0]) not in heads:  # type: ignore[index]
+            index += 1
+            continue
         for length in (3, 2, 1):
             chosen = words[index : index + length]
             span = text[chosen[0].start() : chosen[-1].end()]
@@ -466,6 +469,15 @@ def _listed(text: str) -> Iterator[Result]:
                 break
         else:
             index += 1
+
+
+_HEAD = re.compile(r"[^\W\d_]*")
+
+
+@cache
+def _first_words() -> frozenset[str]:
+    """The letters with which a place in the list begins."""
+    return frozenset(fold(_HEAD.match(name)[0]) for name in places())  # type: ignore[index]
 
 
 @cache

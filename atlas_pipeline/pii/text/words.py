@@ -7,7 +7,7 @@ concluded from a word (`names.py`).
 import importlib
 import re
 import runpy
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ _LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pl", "pt", "sv", "da")
 _PROSE = ("en_US", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pl_PL", "da_DK")
 
 _FOREIGN_SHARE = 5
+_REMEMBERED_SENTENCES = 1_000
 _LETTERS = re.compile(r"[^\W\d_]+")
 _FOREIGN_LINKS = listed(
     "mit el la die des il lo le les der den dem das las los del di et un une una est sur par por y è é ist und zu im"
@@ -83,6 +84,7 @@ def foreign_words() -> frozenset[str]:
     return frozenset(word for word in words if len(word) > 1 and word not in english and word not in _english("noun"))
 
 
+@lru_cache(_REMEMBERED_SENTENCES)
 def is_foreign(text: str) -> bool:
     """Whether the text is not English: one word in five is a stop word of another language, or a lower-case word has
     a letter that English has not."""
