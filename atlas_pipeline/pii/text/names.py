@@ -14,10 +14,10 @@ from atlas_pipeline.pii.text.words import is_common, is_foreign, is_word
 Result = tuple[int, int, str, float]
 
 _WORD = re.compile(r"(?<![\w@])[^\W\d_][^\W\d_'’]*(?:['’-][^\W\d_]{2,})*(?![\w@])")
-_CAP = r"[^\W\d_a-zß-öø-ÿ][^\W\d_'’]*(?:['’-][^\W\d_]+)*"
+_CAPITALISED = r"[^\W\d_a-zß-öø-ÿ][^\W\d_'’]*(?:['’-][^\W\d_]+)*"
 _NAME = (
-    rf"(?:[A-Z]\.|{_CAP})(?:[ -]?(?<=[ .-])(?:(?:van|von|de|der|den|da|di|del|della|la|le|al|bin|ter|ten|zu"
-    rf"|dos|el)\s){{0,2}}(?:[A-Z]\.|{_CAP})){{0,3}}"
+    rf"(?:[A-Z]\.|{_CAPITALISED})(?:[ -]?(?<=[ .-])(?:(?:van|von|de|der|den|da|di|del|della|la|le|al|bin|ter|ten|zu"
+    rf"|dos|el)\s){{0,2}}(?:[A-Z]\.|{_CAPITALISED})){{0,3}}"
 )
 _TITLE = (
     r"(?:Mr|Mrs|Ms|Mx|Miss|Dr|Prof|Professor|Doctor|Sir|Madam|Lady|Lord|Herrn?|Frau|Fräulein|Monsieur|Madame"
@@ -29,7 +29,7 @@ TITLE_BEFORE = re.compile(
     r"|Madame|Mlle|Mme|Señora?|Sra?|Srta|Doña|Signora?|Dott|Mevrouw|Meneer|Dhr|Mevr|Rev)\b\.? ){1,2}$"
 )
 """Titles at the end of what precedes a name; they are part of its span, since they tell the person's gender or rank."""
-_SAYS = (
+_SELF_INTRODUCTION = (
     r"my (?:full |first |last |maiden )?name(?: is|'s|:)|name(?: is|'s|:)|(?:i am|i'm|this is|it's"
     r"|its) (?:called )?|called|named"
     r"|mein name ist|ich hei(?:ß|ss)e|ich bin|je m'appelle|je suis|mon nom est|me llamo|mi nombre es|soy|mi chiamo"
@@ -48,7 +48,7 @@ _PERSON_CUES = (
         word_gate(_TITLE_STEMS),
     ),
     (
-        re.compile(rf"(?i:\b(?:{_SAYS})):?\s+(?P<v>{_NAME})"),
+        re.compile(rf"(?i:\b(?:{_SELF_INTRODUCTION})):?\s+(?P<v>{_NAME})"),
         0.8,
         word_gate(
             "name =am =m this it its called named mein ich je mon me mi soy sono nazywam mam ik mijn met"
@@ -109,9 +109,9 @@ _PERSON_CUES = (
             " =applicant =guest =it =its"
         ),
     ),
-    (re.compile(rf"(?m:^)(?P<v>{_CAP}, {_CAP}(?: [A-Z]\.)?)(?=\s*(?:$|\n|[\t;|(]))"), 0.6, ~0),
+    (re.compile(rf"(?m:^)(?P<v>{_CAPITALISED}, {_CAPITALISED}(?: [A-Z]\.)?)(?=\s*(?:$|\n|[\t;|(]))"), 0.6, ~0),
 )
-_STOP = """
+_STOP_WORDS = """
 a account address again all an api april atm august avenue bank best black bonjour buongiorno ceo christmas ciao
 city company cordialement corp country cto customer damen das date de dear december der des die dob dr du easter ein
 eine el email english everyone faq february folks french friday german gmbh gmt god groeten groetjes gruß grüße
@@ -149,7 +149,7 @@ commande cuenta cuentas factura fila filas fichero pedido precio producto tarjet
 utilisateur adresse indirizzo direccion reinicie rellene espere revise loschung kontofuhrung versteuerung
  compruebe vuelva merci bitte
 """
-NOT_NAMES = frozenset(fold(word) for word in (_STOP + _PRODUCTS + _FORM_WORDS).split())
+NOT_NAMES = frozenset(fold(word) for word in (_STOP_WORDS + _PRODUCTS + _FORM_WORDS).split())
 """Capitalised words of letters and forms that are not names, though a list of names may hold them."""
 _LOWER_CUE = re.compile(
     r"(?i:\b(?:my name is|my name's|name:|i am|i'm|im|this is|call me|mein name ist|ich heiße|ich bin|je m'appelle|"
@@ -185,15 +185,15 @@ def name_results(text: str, gates: int) -> Iterator[Result]:
     Yields:
         Start, end, kind and score of each result.
     """
-    yield from _cued(text, gates)
-    yield from _listed(text)
+    yield from _names_after_cues(text, gates)
+    yield from _names_in_lists(text)
     if gates & _PRONOUN_GATE:
-        yield from _subjects(text)
+        yield from _sentence_subjects(text)
     if not text.isascii():
-        yield from _unspaced(text)
+        yield from _names_without_spaces(text)
 
 
-def _cued(text: str, gates: int) -> Iterator[Result]:
+def _names_after_cues(text: str, gates: int) -> Iterator[Result]:
     """Names after a cue such as a title, a greeting or "my name is"."""
     for pattern, score, gate in _PERSON_CUES:
         if not gates & gate:
@@ -203,7 +203,7 @@ def _cued(text: str, gates: int) -> Iterator[Result]:
             first = fold(_WORD.match(text, start)[0]) if _WORD.match(text, start) else ""  # type: ignore[index]
             if first in NOT_NAMES or (score < 0.9 and is_common(first) and first not in given_names()):
                 continue
-            if score < 0.7 and not any(_known(word[0]) for word in _WORD.finditer(text, start, end)):
+            if score < 0.7 and not any(_is_listed_name(word[0]) for word in _WORD.finditer(text, start, end)):
                 continue
             yield start, end, "PERSON", score
     for match in _LOWER_CUE.finditer(text) if gates & _LOWER_CUE_GATE else ():
@@ -223,13 +223,14 @@ def _cued(text: str, gates: int) -> Iterator[Result]:
 
 _PRONOUN_GATE = word_gate("=he =she =his =her =him =himself =herself")
 _SUBJECT = re.compile(
-    rf"(?:^|(?<=[.!?\n] )|(?<=\n))(?P<v>{_CAP}(?: {_CAP}){{0,2}})(?= [a-z]{{2,}}(?:ed|s|t|n|d|w|k|me|ve|de|te"
+    rf"(?:^|(?<=[.!?\n] )|(?<=\n))(?P<v>{_CAPITALISED}(?: {_CAPITALISED}){{0,2}})(?= [a-z]{{2,}}(?:ed|s|t|n|d|w|k|me"
+    rf"|ve|de|te"
     rf"|re)\b[^.!?\n]{{0,120}}"
     r"\b(?:he|she|his|her|him|himself|herself)\b)"
 )
 
 
-def _subjects(text: str) -> Iterator[Result]:
+def _sentence_subjects(text: str) -> Iterator[Result]:
     """Unknown words that begin a sentence and that "his" or "her" refers to."""
     for match in _SUBJECT.finditer(text):
         words = [fold(word) for word in re.split("[ '’-]", match["v"])]
@@ -237,7 +238,7 @@ def _subjects(text: str) -> Iterator[Result]:
             yield *match.span("v"), "PERSON", 0.55
 
 
-def _known(word: str) -> bool:
+def _is_listed_name(word: str) -> bool:
     folded = fold(word)
     return folded in given_names() or folded in family_names()
 
@@ -261,7 +262,7 @@ def _is_given(folded: str) -> bool:
     return len(folded) > 2 and folded in given_names() and not is_common(folded) and folded not in NOT_NAMES
 
 
-def _listed(text: str) -> Iterator[Result]:
+def _names_in_lists(text: str) -> Iterator[Result]:
     """Runs of capitalised words that are in the lists of names."""
     given, family = given_names(), family_names()
     foreign = is_foreign(text)
@@ -271,7 +272,7 @@ def _listed(text: str) -> Iterator[Result]:
         word = match[0]
         if word[0].islower():
             continue
-        if run and not _JOINT.fullmatch(text, run[-1][1], match.start()):
+        if run and not _NAME_SEPARATOR.fullmatch(text, run[-1][1], match.start()):
             runs.append(run)
             run = []
         run.append((match.start(), match.end(), fold(word)))
@@ -281,7 +282,9 @@ def _listed(text: str) -> Iterator[Result]:
         index = 0
         while index < len(words):
             length, score = _name_at(words, index, given, family)
-            if length == 1 and _doubtful(text[words[index][0] : words[index][1]], words[index][2] in given, foreign):
+            if length == 1 and _is_doubtful_alone(
+                text[words[index][0] : words[index][1]], words[index][2] in given, foreign
+            ):
                 index += 1
             elif length:
                 initials = _INITIALS.search(text, max(0, words[index][0] - 9), words[index][0])
@@ -292,7 +295,9 @@ def _listed(text: str) -> Iterator[Result]:
 
 
 _INITIALS = re.compile(r"\b(?:[A-Z]\. ?){1,3}$")
-_JOINT = re.compile(r" (?:[A-Z]\. |(?:van|von|de|der|da|di|del|la|le|al|bin|ter|ten|van der|van den|de la) )?|, ")
+_NAME_SEPARATOR = re.compile(
+    r" (?:[A-Z]\. |(?:van|von|de|der|da|di|del|la|le|al|bin|ter|ten|van der|van den|de la) )?|, "
+)
 
 
 def _name_at(
@@ -302,7 +307,7 @@ def _name_at(
     first = words[index][2]
     if len(first) < 2 or first in NOT_NAMES:
         return 0, 0.0
-    if _plain_pair(words, index):
+    if _is_pair_of_words(words, index):
         return 2, 0.7
     firm = first in given and not is_common(first)
     second = words[index + 1][2] if index + 1 < len(words) else ""
@@ -321,13 +326,13 @@ def _name_at(
     return 0, 0.0
 
 
-_WORDY_GIVEN = listed(
+_GIVEN_NAMES_THAT_ARE_WORDS = listed(
     """amber april art autumn bill bob buddy chase christian clay cliff crystal daisy dale dawn dean don drew earl
     eve faith forest frank gene ginger glen grace grant guy harry heather holly hope iris ivy jack joy june
     lance lily mark max miles nick olive pat peg penny ray rich rob rose ruby rusty sandy sonny stone sue
     summer victor violet wade will"""
 )
-_WORDY_FAMILY = listed(
+_FAMILY_NAMES_THAT_ARE_WORDS = listed(
     """baker banks bell best bishop black brooks brown burns butler carter case cash chance church cole cook cooper
     crane cross day dean drake early field fields fisher fox frost glass golden good gray green grey head hill
     hope house hunt hunter just key king lamb lane little long love low major mason may miller moody moss
@@ -338,23 +343,23 @@ _WORDY_FAMILY = listed(
 )
 
 
-def _doubtful(word: str, given: bool, foreign: bool) -> bool:
+def _is_doubtful_alone(word: str, given: bool, foreign: bool) -> bool:
     """Whether a listed name that stands alone is rather an acronym, or a noun of a language that capitalises nouns."""
     return (word.isupper() and word.isascii() and len(word) < 4) or (foreign and not given and word[0].isupper())
 
 
-def _plain_pair(words: list[tuple[int, int, str]], index: int) -> bool:
+def _is_pair_of_words(words: list[tuple[int, int, str]], index: int) -> bool:
     """Whether two capitalised words that are both ordinary are a name all the same, such as Will Black: the first is a
     given name, the second a family name, and no third capitalised word follows."""
     return (
         index + 2 == len(words)
-        and words[index][2] in _WORDY_GIVEN
-        and words[index + 1][2] in _WORDY_FAMILY
+        and words[index][2] in _GIVEN_NAMES_THAT_ARE_WORDS
+        and words[index + 1][2] in _FAMILY_NAMES_THAT_ARE_WORDS
         and words[index + 1][0] - words[index][1] == 1
     )
 
 
-def _unspaced(text: str) -> Iterator[Result]:
+def _names_without_spaces(text: str) -> Iterator[Result]:
     """Names in scripts without blanks: a listed family name, then a listed given name."""
     yield from ((*match.span("v"), "PERSON", 0.7) for match in _UNSPACED_CUE.finditer(text))
     given, family = given_names(), family_names()

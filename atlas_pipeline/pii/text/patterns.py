@@ -36,16 +36,16 @@ Result = tuple[int, int, str, float]
 class Pattern:
     """One pattern. Its span is the group `v` if there is one, else the whole match.
 
-    It is tried only if all of its `gates` are open, and a match counts only if `holds` is true of its span, and if the
-    40 characters before it do not match `unless`.
+    It is tried only if all of its `gates` are open. A match counts only if `accepts` is true of its span, and if the 40
+    characters before it do not match `not_after`.
     """
 
     kind: str
     regex: re.Pattern[str]
     score: float = 0.8
     gates: int = DIGIT
-    holds: Callable[[str], bool] = bool
-    unless: re.Pattern[str] | None = None
+    accepts: Callable[[str], bool] = bool
+    not_after: re.Pattern[str] | None = None
 
 
 def pattern_results(text: str, gates: int) -> Iterator[Result]:
@@ -71,18 +71,18 @@ def _matches(text: str, pattern: Pattern) -> Iterator[Result]:
     group = "v" if "v" in pattern.regex.groupindex else 0
     for match in pattern.regex.finditer(text):
         before = text[max(0, match.start(group) - 40) : match.start(group)]
-        if pattern.holds(match[group]) and not (pattern.unless and pattern.unless.search(before)):
+        if pattern.accepts(match[group]) and not (pattern.not_after and pattern.not_after.search(before)):
             yield *match.span(group), pattern.kind, pattern.score
 
 
-def phones_after_names(text: str, found: Sequence[Result]) -> Iterator[Result]:
+def phones_after_names(text: str, results: Sequence[Result]) -> Iterator[Result]:
     """Bare numbers of ten digits, as North America has them, that follow a person's name: start, end, kind, score.
 
     Args:
         text: Clean text; see `normalise.clean`.
-        found: What the other recognisers found in it.
+        results: What the other recognisers found in it.
     """
-    for _, end, kind, _ in found:
+    for _, end, kind, _ in results:
         if kind == "PERSON" and (match := _NUMBER_AHEAD.match(text, end)) is not None:
             yield *match.span("v"), "PHONE_NUMBER", 0.6
 
@@ -90,22 +90,22 @@ def phones_after_names(text: str, found: Sequence[Result]) -> Iterator[Result]:
 _NUMBER_AHEAD = re.compile(r"[ ,;:|(\t]{1,3}(?P<v>1?[2-9]\d{2}[2-9]\d{6})(?![\w%]|[.,-]\d)")
 
 
-def _phone(text: str) -> bool:
+def _is_phone_number(text: str) -> bool:
     number = _EXTENSION.split(text.strip())[0]
     digits, groups = digits_of(number), re.findall(r"\d+", number)
-    if not 7 <= len(digits) <= 16 or len(set(digits)) < 2 or _DATE_LIKE.fullmatch(number) or _hours(groups):
+    if not 7 <= len(digits) <= 16 or len(set(digits)) < 2 or _DATE_LIKE.fullmatch(number) or _is_time_range(groups):
         return False
-    return number.startswith(("+", "(", "00")) or not _series(groups)
+    return number.startswith(("+", "(", "00")) or not _is_arithmetic_series(groups)
 
 
-def _hours(groups: list[str]) -> bool:
+def _is_time_range(groups: list[str]) -> bool:
     """Whether it is a span of time such as 0900-1700."""
     return len(groups) == 2 and all(
         len(group) == 4 and int(group[:2]) <= 24 and group[2:] in ("00", "15", "30", "45") for group in groups
     )
 
 
-def _series(groups: list[str]) -> bool:
+def _is_arithmetic_series(groups: list[str]) -> bool:
     """Whether the numbers are a list with even steps, such as 100 200 300."""
     if len(groups) < 4:
         return False
@@ -113,17 +113,17 @@ def _series(groups: list[str]) -> bool:
     return len(steps) == 1 and steps != {0}
 
 
-def _bare_card(text: str) -> bool:
+def _has_card_length(text: str) -> bool:
     return 12 <= len(digits_of(text)) <= 19
 
 
 _EXTENSION = re.compile(r"(?i)\s?(?:x|ext\.?)\s?(?=\d{1,6}$)")
-_VERSIONED = re.compile(
+_VERSION_CONTEXT = re.compile(
     r"(?i)(?:\b(?:version|versión|versione|ver|v|rv|rev|revision|firmware|release|build|sdk|section|chapter|clause"
     r"|kapitel"
     r"|abschnitt|artikel|article|step|rule)s?\b\.?[ :=#]*(?:\w+ )?|§ ?|[a-z]/)$"
 )
-_ISSUED = re.compile(
+_ISSUE_CONTEXT = re.compile(
     r"(?i)\b(?:tokens?|jeton|keys?|schlüssel|clave|clé|chiave|certificates?|zertifikat|certificado|certificato"
     r"|certificat|licen[sc]es?|lizenz|releases?|versions?|versión|versione|build|schema|model|index|image|backup"
     r"|release"
@@ -147,7 +147,7 @@ _MONTHS = (
 )
 _DATE_LIKE = re.compile(r"\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})|\d{4}[./-]\d{1,2}[./-]\d{1,2}")
 _TIME = r"(?:,? ?(?:at )?[T ]?\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?: ?[AaPp]\.?[Mm]\b\.?)?(?:Z|[+-]\d{2}:?\d{2})?)?"
-_DAY = r"(?:\b(?:mon|tues?|wednes|thurs?|fri|satur|sun)day,? )?"
+_WEEKDAY = r"(?:\b(?:mon|tues?|wednes|thurs?|fri|satur|sun)day,? )?"
 _ORDINAL = r"\d{1,2}(?:st|nd|rd|th|er|\.)?"
 _NUMERIC_DATE = (
     r"(?<![A-Za-z0-9_./:-])(?:\d{4}-\d{1,2}-\d{1,2}|\d{4}/\d{1,2}/\d{1,2}|\d{4}\.\d{1,2}\.\d{1,2}"
@@ -159,12 +159,12 @@ _WORDED_DATE = (
     rf"|'\d\d|\d\d(?!\d|:)))?"
     rf"|(?:{_MONTHS})\b\.? \d{{1,2}}(?:st|nd|rd|th)?\b(?:,? \d{{4}})?|(?:{_MONTHS})\b\.?,? (?:of )?(?:19|20)\d\d)"
 )
-_BORN = (
+_BIRTH_CUE = (
     r"(?i:\bborn|\bbirth\w*|\bd\.?o\.?b\b|\bb-?day|geboren|geburt\w*|\bgeb\.|\bné[e]?\b|naissance|nacid[oa]"
     r"|nacimiento|\bnat[oa]\b|nascit[ao]|urodz\w+|geboorte\w*|nascimento)"
 )
 
-_BIRTH = word_gate(
+_BIRTH_GATE = word_gate(
     "born birth dob =d =b bday geboren geburt geb né naissance nacid nacimiento nat nascit urodz geboorte nascimento"
 )
 
@@ -174,7 +174,7 @@ _CUE_LINK = (
 )
 
 
-def _cued(words: str, value: str) -> re.Pattern[str]:
+def _after_cue(words: str, value: str) -> re.Pattern[str]:
     return re.compile(rf"(?i:\b(?:{words})(?!\w)){'(?i:' + _CUE_LINK + ')'}(?<!\w)(?P<v>{value})")
 
 
@@ -233,7 +233,7 @@ _PATTERNS = (
     ),
     Pattern(
         "IBAN_CODE",
-        _cued("iban|konto(?:nummer)?", r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}"),
+        _after_cue("iban|konto(?:nummer)?", r"[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}"),
         0.8,
         DIGIT | word_gate("iban konto"),
     ),
@@ -246,13 +246,13 @@ _PATTERNS = (
     ),
     Pattern(
         "CREDIT_CARD",
-        _cued(
+        _after_cue(
             r"(?:credit|debit|payment)?\s*card|cc|visa|mastercard|amex|discover|kreditkarte|carte|tarjeta",
             r"\d(?:[ -]?\d){11,18}",
         ),
         0.8,
         DIGITS_12,
-        _bare_card,
+        _has_card_length,
     ),
     Pattern(
         "US_SSN",
@@ -263,7 +263,7 @@ _PATTERNS = (
     ),
     Pattern(
         "US_SSN",
-        _cued(r"ssn|social security(?: number)?|social", r"\d{3}[–\- ]?\d{2}[–\- ]?\d{4}\b"),
+        _after_cue(r"ssn|social security(?: number)?|social", r"\d{3}[–\- ]?\d{2}[–\- ]?\d{4}\b"),
         0.9,
         DIGITS_9 | word_gate("ssn social"),
     ),
@@ -280,7 +280,7 @@ _PATTERNS = (
         0.9,
         DIGITS_4,
         ipv4,
-        unless=_VERSIONED,
+        not_after=_VERSION_CONTEXT,
     ),
     Pattern(
         "IP_ADDRESS",
@@ -304,9 +304,9 @@ _PATTERNS = (
     ),
     Pattern(
         "DATE_OF_BIRTH",
-        re.compile(rf"{_BORN}\D{{0,40}}?(?P<v>{_NUMERIC_DATE}|(?i:{_WORDED_DATE}))"),
+        re.compile(rf"{_BIRTH_CUE}\D{{0,40}}?(?P<v>{_NUMERIC_DATE}|(?i:{_WORDED_DATE}))"),
         0.9,
-        DIGIT | _BIRTH,
+        DIGIT | _BIRTH_GATE,
     ),
     Pattern(
         "DATE_OF_BIRTH",
@@ -320,9 +320,9 @@ _PATTERNS = (
         0.6,
         DIGITS_4,
         calendar_date,
-        unless=_ISSUED,
+        not_after=_ISSUE_CONTEXT,
     ),
-    Pattern("DATE_TIME", re.compile(rf"(?i:{_DAY}\b{_WORDED_DATE}{_TIME})"), 0.6, DIGIT | word_gate(_MONTH_STEMS)),
+    Pattern("DATE_TIME", re.compile(rf"(?i:{_WEEKDAY}\b{_WORDED_DATE}{_TIME})"), 0.6, DIGIT | word_gate(_MONTH_STEMS)),
     Pattern(
         "AGE",
         re.compile(
@@ -360,7 +360,7 @@ _PATTERNS = (
         ),
         0.9,
         DIGITS_7,
-        _phone,
+        _is_phone_number,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -370,7 +370,7 @@ _PATTERNS = (
         ),
         0.9,
         DIGITS_7,
-        _phone,
+        _is_phone_number,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -380,7 +380,7 @@ _PATTERNS = (
         ),
         0.75,
         DIGITS_7,
-        _phone,
+        _is_phone_number,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -390,7 +390,7 @@ _PATTERNS = (
         ),
         0.65,
         DIGITS_7,
-        _phone,
+        _is_phone_number,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -402,7 +402,7 @@ _PATTERNS = (
         ),
         0.7,
         DIGITS_7,
-        _phone,
+        _is_phone_number,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -413,7 +413,7 @@ _PATTERNS = (
         ),
         0.6,
         DIGITS_7,
-        _phone,
+        _is_phone_number,
     ),
     Pattern(
         "PHONE_NUMBER",
@@ -426,18 +426,18 @@ _PATTERNS = (
         ),
         0.55,
         DIGITS_7,
-        _phone,
+        _is_phone_number,
     ),
     Pattern(
         "PHONE_NUMBER",
         re.compile(r"(?m:^|(?<=\())\d{2,4}[ -]\d[\d -]{3,12}\d(?=[ \t]*(?m:$)|\))"),
         0.6,
         DIGITS_7,
-        _phone,
+        _is_phone_number,
     ),
     Pattern(
         "ZIPCODE",
-        _cued(
+        _after_cue(
             r"zip(?: ?code)?|post(?:al)? ?code|plz|postleitzahl|code postal|cap|código postal",
             r"[A-Z]{1,2}\d[A-Z\d]? ?\d[A-Z]{2}\b|[A-Z]\d[A-Z] ?\d[A-Z]\d\b|\d{4,6}(?:-\d{3,4})?\b|\d{4} ?[A-Z]{2}\b",
         ),

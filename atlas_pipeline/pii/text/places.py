@@ -26,7 +26,7 @@ _POSTCODE = (
     r"|(?:(?:ΤΚ|TK|CEP|C\.?P\.?) )?(?:[A-Z]{1,2}-)?\d{3,6}(?:[ -]\d{2,4})?\b|\d{2}[-.]\d{3}(?:-\d{3})?\b|\d{5}-?\d{3}\b"
     r"|[A-Z]{2,3},? \d{4,6}(?:-\d{4})?\b)"
 )
-_STREET_WORD = (
+_ENGLISH_TYPES = (
     "street|str|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|way|square|sq|place|pl|terrace|ter"
     "|parkway|"
     "pkwy|circle|cir|trail|trl|highway|hwy|close|crescent|cres|gardens?|grove|mews|row|walk|hills?|park|plaza"
@@ -49,32 +49,33 @@ _STREET_WORD = (
 _UNIT = (
     r"(?:,?\s+(?:(?i:apt|apartment|suite|ste|unit|flat|floor|room|bldg|building|studio)\b\.?\s*#?\s*[\w-]+|#\s*\d+))?"
 )
-_FRENCH = r"(?i:rue|avenue|boulevard|place|chemin|allée|impasse|quai|route|cours|passage|square)"
-_ROMANCE = (
+_FRENCH_TYPES = r"(?i:rue|avenue|boulevard|place|chemin|allée|impasse|quai|route|cours|passage|square)"
+_ROMANCE_TYPES = (
     r"(?:Via|Viale|Piazza|Corso|Calle|C/|Avenida|Av\.|Avda\.|Plaza|Paseo|Carrer|Carrera|Rua|R\.|Rúa|Travessa|Ctra\.|"
     r"Rue|Avenue|Boulevard|Place|Chemin|Largo|Strada|Stretto|Borgo|Contrada|Vicolo|Rotonda|Incrocio|Canale|Ronda"
     r"|Pasaje|"
     r"Camino|Cuesta|Glorieta|Rambla|Vial|Via|Callejón|Urbanización|Alameda|Pasadizo|"
     r"piazza|viale|corso|calle|avenida|paseo|rue|ul\.|ulica|aleja|al\.|os\.|pl\.|Ul\.|Al\.|Pl\.|plac|Plac)"
 )
-_TEUTONIC_LONG = "straße|strasse|strat|allee|gasse|platz|laan|straat|gracht|plein|gatan|vägen|vænget|gürtel"
-_TEUTONIC = (
-    f"{_TEUTONIC_LONG}|str\\.|weg|ring|damm|ufer|kade|dijk|gade|vej|gata|veien|vegen|katu|tie|utca|braut|stræde|hof|"
+_GERMANIC_LONG_SUFFIXES = "straße|strasse|strat|allee|gasse|platz|laan|straat|gracht|plein|gatan|vägen|vænget|gürtel"
+_GERMANIC_SUFFIXES = (
+    f"{_GERMANIC_LONG_SUFFIXES}|str\\.|weg|ring|damm|ufer|kade|dijk|gade|vej|gata|veien|vegen|katu|tie|utca|braut"
+    f"|stræde|hof|"
     "baan|steeg|singel|pad|stíg|gränd|torget|backen|stigen|stien"
 )
 
 
 def _street_words() -> Iterator[str]:
-    """The words of `_STREET_WORD`, each with and without an `s` behind it."""
-    for word in _STREET_WORD.split("|"):
+    """The words of `_ENGLISH_TYPES`, each with and without an `s` behind it."""
+    for word in _ENGLISH_TYPES.split("|"):
         yield from (word.removesuffix("s?"), word.removesuffix("s?") + "s")
 
 
 @dataclass(frozen=True)
-class _Form:
+class _AddressPattern:
     regex: re.Pattern[str]
     score: float = 0.9
-    holds: Callable[[re.Match[str]], bool] = bool
+    accepts: Callable[[re.Match[str]], bool] = bool
     gates: int = DIGIT
 
 
@@ -87,22 +88,22 @@ _ROMANCE_GATE = word_gate(
     " boulevard place chemin largo strada stretto borgo contrada vicolo rotonda incrocio canale ronda pasaje camino"
     " cuesta glorieta rambla vial callejón urbanización alameda pasadizo ul aleja =al =os =pl plac"
 )
-_TEUTONIC_GATE = word_gate(
+_GERMANIC_GATE = word_gate(
     "*straße *strasse *strat *allee *gasse *platz *laan *straat *gracht *plein *gatan *vägen *vænget *gürtel *str *weg"
     " *ring *damm *ufer *kade *dijk *gade *vej *gata *veien *vegen *katu *tie *utca *braut *stræde *hof *baan *steeg"
     " *singel *pad *stíg *gränd *torget *backen *stigen *stien"
 )
-_EASTERN = (
+_TYPE_AFTER_NAME = (
     "utca|útja|út|tér|tere|sétány|köz|körút|krt|rakpart|ulica|cesta|trg|vijenac|nasip|náměstí|nám|třída|nábřeží|obala"
     "|put|prilaz|mýto|námestie|námestí|sokak|sokağı|sok|caddesi|cad|bulvarı|mahallesi|mah|puiestee|tänav|gatve|iela"
     "|ulitsa"
 )
-_EASTERN_GATE = word_gate(" ".join(f"={word}" for word in _EASTERN.split("|")))
+_TYPE_AFTER_NAME_GATE = word_gate(" ".join(f"={word}" for word in _TYPE_AFTER_NAME.split("|")))
 _LOWER_WORD = r"[^\W\d_]{3,}"
 _YEAR_LAST = re.compile(r"^[^\d,]+ (?:19|20)\d\d$")
 
 
-def _uncommon(text: str) -> bool:
+def _has_uncommon_word(text: str) -> bool:
     """Whether one of the words is uncommon, as part of an address is; words and a year are not an address."""
     words = [fold(word) for word in re.findall(r"[^\W\d_]{2,}", text)]
     if _YEAR_LAST.search(text):
@@ -110,18 +111,19 @@ def _uncommon(text: str) -> bool:
     return any(not is_common(word) and word not in NOT_NAMES for word in words)
 
 
-def _has_uncommon(match: re.Match[str]) -> bool:
-    return _uncommon(match["v"] if "v" in match.re.groupindex else match[0])
+def _matches_uncommon_word(match: re.Match[str]) -> bool:
+    return _has_uncommon_word(match["v"] if "v" in match.re.groupindex else match[0])
 
 
 def _is_address_line(match: re.Match[str]) -> bool:
     """Whether a line of a number and words is an address and not a sentence, which ends in a small word and a full
     stop."""
-    return _has_uncommon(match) and re.search(r" [a-zß-öø-ÿ]+\.$", match["v"]) is None
+    return _matches_uncommon_word(match) and re.search(r" [a-zß-öø-ÿ]+\.$", match["v"]) is None
 
 
 _USUAL_STREET = re.compile(
-    r"(?i)\b(?:street|st|road|rd|avenue|ave|boulevard|blvd|lane|ln|drive|dr|court|ct|terrace|close|crescent|parkway|pkwy"
+    r"(?i)\b(?:street|st|road|rd|avenue|ave|boulevard|blvd|lane|ln|drive|dr|court|ct|terrace|close|crescent|parkway"
+    r"|pkwy"
     r"|highway|hwy)\b"
 )
 _TOWN_AHEAD = re.compile(rf"(?:, ?|,? ?\n ?){_CAP}")
@@ -132,7 +134,7 @@ def _is_street(match: re.Match[str]) -> bool:
     name, a flat or a town says so."""
     return (
         _USUAL_STREET.search(match[0]) is not None
-        or _uncommon(match[0])
+        or _has_uncommon_word(match[0])
         or len(re.findall(r"\d+", match[0])) > 1
         or _TOWN_AHEAD.match(match.string, match.end()) is not None
     )
@@ -144,101 +146,103 @@ def _is_named(match: re.Match[str]) -> bool:
     return any(word[0].isupper() or not (is_common(fold(word)) or is_inflected(fold(word))) for word in words)
 
 
-_FORMS = (
-    _Form(
+_ADDRESS_PATTERNS = (
+    _AddressPattern(
         re.compile(
             rf"(?<![\w.-])\d{{1,6}}[A-Za-z]?(?:[-/]\d+)?,?\s+(?:[NSEW]{{1,2}}\.?\s+)?(?:{_CAP}\s+|\d+(?:st|nd|rd"
             rf"|th)\s+){{1,4}}"
-            rf"(?i:{_STREET_WORD})s?\b\.?(?:\s+[NSEW]{{1,2}}\b)?{_UNIT}"
+            rf"(?i:{_ENGLISH_TYPES})s?\b\.?(?:\s+[NSEW]{{1,2}}\b)?{_UNIT}"
         ),
-        holds=_is_street,
+        accepts=_is_street,
         gates=DIGIT | _STREET_GATE,
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
             r"(?<![\w.-])\d{1,5},? (?:[^\W\d_]+ ){1,2}(?:street|road|avenue|boulevard|lane|drive|crescent|terrace)\b"
         ),
         0.7,
         lambda match: (
-            _uncommon(match[0])
+            _has_uncommon_word(match[0])
             or re.search(r"(?i)\b(?:high|main|station|church|park|mill|school|king|queen)", match[0]) is not None
         ),
         DIGIT | word_gate("street road avenue boulevard lane drive crescent terrace"),
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
-            rf"(?<![\w.-])\d{{1,5}}(?: ?bis| ?ter)?,? {_FRENCH} (?i:de la |de l['’]|des |du |de |d['’]|la |le |les )?"
+            rf"(?<![\w.-])\d{{1,5}}(?: ?bis| ?ter)?,? {_FRENCH_TYPES} (?i:de la |de l['’]|des |du |de |d['’]|la |le "
+            rf"|les )?"
             rf"[^\W\d_][\w'’.-]*(?:[ -]{_CAP}){{0,3}}"
         ),
-        holds=_is_named,
+        accepts=_is_named,
         gates=DIGIT | _FRENCH_GATE,
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
-            rf"(?i:\b(?:habit|demeur|résid)\w* (?:au |à la |à |dans la |sur la )?)(?P<v>{_FRENCH} "
+            rf"(?i:\b(?:habit|demeur|résid)\w* (?:au |à la |à |dans la |sur la )?)(?P<v>{_FRENCH_TYPES} "
             rf"(?i:de la |de l['’]|des |du |de |d['’]|la |le |les )?{_CAP}(?:[ -]{_CAP}){{0,3}})"
         ),
         gates=_FRENCH_GATE | word_gate("habit demeur résid"),
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
-            rf"(?<!\w){_ROMANCE}(?:\s+|(?<=[./])\s*)(?:(?:de la|de los|de las|de|del|della|dei|delle|da|do|dos|di"
+            rf"(?<!\w){_ROMANCE_TYPES}(?:\s+|(?<=[./])\s*)(?:(?:de la|de los|de las|de|del|della|dei|delle|da|do|dos|di"
             rf"|du|des|la|los|las)\s+)?"
             rf"[^\W\d_][\w'’.-]*(?:\s+(?:(?:de|del|della|di|y|i)\s+)?[^\W\d_][\w'’.-]*){{0,3}}?,?\s*(?:n[º°.]?\s*)?"
             rf"\d{{1,5}}[a-zA-Z]?\b(?:[/-]\d+)?"
         ),
-        holds=_is_named,
+        accepts=_is_named,
         gates=DIGIT | _ROMANCE_GATE,
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
-            rf"\b(?:[^\W\d_a-z][\w.-]*[ -]){{0,2}}(?:[^\W\d_a-z][\w-]*(?:{_TEUTONIC})|(?:Straße|Strasse|Str\.|Weg"
+            rf"\b(?:[^\W\d_a-z][\w.-]*[ -]){{0,2}}(?:[^\W\d_a-z][\w-]*(?:{_GERMANIC_SUFFIXES})|(?:Straße|Strasse"
+            rf"|Str\.|Weg"
             rf"|Platz|"
             rf"Gasse|Allee|Ring|Damm|Gürtel|Laan))\s+\d{{1,4}}(?: ?[a-zA-Z]\b|\b)(?:[-/]\d+)?"
-            rf"|\b[^\W\d_]\w+(?:{_TEUTONIC_LONG}) \d{{1,4}}[a-z]?\b"
+            rf"|\b[^\W\d_]\w+(?:{_GERMANIC_LONG_SUFFIXES}) \d{{1,4}}[a-z]?\b"
         ),
-        gates=DIGIT | _TEUTONIC_GATE,
+        gates=DIGIT | _GERMANIC_GATE,
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
             r"(?i:\bp\.? ?o\.? ?box|\bpostbox|\bpostboks|postfach|apartado|\bPSC)\s+\d+(?:,? Box \d+)?"
             r"|\b(?:Unit|USNS|USNV|USS|USCGC) [\w ]{2,20}?(?: Box \d+)?[,\n ]+(?:DPO|FPO|APO),? A[AEP] \d{5}"
         ),
         gates=DIGIT | word_gate("box postbox postboks postfach apartado psc dpo fpo apo"),
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
             rf"(?<![\w.-])(?:{_CAP}|{_LOWER_WORD})(?: (?:{_CAP}"
-            rf"|{_LOWER_WORD})){{0,2}} (?i:{_EASTERN})\.? \d{{1,4}}[a-zA-Z]?\b"
+            rf"|{_LOWER_WORD})){{0,2}} (?i:{_TYPE_AFTER_NAME})\.? \d{{1,4}}[a-zA-Z]?\b"
             r"(?:/\d+[a-z]?)?\.?"
         ),
-        gates=DIGIT | _EASTERN_GATE,
+        gates=DIGIT | _TYPE_AFTER_NAME_GATE,
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
             rf"(?<!\w)(?i:flat|studio|apt|apartment|unit|suite|room)\.? \d{{1,4}}[A-Za-z]?(?:,? ?\n|, "
             rf"| )(?:\d{{1,5}} )?"
-            rf"{_CAP}(?: {_CAP}){{0,2}} (?i:{_STREET_WORD})s?\b"
+            rf"{_CAP}(?: {_CAP}){{0,2}} (?i:{_ENGLISH_TYPES})s?\b"
         ),
         gates=DIGIT | _STREET_GATE | word_gate("flat studio apt apartment unit suite room"),
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
-            rf"(?<!\w)(?:{_FRENCH}|Strada|Bulevardul|Aleea|Calea) (?i:de la |de l['’]|des |du |de |d['’]|la |le "
+            rf"(?<!\w)(?:{_FRENCH_TYPES}|Strada|Bulevardul|Aleea|Calea) (?i:de la |de l['’]|des |du |de |d['’]|la |le "
             rf"|les )?{_CAP}"
             rf"(?:[ -]{_CAP}){{0,3}}(?=(?:, ?|,? ?\n ?)(?:\d{{4,5}} {_CAP}|{_CAP}(?: {_CAP})?, \d{{5,6}}\b))"
         ),
         gates=LONG_NUMBER | _FRENCH_GATE,
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
-            rf"(?<!\w){_FRENCH} (?i:de la |de l['’]|des |du |de |d['’]|la |le "
+            rf"(?<!\w){_FRENCH_TYPES} (?i:de la |de l['’]|des |du |de |d['’]|la |le "
             rf"|les )?{_CAP}(?:[ -]{_CAP}){{0,3}},? \d{{1,4}}[a-z]?\b"
         ),
-        holds=_is_named,
+        accepts=_is_named,
         gates=DIGIT | _FRENCH_GATE,
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
             r"(?<!\w)(?i:calle|carrera|transversal|diagonal|avenida|autopista|circular|cl|cr|cra|kr|av|tv|dg)\.? "
             r"[\w ª]{1,25}?#\s?\d{1,3}[A-Z]?(?: ?Bis)?(?: ?- ?\d{1,3}[A-Z]?)?(?: (?:Sur|Este|Norte|Oeste)\b)?"
@@ -246,7 +250,7 @@ _FORMS = (
         gates=DIGIT
         | word_gate("calle carrera transversal diagonal avenida autopista circular =cl =cr =cra =kr =av =tv =dg"),
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
             rf"(?<!\w)(?:Praça|Praia|Travessa|Largo|Alameda|Avenida|Rua|R\.|Av\.|Estrada|Beco|Rodovia|Quinta"
             rf"|Urbanização"
@@ -264,7 +268,7 @@ _FORMS = (
             " viaducto retorno πλατεία οδός λεωφόρος πάρ"
         ),
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
             rf"(?<![\w.-])(?:(?i:h\.? ?no\.? ?|plot (?:no\.? ?)?"
             rf"|flat (?:no\.? ?)?)?\d{{1,5}}(?:/\d+)?,?[ \n]){_CAP}(?: {_CAP})? "
@@ -272,16 +276,16 @@ _FORMS = (
         ),
         gates=DIGIT | word_gate("nagar marg path ganj chowk zila vihar colony enclave bagh pura gali"),
     ),
-    _Form(re.compile(r"〒\s?\d{3}-\d{4}[^\n。、に]{0,40}")),
-    _Form(
+    _AddressPattern(re.compile(r"〒\s?\d{3}-\d{4}[^\n。、に]{0,40}")),
+    _AddressPattern(
         re.compile(
             rf"(?:{_CAPS} \d{{1,5}}[a-zA-Z]?|\d{{1,5}}(?:/\d+)?,? {_CAPS})(?:,| -)?[ \n]\s*(?:{_POSTCODE} {_CAP}"
             rf"|{_CAPS},? {_POSTCODE})"
         ),
         0.8,
-        _has_uncommon,
+        _matches_uncommon_word,
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
             rf"(?m)^[>? \t]*(?P<v>\d{{1,5}}[A-Za-z]?(?:/\d+)?,? {_CAP}(?: [\w.'’-]+){{0,3}}"
             rf"|{_CAP}(?: [\w.'’-]+){{0,3}} \d{{1,5}}[a-zA-Z]?)"
@@ -290,13 +294,13 @@ _FORMS = (
         0.5,
         _is_address_line,
     ),
-    _Form(
+    _AddressPattern(
         re.compile(
             rf"(?i:\b(?:address|anschrift|adresse|adres|dirección|indirizzo|at|on|to|outside|near|is|are|in))[: ]+"
             rf"(?P<v>\d{{1,5}}[A-Za-z]?(?:/\d+)? {_CAPS}|{_CAPS},? \d{{1,4}}[a-zA-Z]?(?![\w.:/%-]))"
         ),
         0.5,
-        _has_uncommon,
+        _matches_uncommon_word,
     ),
 )
 _TOWN = re.compile(
@@ -308,7 +312,7 @@ _UNIT_WORDS = (
     r"|puerta|piso|planta|bloque|bloco|bl|sc|et|nr|no|torre|local|oficina|casa|interior|bus|bte|boîte|box|stw|suite"
     r"|ste|unit|flat|floor|level|room|tür|stiege|top|lok|m|kat|daire|emelet|ajtó|sala|andar|lote)"
 )
-_ONWARD = re.compile(
+_CONTINUATION = re.compile(
     rf"(?P<more> ?/ ?[A-Z]{{2}}\b| \([A-Z]{{2}}\))"
     rf"|(?P<sep>\s*,+\s*(?:>\s*|\?+\s*)?|[ \t]*\n+[>? \t]*| - |,? (?:in|à|te|a|w) | )"
     rf"(?P<part>(?i:{_UNIT_WORDS})\.? ?#?\d{{1,4}}[A-Za-z]?(?![\w%])|\(?{_POSTCODE}\)?(?: {_TOWN_NAME})?"
@@ -346,7 +350,7 @@ _LOWER_PLACE_CUE_GATE = word_gate("=live =lives =lived =living moved wohne habit
 _CAPITALISED = re.compile(
     r"(?<![\w'’])[^\W\d_a-zß-öø-ÿ][\w'’-]*(?: (?:de|del|la|of|and the|el|am|am Main|upon) (?=[^\W\d_a-z]))?"
 )
-_PEOPLES = re.compile(
+_NATIONALITIES = re.compile(
     r"(?i:\b(?:afghan|albanian|algerian|american|argentin(?:e|ian)|armenian|australian|austrian|azerbaijani|bahraini|"
     r"bangladeshi|belarusian|belgian|bolivian|bosnian|brazilian|british|bulgarian|cambodian|cameroonian|canadian"
     r"|chilean|"
@@ -367,10 +371,11 @@ _PEOPLES = re.compile(
     r"muslim|christian|catholic|protestant|jewish|jew|hindu|buddhist|sikh|atheist|mormon|lutheran|baptist)s?\b)"
 )
 
-_PEOPLES_GATE = word_gate(
+_NATIONALITIES_GATE = word_gate(
     " ".join(
         re.split(
-            r"\W+", re.sub(r"\([^)]*\)\??", "", _PEOPLES.pattern.removeprefix(r"(?i:\b(?:")).removesuffix(r")s?\b)")
+            r"\W+",
+            re.sub(r"\([^)]*\)\??", "", _NATIONALITIES.pattern.removeprefix(r"(?i:\b(?:")).removesuffix(r")s?\b)"),
         )
     )
 )
@@ -387,22 +392,22 @@ def place_results(text: str, gates: int) -> Iterator[Result]:
         Start, end, kind and score of each result.
     """
     if gates & DIGIT:
-        for form in _FORMS:
-            if form.gates & gates != form.gates:
+        for pattern in _ADDRESS_PATTERNS:
+            if pattern.gates & gates != pattern.gates:
                 continue
-            group = "v" if "v" in form.regex.groupindex else 0
-            for match in form.regex.finditer(text):
-                if form.holds(match):
+            group = "v" if "v" in pattern.regex.groupindex else 0
+            for match in pattern.regex.finditer(text):
+                if pattern.accepts(match):
                     start, end = match.span(group)
                     before = _BEFORE_STREET.search(text, max(0, start - 20), start)
                     yield (
                         before.start() if before else start,
                         _address_end(text, end),
                         "STREET_ADDRESS",
-                        form.score,
+                        pattern.score,
                     )
         for match in _TOWN.finditer(text) if gates & LONG_NUMBER else ():
-            if _uncommon(match[0]):
+            if _has_uncommon_word(match[0]):
                 yield *match.span(), "LOCATION", 0.6
     for match in _PLACE_CUE.finditer(text) if gates & _PLACE_CUE_GATE else ():
         first = match["v"].split()[0]
@@ -416,8 +421,8 @@ def place_results(text: str, gates: int) -> Iterator[Result]:
             if is_place([fold(word) for word in words[:length]]) and not is_ordinary(fold(words[0])):
                 yield match.start("v"), match.start("v") + len(" ".join(words[:length])), "LOCATION", 0.5
                 break
-    yield from _listed(text)
-    for match in _PEOPLES.finditer(text) if gates & _PEOPLES_GATE else ():
+    yield from _places_in_list(text)
+    for match in _NATIONALITIES.finditer(text) if gates & _NATIONALITIES_GATE else ():
         if match[0][0].isupper():
             yield *match.span(), "NRP", 0.6
 
@@ -426,7 +431,7 @@ def _address_end(text: str, end: int) -> int:
     """Where an address ends whose street ends at `end`: flats, towns, postcodes and countries that follow belong to
     it."""
     for _ in range(8):
-        match = _ONWARD.match(text, end)
+        match = _CONTINUATION.match(text, end)
         if match is None:
             break
         if match["part"] is None:
@@ -445,7 +450,7 @@ def _address_end(text: str, end: int) -> int:
     return end
 
 
-def _listed(text: str) -> Iterator[Result]:
+def _places_in_list(text: str) -> Iterator[Result]:
     """Capitalised words, up to three, that are in the list of places."""
     place_names, heads = places(), _first_words()
     words = list(_CAPITALISED.finditer(text))
@@ -496,7 +501,7 @@ def places() -> frozenset[str]:
             for entry in entries if isinstance(entries, tuple | list) else ():
                 names.update(part for part in ((entry,) if isinstance(entry, str) else entry) if isinstance(part, str))
     folded = {fold(name) for name in names if (len(name) > 3 or name in _SHORT_PLACES) and "{" not in name}
-    return frozenset(name for name in folded if len(name) > 1 and not name.isdigit() and name not in _NO_PLACES)
+    return frozenset(name for name in folded if len(name) > 1 and not name.isdigit() and name not in _EXCLUDED_PLACES)
 
 
 _PLACE_LISTS = (
@@ -511,7 +516,9 @@ _PLACE_LISTS = (
     "towns",
 )
 _SHORT_PLACES = frozenset(("USA", "UK", "UAE", "Rio", "Ulm", "Łódź"))
-_NO_PLACES = frozenset(("center", "general", "eastern", "western", "central", "mountain", "same", "or", "in", "me"))
+_EXCLUDED_PLACES = frozenset(
+    ("center", "general", "eastern", "western", "central", "mountain", "same", "or", "in", "me")
+)
 
 
 def is_place(words: Sequence[str]) -> bool:

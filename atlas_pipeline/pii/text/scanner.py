@@ -31,15 +31,15 @@ from atlas_pipeline.pii.text.patterns import pattern_results, phones_after_names
 from atlas_pipeline.pii.text.places import place_results
 
 Result = tuple[int, int, str, float]
-_FILLER = "\u00a4"
+_MASK_CHARACTER = "\u00a4"
 _WINDOW = 2_000
 _SLACK = 500
-_EDGES = " \t\r\n,;:"
+_TRIMMED = " \t\r\n,;:"
 _MARKUP = re.compile(
     r"</?[A-Za-z][^<>]{0,200}>?|&(?:[a-z]{2,6}|#\d{2,5});|\\+(?:u[0-9a-fA-F]{4}|[nrtbf](?![a-z]))?|[\"<>]"
 )
 _SUFFIX = re.compile(r",? (?:Jr|Sr|II|III|IV)\b\.?")
-_WITH_QUOTES = frozenset(("GEO_COORDINATES", "SECRET", "URL", UNKNOWN))
+_KINDS_WITH_MARKUP = frozenset(("GEO_COORDINATES", "SECRET", "URL", UNKNOWN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class TextScanner:
         self._allow = frozenset(word.strip().casefold() for word in rules.allow)
         self._deny = word_pattern(rules.deny)
         self._custom = custom_recognizers(rules)
-        self._own = {UNKNOWN, *(kind for recognizer in self._custom for kind in recognizer.supported_entities)}
+        self._custom_kinds = {UNKNOWN, *(kind for recognizer in self._custom for kind in recognizer.supported_entities)}
 
     def spans(self, texts: Sequence[str]) -> list[list[Span]]:
         """For each text its findings, in order, without overlaps. Equal texts are scanned once.
@@ -89,23 +89,23 @@ class TextScanner:
 
     def _scan(self, texts: list[str]) -> list[list[Span]]:
         cleaned = [cleaned_with_offsets(text) for text in texts]
-        plain = [MASKED.sub(lambda match: _FILLER * len(match[0]), text) for text, _ in cleaned]
+        plain = [MASKED.sub(lambda match: _MASK_CHARACTER * len(match[0]), text) for text, _ in cleaned]
         windows = [(index, start, text[start:end]) for index, text in enumerate(plain) for start, end in _windows(text)]
         pieces = [piece for _, _, piece in windows]
-        by_form = [self._by_form(piece) for piece in pieces]
-        by_model = model_results(pieces, by_form, self._rules.model, _FILLER)
+        by_rule = [self._rule_results(piece) for piece in pieces]
+        by_model = model_results(pieces, by_rule, self._rules.model, _MASK_CHARACTER)
         results: list[list[Result]] = [[] for _ in texts]
-        for (index, offset, text), first, more in zip(windows, by_form, by_model, strict=True):
+        for (index, offset, text), first, more in zip(windows, by_rule, by_model, strict=True):
             numbers = phones_after_names(text, first + more)
             results[index] += [
                 (start + offset, end + offset, kind, score) for start, end, kind, score in (*first, *more, *numbers)
             ]
         return [
-            self._chosen(text, candidates, offsets)
+            self._resolved(text, candidates, offsets)
             for text, candidates, (_, offsets) in zip(plain, results, cleaned, strict=True)
         ]
 
-    def _by_form(self, text: str) -> list[Result]:
+    def _rule_results(self, text: str) -> list[Result]:
         """The results of every recogniser but the model."""
         gates = open_gates(text)
         results = [*pattern_results(text, gates), *cued_results(text, gates)]
@@ -120,8 +120,8 @@ class TextScanner:
             results.extend(name_results(cased, gates))
         return results
 
-    def _chosen(self, text: str, results: list[Result], offsets: Sequence[int]) -> list[Span]:
-        pieces = (piece for result in results for piece in _cut_at_markup(text, result))
+    def _resolved(self, text: str, results: list[Result], offsets: Sequence[int]) -> list[Span]:
+        pieces = (piece for result in results for piece in _split_at_markup(text, result))
         kept = [trimmed for piece in pieces if (trimmed := self._trimmed(text, piece)) is not None]
         return [
             Span(*original_span(offsets, start, end), kind, score)
@@ -139,11 +139,11 @@ class TextScanner:
         if kind == "PERSON" and (title := TITLE_BEFORE.search(text, max(0, start - 24), start)):
             start = title.start()
         piece = text[start:end]
-        start += len(piece) - len(piece.lstrip(_EDGES))
-        end -= len(piece) - len(piece.rstrip(_EDGES))
-        if start >= end or _FILLER in text[start:end] or text[start:end].casefold() in self._allow:
+        start += len(piece) - len(piece.lstrip(_TRIMMED))
+        end -= len(piece) - len(piece.rstrip(_TRIMMED))
+        if start >= end or _MASK_CHARACTER in text[start:end] or text[start:end].casefold() in self._allow:
             return None
-        if kind == "URL" and text.strip(_EDGES) == text[start:end]:
+        if kind == "URL" and text.strip(_TRIMMED) == text[start:end]:
             return None
         return start, end, kind, score
 
@@ -157,16 +157,16 @@ class TextScanner:
                 merged.append(result)
                 best = result
                 continue
-            best = max(best, result, key=lambda each: (each[2] in self._own, each[3], each[1] - each[0]))
+            best = max(best, result, key=lambda each: (each[2] in self._custom_kinds, each[3], each[1] - each[0]))
             start, end, _, _ = merged[-1]
             merged[-1] = start, max(end, result[1]), best[2], best[3]
         return merged
 
 
-def _cut_at_markup(text: str, result: Result) -> Iterator[Result]:
+def _split_at_markup(text: str, result: Result) -> Iterator[Result]:
     """The parts of a result between quotes, tags and escapes, so that JSON and HTML around it stay as they are."""
     start, end, kind, score = result
-    if kind in _WITH_QUOTES or _MARKUP.search(text, start, end) is None:
+    if kind in _KINDS_WITH_MARKUP or _MARKUP.search(text, start, end) is None:
         yield result
         return
     for match in _MARKUP.finditer(text, start, end):

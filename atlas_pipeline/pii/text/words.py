@@ -15,16 +15,16 @@ from atlas_pipeline.pii.gazetteer import family_names, fold, given_names, listed
 from atlas_pipeline.pii.rules import DEFAULT_MODEL
 
 _LANGUAGES = ("en", "de", "fr", "es", "it", "nl", "pl", "pt", "sv", "da")
-_PROSE = ("en_US", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pl_PL", "da_DK")
+_LOREM_LOCALES = ("en_US", "de_DE", "fr_FR", "es_ES", "it_IT", "nl_NL", "pl_PL", "da_DK")
 
 _FOREIGN_SHARE = 5
 _REMEMBERED_SENTENCES = 1_000
 _LETTERS = re.compile(r"[^\W\d_]+")
-_FOREIGN_LINKS = listed(
+_FOREIGN_FUNCTION_WORDS = listed(
     "mit el la die des il lo le les der den dem das las los del di et un une una est sur par por y è é ist und zu im"
 )
 """Lower-case words of other languages that are left out of `foreign_words` for being English nouns as well."""
-_NAMES_FIRST = listed(
+_NAMES_NOT_WORDS = listed(
     """antonio felipe fernando francisco jorge jose juan julio luis manuel maria miguel pablo rafael garcia gonzalez
     lopez rodriguez francois kristen pietro piotr massimo pierre marie michel jean hans peter anna"""
 )
@@ -43,9 +43,11 @@ def ordinary_words() -> frozenset[str]:
     words: set[str] = set()
     for language in _LANGUAGES:
         words.update(_stop_words(language))
-    for locale in _PROSE:
-        words.update(_prose(locale))
-    return (frozenset({fold(word) for word in words if len(word) > 1}) | _english("verb", "adj", "adv")) - _NAMES_FIRST
+    for locale in _LOREM_LOCALES:
+        words.update(_lorem_words(locale))
+    return (
+        frozenset({fold(word) for word in words if len(word) > 1}) | _english("verb", "adj", "adv")
+    ) - _NAMES_NOT_WORDS
 
 
 def is_common(folded: str) -> bool:
@@ -90,7 +92,7 @@ def is_foreign(text: str) -> bool:
     a letter that English has not."""
     words = [word.strip(".,;:!?()\"'") for word in text.split()]
     foreign = sum(
-        word in _FOREIGN_LINKS or ((word.islower() or not at) and word.lower() in foreign_words())
+        word in _FOREIGN_FUNCTION_WORDS or ((word.islower() or not at) and word.lower() in foreign_words())
         for at, word in enumerate(words)
     )
     if foreign * _FOREIGN_SHARE >= len(words) > 0:
@@ -106,7 +108,7 @@ def _stop_words(language: str) -> frozenset[str]:
     return frozenset(runpy.run_path(str(path))["STOP_WORDS"])
 
 
-def _prose(locale: str) -> tuple[str, ...]:
+def _lorem_words(locale: str) -> tuple[str, ...]:
     try:
         return tuple(importlib.import_module(f"faker.providers.lorem.{locale}").Provider.word_list)
     except ModuleNotFoundError:
