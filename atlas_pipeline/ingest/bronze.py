@@ -29,6 +29,7 @@ from atlas_pipeline.ingest.copying import (
     plain,
     table_columns,
 )
+from atlas_pipeline.ingest.damage import BronzeDamaged, fill_digests, table_exists
 from atlas_pipeline.ingest.incomplete import refuse_incomplete
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.ordering import place_of_snapshot, take_place
@@ -39,10 +40,6 @@ from atlas_pipeline.warehouse import ledger, publish
 
 _FEW = 50
 CORRECTED = "it corrects a snapshot that another file has followed, which stays the state"
-
-
-class BronzeDamaged(Exception):
-    """Bronze lacks rows that the ledger says were loaded."""
 
 
 class _Known(Exception):
@@ -163,6 +160,7 @@ def _load(
         result.successive = _successive(result.loaded, files)
     if before:
         result.new_columns = [name for name in table_columns(connection, dataset) if name not in before]
+    fill_digests(connection, dataset)
     result.total_rows = sum(one.rows for one in ledger.loaded_files(connection, dataset, pending=False))
     connection.commit()
     return result
@@ -435,46 +433,6 @@ def _refuse_missing_table(connection: psycopg.Connection, dataset: str, known: M
         raise BronzeDamaged(
             f"bronze.{dataset} is gone, and the ledger has {len(lost):,} files that were loaded into it. Restore it "
             f"from a backup, or load the files again with `atlas files reload {dataset}`"
-        )
-
-
-def table_exists(connection: psycopg.Connection, dataset: str) -> bool:
-    """Whether bronze has the table of a dataset."""
-    table = sql.Identifier("bronze", dataset)
-    row = connection.execute("SELECT to_regclass(%s)", [table.as_string(connection)]).fetchone()
-    return bool(row and row[0])
-
-
-def check_rows(connection: psycopg.Connection, dataset: str, files: Sequence[ledger.LoadedFile]) -> None:
-    """Compare the rows of bronze with the ledger.
-
-    Args:
-        connection: to the warehouse.
-        dataset: name of the table.
-        files: whose rows are counted.
-
-    Raises:
-        BronzeDamaged: the table, or rows of a file, are gone; names the files to load again.
-    """
-    if not files:
-        return
-    counted: dict[int, int] = {}
-    if table_exists(connection, dataset):
-        ids = [file.file_id for file in files]
-        # A BRIN is looked into once for each id of an array: of many, it finds the pages by the ends of their range.
-        among = "= ANY(%(ids)s)" if len(ids) <= _FEW else "BETWEEN %(first)s AND %(last)s"
-        statement = sql.SQL("SELECT {0}, count(*) FROM {1} WHERE {0} {2} GROUP BY {0}")
-        query = statement.format(sql.Identifier(FILE_ID), sql.Identifier("bronze", dataset), sql.SQL(among))
-        parameters = {"ids": ids} if len(ids) <= _FEW else {"first": min(ids), "last": max(ids)}
-        counted = dict(connection.execute(query, parameters).fetchall())
-    damaged = [file for file in files if counted.get(file.file_id, 0) != file.rows]
-    if damaged:
-        first = damaged[0]
-        more = f" and {len(damaged) - 1:,} files more" if len(damaged) > 1 else ""
-        raise BronzeDamaged(
-            f"silver.{dataset} was not built anew: bronze.{dataset} has {counted.get(first.file_id, 0):,} of the "
-            f"{first.rows:,} rows that were loaded from {first.uri}{more}. The published table is as it was. Load them "
-            f"again with `atlas files reload {dataset}`, or restore bronze.{dataset} from a backup"
         )
 
 

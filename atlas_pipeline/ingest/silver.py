@@ -19,7 +19,7 @@ from typing import Generic, Protocol, TypeVar
 import psycopg
 from psycopg import sql
 
-from atlas_pipeline.ingest.bronze import check_rows
+from atlas_pipeline.ingest.damage import check_rows
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.history import (
     HistoryPlan,
@@ -262,7 +262,7 @@ def build_silver(build: SilverBuild, verify: Verify[OutcomeT]) -> SilverResult[O
     Raises:
         SchemaDrift: a file lacks a declared column, or most of a column does not fit its type.
         planning.PersonalDataDrift: a column that was clean holds personal data.
-        bronze.BronzeDamaged: rows that the ledger has are not in bronze.
+        damage.BronzeDamaged: what the ledger has is not in bronze, or has other values.
         KeyMissing, publish.PublishError, publish.TableBusy, psycopg.Error.
     """
     with publishing.table_lock(build.connection, "silver", build.dataset.name, build.lock_seconds):
@@ -280,7 +280,7 @@ def build_silver(build: SilverBuild, verify: Verify[OutcomeT]) -> SilverResult[O
 def plan(build: SilverBuild) -> Planned:
     """Look at what is published and what is new, and decide what is done with each column.
 
-    Raises planning.PersonalDataDrift, bronze.BronzeDamaged, KeyMissing, psycopg.Error.
+    Raises planning.PersonalDataDrift, damage.BronzeDamaged, KeyMissing, psycopg.Error.
     """
     connection, name = build.connection, build.dataset.name
     before = publishing.published(connection, "silver", name)
@@ -295,6 +295,7 @@ def plan(build: SilverBuild) -> Planned:
     history = plan_history(connection, dataset, definition, loaded, pending) if dataset.history else None
     planned = Planned(dataset, definition, before, loaded, pending, withdrawn, sampled_clean, history)
     check_rows(connection, name, planned.files)
+    connection.commit()
     return planned
 
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import psycopg
 from psycopg import sql
 
-from atlas_pipeline.ingest.bronze import table_exists
 from atlas_pipeline.ingest.copying import FILE_ID
+from atlas_pipeline.ingest.damage import table_exists
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.quarantine import release_files
 from atlas_pipeline.settings import Settings

@@ -11,6 +11,7 @@ that is its own.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 import psycopg
 from psycopg import sql
@@ -338,6 +339,7 @@ def read_again(connection: psycopg.Connection, file_id: int, version: Version) -
         " reason = 'it was read again, and holds what was loaded before' WHERE file_id = %s",
         [version.sha256, file_id],
     )
+    connection.execute("UPDATE atlas.files SET digest = NULL WHERE file_id = %s", [version.file_id])
     connection.execute("DELETE FROM atlas.rejected_lines WHERE file_id = %s", [file_id])
 
 
@@ -395,6 +397,28 @@ def loaded_files(
         [dataset, pending, list(partitions) if partitions is not None else None, list(partitions or [])],
     )
     return [LoadedFile(i, uri, tuple(columns), *rest) for i, uri, columns, *rest in rows]
+
+
+def without_digest(connection: psycopg.Connection, dataset: str) -> list[LoadedFile]:
+    """The files in silver of which it is not known what values their rows have in bronze."""
+    statement = sql.SQL("{} AND {} AND silver_at IS NOT NULL AND rows > 0 AND digest IS NULL")
+    rows = connection.execute(statement.format(_LOADED, _CURRENT), [dataset])
+    return [LoadedFile(i, uri, tuple(columns), *rest) for i, uri, columns, *rest in rows]
+
+
+def digests(connection: psycopg.Connection, dataset: str) -> dict[int, Decimal]:
+    """The digests of files by the ids of their entries, as far as they are known."""
+    statement = "SELECT file_id, digest FROM atlas.files WHERE dataset = %s AND digest IS NOT NULL"
+    return dict(connection.execute(statement, [dataset]).fetchall())
+
+
+def note_digests(connection: psycopg.Connection, found: Mapping[int, Decimal]) -> None:
+    """Note the digests of files, by the ids of their entries."""
+    connection.execute(
+        "UPDATE atlas.files f SET digest = d.digest FROM unnest(%s::bigint[], %s::numeric[]) d (file_id, digest)"
+        " WHERE f.file_id = d.file_id",
+        [list(found), list(found.values())],
+    )
 
 
 def states(connection: psycopg.Connection, dataset: str) -> list[LoadedFile]:

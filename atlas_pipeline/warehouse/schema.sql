@@ -48,6 +48,12 @@ DO $$ BEGIN
         ALTER TABLE atlas.files ADD COLUMN position bigint, ADD COLUMN history_at timestamptz;
     END IF;
 END $$;
+-- What values its rows have in bronze: the sum of their hashes, null when loaded before that was noted.
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'atlas.files'::regclass AND attname = 'digest') THEN
+        ALTER TABLE atlas.files ADD COLUMN digest numeric;
+    END IF;
+END $$;
 CREATE INDEX IF NOT EXISTS files_sha256 ON atlas.files (dataset, sha256) WHERE status = 'loaded';
 CREATE INDEX IF NOT EXISTS files_uri ON atlas.files (dataset, uri);
 

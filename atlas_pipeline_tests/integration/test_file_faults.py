@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from atlas_pipeline.ingest import withdrawal
-from atlas_pipeline.ingest.bronze import BronzeDamaged
+from atlas_pipeline.ingest.damage import BronzeDamaged
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.ingest.intake import Intake
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions

@@ -17,6 +17,7 @@ from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.connectors.extracting import Extract, extract
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.ingest.copying import FileResult
+from atlas_pipeline.ingest.damage import BronzeDamaged
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.limits import limits_of
 from atlas_pipeline.ingest.sources import LeftAlone, ServiceUnavailable, SourceError, SourceFile
@@ -69,7 +70,7 @@ def bronze_asset(
         started = time.monotonic()
         try:
             result, outcomes, scores = _load(context, warehouse, dataset)
-        except (SourceError, ServiceUnavailable, SettingsError, TableBusy, bronze.BronzeDamaged) as error:
+        except (SourceError, ServiceUnavailable, SettingsError, TableBusy, BronzeDamaged) as error:
             later = isinstance(error, ServiceUnavailable) and not isinstance(error, LeftAlone)
             raise dg.Failure(str(error), allow_retries=later) from None
         results = [check_result(key, outcome, outcome.check.path) for outcome in outcomes]

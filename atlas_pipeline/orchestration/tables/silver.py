@@ -11,8 +11,8 @@ from typing import Any
 import dagster as dg
 
 from atlas_pipeline import labels
-from atlas_pipeline.ingest.bronze import BronzeDamaged
 from atlas_pipeline.ingest.copying import FILE_ID, LINE
+from atlas_pipeline.ingest.damage import BronzeDamaged
 from atlas_pipeline.ingest.dataset import MISSING_SINCE, Dataset
 from atlas_pipeline.ingest.merging import count_deleted
 from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
