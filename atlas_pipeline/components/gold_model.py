@@ -4,6 +4,7 @@ Belongs here: the YAML's fields, and the tables that models may read. Does not b
 (`orchestration/tables/gold.py`), reading SQL (`sql/lineage.py`) and running it (`warehouse/gold.py`).
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +16,8 @@ from atlas_pipeline.components.dataset import Dataset, people_of
 from atlas_pipeline.components.declaration import Described, absent_tables, by_table, memoize_per_tree
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.privacy import OfPersons
+from atlas_pipeline.ingest.copying import FILE_ID
+from atlas_pipeline.ingest.dataset import deleted_name
 from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.gold import GoldTable, gold_asset
 from atlas_pipeline.orchestration.tables.model_tests import ModelTests
@@ -24,6 +27,7 @@ from atlas_pipeline.pii.small_groups import Cells, OnSmall
 from atlas_pipeline.quality.model_tests.file import UnitTest, read_tests
 from atlas_pipeline.quality.model_tests.running import Sources
 from atlas_pipeline.settings import load_settings
+from atlas_pipeline.sql.increments import followed, over
 from atlas_pipeline.sql.lineage import (
     Model,
     check_tables,
@@ -33,6 +37,7 @@ from atlas_pipeline.sql.lineage import (
     output_columns,
     read_model,
 )
+from atlas_pipeline.warehouse.increments import Incremental, part_of
 
 Catalog = dict[tuple[str, str], list[str]]
 
@@ -54,6 +59,14 @@ class GroupsOfFew(Described):
     exempt: str | None = Field(None, min_length=1, description="Why small groups may be shown; it is recorded.")
 
 
+class FollowsNewRows(Described):
+    """That a table is brought up to date by the rows that are new in silver, instead of being computed as a whole."""
+
+    unique_key: str | list[str] = Field(
+        description="Columns by which rows are replaced: those of silver's key, or of a dataset without a key any."
+    )
+
+
 class GoldModel(OfPersons):
     """One SELECT over silver and gold, in `model.sql` beside this file, as a gold table."""
 
@@ -61,6 +74,9 @@ class GoldModel(OfPersons):
     description: str | None = Field(None, description="What the table answers; shown in the UI.")
     key: str | list[str] = Field(
         [], description="Column or columns that identify a row; they become the table's primary key."
+    )
+    incremental: FollowsNewRows | None = Field(
+        None, description="Compute only the rows whose key is new in silver. Default: the whole table each time."
     )
     allow_personal_data: list[str] = Field(
         [], description="Columns that may hold personal data which silver keeps; others made from it are refused."
@@ -104,6 +120,45 @@ class GoldModel(OfPersons):
         at_least, on_small = declared.at_least or settings.cells_at_least, declared.on_small or settings.cells_on_small
         return GroupRule(people_in(context), self.parsed, Cells(at_least, on_small, declared.exempt), declared.of)
 
+    def _key(self, columns: Sequence[str]) -> list[str]:
+        """Columns of the primary key. Raises DeclarationError."""
+        unique_key = _listed(self.incremental.unique_key) if self.incremental else []
+        key = _listed(self.key) or unique_key
+        for column in key:
+            if column not in columns:
+                raise self.fail(f"key names {column!r}, which the model does not select: {', '.join(columns)}", "key")
+        for column in unique_key:
+            if column not in key:
+                raise self.fail(f"unique_key names {column!r}, which `key` does not", "incremental", "unique_key")
+        return key
+
+    def _incremental(self, context: dg.ComponentLoadContext) -> Incremental | None:
+        """How the table follows new rows. Raises ModelError, DeclarationError."""
+        if self.incremental is None:
+            return None
+        source = followed(self.parsed, _listed(self.incremental.unique_key))
+        component = by_table(context, Dataset, "silver").get(source.table)
+        if component is None:
+            place = f"silver.{source.table}"
+            raise self.fail(f"incremental follows the table of a dataset, and {place} is not one", "incremental")
+        dataset = component.declared
+        if dataset.intake.flag_missing:
+            raise self.fail(
+                f"silver.{source.table} has `on_missing: flag`, so that rows change which no new file has",
+                "incremental",
+            )
+        outside = sorted(set(source.columns.values()) - set(dataset.key)) if dataset.key else []
+        if outside:
+            raise self.fail(
+                f"unique_key is made of {', '.join(outside)}, which a newer row of the same key may change. Expected "
+                f"columns of silver.{source.table}'s key: {', '.join(dataset.key)}",
+                "incremental",
+                "unique_key",
+            )
+        deleted = ("bronze", deleted_name(dataset.name)) if dataset.deleted_by else None
+        statement = over(self.parsed, source, part_of(self.table))
+        return Incremental((source.schema, source.table), source.columns, statement, FILE_ID, deleted)
+
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The asset, its dependencies and column lineage read from the SQL."""
         name, model = self.table, self.parsed
@@ -111,10 +166,7 @@ class GoldModel(OfPersons):
         check_tables(model, catalog)
         lineage = column_lineage(model, catalog)
         columns = list(lineage)
-        key = [self.key] if isinstance(self.key, str) else self.key
-        for column in key:
-            if column not in columns:
-                raise self.fail(f"key names {column!r}, which the model does not select: {', '.join(columns)}", "key")
+        key = self._key(columns)
         for index, column in enumerate(self.allow_personal_data):
             if column not in columns:
                 expected = ", ".join(columns)
@@ -143,8 +195,15 @@ class GoldModel(OfPersons):
             risk = self.risk_rule(columns)
             groups = self._groups(context, catalog)
             hidden, allowed = disguises(model, catalog), self.allow_personal_data
-            table = GoldTable(model, lineage, key, allowed, _rules(context), checks, tests, groups, risk, hidden)
+            follows = self._incremental(context)
+            table = GoldTable(
+                model, lineage, key, allowed, _rules(context), checks, tests, groups, risk, hidden, follows
+            )
             return dg.Definitions(assets=[gold_asset(table, spec)])
+
+
+def _listed(columns: str | Sequence[str]) -> list[str]:
+    return [columns] if isinstance(columns, str) else list(columns)
 
 
 def people_in(context: dg.ComponentLoadContext) -> People:

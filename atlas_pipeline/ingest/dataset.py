@@ -175,3 +175,8 @@ def _form_of(plan: ColumnPlan) -> tuple[object, ...]:
 def history_name(name: str) -> str:
     """Name of the table of history of a dataset."""
     return f"{name}_history"
+
+
+def deleted_name(name: str) -> str:
+    """Name in bronze of the table of rows that say that their key is deleted."""
+    return f"{name}__deleted"

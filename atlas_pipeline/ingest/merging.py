@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 from atlas_pipeline.ingest.copying import FILE_ID, LINE
-from atlas_pipeline.ingest.dataset import MISSING_SINCE, Dataset
+from atlas_pipeline.ingest.dataset import MISSING_SINCE, Dataset, deleted_name
 from atlas_pipeline.ingest.staging import StagingTables, dead_columns
 from atlas_pipeline.warehouse.ledger import moved
 from atlas_pipeline.warehouse.publish import STAGING
@@ -230,7 +230,7 @@ def merge(connection: psycopg.Connection, dataset: Dataset, tables: StagingTable
 
 def memory_of(name: str) -> sql.Identifier:
     """The table of rows that say that their key is deleted, where nothing later is known of it."""
-    return sql.Identifier("bronze", f"{name}__deleted")
+    return sql.Identifier("bronze", deleted_name(name))
 
 
 def replace_memory(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables) -> None:
@@ -241,7 +241,7 @@ def replace_memory(connection: psycopg.Connection, dataset: Dataset, tables: Sta
         move = sql.SQL("ALTER TABLE {} SET SCHEMA bronze").format(sql.Identifier(STAGING, tables.deleted))
         connection.execute(move)
         moved_to = sql.Identifier("bronze", tables.deleted)
-        rename = sql.SQL("ALTER TABLE {} RENAME TO {}").format(moved_to, sql.Identifier(f"{dataset.name}__deleted"))
+        rename = sql.SQL("ALTER TABLE {} RENAME TO {}").format(moved_to, sql.Identifier(deleted_name(dataset.name)))
         connection.execute(rename)
 
 

@@ -49,7 +49,14 @@ from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.record import record_plans, recorded_plans, rules_fingerprint
 from atlas_pipeline.warehouse import ledger
 from atlas_pipeline.warehouse import publish as publishing
-from atlas_pipeline.warehouse.ledger import LoadedFile, loaded_files, mark_silver, unmark_silver, withdrawn_files
+from atlas_pipeline.warehouse.ledger import (
+    LoadedFile,
+    loaded_files,
+    mark_silver,
+    number_silver,
+    unmark_silver,
+    withdrawn_files,
+)
 from atlas_pipeline.warehouse.publish import STAGING
 
 _DRIFT_SHARE = 0.5
@@ -476,7 +483,8 @@ def publish(build: SilverBuild, planned: Planned, staged: Staged, audited: Audit
         mark_silver(connection, [file.file_id for file in planned.files])
         quarantined = count_quarantined(connection, name)
         counts = (rows, quarantined, staged.duplicates)
-        publishing.record(connection, "silver", name, planned.definition, build.run_id, *counts)
+        publishing.record(connection, "silver", name, planned.definition, build.run_id, *counts, anew=base is None)
+        number_silver(connection, name, [file.file_id for file in planned.files])
         record_plans(connection, "silver", name, dataset.plans.values(), rules_fingerprint(dataset.policy.rules))
         versions = _publish_history(build, planned, staged, tables)
         publishing.drop_staging(connection, *tables.names)

@@ -63,7 +63,7 @@ def verify(
         if problem is None:
             try:
                 place = f"{DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}"
-                unique = _unique(connection, sql.Identifier(schema, table))
+                unique = _unique(connection, sql.Identifier(schema, table), published)
                 rewrite = _redirect(published, (schema, table))
                 found = measure(
                     contract.text, connection, place, checks, key=key, sample=sample, unique=unique, rewrite=rewrite
@@ -110,13 +110,22 @@ def _hold(connection: psycopg.Connection, schema: str, table: str) -> str | None
     return f"{schema}.{table} is not there: materialize it first" if found is None or found[0] is None else None
 
 
-def _unique(connection: psycopg.Connection, place: sql.Identifier) -> list[str]:
-    """Columns that have a unique index of their own; none of a view."""
+def _unique(connection: psycopg.Connection, place: sql.Identifier, published: tuple[str, str] | None) -> list[str]:
+    """Columns that have a unique index of their own.
+
+    A view is what the published table will be, with rows in the place of others of the same key: its key is unique, and
+    the table does not take rows for which it would not be.
+    """
     rows = connection.execute(
         "SELECT a.attname FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]"
-        " WHERE i.indrelid = %s::regclass AND i.indisunique AND i.indisvalid AND i.indimmediate AND i.indnkeyatts = 1"
-        " AND i.indpred IS NULL AND i.indexprs IS NULL",
-        [place.as_string(connection)],
+        " WHERE i.indisunique AND i.indisvalid AND i.indimmediate AND i.indnkeyatts = 1"
+        " AND i.indpred IS NULL AND i.indexprs IS NULL AND (i.indrelid = %(place)s::regclass OR (i.indisprimary"
+        " AND i.indrelid = to_regclass(%(published)s)"
+        " AND EXISTS (SELECT FROM pg_class WHERE oid = %(place)s::regclass AND relkind = 'v')))",
+        {
+            "place": place.as_string(connection),
+            "published": sql.Identifier(*published).as_string(connection) if published else None,
+        },
     )
     return [name for (name,) in rows]
 

@@ -5,13 +5,22 @@ audited in between (`orchestration/tables/gold.py`).
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import psycopg
 from psycopg import sql
 
 from atlas_pipeline.warehouse import publish as publishing
+from atlas_pipeline.warehouse.increments import (
+    Increment,
+    Incremental,
+    Names,
+    publish_increment,
+    stage_increment,
+    why_whole,
+)
 from atlas_pipeline.warehouse.publish import STAGING, Table
 
 SMALL = "small"
@@ -36,6 +45,7 @@ class GoldBuild:
         progress: told what is being done.
         counted: the same SELECT with further columns, for whoever treats the staged table; null for none.
         rules: what else decides what the table holds.
+        incremental: how it follows new rows; null for a table that is computed as a whole each time.
     """
 
     connection: psycopg.Connection
@@ -47,13 +57,20 @@ class GoldBuild:
     progress: Callable[[str], None] = lambda message: None
     counted: str | None = None
     rules: Sequence[str] = ()
+    incremental: Incremental | None = None
+
+    @property
+    def definition(self) -> str:
+        """Fingerprint of what decides what the table holds."""
+        return fingerprint(self.statement, self.key, self.rules)
 
 
 @dataclass(frozen=True)
 class Staged:
     """The finished table `schema`.`table` and its rows; `before` are those of the published one, null without one.
 
-    `reads` are the numbers of the publications that it was made from.
+    `reads` are the numbers of the publications that it was made from. With an `increment` the table is a view, and in
+    the same schema `new` has the rows that are; else `whole` says why an incremental model was computed as a whole.
     """
 
     schema: str
@@ -61,6 +78,9 @@ class Staged:
     rows: int
     before: int | None
     reads: Mapping[Table, int]
+    new: str
+    increment: Increment | None = None
+    whole: str | None = None
 
 
 def fingerprint(statement: str, key: Sequence[str], rules: Sequence[str] = ()) -> str:
@@ -75,22 +95,48 @@ def fingerprint(statement: str, key: Sequence[str], rules: Sequence[str] = ()) -
 
 
 def stage(build: GoldBuild) -> Staged:
-    """Run the model into staging.
+    """Run the model into staging, as a whole or for the keys that are new.
 
     Raises ModelFailed when Postgres refuses it, psycopg.OperationalError.
     """
-    connection, name = build.connection, build.name
-    table = publishing.staging_name("gold", name)
+    connection, name, incremental = build.connection, build.name, build.incremental
+    names = Names.of(name)
     before = publishing.published(connection, "gold", name)
-    reads = publishing.versions(connection, build.sources)
-    publishing.drop_staging(connection, table, f"{table}__{SMALL}")
-    build.progress(f"{name}: running the model")
-    target = sql.Identifier(STAGING, table)
-    body = sql.SQL((build.counted or build.statement).strip().rstrip(";"))
-    try:
+    publishing.drop_staging(connection, *names.all, f"{names.table}__{SMALL}")
+    whole: str | None = None
+    increment: Increment | None = None
+    with _refusals(build):
+        if incremental:
+            # Nothing may take the place of what is read, after it was asked what that is.
+            lock = sql.SQL("LOCK TABLE {} IN ACCESS SHARE MODE")
+            connection.execute(lock.format(sql.Identifier(*incremental.source)))
+        reads = publishing.versions(connection, build.sources)
+        build.progress(f"{name}: running the model")
         connection.execute("SET LOCAL work_mem = '128MB'")
-        connection.execute(sql.SQL("CREATE TABLE {} AS (\n{}\n)").format(target, body))
-        publishing.add_key(connection, table, build.key)
+        if incremental:
+            whole = _why_whole(build, incremental, reads)
+            if whole is None:
+                found = stage_increment(connection, name, incremental, build.key)
+                increment, whole = (found, None) if isinstance(found, Increment) else (None, found)
+        rows = before.rows + increment.growth if before and increment else _stage_whole(build, names.table)
+    connection.commit()
+    build.progress(f"{name}: checking")
+    new = names.new if increment else names.table
+    return Staged(STAGING, names.table, rows, before.rows if before else None, reads, new, increment, whole)
+
+
+def _why_whole(build: GoldBuild, incremental: Incremental, reads: Mapping[Table, int]) -> str | None:
+    if build.counted:
+        return "persons are counted in all of its groups"
+    return why_whole(build.connection, build.name, build.definition, incremental, reads)
+
+
+@contextmanager
+def _refusals(build: GoldBuild) -> Iterator[None]:
+    """Raise ModelFailed for what Postgres refuses of a model."""
+    connection, name = build.connection, build.name
+    try:
+        yield
     except psycopg.ProgrammingError as error:
         connection.rollback()
         raise ModelFailed(f"gold.{name}: {error.diag.message_primary or type(error).__name__}") from None
@@ -98,15 +144,21 @@ def stage(build: GoldBuild) -> Staged:
         # The server's own message quotes the value that it stumbled over, which may be personal.
         connection.rollback()
         raise ModelFailed(f"gold.{name}: Postgres refused a value ({type(error).__name__})") from None
+
+
+def _stage_whole(build: GoldBuild, table: str) -> int:
+    """Compute the whole table. Returns its rows."""
+    connection, target = build.connection, sql.Identifier(STAGING, table)
+    body = sql.SQL((build.counted or build.statement).strip().rstrip(";"))
+    connection.execute(sql.SQL("CREATE TABLE {} AS (\n{}\n)").format(target, body))
+    publishing.add_key(connection, table, build.key)
     connection.execute(sql.SQL("ANALYZE {}").format(target))
     row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(target)).fetchone()
-    connection.commit()
-    build.progress(f"{name}: checking")
-    return Staged(STAGING, table, int(row[0]) if row else 0, before.rows if before else None, reads)
+    return int(row[0]) if row else 0
 
 
 def publish(build: GoldBuild, staged: Staged) -> None:
-    """Put the staged table in the place of the published one. To be called inside the publishing transaction.
+    """Put what was staged before the readers. To be called inside the publishing transaction.
 
     Args:
         build: what to work with.
@@ -114,9 +166,14 @@ def publish(build: GoldBuild, staged: Staged) -> None:
 
     Raises publish.PublishError.
     """
-    definition = fingerprint(build.statement, build.key, build.rules)
-    publishing.swap(build.connection, "gold", build.name)
-    publishing.record(build.connection, "gold", build.name, definition, build.run_id, staged.rows, reads=staged.reads)
+    connection, anew = build.connection, True
+    if staged.increment and build.incremental:
+        publish_increment(connection, build.name, build.incremental)
+        anew = False
+    else:
+        publishing.swap(connection, "gold", build.name)
+    counts = (build.run_id, staged.rows)
+    publishing.record(connection, "gold", build.name, build.definition, *counts, reads=staged.reads, anew=anew)
 
 
 def column_types(connection: psycopg.Connection, name: str) -> dict[str, str]:

@@ -455,6 +455,15 @@ def mark_silver(connection: psycopg.Connection, file_ids: Sequence[int]) -> None
     )
 
 
+def number_silver(connection: psycopg.Connection, dataset: str, file_ids: Sequence[int]) -> None:
+    """Note which publication the rows of these files came with, in its transaction, after it is recorded."""
+    connection.execute(
+        "UPDATE atlas.files f SET silver_version = p.version FROM atlas.publications p WHERE p.layer = 'silver'"
+        " AND p.name = %s AND f.file_id = ANY(%s) AND f.silver_version IS NULL",
+        [dataset, list(file_ids)],
+    )
+
+
 def withdrawn_files(connection: psycopg.Connection, dataset: str) -> list[int]:
     """The ids of entries that are in silver though they no longer count, or in its history though forgotten."""
     rows = connection.execute(
@@ -469,7 +478,9 @@ def withdrawn_files(connection: psycopg.Connection, dataset: str) -> list[int]:
 
 def unmark_silver(connection: psycopg.Connection, file_ids: Sequence[int]) -> None:
     """Note that the rows of these files are no longer in silver, in the transaction that publishes it without them."""
-    connection.execute("UPDATE atlas.files SET silver_at = NULL WHERE file_id = ANY(%s)", [list(file_ids)])
+    connection.execute(
+        "UPDATE atlas.files SET silver_at = NULL, silver_version = NULL WHERE file_id = ANY(%s)", [list(file_ids)]
+    )
 
 
 @dataclass(frozen=True)

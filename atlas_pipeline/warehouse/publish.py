@@ -224,6 +224,8 @@ def record(
     quarantined: int = 0,
     duplicates: int = 0,
     reads: Mapping[Table, int] | None = None,
+    *,
+    anew: bool = True,
 ) -> None:
     """Record the publication. To be called inside the publishing transaction.
 
@@ -237,19 +239,22 @@ def record(
         quarantined: rows in quarantine.
         duplicates: rows that gave way to a later one of their key.
         reads: numbers of the publications that it was made from; null for a table that reads no published one.
+        anew: whether the table is another one, instead of the one before with new rows in it.
     """
     sources = (
         None if reads is None else Jsonb({f"{schema}.{table}": number for (schema, table), number in reads.items()})
     )
     connection.execute(
         "WITH now AS ("
-        "INSERT INTO atlas.publications (layer, name, rows, quarantined, duplicates, definition, batch, reads)"
-        " VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (layer, name) DO UPDATE SET rows = excluded.rows,"
+        "INSERT INTO atlas.publications AS p (layer, name, rows, quarantined, duplicates, definition, batch, reads,"
+        " version, anew) SELECT %s, %s, %s::bigint, %s::bigint, %s::bigint, %s, %s, %s::jsonb, v, v"
+        " FROM nextval('atlas.publication_versions') v ON CONFLICT (layer, name) DO UPDATE SET rows = excluded.rows,"
         " quarantined = excluded.quarantined, duplicates = excluded.duplicates, definition = excluded.definition,"
-        " batch = excluded.batch, reads = excluded.reads, version = excluded.version, published_at = clock_timestamp()"
+        " batch = excluded.batch, reads = excluded.reads, version = excluded.version, published_at = clock_timestamp(),"
+        " anew = CASE WHEN %s THEN excluded.version ELSE p.anew END"
         " RETURNING layer, name, version, rows, batch, published_at)"
         " INSERT INTO atlas.publication_history (layer, name, version, rows, batch, published_at) SELECT * FROM now",
-        [layer, name, rows, quarantined, duplicates, definition, run_id, sources],
+        [layer, name, rows, quarantined, duplicates, definition, run_id, sources, anew],
     )
 
 

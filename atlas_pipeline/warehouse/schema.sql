@@ -92,6 +92,18 @@ DO $$ BEGIN
     END IF;
 END $$;
 
+-- What is new in a table: `anew` is the number of the publication that it was last built anew with, since when rows were
+-- put into it, and `silver_version` of a file that of the publication its rows came with. Null where published before
+-- this was recorded.
+DO $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'atlas.publications'::regclass AND attname = 'anew'
+    ) THEN
+        ALTER TABLE atlas.publications ADD COLUMN anew bigint;
+        ALTER TABLE atlas.files ADD COLUMN silver_version bigint;
+    END IF;
+END $$;
+
 -- All publications, so that it can be said since when a table is newer than what was made from it.
 CREATE TABLE IF NOT EXISTS atlas.publication_history (
     layer text NOT NULL,

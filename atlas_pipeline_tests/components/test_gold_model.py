@@ -81,6 +81,37 @@ def test_a_key_that_is_not_selected(load: Load, sandbox: DefsFolderSandbox) -> N
     )
 
 
+FOLLOWS = GOLD + "  incremental:\n    unique_key: {}\n"
+
+
+def test_an_incremental_model_has_its_unique_key_for_a_key(load: Load) -> None:
+    load({"one": "SELECT id, city FROM silver.people"}, {"gold/one/defs.yaml": FOLLOWS.format("id")})
+
+
+@pytest.mark.parametrize(
+    ("statement", "declared", "place", "message"),
+    [
+        ("SELECT id, city FROM silver.people", "town", "gold/one/defs.yaml", "names 'town', which the model does not"),
+        ("SELECT id, city FROM silver.people", "id\n  key: city", "gold/one/defs.yaml:5", "'id', which `key` does not"),
+        ("SELECT city, count(*) AS n FROM silver.people GROUP BY city", "city", "gold/one/defs.yaml:5", "made of city"),
+        ("SELECT id, city FROM silver.people LIMIT 3", "id", "gold/one/model.sql:1", "the model has LIMIT"),
+        ("SELECT id FROM silver.flagged", "id", "gold/one/defs.yaml:4", "`on_missing: flag`"),
+        ("SELECT id FROM silver.people_history", "id", "gold/one/defs.yaml:4", "follows the table of a dataset"),
+    ],
+    ids=["not_selected", "not_in_key", "may_change", "limit", "flagged", "history"],
+)
+def test_what_cannot_follow_new_rows(load: Load, statement: str, declared: str, place: str, message: str) -> None:
+    flagged = PEOPLE.replace("people/*", "flagged/*") + "  mode: snapshot\n  on_missing: flag\n"
+    files = {
+        "gold/one/defs.yaml": FOLLOWS.format(declared),
+        "datasets/people/defs.yaml": PEOPLE + "  history: true\n",
+        "datasets/flagged/defs.yaml": flagged,
+    }
+    said = complaint(load, {"one": statement}, files)
+    assert place in said
+    assert message in said
+
+
 def test_two_models_of_one_name(load: Load, sandbox: DefsFolderSandbox) -> None:
     statement = "SELECT id FROM silver.people"
     said = complaint(load, {"one": statement, "two": statement}, {"gold/two/defs.yaml": GOLD + "  name: one\n"})

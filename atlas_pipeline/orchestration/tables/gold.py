@@ -34,6 +34,7 @@ from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.sql.lineage import Disguise, Model
 from atlas_pipeline.warehouse import gold
 from atlas_pipeline.warehouse.due import GoldDefinition
+from atlas_pipeline.warehouse.increments import Incremental
 from atlas_pipeline.warehouse.publish import PublishError, TableBusy, table_lock
 
 
@@ -52,6 +53,7 @@ class GoldTable:
         groups: the rule for groups of few persons.
         risk: the rule for rows of single persons.
         disguises: calls in the model whose results hide what they were made of.
+        incremental: how it follows new rows; null for a table that is computed as a whole each time.
     """
 
     model: Model
@@ -64,6 +66,7 @@ class GoldTable:
     groups: GroupRule
     risk: RiskRule
     disguises: Sequence[Disguise] = ()
+    incremental: Incremental | None = None
 
     @property
     def name(self) -> str:
@@ -178,6 +181,7 @@ def _materialize(
                 progress_log(context),
                 groups.statement,
                 table.groups.parts,
+                table.incremental,
             )
             with table_lock(connection, "gold", name, warehouse.settings.lock_timeout_seconds):
                 staged = groups.treat(gold.stage(build))
@@ -215,7 +219,7 @@ def _publish(
     build: gold.GoldBuild, staged: gold.Staged, privacy: GoldAudit, groups: GroupAudit, outcomes: Collection[Outcome]
 ) -> str | None:
     """Publish a staged table that passes its checks; else say why not."""
-    fit = privacy.passes(staged.schema, staged.table) and not blocking(outcomes) and not groups.problem
+    fit = privacy.passes(staged.schema, staged.new) and not blocking(outcomes) and not groups.problem
     with build.connection.transaction():
         if fit:
             gold.publish(build, staged)
@@ -238,9 +242,21 @@ def _metadata(table: GoldTable, staged: gold.Staged, privacy: GoldAudit, types: 
         "dagster/column_lineage": table.column_lineage,
         labels.ROWS_PUBLISHED: staged.rows,
         "rows before": staged.before or 0,
+        **_built(staged),
         labels.PERSONAL_DATA_COLUMNS: sum(1 for plan in privacy.plans.values() if plan.personal),
         labels.PERSONAL_DATA_PLAN: plan_table(privacy.plans.values()),
     }
+
+
+def _built(staged: gold.Staged) -> dict[str, Any]:
+    """How the table of an incremental model was built; nothing for one that is computed as a whole each time."""
+    if staged.increment:
+        return {
+            "built": "by new rows",
+            "keys computed": staged.increment.keys,
+            "rows replaced": staged.increment.replaced,
+        }
+    return {"built": f"as a whole: {staged.whole}"} if staged.whole else {}
 
 
 def _check_published(
