@@ -8,6 +8,7 @@ is shown (`orchestration/tables/`).
 import os
 import traceback
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -63,11 +64,12 @@ def verify(
         if problem is None:
             try:
                 place = f"{DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}"
-                unique = _unique(connection, sql.Identifier(schema, table), published)
-                rewrite = _redirect(published, (schema, table))
-                found = measure(
-                    contract.text, connection, place, checks, key=key, sample=sample, unique=unique, rewrite=rewrite
+                unique, few = (
+                    _unique(connection, (schema, table), published),
+                    _few(connection, (schema, table), published),
                 )
+                put = partial(measure, key=key, sample=sample, rewrite=_redirect(published, (schema, table)))
+                found = put(contract.text, connection, place, checks, unique=unique, few=few)
                 problem = _moved(connection)
             except psycopg.Error:
                 raise
@@ -110,7 +112,7 @@ def _hold(connection: psycopg.Connection, schema: str, table: str) -> str | None
     return f"{schema}.{table} is not there: materialize it first" if found is None or found[0] is None else None
 
 
-def _unique(connection: psycopg.Connection, place: sql.Identifier, published: tuple[str, str] | None) -> list[str]:
+def _unique(connection: psycopg.Connection, place: tuple[str, str], published: tuple[str, str] | None) -> list[str]:
     """Columns that have a unique index of their own.
 
     A view is what the published table will be, with rows in the place of others of the same key: its key is unique, and
@@ -123,13 +125,35 @@ def _unique(connection: psycopg.Connection, place: sql.Identifier, published: tu
         " AND i.indrelid = to_regclass(%(published)s)"
         " AND EXISTS (SELECT FROM pg_class WHERE oid = %(place)s::regclass AND relkind = 'v')))",
         {
-            "place": place.as_string(connection),
+            "place": sql.Identifier(*place).as_string(connection),
             "published": sql.Identifier(*published).as_string(connection) if published else None,
         },
     )
     return [name for (name,) in rows]
 
 
+def _few(connection: psycopg.Connection, place: tuple[str, str], published: tuple[str, str] | None) -> list[str]:
+    """Columns of a large table that have few values, as Postgres estimates; of a view, as of the published table.
+
+    Of types whose equal values are the same in all respects: 1.0 and 1.00 are equal, and texts of them are not.
+    """
+    rows = connection.execute(
+        "SELECT a.attname FROM pg_class c JOIN pg_class t ON t.oid = CASE WHEN c.relkind = 'v'"
+        " THEN to_regclass(%s) ELSE c.oid END JOIN pg_attribute a ON a.attrelid = t.oid"
+        " JOIN pg_stats s ON (s.schemaname, s.tablename, s.attname) = (t.relnamespace::regnamespace::text, t.relname,"
+        " a.attname) WHERE c.oid = %s::regclass AND t.reltuples >= %s AND s.n_distinct BETWEEN 1 AND %s"
+        " AND a.atttypid = ANY ('{text,bool,int2,int4,int8,date,timestamp,timestamptz}'::regtype[])",
+        [
+            sql.Identifier(*published).as_string(connection) if published else None,
+            sql.Identifier(*place).as_string(connection),
+            _LARGE,
+            _FEW,
+        ],
+    )
+    return [name for (name,) in rows]
+
+
+_LARGE, _FEW = 50_000, 5_000
 _MOVED = """
 SELECT string_agg(DISTINCT l.relation::regclass::text, ', ')
 FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation

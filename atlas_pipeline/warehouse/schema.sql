@@ -100,6 +100,10 @@ DO $$ BEGIN
         SELECT FROM pg_attribute WHERE attrelid = 'atlas.publications'::regclass AND attname = 'anew'
     ) THEN
         ALTER TABLE atlas.publications ADD COLUMN anew bigint;
+    END IF;
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'atlas.files'::regclass AND attname = 'silver_version'
+    ) THEN
         ALTER TABLE atlas.files ADD COLUMN silver_version bigint;
     END IF;
 END $$;

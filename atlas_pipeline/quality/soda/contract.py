@@ -32,6 +32,7 @@ from atlas_pipeline.quality.outcome import Check, Outcome
 from atlas_pipeline.quality.quiet import listening
 from atlas_pipeline.quality.soda.connection import DATA_SOURCE, Connection
 from atlas_pipeline.quality.soda.dialect import Dialect
+from atlas_pipeline.quality.soda.few_values import FewValuesQuery, by_column
 from atlas_pipeline.quality.soda.outcomes import outcome_of
 from atlas_pipeline.quality.soda.queries import DistinctQuery, OneRowQuery
 
@@ -48,6 +49,7 @@ def measure(
     key: Sequence[str] = (),
     sample: int = 20,
     unique: Collection[str] = (),
+    few: Collection[str] = (),
     rewrite: Callable[[str], str] = lambda statement: statement,
 ) -> list[Outcome]:
     """Measure checks of a contract on another dataset than its own.
@@ -60,6 +62,7 @@ def measure(
         key: columns whose values may be shown of rows that failed.
         sample: most such rows for each check.
         unique: columns that have no value twice.
+        few: columns that have few values.
         rewrite: applied to each query before it runs.
 
     Raises:
@@ -76,7 +79,7 @@ def measure(
         own = DATASET_LINE.sub(lambda _: f"dataset: {json.dumps(dataset)}", text, count=1)
         with _PARSING:
             yaml = ContractYaml.parse(ContractYamlSource.from_str(own), primary_data_source_impl=source)
-        contract = Contract(yaml=yaml, data_source_impl=source, wanted=wanted.keys())
+        contract = Contract(yaml=yaml, data_source_impl=source, wanted=wanted.keys(), few=few)
         if problems:
             return [Outcome(check, "not evaluated", problem=f"Soda: {problems[0]}") for check in checks]
         results = {result.check.relative_path: result for result in contract.verify().check_results}
@@ -95,8 +98,9 @@ class Contract(ContractImpl):  # type: ignore[misc]
     all_check_impls: list[CheckImpl]
     metrics: list[MetricImpl]
 
-    def __init__(self, *, wanted: Any, **arguments: Any):
+    def __init__(self, *, wanted: Any, few: Collection[str], **arguments: Any):
         self.wanted = wanted
+        self.few = few
         self.refused: dict[str, str] = {}
         """Why a metric, by its id, has no value."""
         super().__init__(**arguments)
@@ -120,12 +124,20 @@ class Contract(ContractImpl):  # type: ignore[misc]
                 distinct.setdefault(sql, []).append(metric)
             else:
                 together.append(metric)
+        grouped = by_column(self.data_source_impl.sql_dialect, together, self.few)
+        apart = {metric.id for metrics in grouped.values() for metric in metrics}
+        together = [metric for metric in together if metric.id not in apart]
         blocks = [together[i : i + _METRICS_A_QUERY] for i in range(0, len(together), _METRICS_A_QUERY)]
         queries = [query for block in blocks for query in self._bundle(block, scope, {})]
+        place = (scope.cte, self.dataset_prefix, self.dataset_name, self.data_source_impl, self.logs)
+        for column, alike in grouped.items():
+            for bundled in super().bundle_aggregation_metrics(alike, scope):
+                few = FewValuesQuery(column, *place, bundled.metric_aliases)
+                for metric in bundled.aggregation_metrics:
+                    few.append_aggregation_metric(metric)
+                queries.append(few)
         for first, *others in distinct.values():
-            query = DistinctQuery(
-                scope.cte, self.dataset_prefix, self.dataset_name, self.data_source_impl, self.logs, {first.id: others}
-            )
+            query = DistinctQuery(*place, {first.id: others})
             query.append_aggregation_metric(first)
             queries.append(query)
         return queries
