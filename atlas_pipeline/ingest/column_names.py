@@ -10,6 +10,9 @@ the file that are not declared become `column_1`, by their position.
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
+
+from atlas_pipeline.ingest.identifiers import names_entity, names_quantity
 
 _DATE = re.compile(r"\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?(?:[T ][\d:.+Z-]*)?")
 _VALUES = (
@@ -19,6 +22,17 @@ _VALUES = (
     re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"),  # a UUID
     re.compile(r"(?:\d[ ().\-/+]{0,2}){7,}"),  # a phone, card or identity number
 )
+
+
+_ADDRESS = re.compile(
+    r"\w{2,}(?:str\.?|straße|strasse|weg|platz|allee|gasse) \d+ ?[a-z]?"
+    r"|\d+ [\w' ]{3,40} (?:street|st|road|rd|avenue|ave|lane|ln|drive|boulevard|blvd)\.?"
+    r"|(?:rue|via|calle|avenida|ulica|ul\.) \D{3,40} \d+ ?[a-z]?",
+    re.IGNORECASE,
+)
+_WORD = r"[^\W\d_a-z][^\W\d_]+"
+_PERSON = re.compile(rf"(?P<first>{_WORD})(?:[ -]{_WORD}|(?: [^\W\d_]\.))?(?P<comma>,)? (?P<last>{_WORD}(?:-{_WORD})?)")
+_LABEL = re.compile(r"(?:name|nr|id|code|type|text|date|datum|status|email|phone|address|city|country)$", re.IGNORECASE)
 
 
 def safe_names(names: tuple[str, ...], declared: Collection[str]) -> tuple[str, ...]:
@@ -45,9 +59,28 @@ def safe_names(names: tuple[str, ...], declared: Collection[str]) -> tuple[str, 
     return tuple(safe)
 
 
+@lru_cache(maxsize=10_000)
 def seems_personal(name: str) -> bool:
-    """Whether a name of a column seems to be a value: an e-mail address, a phone or identity number, an IBAN.
+    """Whether a name of a column seems to be a value: an e-mail or postal address, an identity number, a full name."""
+    return seems_value(name) or names_person(name)
+
+
+def seems_value(name: str) -> bool:
+    """Whether a name of a column is a value about a person by its form alone.
 
     Years, months and days are names of columns in tables that are turned on their side.
     """
-    return not _DATE.fullmatch(name.strip()) and any(value.search(name) for value in _VALUES)
+    name = name.strip()
+    if _DATE.fullmatch(name):
+        return False
+    return any(value.search(name) for value in _VALUES) or bool(_ADDRESS.fullmatch(name))
+
+
+def names_person(name: str) -> bool:
+    """Whether it is a given name and another word, neither of which is what columns are named with."""
+    parts = _PERSON.fullmatch(name.strip())
+    if parts is None or _LABEL.search(name) or names_quantity(name) or names_entity(name):
+        return False
+    from atlas_pipeline.pii.text.names import begins_with_given_name
+
+    return begins_with_given_name(parts["last"] if parts["comma"] else name)

@@ -151,7 +151,7 @@ def infer(
     guessed = None if given else _guess_key(columns, counted, rows)
     columns = tuple(
         _text_column(column.name, texts, rows, used)
-        if column.name in (*given, guessed) and column.type in NUMBERS and _is_key_text(column.name, types)
+        if column.name in (*given, guessed) and column.type in NUMBERS and _is_key_text(column.name, types, texts)
         else column
         for column, texts in zip(columns, counted, strict=True)
     )
@@ -161,9 +161,10 @@ def infer(
     return Inference(columns, key, latest_by, rows, tuple(_ordered(columns, sample, notation)))
 
 
-def _is_key_text(name: str, types: Mapping[str, str]) -> bool:
-    """Whether the numbers of a key are text: the source has no type for them, and the name is not one of a quantity."""
-    return name not in types and not names_quantity(name)
+def _is_key_text(name: str, types: Mapping[str, str], texts: "_Counted") -> bool:
+    """Whether the numbers of a key are text: the source has no type for them, and the name is not one of a quantity, or
+    zeros at their end would be lost."""
+    return name not in types and (not names_quantity(name) or texts.any(r"[.,]\d*0\s*$"))
 
 
 def _ordered(columns: tuple[ColumnInference, ...], sample: pa.Table, notation: Notation) -> Iterator[tuple[str, str]]:
@@ -382,7 +383,7 @@ _HYPHENED = r"^\s*\{?[0-9a-fA-F]{8}-"  # 32 digits without hyphens are more ofte
 def _guess_type(name: str, texts: _Counted) -> _Fit | None:
     return (
         _guess_number(name, texts)
-        or _guess_boolean(texts)
+        or (None if is_named(name) else _guess_boolean(texts))
         or _fit(texts, "uuid", only=_HYPHENED)
         or _guess_iso(texts)
         or _guess_formatted(texts)

@@ -610,7 +610,7 @@ def _check_keys(dataset: Dataset, files: Sequence[LoadedFile], rewritten: Mappin
         raise SchemaDrift(
             f"{by_id[file_id]}: {count:,} {what} ({column}) are written with leading zeros, a sign or decimals, which "
             f"the type {types[column]} would lose, so that they could be those of other rows. Bronze keeps the file. "
-            "Declare the column as text, or correct the source"
+            "Declare the column as text, or decimals that mean nothing as decimal(10,2), or correct the source"
         )
 
 

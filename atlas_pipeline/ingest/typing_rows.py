@@ -18,6 +18,7 @@ from atlas_pipeline.pii.keys import Keys
 MISSING_KEY = "missing_key"
 KEY_TOO_LONG = "key_too_long"
 REWRITTEN_KEY = "rewritten_key"
+TRAILING_ZERO = r"\.(?:[0-9]*[1-9])?0+0$|\.[0-9]*[1-9]0$"
 _MEANING = {
     "wrong_type": "is not of type {type}",
     "out_of_range": "is out of range for {type}",
@@ -127,8 +128,9 @@ def _rewritten(dataset: Dataset, column: Column, texts: pa.Array, values: pa.Arr
     written = dataset.notation.plain(pc.utf8_trim_whitespace(texts), column.type)
     if in_key and column.type == "integer":
         changed = pc.not_equal(written, values)
-    else:  # 7.0 is what a table with a gap makes of 7
-        changed = pc.and_(pc.is_valid(values), pc.match_substring_regex(written, r"^[+-]?0[0-9]|^\+"))
+    else:  # 7.0 is what a table with a gap makes of 7; of decimal(10,2) it is declared that 7.1 is 7.10
+        ended = TRAILING_ZERO if in_key and column.digits is None else "$^"
+        changed = pc.and_(pc.is_valid(values), pc.match_substring_regex(written, rf"^[+-]?0[0-9]|^\+|{ended}"))
     return pc.fill_null(changed, False)
 
 

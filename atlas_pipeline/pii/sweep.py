@@ -282,7 +282,7 @@ def _decoded(text: str) -> Iterator[str]:
     for match in _ENCODED.finditer(text):
         try:
             raw = bytes.fromhex(match[1]) if match[1] else base64.b64decode(match[2] + "=" * (-len(match[2]) % 4))
-            decoded = raw.decode("utf-8")
+            decoded = raw.rstrip(b"\0").decode("utf-8")
         except (binascii.Error, UnicodeDecodeError, ValueError):
             continue
         if decoded.isprintable():

@@ -145,6 +145,54 @@ CASES = {
         ["text", "integer"],
         [("1.1", 1), ("1.10", 2), ("2.0", 3)],
     ),
+    "padded": Case(
+        {
+            "1.parquet": parquet(
+                n=pa.array([1, 2, 3]), c=pa.array([b"Ulm\0\0\0", b"Bonn\0\0", b"\xff\0\0\0\0\0"], pa.binary(6))
+            )
+        },
+        ["integer", "text"],
+        [(1, "Ulm"), (2, "Bonn"), (3, "\\xff0000000000")],
+    ),
+    "kinds": Case(
+        {"1.csv": "fault_code,flag\nT,Y\nF,N\nT,Y\n"},
+        ["text", "boolean"],
+        [("F", False), ("T", True), ("T", True)],
+    ),
+    "marks": Case(
+        {"1.csv": "score,n\n1.1,1\n1.10,2\n2.5,3\n"},
+        ["text", "integer"],
+        [("1.1", 1), ("1.10", 2), ("2.5", 3)],
+        {"key": "score"},
+    ),
+    "header_of_comments": Case(
+        {"1.csv": "#ort_nr;Menge\n7;2,5\n8;3,25\n"},
+        ["text", "decimal"],
+        [("7", Decimal("2.5")), ("8", Decimal("3.25"))],
+        fields={"delimiter": ";", "decimal": ",", "comment": None, "header": None},
+    ),
+    "above": Case(
+        {
+            "1.csv": "Erstellt am;01.02.2024\nBenutzer;Muster\n\nPosten;Preis\nTee;12,50 €\nTasse;3,20 €\n".encode(
+                "cp1252"
+            )
+        },
+        ["text", "text"],
+        [("Tasse", "3,20 €"), ("Tee", "12,50 €")],
+        fields={"delimiter": ";", "encoding": "cp1252", "skip_lines": 3},
+    ),
+    "trailer": Case(
+        {"1.csv": "pos_nr,qty\n1,10\n2,20\nTRL,2\n"},
+        ["text", "integer"],
+        [("1", 10), ("2", 20)],
+        fields={"footer": 1},
+    ),
+    "orders": Case(
+        {"1.jsonl": lines({"o": 1, "items": [{"sku": "01"}, {"sku": "2"}]}, {"o": 2, "items": []})},
+        ["integer", "integer", "text"],
+        [(1, 1, "01"), (1, 2, "2")],
+        {"explode": "items"},
+    ),
     "scales": Case(
         {"1.csv": "g,v\n1,NaN\n2,-Infinity\n3,0.5\n"},
         ["integer", "float"],

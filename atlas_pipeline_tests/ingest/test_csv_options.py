@@ -27,6 +27,19 @@ def test_a_comment_mark_inside_quotes_is_data() -> None:
     assert load(b'id,v\n1,"a\n#b"\n2,c\n', comment="#")[1] == [("1", "a\n#b"), ("2", "c")]
 
 
+@pytest.mark.parametrize(
+    ("data", "rows"),
+    [
+        (b'id,v\n1,5" disk\n# note\n2,b\n', [("1", '5" disk'), ("2", "b")]),
+        (b'id,v\n1,"a ""x"" b"\n# note\n2,b"\n# note\n3,c\n', [("1", 'a "x" b'), ("2", 'b"'), ("3", "c")]),
+        (b'id,v\n1,"a\n# in"\n# note\n2,b\n', [("1", "a\n# in"), ("2", "b")]),
+        (b'id,v\n"1","a\n# in ""q""\nb"\n# note\n"2","b"\n', [("1", 'a\n# in "q"\nb'), ("2", "b")]),
+    ],
+)
+def test_a_quote_within_a_value_hides_no_comment(data: bytes, rows: list[tuple[str, str]]) -> None:
+    assert load(data, comment="#")[1] == rows
+
+
 def test_a_footer_is_the_last_lines_that_are_not_blank() -> None:
     assert load(b"id,v\n1,a\n2,b\nend\n\n\n", footer=1)[1] == [("1", "a"), ("2", "b")]
 

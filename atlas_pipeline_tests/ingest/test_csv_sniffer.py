@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas_pipeline.ingest.readers.csv_sniffer import sniff
+from atlas_pipeline.ingest.readers.csv_options import CsvOptions
+from atlas_pipeline.ingest.readers.csv_sniffer import guess_encoding, sniff
 from atlas_pipeline_tests.ingest.dialects import CASES, Case
 
 
@@ -57,6 +58,11 @@ FOOTERS = [
     ("id,qty\n1,10\n2,20\n,31\n", 0),  # a row whose key is missing
     ("item,qty\ntea,1\ncup,2\nTotal war,3\n", 0),
     ("item,qty\ntea,0\ncup,0\n,0\n", 0),
+    ("item,qty\ntea,10\ncup,20\nAverage,15\n", 1),
+    ("Artikel;Menge\nTee;10\nTasse;20\nMittelwert;15\n", 1),
+    ("id,qty\n1,10\n2,20\n3,30\nT,3\n", 1),  # a trailer: how many records there are
+    ("id;n;x\n1;2;a\n2;3;b\nTRL;0000002;\n", 1),
+    ("id,t\nA,3\nT,5\n", 0),
 ]
 
 
@@ -70,6 +76,11 @@ TITLES = [
     ("Sales,2024,\nitem,colour,qty\ntea,red,1\ncup,blue,2\n", 1),
     ("item,,qty\ntea,red,1\ncup,blue,2\n", 0),  # a name is missing; nothing else names columns
     ("tea,,1\ncup,blue,2\npot,red,3\n", 0),
+    ("Erstellt am;01.02.2024\nBenutzer;Muster\n\nid;Betrag\n1;12,50\n2;3,20\n3;7,10\n", 3),
+    ("Report, made by one, 2024\nSecond line, also\nid,qty,price\n1,10,2.5\n2,20,3.5\n", 2),
+    ("id,v\n1,2\n\nid,v\n3,4\n5,6\n", 0),  # a table that goes on
+    ("id,v\n1,a\n\n2,b\n", 0),
+    ("#id,v\n1,2.5\n2,3.5\n", 0),
 ]
 
 
@@ -96,3 +107,20 @@ MARKS = [
 def test_one_mark_before_three_digits_is_read_as_the_file_tells(text: str, marks: tuple[str, str, bool]) -> None:
     found = sniff(text.encode(), whole=True)
     assert (found.decimal, found.thousands, found.marks_in_doubt) == marks
+
+
+def test_a_mark_of_comments_may_begin_the_header() -> None:
+    assert sniff(b"#id,v\n1,2.5\n2,3.5\n", whole=True).options == CsvOptions(delimiter=",")
+    assert sniff(b"# a,b\nid,v\n1,2.5\n2,3.5\n", whole=True).options.comment == "#"
+
+
+@pytest.mark.parametrize("mark", ["\x01", "\x1f"])
+def test_control_characters_part_fields(mark: str) -> None:
+    text = f"id{mark}v\n1{mark}a\n2{mark}b\n"
+    assert sniff(text.encode(), whole=True).options.delimiter == mark
+
+
+@pytest.mark.parametrize("text", ["12,50 €", "it’s “so” – yes", "20 °C, 5 µm", "Größe „L“", "§ 5 © 2024"])
+def test_signs_of_windows_are_no_letters_of_another_codec(text: str) -> None:
+    head = f"nr;text\n1;{text}\n2;x\n".encode("cp1252")
+    assert head.decode(guess_encoding(head) or "utf-8") == head.decode("cp1252")

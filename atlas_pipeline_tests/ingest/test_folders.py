@@ -49,6 +49,17 @@ def test_a_link_out_of_the_landing_folder_is_refused_by_name(landing: Path, list
         pass
 
 
+def test_no_two_names_are_shown_as_one(landing: Path, listing) -> None:
+    names = [b"a\xff.csv", rb"a\xff.csv", rb"a\\xff.csv", b"a\\\xff.csv", rb"a\b.csv", "ä.csv".encode()]
+    for name in names:
+        with open(os.fsencode(landing) + b"/" + name, "w") as file:  # noqa: PTH123 — a name of bytes
+            file.write("id\n2\n")
+    found = listing()
+    assert len(found) == len(names) + 1
+    assert {r"a\xff.csv", r"a\b.csv", "ä.csv"} < set(found)
+    assert all(name.isprintable() for name in found)
+
+
 def test_pipes_sockets_and_circles_are_named_and_never_waited_for(landing: Path, listing) -> None:
     os.mkfifo(landing / "pipe.csv")
     (landing / "circle.csv").symlink_to("circle.csv")

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _SAMPLE_ROWS = 1_000_000
 _PERSONAL_SAMPLE = 20_000
 _SAMPLE_A_BATCH = 5_000
+_FIRST_VALUES = 100
 _PARTITION_FORMATS = {"daily": "%Y-%m-%d", "monthly": "%Y-%m"}
 _TEMPLATE_MARKS = ("{{", "{%", "{#")  # Dagster evaluates these in defs.yaml
 
@@ -198,7 +199,9 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
     complete = guess.rows < _SAMPLE_ROWS
     dataset = _planned(name, pattern, guess, keys, rows)
     plans = {name: plan for name, plan in dataset.plans.items() if plan.personal}
-    if params.header is None and _names_people(files[0], dialect, plans):
+    if not params.header:
+        _check_no_values(files[0], names)
+    if params.header is None and _names_people(files[0], dialect, plans, rows.sample):
         raise ScaffoldError(header_in_doubt(files[0].name))
     written = {
         "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans, rows),
@@ -214,15 +217,35 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
     return written, notes
 
 
-def _names_people(file: SourceFile, dialect: Written, plans: Mapping[str, "ColumnPlan"]) -> bool:
+def _check_no_values(file: SourceFile, names: list[str]) -> None:
+    """Raises ScaffoldError: a name of a column seems to be a value about a person; the message does not quote it."""
+    from atlas_pipeline.ingest.column_names import seems_value
+
+    found = next((position for position, name in enumerate(names, 1) if seems_value(name)), None)
+    if found:
+        raise ScaffoldError(
+            f"{file.name}: the name of column {found} seems to be a value about a person, such as an address or a "
+            "number, which all could read in the catalogue. Name the column otherwise at the source; if it is a name "
+            "in a header row, say --header"
+        )
+
+
+def _names_people(
+    file: SourceFile, dialect: Written, plans: Mapping[str, "ColumnPlan"], sample: Mapping[str, list[str | None]]
+) -> bool:
     """Whether a column of people has the name of one, as where the first row of a file is one of values."""
     from atlas_pipeline.ingest.readers import detect
     from atlas_pipeline.pii.text.names import begins_with_given_name
 
     if detect(file.name)[0] not in ("csv", "tsv", "text", "workbook") or dialect.options.fixed_width:
         return False
-    people = [name for name, plan in plans.items() if plan.entity == "PERSON"]
-    return not dialect.options.csv.names and any(map(begins_with_given_name, people))
+    named = [name for name in sample if not dialect.options.csv.names and begins_with_given_name(name)]
+    for name in named:
+        values = [value for value in sample[name] if value][:_FIRST_VALUES]
+        people = sum(map(begins_with_given_name, values))
+        if (name in plans and plans[name].entity == "PERSON") or people * 2 > len(values):
+            return True
+    return False
 
 
 def _no_rows(source: str, rows: _Rows) -> str:

@@ -46,7 +46,7 @@ def read_csv(source: Source, options: CsvOptions, block_bytes: int) -> Iterator[
     source = decoded(source, options.encoding) if options.encoding and not marked else text.as_utf8(source, "CSV")
     head = source.peek(text.HEAD_BYTES)
     dialect = Dialect(options.delimiter or separator_line(head) or ",")
-    source = arranged(source, options)
+    source = arranged(source, options, dialect.delimiter)
     # Line ends of old Mac files: read with CR and LF changed places, and put back in what is handed out.
     swapped = b"\r" in head and b"\n" not in head
     if swapped:

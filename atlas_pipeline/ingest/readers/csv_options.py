@@ -18,6 +18,7 @@ from atlas_pipeline.ingest.readers.compression import Source
 QUOTES = ('"', "'")
 _MAX_FOOTER = 100
 _SEPARATOR_LINE = re.compile(rb"\Asep=(.)(?:\r?\n|\r|\Z)", re.IGNORECASE)
+_CLOSING = re.compile(rb'(?:[^"]++|"")*+"')
 _BLOCK_BYTES = 1 << 20
 _MAX_LINE_BYTES = 64 << 20
 
@@ -91,12 +92,13 @@ def decoded(source: Source, encoding: str | None) -> Source:
     return Source(chunk)
 
 
-def arranged(source: Source, options: CsvOptions) -> Source:
+def arranged(source: Source, options: CsvOptions, delimiter: str = ",") -> Source:
     """The text in UTF-8 with `"` as its quote and blank lines in place of those that hold no data.
 
     Args:
         source: text in UTF-8, without a byte order mark.
         options: what departs from RFC 4180.
+        delimiter: that parts the fields.
     """
     head = source.peek(_BLOCK_BYTES)
     skip = options.skip_lines
@@ -107,7 +109,7 @@ def arranged(source: Source, options: CsvOptions) -> Source:
         source = Source(lambda size: plain.read(size).translate(swap))
     if not skip and not options.footer and options.comment is None:
         return source
-    kept = _without_footer(_without_lines(_lines(source), skip, options.comment), options.footer)
+    kept = _without_footer(_without_lines(_lines(source), skip, options.comment, delimiter), options.footer)
     return Source(_pieces(kept))
 
 
@@ -127,16 +129,21 @@ def _lines(source: Source) -> Iterator[bytes]:
         yield rest
 
 
-def _without_lines(lines: Iterator[bytes], skip: int, comment: str | None) -> Iterator[bytes]:
+def _without_lines(lines: Iterator[bytes], skip: int, comment: str | None, delimiter: str) -> Iterator[bytes]:
     """Blank the first `skip` lines, and those that begin with `comment` outside of quotes."""
     mark = comment.encode() if comment is not None else None
+    begins = rb'(?:\A|%s)"' % re.escape(delimiter.encode())
+    whole, opening = re.compile(begins + rb'(?:[^"]++|"")*+"'), re.compile(begins)
     quoted = False
     for number, line in enumerate(lines):
         if number < skip or (mark is not None and not quoted and line.startswith(mark)):
             yield line[len(line.rstrip(b"\r\n")) :]
             continue
-        if mark is not None and line.count(b'"') % 2:
-            quoted = not quoted
+        if mark is not None and b'"' in line:
+            closing = _CLOSING.match(line) if quoted else None
+            if not quoted or closing:
+                rest = line[closing.end() - 1 :].replace(b'"', b"'", 1) if closing else line
+                quoted = bool(opening.search(whole.sub(b"", rest)))
         yield line
 
 

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
+from atlas_pipeline.ingest.column_names import names_person, seems_value
 from atlas_pipeline.ingest.readers.csv_options import QUOTES, CsvOptions, separator_line
 from atlas_pipeline.ingest.types import Notation
 
 HEAD_BYTES = 1 << 16
-DELIMITERS = (",", ";", "\t", "|", ":", "^", "~", " ")
+DELIMITERS = (",", ";", "\t", "|", ":", "^", "~", " ", "\x01", "\x1f")
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _SINGLE_BYTE = ("cp1252", "cp1250", "cp1251", "cp1253", "koi8-r")
 _WINDOWS = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257")
@@ -63,6 +64,7 @@ _WORDS = re.compile(r"[^\W\d_][\w'’.&()/-]*(?: [\w'’.&()/,-]+){0,12}[.!?]?")
 _TOTAL = re.compile(
     r"(?:grand|sub|sous|total|sum)?[ _-]?(?:totals?|totale?s?|sums?|sum total|total (?:general|général|geral|generale)"
     r"|(?:zwischen|gesamt|end)?summe|gesamt(?:betrag|ergebnis)?|summe gesamt|endbetrag|somme|summa|suma|totaal|totaux"
+    r"|average|avg|mean|mittelwert|durchschnitt|moyenne|promedio|gemiddelde|średnia|среднее|平均"
     r"|i alt|yhteensä|összesen|toplam|итого|всего|celkem|razem|合计|合計):?\Z"
     r"|\(?\d+ (?:rows?|records?|lines?|zeilen|lignes)\b|(?:end of (?:file|report)|records?:|rows?:|# )",
     re.IGNORECASE,
@@ -106,7 +108,9 @@ def sniff(head: bytes, *, whole: bool) -> Sniffed:
         text = text.split("\n", 1)[1] if "\n" in text else ""
     best = _best_reading(text, (named,) if named else DELIMITERS)
     if best is None:
-        return Sniffed(CsvOptions(delimiter=named, encoding=encoding))
+        header = _has_header([[line] for line in text.split("\n")[:_MOST_RECORDS] if line.strip()])
+        alone = CsvOptions(named, encoding=encoding, names=("column_1",) if header is False else ())
+        return Sniffed(alone, fields=1, header_in_doubt=header is None)
     records = best.records
     footer = _footer(best) if whole else 0
     data = records[best.first : len(records) - footer]
@@ -172,6 +176,11 @@ def sniff_rows(rows: list[list[str]], numbers: list[int], *, whole: bool) -> Arr
 
 
 _WESTERN = frozenset("äöüÄÖÜßáéíóúÁÉÍÓÚñÑ°")
+_PUNCTUATION = re.compile(
+    r"(?<![^\W\d_])[€£§©®°±²³µ¼½¾™\xa0](?![^\W\d_])|°(?=[CF]\b)|µ(?=[mglsA]\b)|(?<!\w)[“„‘‚«‹¿¡](?=\w)|(?<=[\w.,!?])[”“’»›…](?!\w)|(?<=[a-zA-Z])’(?=[a-z])"
+    r"|(?<=\s)[–—•](?=\s)"
+)
+"""Signs of Windows-1252 where they are written: an ä of another codec stands between letters."""
 _FRENCH = frozenset("àâçèêëîïôùûÀÂÇÈÊËÎÏÔÙÛ")
 
 
@@ -193,7 +202,7 @@ def _is_western(head: bytes) -> bool:
 
     The letter ñ alone may be a Polish ń, and è a Slovene č: each needs a letter beside it that the other lacks.
     """
-    letters = {char for char in head.decode("cp1252", "replace") if not char.isascii()}
+    letters = {char for char in _PUNCTUATION.sub("", head.decode("cp1252", "replace")) if not char.isascii()}
     polish = "ñ" in letters and letters.isdisjoint("áéíú")
     slovene = not letters.isdisjoint(_FRENCH) and letters.isdisjoint("éÉ")
     return not polish and not slovene and letters <= _WESTERN | _FRENCH
@@ -278,8 +287,10 @@ def _reading(text: str, delimiter: str, quote: str) -> _Reading | None:
     fields = max(counts, key=lambda n: (counts[n] * (n > 1), n), default=1)
     if fields < 2:
         return None
-    first = _first(records, fields)
+    first = _first(records, lines, fields)
     kept = [row for row in records[first:] if len(row) == fields]
+    if delimiter == " " and not any(_kind(cell) in _TYPED for row in kept for cell in row):
+        return None  # words of a text
     body = records[first : max(len(records) - _MOST_FOOTER, first + 1)] if len(records) - first > 20 else kept
     steady = len([row for row in body if len(row) == fields]) / max(len(records[first:]), len(body), 1)
     known = sum(_kind(cell) != "" for row in kept for cell in row) / max(len(kept) * fields, 1)
@@ -295,22 +306,45 @@ def _reading(text: str, delimiter: str, quote: str) -> _Reading | None:
     return _Reading(delimiter, quote, fields, first, records, lines, score)
 
 
-def _first(records: list[list[str]], fields: int) -> int:
+def _first(records: list[list[str]], lines: list[int], fields: int) -> int:
     """Index of the header or first row: titles and notes above it have other numbers of fields, or mostly none."""
     for index, row in enumerate(records[:_MOST_PREAMBLE]):
         after = records[index + 1 : index + 3]
-        if len(row) != fields or row[0].lstrip().startswith("#"):
+        if len(row) != fields or (row[0].lstrip().startswith("#") and not _named_below(records, index, [])):
             continue
         title = sum(bool(cell.strip()) for cell in row) * 2 < fields
         if title and any(sum(bool(cell.strip()) for cell in one) * 2 >= fields for one in after):
             continue
         if _is_above_names(records[index : index + _MOST_TITLES + 4], fields):
             continue
-        return index
+        return _after_break(records, lines, index, fields)
     return 0
 
 
 _MOST_TITLES = 6
+
+
+def _after_break(records: list[list[str]], lines: list[int], first: int, fields: int) -> int:
+    """Index of a row of names below a blank line or a line of another number of fields, where what is above it has no
+    values of the kinds below it; else `first`."""
+    for index in range(first + 1, min(first + 1 + _MOST_TITLES, len(records))):
+        broken = len(records[index - 1]) != fields or lines[index] - lines[index - 1] > 1
+        if broken and len(records[index]) == fields and _named_below(records, index, records[first:index]):
+            return index
+    return first
+
+
+def _named_below(records: list[list[str]], index: int, above: list[list[str]]) -> bool:
+    """Whether a record names columns: some column has values of typed kinds below it, and none of these kinds above."""
+    names = [cell.strip() for cell in records[index]]
+    below = records[index + 1 : index + 5]
+    if not below or not all(names) or len(set(names)) < len(names) or any(_kind(name) in _TYPED for name in names):
+        return False
+    for i in range(len(names)):
+        kinds, kinds_above = ({_kind(row[i]) if i < len(row) else "" for row in rows} for rows in (below, above))
+        if kinds <= _TYPED and kinds.isdisjoint(kinds_above):
+            return True
+    return False
 
 
 def _is_above_names(records: list[list[str]], fields: int) -> bool:
@@ -369,13 +403,14 @@ def _has_header(data: list[list[str]]) -> bool | None:
         return True
     first, rest = data[0], data[1:]
     kinds = [_kind(cell) for cell in first]
-    if any(kind in ("mail", "phone", "url", "moment") for kind in kinds):
+    if any(kind in ("mail", "phone", "url", "moment") for kind in kinds) or any(map(seems_value, first)):
         return False
     if len({cell.strip().lower() for cell in first if cell.strip()}) < len([cell for cell in first if cell.strip()]):
         return not any(kind == "number" for kind in kinds)
     numbers = [i for i, kind in enumerate(kinds) if kind == "number"]
     if not numbers:
-        return _text_has_header(first, rest)
+        named = _text_has_header(first, rest)
+        return None if named and any(map(names_person, first)) else named
     if all(re.fullmatch(r"(?:19|20|21)\d\d", first[i].strip()) for i in numbers) and len(numbers) < len(first):
         return True  # years as the names of columns
     below = [Counter(_kind(row[i]) for row in rest if i < len(row)).most_common(1) for i in numbers]
@@ -425,17 +460,29 @@ def _is_continental(data: list[list[str]]) -> bool:
 def _footer(reading: _Reading) -> int:
     """The number of records at the end that are no data: other numbers of fields, or words for a total."""
     records, count = reading.records, 0
-    for row in reversed(records[reading.first + 2 :]):
+    for index in range(len(records) - 1, reading.first + 1, -1):
+        row = records[index]
         text = next((cell.strip() for cell in row if cell.strip()), "")
         filled = [cell for cell in row if cell.strip()]
         short = len(row) != reading.fields and len(filled) <= 1
         total = _TOTAL.match(text) and all(_kind(cell) in ("number", "money") for cell in filled[1:])
         sums = count == 0 and _holds_sums(row, records[reading.first + 1 : -1], reading.delimiter)
-        if count < _MOST_FOOTER and (short or total or sums):
+        trailer = count == 0 and _counts_rows(filled, index - reading.first)
+        if count < _MOST_FOOTER and (short or total or sums or trailer):
             count += 1
         else:
             return count
     return count
+
+
+_TRAILER = re.compile(r"t|trl?|trlr|trailer|eof|footer|ftr", re.IGNORECASE)
+
+
+def _counts_rows(filled: list[str], rows: int) -> bool:
+    """Whether a record is a trailer, as `T,3` below three rows: a mark, and how many records there are."""
+    counts = {str(rows - 1), str(rows), str(rows + 1)}
+    marked = len(filled) > 1 and _TRAILER.fullmatch(filled[0].strip())
+    return bool(marked) and any((cell.strip().lstrip("0") or "0") in counts for cell in filled[1:])
 
 
 def _holds_sums(row: list[str], above: list[list[str]], delimiter: str) -> bool:

@@ -8,6 +8,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from atlas_pipeline.ingest.column_names import seems_personal
+from atlas_pipeline.ingest.readers.json_text import Number
+
 Row = dict[str, Any]
 
 
@@ -20,7 +23,8 @@ class Shape:
     """How an object becomes rows.
 
     Attributes:
-        flatten: fields of objects within it are columns: `city` of `address` is `address_city`.
+        flatten: fields of objects within it are columns: `city` of `address` is `address_city`. An object whose keys
+            seem to be values about people stays one.
         explode: key of an array, each item of which is a row: its fields, as `items_sku`, its position from 1, as
             `items_index`, and the other fields of the object.
     """
@@ -41,11 +45,8 @@ class Shape:
         found = []
         for number, item in enumerate(items, 1):
             name = safe(self.explode)
-            child = (
-                {f"{name}_{safe(key)}": value for key, value in item.items()} if type(item) is dict else {name: item}
-            )
-            # A text, as the decoders make of numbers.
-            whole = _joined(_joined(others, {f"{name}_index": str(number)}), child)
+            child = {f"{name}_{safe(key)}": value for key, value in item.items()} if has_fields(item) else {name: item}
+            whole = _joined(_joined(others, {f"{name}_index": Number(number)}), child)
             found.append(flattened(whole) if self.flatten else whole)
         return found
 
@@ -56,7 +57,7 @@ def flattened(row: Row) -> Row:
         return row
     flat: Row = {}
     for key, value in row.items():
-        if type(value) is dict and value:
+        if value and has_fields(value):
             below = {f"{safe(key)}_{safe(name)}": one for name, one in value.items()}
             if len(below) < len(value):
                 raise ValueError("two fields would be one column")
@@ -64,6 +65,11 @@ def flattened(row: Row) -> Row:
         else:
             flat = _joined(flat, {key: value})
     return flat
+
+
+def has_fields(value: object) -> bool:
+    """Whether a value is an object whose keys name fields, and are no values such as e-mail addresses."""
+    return type(value) is dict and not any(map(seems_personal, value))
 
 
 def _joined(first: Row, second: Row) -> Row:

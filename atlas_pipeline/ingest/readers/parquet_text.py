@@ -28,8 +28,8 @@ def as_text(array: pa.Array) -> pa.Array:
 
     Integers and decimals are exact, floats the shortest text that reads back the same (`NaN`, `Infinity`), booleans
     `true`/`false`, times ISO 8601 (with `+00:00` where a timezone is known, converted to UTC), bytes as the text that
-    they are where that is printable UTF-8, else `\\x` and hex, durations a count with its unit, lists, structs and maps
-    JSON.
+    they are where that is printable UTF-8 (without the NULs that fill up a fixed length), else `\\x` and hex,
+    durations a count with its unit, lists, structs and maps JSON.
     """
     kind = array.type
     if isinstance(array, pa.ExtensionArray):
@@ -125,7 +125,8 @@ def _scalar_text(array: pa.Array) -> pa.Array:
     """Return scalars other than strings as a string or binary array."""
     kind = array.type
     if _is_bytes(kind):
-        return _each(array, bytes_text)
+        padded = pa.types.is_fixed_size_binary(kind)
+        return _each(array, _padded_text if padded else bytes_text)
     if pa.types.is_decimal(kind):
         text = array.cast(pa.string())
         if pc.any(pc.match_substring(text, "E")).as_py():
@@ -159,6 +160,12 @@ def bytes_text(value: bytes) -> str:
     except UnicodeDecodeError:
         return "\\x" + value.hex()
     return text if text and _READABLE.fullmatch(text) else "\\x" + value.hex()
+
+
+def _padded_text(value: bytes) -> str:
+    """Bytes of one length as text, without the NULs that a shorter text was filled up with."""
+    text = bytes_text(value.rstrip(b"\0"))
+    return "\\x" + value.hex() if text.startswith("\\x") else text
 
 
 def _each(array: pa.Array, function: Callable[[Any], str]) -> pa.Array:

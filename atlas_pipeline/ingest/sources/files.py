@@ -5,6 +5,7 @@ listing and opening them, in folders (`folders.py`), stores (`s3.py`, `gcs.py`, 
 """
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -82,10 +83,29 @@ class FileSource:
         return address
 
 
+_LIKE_BYTES = re.compile(rb"\\x[0-9a-f]{2}")
+
+
 def _named(found: tuple[str, SourceFile]) -> tuple[str, SourceFile]:
-    """A path and its file, names fit for the ledger: bytes of a name that are not UTF-8 are written as `\\xff`."""
+    """A path and its file, names fit for the ledger: bytes of a name that are not UTF-8 are written as `\\xff`.
+
+    A name that has these four characters itself is another file: backslashes are doubled in it.
+    """
     path, file = found
-    if (file.uri + file.name).isascii():
+    whole = os.fsencode(file.uri)
+    doubled = b"\\\\" if _LIKE_BYTES.search(whole) or not _is_utf8(whole) else b"\\"
+    if file.uri.isascii() and len(doubled) == 1:
         return found
-    path, uri, name = (os.fsencode(text).decode("utf-8", "backslashreplace") for text in (path, file.uri, file.name))
+    path, uri, name = (
+        os.fsencode(text).replace(b"\\", doubled).decode("utf-8", "backslashreplace")
+        for text in (path, file.uri, file.name)
+    )
     return path, replace(file, uri=uri, name=name)
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
