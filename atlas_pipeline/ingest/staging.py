@@ -217,6 +217,10 @@ def _typed_blocks(dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys) -> I
         yield _Typed(block.num_rows, *typed_rows(dataset, block, keys))
 
 
+class _Stopped(Exception):
+    pass
+
+
 class _Copying:
     """The COPY of typed rows into a staging table; begun anew where the format or the order of columns changes.
 
@@ -269,7 +273,10 @@ class _Copying:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None:
             self.end()
-        self._copying.__exit__(kind, error, trace)  # type: ignore[arg-type]
+            return
+        # psycopg tells the server why it gives up, whose log may not have what an error about a value says.
+        stopped = _Stopped("the rows that were being copied cannot be finished")
+        self._copying.__exit__(_Stopped, stopped, None)
 
 
 def _swept_columns(dataset: Dataset) -> list[str]:

@@ -1,11 +1,14 @@
 """Rows are swept for personal data while they are sent: what is swept is what is stored, or it is read back."""
 
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from atlas_pipeline.ingest.dataset import Column
+from atlas_pipeline.ingest.typing_rows import typed_rows
 from atlas_pipeline.pii.leaks import stores_as_sent
 from atlas_pipeline_tests.integration.conftest import Feed
 
@@ -97,3 +100,31 @@ def meddle(feed: Feed, postgres: Any) -> None:
             "CREATE EVENT TRIGGER meddle ON ddl_command_end WHEN TAG IN ('CREATE TABLE')"
             " EXECUTE FUNCTION public.meddle()"
         )
+
+
+def test_an_error_over_a_value_does_not_reach_the_log_of_the_server(
+    make_feed: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """psycopg names the error that ends a COPY to the server; the messages to it are traced."""
+    feed = make_feed(COLUMNS, key=("id",))
+    feed.land("a.csv", content({}))
+    blocks = count()
+
+    def failing(*args: Any) -> Any:
+        if next(blocks):
+            raise ValueError("no number: ada@example.com")
+        return typed_rows(*args)
+
+    monkeypatch.setattr("atlas_pipeline.ingest.staging.typed_rows", failing)
+    with (tmp_path / "trace").open("w+b") as trace:
+        feed.connection.pgconn.trace(trace.fileno())
+        with pytest.raises(ValueError, match="no number"):
+            feed.run()
+        feed.connection.pgconn.untrace()
+        trace.seek(0)
+        said = trace.read()
+    assert b"CopyFail" in said
+    assert b"ada@example.com" not in said
+    feed.connection.rollback()
+    monkeypatch.undo()
+    assert feed.run().published is not None
