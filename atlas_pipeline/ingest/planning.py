@@ -18,7 +18,7 @@ from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, kind_of
 from atlas_pipeline.pii.plan import ColumnPlan, ColumnProfile, Declaration, Policy, plan
 from atlas_pipeline.pii.record import RecordedPlan, rules_fingerprint
 from atlas_pipeline.warehouse.arrow import copy_blocks
-from atlas_pipeline.warehouse.ledger import LoadedFile
+from atlas_pipeline.warehouse.ledger import LoadedFile, loaded_files
 
 _SAMPLE_ROWS = 20_000
 _SAMPLE_CELLS = 1_000_000
@@ -75,6 +75,30 @@ def plan_columns(
         _check_drift(dataset, {name: found for name, found in drifted.items() if name not in before})
     profiles = known | profile_sample(connection, dataset, new, files)
     return dataset.planned(_with_recorded_forms(decided(dataset, profiles), recorded))
+
+
+def replanned(
+    connection: psycopg.Connection, dataset: Dataset, recorded: Mapping[str, RecordedPlan]
+) -> list[tuple[ColumnPlan, ColumnPlan]]:
+    """What the recognisers of this version would decide otherwise, on what is in bronze; nothing is changed.
+
+    Args:
+        connection: reads bronze.
+        dataset: as declared.
+        recorded: the plans of the published table, by column.
+
+    Returns:
+        The recorded plan and today's, of each detected column whose kind, class or action would be another.
+    """
+    detected = [column for column in dataset.columns if column.detected and column.name in recorded]
+    files = loaded_files(connection, dataset.name, pending=False)
+    today = decided(dataset, profile_sample(connection, dataset, detected, files))
+    pairs = ((recorded[column.name].plan, today[column.name]) for column in detected)
+    return [(before, now) for before, now in pairs if _decision(before) != _decision(now)]
+
+
+def _decision(made: ColumnPlan) -> tuple[str, str | None, str]:
+    return made.column_class, made.entity, made.action
 
 
 def _with_recorded_forms(

@@ -19,9 +19,16 @@ PolicyFile = Annotated[
 SampleRows = Annotated[int, typer.Option(min=1, help="Sample size for the profile: rows from all over the file.")]
 
 
-@app.command(epilog="Example: atlas pii scan customers.csv --json | jq .columns")
+@app.command(epilog="Examples: atlas pii scan customers.csv --json | jq .columns; atlas pii scan --compare customers")
 def scan(
-    files: Annotated[list[Path], typer.Argument(help="CSV, TSV, JSON Lines or Parquet, also .gz and .zst.")],
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="CSV, TSV, JSON Lines or Parquet, also .gz and .zst; names of datasets with --compare."),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Say what this version would plan otherwise for datasets; default: for all."),
+    ] = False,
     policy: PolicyFile = None,
     rows: SampleRows = 10_000,
     json: Json = False,
@@ -30,6 +37,12 @@ def scan(
 
     A column that seems clean in the sample is checked in every row for data whose form proves it.
     """
+    if compare:
+        from atlas_pipeline.cli.pii.compare import run as compared
+
+        raise typer.Exit(compared([str(name) for name in files or ()], json))
+    if not files:
+        raise typer.BadParameter("expected the path of a file, or --compare", param_hint="FILES")
     from atlas_pipeline.cli.pii.scan import run
 
     raise typer.Exit(run(files, policy, rows, json))
