@@ -2,7 +2,7 @@
 
 Texts are generated from our own templates with invented values of several countries, and from the support tickets of
 `atlas sample`. Measured by characters: the share of personal characters found (recall), of found ones that are personal
-(precision), F2 (the F-measure with beta = 2, van Rijsbergen 1979), and texts per second of one thread.
+(precision), F2 (the F-measure with beta = 2, van Rijsbergen 1979), and texts per second of CPU time in one thread.
 
     python benchmarks/pii_text.py --texts 600
     python benchmarks/pii_text.py --templates FILE --people FILE   # a template a line, {{kind}}; a table of people
@@ -30,9 +30,25 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 
 import harness  # noqa: E402 — the threads are set before anything is imported that starts them
 
-F2, TEXTS_A_SECOND = 0.80, 300
+F2, TEXTS_A_SECOND = 0.87, 1_000
 Gold = tuple[int, int, str]
 _NOT_PERSONAL = {"ORGANIZATION", "JOB", "PREFIX", "DAY_OF_WEEK", "YEAR"}
+_ADDRESS_LOCALES = tuple(
+    re.findall(
+        r"\w+",
+        """cs_CZ da_DK de_AT de_CH el_GR en_AU en_CA en_GB en_IE en_IN en_NZ en_US es_CO es_ES es_MX fi_FI fr_BE fr_CH
+        fr_FR hr_HR hu_HU it_IT nl_BE nl_NL no_NO pl_PL pt_BR pt_PT ro_RO sk_SK sl_SI sv_SE tr_TR""",
+    )
+)
+_ADDRESS_TEMPLATES = (
+    "Please ship it to {address}.",
+    "{person} lives at {address} now.",
+    "i moved last month, new address: {address}, please update",
+    "Address: {address}\nPhone: see above",
+    "The meeting is at {address} tomorrow.",
+    "{address}",
+    "Billing address:\n{person}\n{address}\nthanks",
+)
 _LOCALES = (
     "en_US",
     "en_US",
@@ -115,8 +131,7 @@ class Filler:
             pieces += before, value
             length = start + len(value)
             at = match.end()
-            if kind not in _NOT_PERSONAL:
-                gold.append((start, length, kind))
+            gold.append((start, length, kind))
         return Sample("".join(pieces) + template[at:], tuple(gold))
 
     def _value(self, name: str, locale: str, person: dict[str, str] | None) -> str:
@@ -207,6 +222,32 @@ def from_templates(templates: Sequence[str], texts: int, seed: int, people: Path
     return [filler.fill(templates[at % len(templates)]) for at in range(texts)]
 
 
+def addresses(texts: int, seed: int) -> list[Sample]:
+    """Texts with addresses of 33 countries as Faker writes them, on one line or several, whole or the street alone."""
+    from faker import Faker
+
+    choose = random.Random(seed)
+    fakers = {locale: Faker(locale) for locale in _ADDRESS_LOCALES}
+    for faker in fakers.values():
+        faker.seed_instance(seed)
+    return [_with_address(choose, fakers[choose.choice(_ADDRESS_LOCALES)]) for _ in range(texts)]
+
+
+def _with_address(choose: random.Random, faker: Any) -> Sample:
+    whole, street, town = faker.address(), faker.street_address(), faker.city()
+    address = choose.choice(
+        (whole, whole.replace("\n", ", "), f"{street}\n{town}\n{faker.postcode()}", street, f"{street}, {town}")
+    )
+    person = f"{faker.first_name()} {faker.last_name()}"
+    text, gold = "", []
+    for piece in re.split(r"(\{\w+\})", choose.choice(_ADDRESS_TEMPLATES)):
+        value, kind = {"{address}": (address, "STREET_ADDRESS"), "{person}": (person, "PERSON")}.get(piece, (piece, ""))
+        if kind:
+            gold.append((len(text), len(text) + len(value), kind))
+        text += value
+    return Sample(text, tuple(gold))
+
+
 def tickets(rows: int, seed: int) -> list[Sample]:
     """The subjects and bodies of the sample's support tickets, with their labelled spans."""
     import pyarrow.parquet as pq
@@ -268,17 +309,21 @@ def engine() -> Any:
 
 
 def scored(samples: Sequence[Sample], found: Spans) -> Score:
-    """Compare findings with labels, by characters that are not blanks."""
+    """Compare findings with labels, by characters that are not blanks. Titles, jobs and organisations count neither as
+    found nor as missed."""
     score = Score(by_kind={})
     for sample, spans in zip(samples, found, strict=True):
-        gold = _characters(sample.text, sample.gold)
-        hit = _characters(sample.text, [span for span in spans if span[2] not in _NOT_PERSONAL])
+        neutral = _characters(sample.text, [label for label in sample.gold if label[2] in _NOT_PERSONAL])
+        gold = _characters(sample.text, sample.gold) - neutral
+        hit = _characters(sample.text, [span for span in spans if span[2] not in _NOT_PERSONAL]) - neutral
         score.hit += len(gold & hit)
         score.missed += len(gold - hit)
         score.false += len(hit - gold)
         for start, end, kind in sample.gold:
+            if kind in _NOT_PERSONAL:
+                continue
             counts = score.by_kind.setdefault(kind, [0, 0])  # type: ignore[union-attr]
-            own = _characters(sample.text, [(start, end, kind)])
+            own = _characters(sample.text, [(start, end, kind)]) - neutral
             counts[0] += len(own & hit)
             counts[1] += len(own)
     return score
@@ -289,12 +334,12 @@ def _characters(text: str, spans: Sequence[tuple[int, int, str]]) -> set[int]:
 
 
 def measured(samples: Sequence[Sample], finder: Callable[[Sequence[str]], Spans]) -> tuple[Score, float, Spans]:
-    """The score, and texts per second without the time to load models."""
+    """The score, and texts per second of CPU time without the time to load models."""
     texts = [sample.text for sample in samples]
     finder(["Anna Kowalska, 12 High Street, +44 20 7946 0018, told Zorblatt that Quuxville is near."])
-    started = time.perf_counter()
+    started = time.process_time()
     found = finder(texts)
-    return scored(samples, found), len(texts) / (time.perf_counter() - started), found
+    return scored(samples, found), len(texts) / (time.process_time() - started), found
 
 
 def report(name: str, samples: Sequence[Sample], against: bool, errors: int) -> None:
@@ -340,10 +385,11 @@ def measure(result: harness.Report, texts: int) -> None:
     """Add both finders' scores on templates that were not tuned on, and on tickets, to a report."""
     from pii_text_templates import TEMPLATES
 
-    rows = []
+    rows: list[list[Any]] = []
     for name, samples in {
         "templates held out": from_templates(TEMPLATES[1::2], texts, 7),
         "tickets of the sample": tickets(1000, 11)[:texts],
+        "addresses of 33 countries": addresses(texts, 11),
     }.items():
         harness.say(f"pii: free text, {name}, {len(samples):,} texts")
         for label, finder in (("atlas", atlas), ("AnalyzerEngine", vanilla)):
@@ -352,8 +398,8 @@ def measure(result: harness.Report, texts: int) -> None:
             rows.append([f"{name}: {label}", f"{f2:.3f}", f"{precision:.3f}", f"{recall:.3f}", rate])
             if label == "atlas":
                 result.goals.append(harness.Goal(f"F2 of characters, {name}", f2, F2, at_least=True))
-                result.goals.append(harness.Goal(f"texts a second, {name}", rate, TEXTS_A_SECOND, at_least=True))
-    result.table("Free text, one thread", ["texts", "F2", "precision", "recall", "texts/s"], rows)
+                result.goals.append(harness.Goal(f"texts a CPU second, {name}", rate, TEXTS_A_SECOND, at_least=True))
+    result.table("Free text, one thread", ["texts", "F2", "precision", "recall", "texts/CPU s"], rows)
 
 
 def main() -> None:
@@ -372,7 +418,7 @@ def main() -> None:
     parser.add_argument(
         "--errors", type=int, default=0, help="print so many of the worst errors (the texts are made up)"
     )
-    parser.add_argument("--only", choices=("templates", "tickets", "file"))
+    parser.add_argument("--only", choices=("templates", "tickets", "addresses", "file"))
     options = parser.parse_args()
     sets: list[tuple[str, Sequence[str]]] = []
     if options.only in (None, "templates"):
@@ -387,6 +433,8 @@ def main() -> None:
                 report(f"{name}, {half}", samples, not options.no_rival, options.errors)
     if options.only in (None, "tickets"):
         report("tickets", tickets(1000, options.seed)[: options.texts], not options.no_rival, options.errors)
+    if options.only in (None, "addresses"):
+        report("addresses", addresses(options.texts, options.seed), not options.no_rival, options.errors)
     print(f"\npeak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB, one thread")
 
 
