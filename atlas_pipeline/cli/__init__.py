@@ -52,6 +52,23 @@ def run_model_tests(
     raise typer.Exit(run(models or [], json))
 
 
+@app.command(epilog="Example: atlas plan --since main --format markdown")
+def plan(
+    tables: Annotated[list[str] | None, typer.Argument(help="Tables such as silver.orders. Default: all.")] = None,
+    json: Json = False,
+    format: Annotated[
+        Literal["text", "markdown"], typer.Option(help="`markdown` prints a comment for a pull request.")
+    ] = "text",
+    since: Annotated[
+        str | None, typer.Option(help="A git revision: only what is declared otherwise since, and what reads it.")
+    ] = None,
+) -> None:
+    """Show what the next run would do to each table and why, without running it. Exit code 2 where something breaks."""
+    from atlas_pipeline.cli.plan import run
+
+    raise typer.Exit(run(tables or [], json, format == "markdown", since))
+
+
 @app.command(epilog="Example: atlas up --port 3001")
 def up(
     json: Json = False,

@@ -114,6 +114,7 @@ def measure_risk(
         by=sql.SQL(", ").join(map(sql.Identifier, quasi)),
         least=sql.SQL("").join(sql.SQL(", {}").format(each) for each in least),
     )
+    connection.execute("SET LOCAL work_mem = '128MB'")  # as models have: groups are hashed, not sorted on disk
     row = connection.execute(query).fetchone()
     assert row is not None
     rows, groups, k, unique, *diversity = row
