@@ -12,7 +12,7 @@ import psycopg
 
 from atlas_pipeline import labels
 from atlas_pipeline.pii.plan import ColumnPlan
-from atlas_pipeline.pii.privacy_record import newest_measures
+from atlas_pipeline.pii.privacy_record import Measured, newest_measures
 from atlas_pipeline.pii.processing import Processing
 from atlas_pipeline.pii.record import recorded_by_table
 
@@ -93,30 +93,41 @@ def privacy_report(
         kinds = _kinds(plans.get(table, {}))
         if not kinds and table not in subjects and table not in groups:
             continue
-        column, persons = subjects.get(table, (None, None))
-        risk, few = risks.get(table), groups.get(table)
-        entry = {
-            "table": ".".join(table),
-            "description": declared.description,
-            "owners": list(declared.owners),
-            "purpose": processing.purpose,
-            "basis": processing.basis,
-            "subjects": {"persons": persons, "column": column},
+        entry = _entry(table, declared, processing) | {
             "kinds": kinds,
-            "sources": list(declared.sources),
+            "subjects": dict(zip(("column", "persons"), subjects.get(table, (None, None)), strict=True)),
             "recipients": {
                 "roles": readers.get(table, []),
                 "declared": list(processing.recipients),
                 "alerts": list(surroundings.alert_channels),
                 "backups": surroundings.backups,
             },
-            "retention": None,
             "last_leak_check": published.get(table),
-            "k": risk.numbers["k"] if risk else None,
-            "groups": {"small": few.numbers["small"], "exempt": few.numbers["rule"]["exempt"]} if few else None,
+            "k": risks[table].numbers["k"] if table in risks else None,
+            "groups": _few(groups.get(table)),
         }
         entries.append(entry | {"missing": _missing(entry)})
     return {"tables": entries, "complete": not any(entry["missing"] for entry in entries)}
+
+
+def _entry(table: Table, declared: Declared, processing: Processing) -> dict[str, Any]:
+    """What declarations say of a table."""
+    return {
+        "table": ".".join(table),
+        "description": declared.description,
+        "owners": list(declared.owners),
+        "purpose": processing.purpose,
+        "basis": processing.basis,
+        "sources": list(declared.sources),
+        "retention": None,
+    }
+
+
+def _few(measured: Measured | None) -> dict[str, Any] | None:
+    """What was found of groups of few persons; null where rows are no groups."""
+    if measured is None:
+        return None
+    return {"small": measured.numbers["small"], "exempt": measured.numbers["rule"]["exempt"]}
 
 
 def _kinds(plans: Mapping[str, ColumnPlan]) -> list[dict[str, Any]]:

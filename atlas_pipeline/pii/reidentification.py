@@ -99,27 +99,36 @@ def measure_risk(
     """
     if not quasi:
         return Risk(())
-    size = sql.SQL("count(DISTINCT {})").format(sql.Identifier(subject)) if subject else sql.SQL("count(*)")
-    values = [
-        sql.SQL("count(DISTINCT {}) AS {}").format(sql.Identifier(column), sql.Identifier(f"l{number}"))
-        for number, column in enumerate(sensitive)
-    ]
-    least = [sql.SQL("min({})").format(sql.Identifier(f"l{number}")) for number in range(len(sensitive))]
-    query = sql.SQL(
-        "WITH groups AS (SELECT {columns} FROM {table} GROUP BY {by}) SELECT coalesce(sum(n), 0)::bigint, count(*),"
-        " min(n), coalesce(sum(n) FILTER (WHERE n = 1), 0)::bigint{least} FROM groups"
-    ).format(
-        columns=sql.SQL(", ").join([sql.SQL("{} AS n").format(size), *values]),
-        table=table,
-        by=sql.SQL(", ").join(map(sql.Identifier, quasi)),
-        least=sql.SQL("").join(sql.SQL(", {}").format(each) for each in least),
+    connection.execute("SET LOCAL work_mem = '128MB'")  # as models have: groups are hashed, not sorted
+    by = sql.SQL(", ").join(map(sql.Identifier, quasi))
+    sizes = (
+        _groups(table, by, subject)
+        if subject and subject not in quasi
+        else sql.SQL("SELECT count(*) AS n FROM {} GROUP BY {}").format(table, by)
     )
-    connection.execute("SET LOCAL work_mem = '128MB'")  # as models have: groups are hashed, not sorted on disk
-    row = connection.execute(query).fetchone()
+    row = connection.execute(
+        sql.SQL(
+            "SELECT coalesce(sum(n), 0)::bigint, count(*), min(n), coalesce(sum(n) FILTER (WHERE n = 1), 0)::bigint"
+            " FROM ({}) AS groups"
+        ).format(sizes)
+    ).fetchone()
     assert row is not None
-    rows, groups, k, unique, *diversity = row
-    found = {column: int(number) for column, number in zip(sensitive, diversity, strict=True) if number is not None}
-    return Risk(tuple(quasi), rows, groups, k, unique, found)
+    rows, groups, k, unique = row
+    diversity = {}
+    for column in sensitive:
+        least = connection.execute(sql.SQL("SELECT min(n) FROM ({}) AS groups").format(_groups(table, by, column)))
+        found = least.fetchone()
+        if found and found[0] is not None:
+            diversity[column] = int(found[0])
+    return Risk(tuple(quasi), rows, groups, k, unique, diversity)
+
+
+def _groups(table: sql.Identifier, by: sql.Composed, column: str) -> sql.Composed:
+    """The number of different values of a column in each group. In two steps, which are hashed: DISTINCT sorts."""
+    return sql.SQL(
+        "SELECT count({column}) AS n FROM (SELECT {by}, {column} FROM {table} GROUP BY {by}, {column}) AS found"
+        " GROUP BY {by}"
+    ).format(column=sql.Identifier(column), by=by, table=table)
 
 
 def risk_problem(risk: Risk, rule: RiskRule) -> tuple[str | None, bool]:

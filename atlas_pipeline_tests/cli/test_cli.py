@@ -180,6 +180,12 @@ def test_demo_publishes_exactly_what_the_sample_holds_and_once(atlas_env: Path) 
     for name in DATASETS:
         assert listed[f"silver.{name}"]["quarantined"] == tables[f"silver.{name}"]["quarantined"]
 
+    plan = atlas("plan", "--json")
+    assert plan.returncode == 0
+    assert {step["table"]: step["action"] for step in json.loads(plan.stdout)["tables"]} == dict.fromkeys(
+        [f"silver.{name}" for name in DATASETS] + [f"gold.{name}" for name in GOLD], "nothing"
+    )
+    assert atlas("plan", "silver.nothing").returncode == 2
     privacy = atlas("privacy", "report", "--json")
     assert privacy.returncode == 1, "how long data is kept is not declared"
     record = {entry["table"]: entry for entry in json.loads(privacy.stdout)["tables"]}

@@ -10,7 +10,7 @@ import psycopg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph
 
 from atlas_pipeline.catalog.plan import Action, ColumnChanges, Step, changed_columns
-from atlas_pipeline.ingest.bronze import FILE_ID, LINE
+from atlas_pipeline.ingest.copying import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.planning import decided
 from atlas_pipeline.orchestration.tables.invalid import Invalid
