@@ -33,6 +33,8 @@ HOURS_ALLOWED = "hours allowed"
 # Names of checks.
 LEAK_CHECK = "leak_check"
 """A failure of it is an alert of its own (`pii_leak`) and a metric of its own (`atlas_pii_leaks_total`)."""
+ROWS_FIT = "rows_fit"
+"""The warning of a silver table some of whose rows do not fit their types: an alert (`check_failed`)."""
 UP_TO_DATE = "up_to_date"
 """The warning of a gold table that is older than what it reads."""
 UNIT_TESTS = "model_tests"

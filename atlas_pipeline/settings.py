@@ -127,6 +127,12 @@ class Settings(BaseSettings):
         description="A file is refused when it turns into more than this many times its size, and more than 64 MiB: "
         "decompressed, or as rows of text. 0 for no limit. A dataset may say `max_expansion`.",
     )
+    extracts_days: int = Field(
+        30,
+        ge=0,
+        description="How many days an extract of a connector is kept after it was loaded, so that `atlas files reload` "
+        "can read it again. 0 deletes it with the next load.",
+    )
     max_queued_runs: int = Field(
         1000, ge=1, description="Backpressure: with this many runs queued, the landing sensor waits and says so."
     )

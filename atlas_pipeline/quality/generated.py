@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import psycopg
 from psycopg import sql
 
+from atlas_pipeline import labels
 from atlas_pipeline.quality.outcome import Check, Outcome
 
 SAMPLE_ROWS = 20
@@ -22,7 +23,7 @@ ROWS_RECONCILED = Check(
     "consistency",
 )
 ROWS_FIT = Check(
-    "rows_fit",
+    labels.ROWS_FIT,
     "reading",
     None,
     "Every row of bronze fits its types and has its key; those that do not are in quarantine",

@@ -399,6 +399,16 @@ def loaded_files(
     return [LoadedFile(i, uri, tuple(columns), *rest) for i, uri, columns, *rest in rows]
 
 
+def loaded_before(connection: psycopg.Connection, dataset: str, days: int) -> set[str]:
+    """The URIs of files that are in silver, were loaded more than so many days ago, and are not to be read again."""
+    rows = connection.execute(
+        "SELECT uri FROM atlas.files WHERE dataset = %s GROUP BY uri HAVING bool_or(silver_at IS NOT NULL)"
+        " AND max(loaded_at) < clock_timestamp() - make_interval(days => %s) AND NOT bool_or(version = %s)",
+        [dataset, days, RELOAD],
+    )
+    return {uri for (uri,) in rows}
+
+
 def without_digest(connection: psycopg.Connection, dataset: str) -> list[LoadedFile]:
     """The files in silver of which it is not known what values their rows have in bronze."""
     statement = sql.SQL("{} AND {} AND silver_at IS NOT NULL AND rows > 0 AND digest IS NULL")

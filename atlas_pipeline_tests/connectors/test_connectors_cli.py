@@ -80,7 +80,9 @@ def test_list_test_and_reset(command: Command, tmp_path: Path, monkeypatch: pyte
     assert "hunter2" not in tested.stdout + tested.stderr
     assert command("test", "lite").returncode == 0
     monkeypatch.setenv("SHOP_DATABASE_URL", f"sqlite:///{tmp_path}/none.db")
-    assert command("test", "lite").returncode == 1
+    missing = command("test", "lite")
+    assert missing.returncode == 1
+    assert "the file that SHOP_DATABASE_URL names is not there" in missing.stdout
     wrong = command("test", "nothing")
     assert wrong.returncode == 1
     assert "no dataset nothing has a connector: expected one of lite, web" in wrong.stderr

@@ -148,6 +148,25 @@ def test_new_columns_are_kept_to_the_contract(put, run: Run, read: Read) -> None
     assert read("SELECT rule FROM quarantine.things") == [("too_few_fields",)]
 
 
+@pytest.mark.parametrize(("days", "left"), [(29, [1, 2, 3]), (31, [3])])
+def test_extracts_that_were_loaded_long_ago_are_deleted(  # type: ignore[no-untyped-def]
+    days: int, left: list[int], put, run: Run, read: Read, atlas_env: Path
+) -> None:
+    new = NEW.format(files="in/*.csv", cursor="modified")
+    for number in (1, 2):
+        put(f"in/{number}.csv", f"id,name\n{number},a\n", number)
+        assert run(new).success
+    read(f"UPDATE atlas.files SET loaded_at = loaded_at - interval '{days} days' RETURNING 1")
+    put("in/3.csv", "id,name\n3,a\n", 3)
+    assert run(new).success
+    kept = sorted((atlas_env / "landing" / ".extracts" / "things").glob("*"))
+    assert [int(path.stem.rpartition("-")[2]) for path in kept] == left
+    assert [id for id, _, _ in names(read)] == ["1", "2", "3"]
+    put("in/4.csv", "id,name\n4,a\n", 4)
+    assert run(new).success
+    assert read("SELECT sum(rows) FROM atlas.files WHERE status = 'loaded'") == [(4,)]
+
+
 def test_objects_in_s3(s3: S3, run: Run, read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ATLAS_S3_ENDPOINT_URL", f"http://127.0.0.1:{s3.port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "admin")

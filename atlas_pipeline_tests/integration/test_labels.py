@@ -102,6 +102,7 @@ def test_names_are_those_that_installations_know() -> None:
         "ROWS_FAILED": "rows failed",
         "HOURS_ALLOWED": "hours allowed",
         "LEAK_CHECK": "leak_check",
+        "ROWS_FIT": "rows_fit",
         "UP_TO_DATE": "up_to_date",
         "UNIT_TESTS": "model_tests",
         "SMALL_GROUPS": "small_groups",

@@ -18,7 +18,7 @@ from atlas_pipeline.ingest.connectors import Extractable, fingerprint
 from atlas_pipeline.ingest.sources import SourceFile
 from atlas_pipeline.ingest.sources.folders import matching
 from atlas_pipeline.settings import Settings
-from atlas_pipeline.warehouse import connectors
+from atlas_pipeline.warehouse import connectors, ledger
 
 FOLDER = ".extracts"
 SNAPSHOT = "snapshot.parquet"
@@ -71,6 +71,18 @@ class ExtractedSource:
             for file in found
         ]
         return sorted(files, key=lambda file: file.uri)
+
+
+def clear(connection: psycopg.Connection, source: ExtractedSource, settings: Settings) -> int:
+    """Delete extracts that were loaded longer ago than they are kept. Returns how many.
+
+    The newest one stays, and so does a snapshot, which each load writes anew.
+    """
+    old = ledger.loaded_before(connection, source.dataset, settings.extracts_days)
+    gone = [file for file in source.list(settings)[:-1] if file.uri in old and file.name != SNAPSHOT]
+    for file in gone:
+        Path(file.uri).unlink(missing_ok=True)
+    return len(gone)
 
 
 def _loaded(dataset: str, path: Path, connection: psycopg.Connection) -> None:

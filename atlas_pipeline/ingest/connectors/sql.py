@@ -10,6 +10,7 @@ floats.
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atlas_pipeline.ingest.connectors import Cursor, SqlDatabase
@@ -176,6 +177,8 @@ def _read_only(url: Any, database: str) -> Any:
         raise SourceError(f"{database}: a SQLite database needs the path of its file: sqlite:////var/lib/shop.db")
     if path.startswith("file:"):
         return url
+    if not Path(path).is_file():
+        raise SourceError(f"the file that {database} names is not there, or Atlas may not see it: is its path whole?")
     return url.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
 
 

@@ -15,7 +15,7 @@ import psycopg
 from atlas_pipeline import labels
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.connectors.extracting import Extract, extract
-from atlas_pipeline.ingest.connectors.source import ExtractedSource
+from atlas_pipeline.ingest.connectors.source import ExtractedSource, clear
 from atlas_pipeline.ingest.copying import FileResult
 from atlas_pipeline.ingest.damage import BronzeDamaged
 from atlas_pipeline.ingest.dataset import Dataset
@@ -107,7 +107,8 @@ def _load(
             lock_seconds=settings.lock_timeout_seconds,
             progress=progress_log(context),
         )
-        if extract is not None:
+        if extract is not None and isinstance(dataset.source, ExtractedSource):
+            clear(connection, dataset.source, settings)
             result.refused += [FileResult(f.uri, "refused", rule=f.rule, reason=f.reason) for f in extract.refused]
         every = loaded_files(connection, dataset.name, pending=False)
         outcomes = [
