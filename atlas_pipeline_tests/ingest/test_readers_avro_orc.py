@@ -169,3 +169,45 @@ def test_orc_comes_in_batches_from_its_stripes() -> None:
 def test_orc_timestamps_that_cannot_be_read_exactly_are_refused() -> None:
     data = orc_bytes(pa.table({"at": pa.array([dt.datetime(9999, 12, 31)], pa.timestamp("us"))}))
     assert refused(data, "f.orc").rule == "timestamp_range"
+
+
+def number(value: int) -> bytes:
+    """A long as Avro writes it: zigzag, seven bits to a byte."""
+    left, out = value << 1 if value >= 0 else (-value << 1) - 1, bytearray()
+    while left > 0x7F:
+        out.append(left & 0x7F | 0x80)
+        left >>= 7
+    return bytes([*out, left])
+
+
+def container(field: Any, rows: int, data: bytes) -> bytes:
+    """An Avro file of one block that says it has so many rows."""
+    schema = json.dumps({"type": "record", "name": "Row", "fields": [{"name": "a", "type": field}]}).encode()
+    head = b"Obj\x01" + number(1) + number(11) + b"avro.schema" + number(len(schema)) + schema + number(0)
+    return head + b"0123456789abcdef" + number(rows) + number(len(data)) + data + b"0123456789abcdef"
+
+
+UNBOUNDED = {
+    "rows of nothing": ("null", 2**40, b""),
+    "rows of records without fields": ({"type": "record", "name": "E", "fields": []}, 2**40, b""),
+    "an array of nothing": ({"type": "array", "items": "null"}, 1, number(2**31) + number(0)),
+    "an array of fixed values of no length": (
+        {"type": "array", "items": {"type": "fixed", "name": "F", "size": 0}},
+        1,
+        number(2**31) + number(0),
+    ),
+    "records in one another": (["null", "Row"], 1, number(1) * 1_000_000 + number(0)),
+}
+
+
+@pytest.mark.parametrize("name", UNBOUNDED)
+def test_values_that_take_no_bytes_or_never_end_are_refused_by_the_schema(name: str) -> None:
+    assert refused(container(*UNBOUNDED[name]), "a.avro").rule == "wrong_format"
+
+
+def test_values_of_nothing_beside_others_are_read() -> None:
+    data = container(
+        {"type": "map", "values": ["null", "long"]}, 1, number(1) + number(1) + b"k" + number(0) + number(0)
+    )
+    (batch,) = batches(data, "a.avro")
+    assert batch.rows.to_pylist() == [{"a": '{"k":null}'}]

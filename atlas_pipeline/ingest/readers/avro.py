@@ -80,6 +80,8 @@ def read_avro(stream: BinaryIO, compression: Compression, meter: Meter) -> Itera
         schema = cast(Any, reader.writer_schema)
         named: dict[str, Any] = {}
         _name(schema, named)
+        if _is_record(schema) and not _least_bytes(schema, named, {}):
+            raise _unbounded()
         fields = {one["name"]: _field(one["type"], named) for one in schema["fields"]} if _is_record(schema) else None
     except (FileRefused, OSError):
         raise
@@ -123,6 +125,53 @@ def _pieces(records: Iterator[Any], fields: dict[str, _Field]) -> Iterator[pa.Re
 def _array(values: list[Any], kind: pa.DataType) -> pa.Array:
     """The values as an array; texts are bytes that are not checked to be UTF-8 here."""
     return pa.array(values, pa.binary()).view(kind) if kind == pa.string() else pa.array(values, kind)
+
+
+def _least_bytes(schema: Any, named: dict[str, Any], known: dict[str, int | None]) -> int:
+    """The bytes that a value has at least; what has none may be there any number of times in a few bytes.
+
+    Args:
+        schema: of the value.
+        named: types that a schema may refer to.
+        known: what was found for these; null for those that are being looked at.
+
+    Raises:
+        FileRefused: a type refers to itself, so that a value may be nested without end, or items of an array have none.
+    """
+    if isinstance(schema, list):
+        return 1 + min((_least_bytes(one, named, known) for one in schema), default=0)
+    name = schema if isinstance(schema, str) else schema.get("name")
+    if name in known:
+        least = known[name]
+        if least is None:
+            raise _unbounded()
+        return least
+    if isinstance(schema, str):
+        return _least_bytes(named[schema], named, known) if schema in named else int(schema != "null")
+    kind = schema["type"]
+    if name:
+        known[name] = None
+    if isinstance(kind, dict | list):
+        least = _least_bytes(kind, named, known)
+    elif kind in ("record", "error"):
+        least = sum(_least_bytes(one["type"], named, known) for one in schema["fields"])
+    elif kind in ("array", "map"):
+        if not _least_bytes(schema["items" if kind == "array" else "values"], named, known) and kind == "array":
+            raise _unbounded()
+        least = 1
+    else:
+        least = schema["size"] if kind == "fixed" else int(kind != "null")
+    if name:
+        known[name] = least
+    return least
+
+
+def _unbounded() -> FileRefused:
+    return FileRefused(
+        "wrong_format",
+        "The schema of the Avro file refers to itself, or has rows or items that take no bytes, so that a few bytes "
+        "may stand for any number of them. Write it with a schema whose values end.",
+    )
 
 
 def _is_record(schema: Any) -> bool:
