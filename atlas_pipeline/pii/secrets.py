@@ -4,7 +4,10 @@ Belongs here: the forms that prove a secret alone, the cues that announce one, a
 not belong here: which results win (`text/scanner.py`), and how columns are counted (`columns/`, `sweep.py`).
 """
 
+import math
 import re
+from collections import Counter
+from itertools import pairwise
 
 SECRET_FORMS: tuple[tuple[re.Pattern[str], re.Pattern[str]], ...] = tuple(
     (re.compile(form), re.compile(gate))
@@ -96,6 +99,23 @@ SECRET_CUES = (
     ),
 )
 """A word such as "password", what links it to its value, and the value as the group `v`."""
+
+RANDOM_NEAR_CUE = re.compile(
+    rf"(?i:(?<![^\W_])(?:{_NAMES}|keys?|credentials?|schlüssel|clave|clé|chiave)(?!\w))[^\n]{{0,60}}?"
+    r"(?<![\w/+=.-])(?P<v>(?=[\w+/-]{0,40}\d)[\w+/-]{20,128}={0,2})(?![\w+/=-])"
+)
+"""The last resort: a long run of letters and digits in the same line as a cue; `random_looking` decides."""
+
+
+def random_looking(text: str) -> bool:
+    """Whether a run of 20 characters or more is as mixed as a random one: at least 3.5 bits of entropy a character, and
+    lower case, upper case and digits alternate in more than four of ten places, as they do not in names of programs."""
+    counts = Counter(text)
+    entropy = -sum(count / len(text) * math.log2(count / len(text)) for count in counts.values())
+    classes = ["a" if letter.islower() else "A" if letter.isupper() else "0" for letter in text if letter.isalnum()]
+    changes = sum(left != right for left, right in pairwise(classes))
+    return len(set(classes)) == 3 and entropy >= 3.5 and changes > 0.4 * len(classes)
+
 
 _TECHNICAL = re.compile(
     r"(?i)(?:base\d+|sha-?\d+|md5|oauth\d?|utf-?\d+|rfc ?\d+|http/?\d?|x509|ed25519|rsa-?\d*|aes-?\d*|argon2\w*|pbkdf2"

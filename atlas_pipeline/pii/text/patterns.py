@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from atlas_pipeline.pii.checks import calendar_date, credit_card, digits_of, iban, ipv4, ipv6, nir, social_security
 from atlas_pipeline.pii.gazetteer import fold
-from atlas_pipeline.pii.secrets import SECRET_CUES, SECRET_FORMS, secret_value
+from atlas_pipeline.pii.secrets import RANDOM_NEAR_CUE, SECRET_CUES, SECRET_FORMS, random_looking, secret_value
 from atlas_pipeline.pii.text.gates import (
     AT_SIGN,
     BRACKETED_AT,
@@ -493,6 +493,13 @@ _PATTERNS = (
     ),
     Pattern("CRYPTO", re.compile(r"\b0x[0-9a-fA-F]{40}\b|\bbc1[a-z0-9]{25,60}\b"), 0.9, DIGITS_4),
     Pattern("SECRET", SECRET_CUES[0], 0.8, word_gate(_KEY_STEMS), secret_value),
+    Pattern(
+        "SECRET",
+        RANDOM_NEAR_CUE,
+        0.6,
+        word_gate(_KEY_STEMS + " key credential schlüssel clave clé chiave"),
+        random_looking,
+    ),
     Pattern("SECRET", SECRET_CUES[1], 0.8, DIGIT | word_gate(_CODE_STEMS), secret_value),
     Pattern("AGE", re.compile(r"(?<=[^\W\d_]), (?P<v>\d{2})(?=, (?:of|from|an?|the|who|was|is|has|and)\b)"), 0.6),
     Pattern(
