@@ -31,7 +31,7 @@ DOMAINS = {
     "sql": set(),
     "s3": set(),
     "pii": {"documents", "settings", "warehouse"},
-    "quality": {"documents", "sql", "warehouse"},
+    "quality": {"documents", "labels", "sql", "warehouse"},
     "catalog": {"labels", "pii"},
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii", "s3"},
