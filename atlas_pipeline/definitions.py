@@ -30,7 +30,7 @@ def defs() -> dg.Definitions:
     from atlas_pipeline.components.declaration import DeclarationError
     from atlas_pipeline.components.isolation import load_leniently
 
-    loaded, invalid = load_leniently(lambda: dg.ComponentTree.for_project(Path(__file__).parent))
+    _, loaded, invalid = load_leniently(lambda: dg.ComponentTree.for_project(Path(__file__).parent))
     for one in invalid:
         log.error("%s.%s is not loaded: %s", one.layer, one.table, one.reason)
     if invalid and validating():

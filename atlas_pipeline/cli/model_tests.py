@@ -4,11 +4,10 @@ Belongs here: what is run and shown. Does not belong here: reading and running t
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import atlas_pipeline
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.cli.project import load_components
 from atlas_pipeline.documents.faults import DocumentError
 from atlas_pipeline.quality.model_tests.file import UnitTest
 from atlas_pipeline.quality.model_tests.running import MOST_SHOWN, Sources, UnitTestResult, run_test
@@ -58,11 +57,9 @@ def run(models: Sequence[str], json: bool) -> int:
 
 def _project() -> tuple[Sources, dict[str, list[UnitTest]]]:
     """What the project declares, and the tests of each model."""
-    import dagster as dg
-
     from atlas_pipeline.components import Dataset, GoldModel
 
-    tree = dg.ComponentTree.for_project(Path(atlas_pipeline.__file__).parent)
+    tree = load_components()
     datasets = tree.get_all_components(Dataset)
     silver = {name: types for component in datasets for name, types in component.silver_tables.items()}
     components = {component.table: component for component in tree.get_all_components(GoldModel)}

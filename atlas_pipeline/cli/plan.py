@@ -15,12 +15,14 @@ import yaml
 import atlas_pipeline
 from atlas_pipeline.catalog.plan import Step, columns_text, document, markdown, why
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.cli.project import load_project
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.location import warehouse_url
 
 _DEFS = Path(atlas_pipeline.__file__).parent / "defs"
+_LONGEST = 200
 
 
 def run(tables: Sequence[str], json: bool, as_markdown: bool, since: str | None) -> int:
@@ -59,20 +61,13 @@ def _steps() -> tuple[list[Step], dict[str, set[str]]]:
     import dagster as dg
 
     from atlas_pipeline.components import Dataset
-    from atlas_pipeline.components.isolation import load_leniently
     from atlas_pipeline.orchestration.tables.plan import plan_steps
     from atlas_pipeline.orchestration.warehouse import WarehouseResource
 
-    trees: list[dg.ComponentTree] = []
-
-    def tree() -> dg.ComponentTree:
-        trees.append(dg.ComponentTree.for_project(_DEFS.parent))
-        return trees[-1]
-
-    loaded, invalid = load_leniently(tree)
+    tree, loaded, invalid = load_project()
     definitions = dg.Definitions.merge(loaded, dg.Definitions(resources={"warehouse": WarehouseResource()}))
     graph = definitions.resolve_asset_graph()
-    found = trees[-1].get_all_components(Dataset)
+    found = tree.get_all_components(Dataset)
     settings = load_settings()
     with connect(warehouse_url(settings)) as connection:
         prepare_warehouse(connection)
@@ -131,8 +126,17 @@ def _git(*arguments: str) -> str:
 
 def _show(steps: Sequence[Step]) -> None:
     columns = {"table": "left", "what": "left", "why": "left", "columns": "left", "rows": "right"}
+    long = {step.table: why(step) for step in steps if len(why(step)) > _LONGEST}
     rows = [
-        [step.table, step.action, why(step), columns_text(step.columns), "" if step.rows is None else step.rows]
+        [
+            step.table,
+            step.action,
+            "see below" if step.table in long else why(step),
+            columns_text(step.columns),
+            "" if step.rows is None else step.rows,
+        ]
         for step in steps
     ]
     print_table("Plan", columns, rows)
+    for table, words in long.items():
+        OUT.print(f"{table}: {words}", markup=False, highlight=False)

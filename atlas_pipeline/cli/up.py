@@ -24,7 +24,8 @@ from atlas_pipeline.instance.home import dagster_home
 from atlas_pipeline.settings import PROJECT_ROOT, Settings, load_settings
 from atlas_pipeline.warehouse.location import dagster_url, warehouse_url
 
-_START_SECONDS = 120
+_START_SECONDS = 600
+_PATIENCE_SECONDS = 30
 _STOP_SECONDS = 30
 
 
@@ -157,14 +158,17 @@ def _ops(settings: Settings, there: Mapping[str, str]) -> Iterator[str | None]:
 
 
 def _await(server: subprocess.Popen[bytes], url: str, log: str) -> None:
-    deadline = time.monotonic() + _START_SECONDS
-    while time.monotonic() < deadline:
+    begin, told = time.monotonic(), False
+    while (waited := time.monotonic() - begin) < _START_SECONDS:
         if server.poll() is not None:
             raise ValueError(f"the Dagster server ended with code {server.returncode} at its start: see {log}")
         try:
             with urllib.request.urlopen(f"{url}/server_info", timeout=2):  # noqa: S310 — our own server, over http
                 return
         except (urllib.error.URLError, OSError):
+            if waited > _PATIENCE_SECONDS and not told:
+                ERR.print(f"the Dagster server is still starting; its log is {log}", highlight=False)
+                told = True
             time.sleep(0.2)
     raise ValueError(f"the Dagster server did not answer within {_START_SECONDS} s: see {log}")
 

@@ -29,17 +29,20 @@ from atlas_pipeline.sql.rules import ModelError
 
 _FILES = ("defs.yaml", "component.yaml")
 _COMPONENT = re.compile(r"Error while (?:loading component|building definitions for) (.+?)(?:\[\d+\])?:\n")
+_FOR_PROGRAMMERS = re.compile(r" \[type=\w+, input_value=.*\]$|\n +For further information visit \S+$", re.MULTILINE)
 _KINDS = {"Dataset": "silver", "GoldModel": "gold"}
 
 
-def load_leniently(tree: Callable[[], dg.ComponentTree]) -> tuple[dg.Definitions, list[Invalid]]:
+def load_leniently(
+    tree: Callable[[], dg.ComponentTree],
+) -> tuple[dg.ComponentTree, dg.Definitions, list[Invalid]]:
     """Load all declarations but those that are wrong.
 
     Args:
         tree: makes a tree of all components; called for each attempt.
 
     Returns:
-        The definitions, and what was left out.
+        The tree without what was left out, its definitions, and what was left out.
 
     Raises:
         Exception: whatever is raised that is not about one declaration.
@@ -49,7 +52,7 @@ def load_leniently(tree: Callable[[], dg.ComponentTree]) -> tuple[dg.Definitions
         attempt = tree()
         try:
             with _skipping(left_out), without(lambda: {one.key: one.columns for one in left_out.values()}):
-                return attempt.build_defs(), list(left_out.values())
+                return attempt, attempt.build_defs(), list(left_out.values())
         except Exception as error:
             folder = _folder_of(error, attempt.defs_module_path, left_out)
             if folder is None:
@@ -90,7 +93,8 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _reason(error: BaseException) -> str:
-    return str(_chain(error)[0]).strip() or type(error).__name__
+    """The innermost words, without what pydantic adds for programmers."""
+    return _FOR_PROGRAMMERS.sub("", str(_chain(error)[0])).strip() or type(error).__name__
 
 
 def _folder_of(error: Exception, root: Path, left_out: Mapping[Path, Invalid]) -> Path | None:

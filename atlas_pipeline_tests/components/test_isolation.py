@@ -40,7 +40,7 @@ def lenient(sandbox: DefsFolderSandbox, atlas_env: Path) -> Iterator[Lenient]:
     def run(files: Mapping[str, str]) -> tuple[dg.Definitions, list[Invalid]]:
         write(sandbox, {**PROJECT, **files})
         with sandbox.build_component_tree() as tree:
-            loaded, invalid = load_leniently(
+            _, loaded, invalid = load_leniently(
                 lambda: dg.ComponentTree(defs_module=tree.defs_module, project_root=tree.project_root)
             )
         loaded = dg.Definitions.merge(loaded, dg.Definitions(resources={"warehouse": WarehouseResource()}))

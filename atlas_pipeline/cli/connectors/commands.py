@@ -6,13 +6,12 @@ Belongs here: the declared connectors, and output. Does not belong here: argumen
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
-import atlas_pipeline
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.cli.project import load_components
 from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import connectors, ledger
@@ -109,12 +108,10 @@ def _declared(dataset: str | None = None, *, keyed: bool = True) -> dict[str, Ex
 
     Raises ValueError when the dataset has none.
     """
-    import dagster as dg
-
     from atlas_pipeline.components import Dataset
 
     with failures_as_messages(), progress("loading definitions"):
-        tree = dg.ComponentTree.for_project(Path(atlas_pipeline.__file__).parent)
+        tree = load_components()
         every = [component.declared for component in tree.get_all_components(Dataset)]
         found = {one.name: one for one in every if isinstance(one.source, ExtractedSource)}
         if dataset is not None and dataset not in found:

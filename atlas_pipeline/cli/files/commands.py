@@ -7,13 +7,12 @@ here: arguments (`__init__.py`) and what is changed (`ingest/withdrawal.py`).
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import psycopg
 
-import atlas_pipeline
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.cli.project import load_components
 from atlas_pipeline.ingest import withdrawal
 from atlas_pipeline.ingest.dataset import history_name
 from atlas_pipeline.settings import Settings, load_settings
@@ -151,12 +150,10 @@ def _warehouse() -> Iterator[tuple[Settings, psycopg.Connection]]:
 
 def _declared(dataset: str) -> Any:
     """The declaration of a dataset. Raises ValueError when there is none of that name."""
-    import dagster as dg
-
     from atlas_pipeline.components import Dataset
 
     with progress("loading definitions"):
-        tree = dg.ComponentTree.for_project(Path(atlas_pipeline.__file__).parent)
+        tree = load_components()
         found = {component.table: component for component in tree.get_all_components(Dataset)}
     if dataset not in found:
         raise ValueError(f"there is no dataset {dataset}: expected one of {', '.join(sorted(found))}")

@@ -5,11 +5,10 @@ dropping plans (`renew.py`).
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import atlas_pipeline
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.cli.project import load_components
 from atlas_pipeline.ingest.planning import replanned
 from atlas_pipeline.pii.plan import ColumnPlan
 from atlas_pipeline.pii.record import recorded_plans
@@ -50,11 +49,9 @@ def run(names: Sequence[str], json: bool) -> int:
 
 
 def _declared() -> dict[str, Any]:
-    import dagster as dg
-
     from atlas_pipeline.components import Dataset
 
-    tree = dg.ComponentTree.for_project(Path(atlas_pipeline.__file__).parent)
+    tree = load_components()
     return {component.table: component.declared for component in tree.get_all_components(Dataset)}
 
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import atlas_pipeline
 from atlas_pipeline.alerting.channels import configured_channels
 from atlas_pipeline.catalog.privacy_page import privacy_page
 from atlas_pipeline.catalog.privacy_report import Declared, Surroundings, privacy_report
 from atlas_pipeline.cli.output import OUT, failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.cli.project import load_components
 from atlas_pipeline.documents.faults import DocumentError
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.sql.lineage import ModelError
@@ -58,12 +58,10 @@ def run(json: bool, html: Path | None) -> int:
 
 def _project() -> tuple[Any, dict[Table, Declared]]:
     """Whose data is where, and what the project says of each table."""
-    import dagster as dg
-
     from atlas_pipeline.components import Dataset, GoldModel
     from atlas_pipeline.components.gold_model import people_in
 
-    tree = dg.ComponentTree.for_project(Path(atlas_pipeline.__file__).parent)
+    tree = load_components()
     people = people_in(tree.load_context)
     tables: dict[Table, Declared] = {}
     for dataset in tree.get_all_components(Dataset):

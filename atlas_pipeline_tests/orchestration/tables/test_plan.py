@@ -34,15 +34,11 @@ def plan(sandbox: DefsFolderSandbox) -> Plan:
 
     def run(files: Mapping[str, str]) -> dict[str, Step]:
         write(sandbox, files)
-        trees: list[dg.ComponentTree] = []
         with sandbox.build_component_tree() as found:
-
-            def tree() -> dg.ComponentTree:
-                trees.append(dg.ComponentTree(defs_module=found.defs_module, project_root=found.project_root))
-                return trees[-1]
-
-            loaded, invalid = load_leniently(tree)
-            datasets = [each.declared for each in trees[-1].get_all_components(Dataset)]
+            tree, loaded, invalid = load_leniently(
+                lambda: dg.ComponentTree(defs_module=found.defs_module, project_root=found.project_root)
+            )
+            datasets = [each.declared for each in tree.get_all_components(Dataset)]
         definitions = dg.Definitions.merge(loaded, dg.Definitions(resources={"warehouse": WarehouseResource()}))
         settings = load_settings()
         assert settings.database_url
