@@ -66,6 +66,26 @@ def _prepare(blocks: Iterable[Batch], file_id: int, meter: Meter, declared: Coll
         yield PreparedBlock(safe_names(block.columns, declared), text, len(records), block.rejects)
 
 
+class CopyStopped(Exception):
+    """What the server is told of a COPY that cannot be finished."""
+
+
+def stop_copying(copying: ExitStack, error: BaseException | None) -> None:
+    """End the COPY that a stack holds, if there is one; for an error, without a word of it.
+
+    psycopg tells the server why it gives up, whose log may not have what an error about a value says.
+
+    Args:
+        copying: holds what psycopg's `copy` returned.
+        error: why it ends, null when all was sent.
+    """
+    if error is None:
+        copying.close()
+    else:
+        stopped = CopyStopped("the rows that were being copied cannot be finished")
+        copying.__exit__(CopyStopped, stopped, None)
+
+
 class RowSink(Protocol):
     """Takes the blocks of one file, and counts what it took."""
 
@@ -150,7 +170,7 @@ class BronzeCopy:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        self._copying.__exit__(kind, error, trace)  # type: ignore[arg-type]
+        stop_copying(self._copying, error)
 
 
 class HashedStream:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from psycopg import sql
 from pyarrow import csv as arrow_csv
 
-from atlas_pipeline.ingest.copying import FILE_ID, LINE
+from atlas_pipeline.ingest.copying import FILE_ID, LINE, stop_copying
 from atlas_pipeline.ingest.dataset import MISSING_SINCE, VALID_FROM, VALID_TO, Column, Dataset, history_name
 from atlas_pipeline.ingest.prefetch import prefetched
 from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
@@ -217,10 +217,6 @@ def _typed_blocks(dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys) -> I
         yield _Typed(block.num_rows, *typed_rows(dataset, block, keys))
 
 
-class _Stopped(Exception):
-    pass
-
-
 class _Copying:
     """The COPY of typed rows into a staging table; begun anew where the format or the order of columns changes.
 
@@ -273,10 +269,8 @@ class _Copying:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if error is None:
             self.end()
-            return
-        # psycopg tells the server why it gives up, whose log may not have what an error about a value says.
-        stopped = _Stopped("the rows that were being copied cannot be finished")
-        self._copying.__exit__(_Stopped, stopped, None)
+        else:
+            stop_copying(self._copying, error)
 
 
 def _swept_columns(dataset: Dataset) -> list[str]:

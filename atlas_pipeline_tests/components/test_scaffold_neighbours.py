@@ -34,6 +34,7 @@ class Case:
     rows: list[tuple]
     said: dict[str, Any] = field(default_factory=dict)
     fields: dict[str, Any] = field(default_factory=dict)
+    seen: int = 1  # files that lie there when it is scaffolded
 
 
 def parquet(**columns: Any) -> bytes:
@@ -64,7 +65,7 @@ CASES = {
         [("1200000", 2), ("12E05", 1), ("12E5", 4), ("7e3", 3)],
     ),
     "swiss": Case(
-        {"1.csv": "Kundennr;Saldo;Stichtag\n17;1'234.50;01.02.2024\n18;-12.25;29.02.2024\n"},
+        {"1.csv": "Kundennr;Betrag;Stichtag\n17;1'234.50;01.02.2024\n18;-12.25;29.02.2024\n"},
         ["text", "decimal", "date"],
         [("17", Decimal("1234.50"), dt.date(2024, 2, 1)), ("18", Decimal("-12.25"), dt.date(2024, 2, 29))],
         fields={"delimiter": ";", "thousands": "'"},
@@ -198,6 +199,19 @@ CASES = {
         ["integer", "float"],
         [(1, math.nan), (2, -math.inf), (3, 0.5)],
     ),
+    "stock": Case(
+        {
+            "stock_1_a.csv": "id,n\n1,10\n2,11\n",
+            "stock_1_b.csv": "id,n\n3,12\n4,13\n",
+            "stock_2_a.csv": "id,n\n1,20\n2,11\n",
+            "stock_2_b.csv": "id,n\n5,14\n",
+        },
+        ["text", "integer"],
+        [("1", 20), ("2", 11), ("5", 14)],
+        {"source": "stock/stock_{delivery}_*.csv"},
+        {"mode": "snapshot", "skip_lines": None},
+        seen=4,
+    ),
 }
 
 
@@ -210,7 +224,7 @@ def test_what_is_loaded_is_what_the_source_says(atlas_env: Path, warehouse: psyc
             folder.mkdir(parents=True)
             for number, (file, content) in enumerate(case.files.items()):
                 (folder / file).write_bytes(content.encode() if isinstance(content, str) else content)
-                if number == 0:
+                if number == case.seen - 1:
                     target = sandbox.defs_folder_path / name
                     params = json.dumps({"source": f"{name}/*"} | case.said)
                     scaffold_object(target, DATASET, params, "yaml", sandbox.project_root)

@@ -1,7 +1,7 @@
 """A server that speaks Azure's blob protocol as far as sources need it: signed requests, pages, ranges, ETags.
 
 Belongs here: that protocol (https://learn.microsoft.com/rest/api/storageservices/). Does not belong here: tests. The
-real emulator, Azurite, is on npm alone; `test_object_stores.py` was run against it too.
+real emulator, Azurite, is on npm alone.
 """
 
 import base64

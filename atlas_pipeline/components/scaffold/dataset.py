@@ -23,7 +23,7 @@ from atlas_pipeline.components.scaffold.contract import contract, count_checks
 from atlas_pipeline.components.scaffold.dialect import DialectParams, Written, fields_of, found_dialect, header_in_doubt
 from atlas_pipeline.ingest.sources import SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource, is_remote
-from atlas_pipeline.ingest.sources.patterns import PARTITION
+from atlas_pipeline.ingest.sources.patterns import DELIVERY, PARTITION, placeholders
 from atlas_pipeline.settings import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -320,13 +320,23 @@ def _find(source: str, settings: Settings) -> tuple[str, list[SourceFile]]:
             for path in (here, there)
         }
     for pattern in places.values():
-        files = [file for file in FileSource(pattern).list(settings) if not file.problem]
+        files = [file for file in FileSource(pattern.replace(DELIVERY, "*")).list(settings) if not file.problem]
+        if DELIVERY in pattern:
+            files = _newest_delivery(pattern, files)
         if files:
             return pattern, files
     hint = next((f". {place} is a folder: try {place}/*" for place in places if Path(place).is_dir()), "")
     raise ScaffoldError(
         f"no files match {' or '.join(places)}: expected at least one file: .csv, .jsonl, .parquet, .xlsx …{hint}"
     )
+
+
+def _newest_delivery(pattern: str, files: list[SourceFile]) -> list[SourceFile]:
+    """The files of the delivery whose name comes last: each is the whole state, so that keys repeat in the others."""
+    names = placeholders(pattern)
+    found = [(match["delivery"], file) for file in files if names and (match := names.search(file.uri))]
+    newest = max((delivery for delivery, _ in found), default="")
+    return [file for delivery, file in found if delivery == newest]
 
 
 def _partitions(files: list[SourceFile]) -> tuple[str, str]:
@@ -363,6 +373,8 @@ def _defs(
         "attributes:",
         f"  source: {_flow(pattern)}",
     ]
+    if DELIVERY in pattern:
+        lines.append("  mode: snapshot")
     if partitions:
         lines += [f"  partitions: {partitions[0]}", f"  partitions_start: {_flow(partitions[1])}"]
     lines += [f"  {name}: {_flow(value)}" for name, value in fields_of(rows.dialect).items()]
