@@ -196,7 +196,7 @@ class Settings(BaseSettings):
         "identity of the machine.",
     )
     azure_endpoint_url: str | None = Field(
-        None, description="Endpoint of the account's blobs, where it is not https://<account>.blob.core.windows.net."
+        None, description="Endpoint of the account's blobs, where it is not `https://<account>.blob.core.windows.net`."
     )
     backup_place: str = Field(
         "backups",

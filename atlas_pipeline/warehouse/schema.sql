@@ -92,9 +92,9 @@ DO $$ BEGIN
     END IF;
 END $$;
 
--- What is new in a table: `anew` is the number of the publication that it was last built anew with, since when rows were
--- put into it, and `silver_version` of a file that of the publication its rows came with. Null where published before
--- this was recorded.
+-- What is new in a table: `anew` is the number of the publication that it was last built anew with, since when rows
+-- were put into it, and `silver_version` of a file that of the publication its rows came with. Null where published
+-- before this was recorded.
 DO $$ BEGIN
     IF NOT EXISTS (
         SELECT FROM pg_attribute WHERE attrelid = 'atlas.publications'::regclass AND attname = 'anew'
