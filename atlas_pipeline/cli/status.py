@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from atlas_pipeline import labels
 from atlas_pipeline.cli.output import OUT, failures_as_messages, print_json, print_table, progress
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
@@ -20,7 +21,12 @@ UNION ALL
 SELECT layer, name, rows, quarantined, published_at FROM atlas.publications
 ORDER BY 1, 2
 """
-_DAEMONS = '{"query": "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"}'
+_STATE = jsonlib.dumps(
+    {
+        "query": "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } }"
+        " assetNodes { assetKey { path } kinds } }"
+    }
+)
 
 
 def run(json: bool) -> int:
@@ -81,17 +87,27 @@ def _dagster_storage(settings: Settings) -> dict[str, Any]:
 
 
 def _dagster_services(settings: Settings) -> dict[str, dict[str, Any]]:
-    """The states of web server and daemon, both asked of the web server; both count as down when it does not answer."""
+    """The states of web server, daemon and declarations, all asked of the web server.
+
+    The first two count as down when it does not answer, and nothing is said of declarations.
+    """
     url = (settings.webserver_url or f"http://{settings.host}:{settings.port}").rstrip("/")
     request = urllib.request.Request(  # noqa: S310 — always http to the address of our own web server
-        f"{url}/graphql", _DAEMONS.encode(), {"Content-Type": "application/json"}
+        f"{url}/graphql", _STATE.encode(), {"Content-Type": "application/json"}
     )
     try:
         with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
-            data = jsonlib.load(response)["data"]["instance"]["daemonHealth"]["allDaemonStatuses"]
+            data = jsonlib.load(response)["data"]
+            daemons = data["instance"]["daemonHealth"]["allDaemonStatuses"]
+            tables = [(".".join(node["assetKey"]["path"]), node["kinds"]) for node in data["assetNodes"]]
     except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError):
         down = {"state": "down", "reason": f"no answer at {url}: `make up` starts it"}
         return {"webserver": down, "daemon": {"state": "down", "reason": "unknown while the web server is down"}}
-    unhealthy = [status["daemonType"].lower() for status in data if status["required"] and not status["healthy"]]
+    unhealthy = [status["daemonType"].lower() for status in daemons if status["required"] and not status["healthy"]]
     daemon = {"state": "down", "reason": f"no heartbeat: {', '.join(unhealthy)}"} if unhealthy else {"state": "up"}
-    return {"webserver": {"state": "up", "detail": url}, "daemon": daemon}
+    invalid = sorted(table for table, kinds in tables if labels.INVALID_KIND in kinds)
+    declarations = {"state": "up"}
+    if invalid:
+        reason = f"not loaded, since what declares them is wrong: {', '.join(invalid)}; `dg check defs` says why"
+        declarations = {"state": "invalid", "reason": reason}
+    return {"webserver": {"state": "up", "detail": url}, "daemon": daemon, "declarations": declarations}

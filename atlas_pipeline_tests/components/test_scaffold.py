@@ -174,9 +174,9 @@ def test_personal_data_in_a_few_cells_is_declared(here: Path, tmp_path: Path, sc
 
 
 IN_DOUBT = [
-    ("Ada Example,London\nBo Example,Paris\n", "--header or --no-header"),
+    ("Ada Example,London\nBo Example,Paris\n", "--header true or --header false"),
     ("id,name,\n1,x,\n2,y,\n", "if rows end in a delimiter"),
-    ("1,x,12.50\n", "say --no-header"),
+    ("1,x,12.50\n", "say --header false"),
 ]
 
 
@@ -385,7 +385,7 @@ def test_what_is_in_doubt_is_text_and_said(scaffold: Scaffold, here: Path, capsy
 
 def test_a_first_row_of_names_of_people_or_columns_is_asked_about(scaffold: Scaffold, here: Path) -> None:
     put(here / "landing" / "a.csv", "Ada Example,Berlin\nBo Example,Paris\nCy Example,Rome\n")
-    with pytest.raises(ScaffoldError, match="Say --header or --no-header") as caught:
+    with pytest.raises(ScaffoldError, match="Say --header true or --header false") as caught:
         scaffold("one", "a.csv")
     assert "Ada" not in caught.value.message
     found = attributes(scaffold("one", "a.csv", options={"header": False}))

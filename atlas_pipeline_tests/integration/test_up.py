@@ -106,7 +106,7 @@ def test_up_serves_loads_what_lands_stops_cleanly_and_goes_on(up_home: Path) -> 
     wait_for(lambda: first.rows("gold", "customer_360") == before + 1, 120)
     services = first.status()["services"]
     assert {name: one["state"] for name, one in services.items()} == dict.fromkeys(
-        ("warehouse", "dagster_storage", "webserver", "daemon"), "up"
+        ("warehouse", "dagster_storage", "webserver", "daemon", "declarations"), "up"
     )
     assert first.stop(signal.SIGINT) == 0
     wait_for(lambda: not _processes(up_home), 30)

@@ -41,8 +41,8 @@ _TEMPLATE_MARKS = ("{{", "{%", "{#")  # Dagster evaluates these in defs.yaml
 
 
 _NAMES_ELSEWHERE = (
-    " If the names are on a line below, say --skip-lines; if there are none, say --no-header; if rows end in a "
-    "delimiter, say --no-header and --skip-lines 1, and name the columns in defs.yaml: `header: [id, name, unused]`"
+    " If the names are on a line below, say --skip-lines; if there are none, say --header false; if rows end in a "
+    "delimiter, say --header false and --skip-lines 1, and name the columns in defs.yaml: `header: [id, name, unused]`"
 )
 
 
@@ -226,7 +226,7 @@ def _check_no_values(file: SourceFile, names: list[str]) -> None:
         raise ScaffoldError(
             f"{file.name}: the name of column {found} seems to be a value about a person, such as an address or a "
             "number, which all could read in the catalogue. Name the column otherwise at the source; if it is a name "
-            "in a header row, say --header"
+            "in a header row, say --header true"
         )
 
 
@@ -251,7 +251,7 @@ def _names_people(
 def _no_rows(source: str, rows: _Rows) -> str:
     """Why there is nothing to tell from."""
     if not rows.rules:
-        hint = "" if rows.dialect.options.csv.names else ". If the first row is one of values, say --no-header"
+        hint = "" if rows.dialect.options.csv.names else ". If the first row is one of values, say --header false"
         return f"{source}: no rows in {_count(len(rows.files), 'file')}, so there is nothing to tell from{hint}"
     rule, _ = rows.rules.most_common(1)[0]
     hint = "is the delimiter right? Give it with --delimiter" if rule.endswith("_fields") else "bad-input.md says why"

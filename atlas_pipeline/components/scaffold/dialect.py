@@ -84,7 +84,7 @@ def header_in_doubt(file: str) -> str:
     """What is asked where the first row of a file may be names or values."""
     return (
         f"{file}: the first row looks like the rows below it, and may be values or names of columns. Say "
-        "--header or --no-header"
+        "--header true or --header false"
     )
 
 
