@@ -87,10 +87,14 @@ def _measured(
         groups.setdefault(file.columns if present.issuperset(file.columns) else (), []).append(file.file_id)
     measured: dict[int, tuple[int, Decimal | None]] = {}
     for columns, file_ids in groups.items():
-        statement = sql.SQL("SELECT {0}, count(*), {1} FROM {2} WHERE {0} = ANY(%s) GROUP BY {0}").format(
-            sql.Identifier(FILE_ID), _digest(columns) if columns else sql.SQL("NULL"), sql.Identifier("bronze", dataset)
+        # No parameters: names of columns may hold `%`.
+        statement = sql.SQL("SELECT {0}, count(*), {1} FROM {2} WHERE {0} = ANY({3}) GROUP BY {0}").format(
+            sql.Identifier(FILE_ID),
+            _digest(columns) if columns else sql.SQL("NULL"),
+            sql.Identifier("bronze", dataset),
+            sql.Literal(file_ids),
         )
-        measured |= {file_id: (rows, digest) for file_id, rows, digest in connection.execute(statement, [file_ids])}
+        measured |= {file_id: (rows, digest) for file_id, rows, digest in connection.execute(statement)}
     return measured
 
 

@@ -322,7 +322,7 @@ def test_how_a_file_is_written_is_found_and_loads(
 ) -> None:
     put(
         atlas_env / "landing" / "hr" / "a.csv",
-        "\ufeffPersonalnummer;Gehalt;Eintritt;aktiv\n7;6.731,07;01.03.2019;ja\n8;12,50;15.11.2020;nein\n",
+        "\ufeffPersonalnummer;Betrag;Eintritt;aktiv\n7;6.731,07;01.03.2019;ja\n8;12,50;15.11.2020;nein\n",
     )
     found = attributes(scaffold("hr", "hr/*.csv", key="Personalnummer"))
     assert {name: found.get(name) for name in ("delimiter", "decimal", "thousands", "booleans")} == {
@@ -337,7 +337,7 @@ def test_how_a_file_is_written_is_found_and_loads(
     with dg.DagsterInstance.ephemeral() as instance:
         assert job.execute_in_process(instance=instance).success
     rows = warehouse.execute(
-        'SELECT "Personalnummer", "Gehalt"::text, "Eintritt"::text, aktiv FROM silver.hr ORDER BY 1'
+        'SELECT "Personalnummer", "Betrag"::text, "Eintritt"::text, aktiv FROM silver.hr ORDER BY 1'
     )
     assert rows.fetchall() == [("7", "6731.07", "2019-03-01", True), ("8", "12.50", "2020-11-15", False)]
 

@@ -78,10 +78,14 @@ def _wide(
     connection: psycopg.Connection, table: sql.Identifier, column: Column, values: set[str | None]
 ) -> set[str | None]:
     """Those values that many rows have. Counting ends at enough of them."""
-    query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {}::text = %s LIMIT {}) AS rows").format(
-        table, sql.Identifier(column.name), sql.Literal(_MANY)
-    )
-    counts = {value: connection.execute(query, [value]).fetchone() for value in values if value is not None}
+    # No parameters: names of columns may hold `%`.
+    query = sql.SQL("SELECT count(*) FROM (SELECT FROM {} WHERE {}::text = {} LIMIT {}) AS rows")
+    name, most = sql.Identifier(column.name), sql.Literal(_MANY)
+    counts = {
+        value: connection.execute(query.format(table, name, sql.Literal(value), most)).fetchone()
+        for value in values
+        if value is not None
+    }
     return {None, *(value for value, row in counts.items() if row and row[0] >= _MANY)}
 
 
