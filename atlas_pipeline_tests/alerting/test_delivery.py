@@ -1,6 +1,7 @@
 """What the outbox does when receivers are well, away, busy, or of no mind to take anything."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -256,7 +257,7 @@ def moved(folder: Path) -> Iterator[Channel]:
 @pytest.mark.parametrize(
     ("kind", "problem", "unsure"),
     [
-        (closing, "the connection was closed without an answer", True),
+        (closing, "the connection was closed without an answer|no answer: connection reset by peer", True),
         (dripping, "no answer within 1 s", True),
         (untrusted, "cannot connect: the certificate is not trusted", False),
         (no_tls, "cannot connect: TLS: wrong version number", False),
@@ -277,9 +278,10 @@ def test_a_message_stays_whatever_its_receiver_does(
     put(warehouse, [message(1)])
     with kind(tmp_path) as channel:
         [done] = deliver(warehouse_url, {"hook": channel}, 60)
-    assert (done.outcome, done.problem) == ("failed", problem)
+    assert done.outcome == "failed"
+    assert re.fullmatch(problem, done.problem or "")
     assert rows(warehouse, "problem, maybe_sent, sending_at, next_at > clock_timestamp()") == [
-        (problem, unsure, None, True)
+        (done.problem, unsure, None, True)
     ]
     time_passes(warehouse)
     with receiver() as to:

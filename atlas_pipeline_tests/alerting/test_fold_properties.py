@@ -11,6 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,8 @@ from atlas_pipeline.alerting.fold import fold
 from atlas_pipeline.alerting.policy import Policies, Policy, default_policies
 from atlas_pipeline.alerting.state import Alert, Message, Silence, State
 from atlas_pipeline.event_log.event import Event
+
+pytestmark = pytest.mark.slow
 
 START = datetime(2026, 3, 1, 12, 20, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)

@@ -30,6 +30,8 @@ from atlas_pipeline.settings import PROJECT_ROOT
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 11, 22, 2, tzinfo=UTC)
 NAMES = ["plain", "quo\"te's %s {}", "with space/and ?&=", "Ünï – 数", "n" * 55, "数" * 21]
 
@@ -159,7 +161,6 @@ def _ended(connection: psycopg.Connection, query: str) -> None:
         connection.execute(query)
 
 
-@pytest.mark.slow
 def test_nobody_comes_back_in_between(admin_url: str, live: str) -> None:
     """Clients that reconnect as fast as they can neither stop the exchange nor write into what was put aside."""
     url, stop = url_of(admin_url, live), threading.Event()
@@ -302,7 +303,6 @@ def test_a_rename_that_fails_leaves_all_as_it_was(admin_url: str, live: str, mon
     assert old_copies(admin_url, live) == []
 
 
-@pytest.mark.slow
 def test_an_owner_who_is_no_superuser_may_unless_a_superuser_is_connected(
     admin_url: str, postgres: EmbeddedPostgres, live: str
 ) -> None:
@@ -373,7 +373,6 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("moment", "says_then"), [(1, "live"), (2, "live"), (3, "restored")])
 def test_killed_in_the_middle_it_is_before_or_after(admin_url: str, live: str, moment: int, says_then: str) -> None:
     target = restored_beside(admin_url, live)
@@ -410,7 +409,6 @@ with restoring(*sys.argv[1:]) as target:
 """
 
 
-@pytest.mark.slow
 def test_what_a_killed_restore_left_is_dropped_by_the_next(admin_url: str, live: str) -> None:
     command = [sys.executable, "-c", RESTORER, admin_url, live]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=PROJECT_ROOT) as process:
@@ -427,7 +425,6 @@ def test_what_a_killed_restore_left_is_dropped_by_the_next(admin_url: str, live:
     _when_free(again)
 
 
-@pytest.mark.slow
 def test_what_is_still_written_into_is_left_to_the_next_restore(admin_url: str, live: str) -> None:
     left = restored_beside(admin_url, live)
     with psycopg.connect(url_of(admin_url, left)), restoring(admin_url, live):

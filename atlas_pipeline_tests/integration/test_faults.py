@@ -204,7 +204,7 @@ def test_postgres_stops_in_the_middle_and_the_next_run_completes(own_server: Emb
         load(progress=stop_at("file 2"))
     server.start()
     with connect(url) as connection:
-        assert connection.execute("SELECT count(*) FROM bronze.things").fetchone() == (1000,)
+        assert connection.execute("SELECT count(*) FROM bronze.things").fetchone() == (0,), "small files load together"
     load()
     with pytest.raises(WarehouseError, match=f"lost Postgres at {where}"):
         build(progress=stop_at("merging"))

@@ -17,6 +17,8 @@ from atlas_pipeline.ingest.silver import SilverResult
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline_tests.integration.conftest import Feed
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = (Column("id", "integer"), Column("state"), Column("at", "timestamp"), Column("op"))
 UPSERT = Dataset("things", FileSource("things/*.csv"), COLUMNS, key=("id",), history=True)
 TIMED = replace(UPSERT, latest_by="at")

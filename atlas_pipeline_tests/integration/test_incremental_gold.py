@@ -23,6 +23,8 @@ from atlas_pipeline.warehouse.increments import Incremental, part_of
 from atlas_pipeline.warehouse.publish import table_lock
 from atlas_pipeline_tests.integration.conftest import Feed
 
+pytestmark = pytest.mark.slow
+
 LINES = (Column("order", "integer"), Column("line", "integer"), Column("amount", "integer"), Column("at", "integer"))
 ORDERS = Dataset(
     "lines", FileSource("lines/*.csv"), (*LINES, Column("op", optional=True)), key=("order", "line"), latest_by="at"
@@ -256,7 +258,6 @@ def work(url: str, wanted: str) -> None:
                 reached("published, not committed")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("phase", ["running the model", "checking", "staged", "published"])
 def test_killed_at_each_step(feed: Callable[[Dataset], Feed], warehouse_url: str, phase: str) -> None:
     lines = feed(DELETING)

@@ -24,6 +24,8 @@ from atlas_pipeline.settings import Settings
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline_tests.integration.conftest import Feed
 
+pytestmark = pytest.mark.slow
+
 COLUMNS = (Column("id", "integer"), Column("name"))
 HEADER = b"id,name\n"
 
@@ -215,7 +217,6 @@ def work(url: str, home: Path, stop_after: int = -1) -> None:
         load(connection, dataset, files)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("stop_after", "there"), [(0, 0), (60, 0), (100, 100), (150, 100), (230, 200)])
 def test_killed_between_groups_and_within_them(warehouse_url: str, tmp_path: Path, stop_after: int, there: int) -> None:
     """Groups are there whole or not at all, and the next load brings each file once."""

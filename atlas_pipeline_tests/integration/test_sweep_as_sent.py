@@ -12,6 +12,8 @@ from atlas_pipeline.ingest.typing_rows import typed_rows
 from atlas_pipeline.pii.leaks import stores_as_sent
 from atlas_pipeline_tests.integration.conftest import Feed
 
+pytestmark = pytest.mark.slow
+
 ROWS = 40_000
 COLUMNS = (Column("id", "integer", action=None), Column("note", action=None), Column("more", "json", action=None))
 HEADER = "id,note,more\n"

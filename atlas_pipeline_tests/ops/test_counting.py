@@ -34,6 +34,8 @@ from atlas_pipeline_tests.ops.runs import (
     values,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def instance(atlas_env: Path) -> Iterator[dg.DagsterInstance]:
@@ -170,7 +172,6 @@ def test_counting_begins_at_the_start_or_now(instance: dg.DagsterInstance, wareh
     assert values(warehouse)["atlas_asset_materializations_total", "bronze/people"] == 1
 
 
-@pytest.mark.slow
 def test_several_followers_at_once_count_once(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,7 +197,6 @@ def test_several_followers_at_once_count_once(
     check(instance, warehouse)
 
 
-@pytest.mark.slow
 def test_while_the_database_of_dagster_is_away_totals_stand_and_then_go_on(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, postgres: EmbeddedPostgres
 ) -> None:
@@ -217,7 +217,6 @@ def test_while_the_database_of_dagster_is_away_totals_stand_and_then_go_on(
     check(instance, warehouse)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("overlap", [4000, 20])
 def test_after_the_log_was_restored_totals_do_not_fall_and_new_events_count(
     instance: dg.DagsterInstance, warehouse: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, overlap: int

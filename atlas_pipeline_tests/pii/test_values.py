@@ -9,6 +9,8 @@ from atlas_pipeline.pii.registers.proof import registered
 from atlas_pipeline_tests.pii.values import nobody, people, registers
 from atlas_pipeline_tests.pii.values.made import Value
 
+pytestmark = pytest.mark.slow
+
 NAMES = ["Anna Schmidt", "Maria Rossi", "John Miller", "Laura Garcia", "Peter Brown"] * 4
 PERSONAL = {value.name: value for value in (*people.VALUES, *registers.VALUES)}
 UNDER_NOTHING_MISSED = 69

@@ -10,6 +10,8 @@ import pytest
 
 from atlas_pipeline_tests.telemetry.canaries import CANARIES
 
+pytestmark = pytest.mark.slow
+
 BEGIN = """
 import logging, sys, threading, warnings
 from atlas_pipeline.telemetry import logs

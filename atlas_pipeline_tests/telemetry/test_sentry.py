@@ -12,6 +12,8 @@ import pytest
 from atlas_pipeline_tests.telemetry.canaries import CANARIES
 from atlas_pipeline_tests.telemetry.receiver import Receiver, receiver
 
+pytestmark = pytest.mark.slow
+
 BEGIN = """
 import logging, sys, threading
 from atlas_pipeline.settings import load_settings

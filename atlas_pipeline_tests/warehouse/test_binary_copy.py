@@ -14,6 +14,8 @@ from pyarrow import csv as arrow_csv
 from atlas_pipeline.ingest.types import POSTGRES_TYPE, ColumnType, cast
 from atlas_pipeline.warehouse.binary_copy import SIGNATURE, TRAILER, binary_rows
 
+pytestmark = pytest.mark.slow
+
 offsets = st.integers(-15 * 60, 15 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 moments = st.datetimes(timezones=st.none() | st.just(UTC) | offsets)
 small = st.decimals(min_value=-(10**9), max_value=10**9, places=3).map(str)

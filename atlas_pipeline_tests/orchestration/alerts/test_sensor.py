@@ -23,6 +23,8 @@ from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline_tests.alerting.receivers import Receiver, receiver
 
+pytestmark = pytest.mark.slow
+
 broken: set[str] = set()
 SECRET = "ada@example.com"
 
@@ -105,7 +107,6 @@ def messages(told: Receiver) -> list[tuple[str, str, str]]:
     ]
 
 
-@pytest.mark.slow
 def test_a_check_that_fails_its_run_is_told_once_and_its_end_too(instance: dg.DagsterInstance, told: Receiver) -> None:
     assert "first look" in said(look(instance))
     broken.add("check")
@@ -158,7 +159,6 @@ def test_without_channels_alerts_are_listed_and_observed(instance: dg.DagsterIns
         assert [(one.subject, one.status) for one in alerts_of(connection)] == [("silver/orders", "firing")]
 
 
-@pytest.mark.slow
 def test_a_cursor_that_is_lost_floods_nobody(
     instance: dg.DagsterInstance, told: Receiver, warehouse: psycopg.Connection
 ) -> None:
@@ -199,7 +199,6 @@ def test_an_asset_that_is_removed_while_its_alert_fires_is_over(
     assert "removed" in told.got[-1].json["text"]
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_the_warehouse_is_away(
     instance: dg.DagsterInstance, told: Receiver, warehouse_url: str, monkeypatch: pytest.MonkeyPatch
@@ -220,7 +219,6 @@ def test_the_warehouse_is_away(
     assert len(told.got) == 2
 
 
-@pytest.mark.slow
 def test_a_look_killed_between_its_save_and_its_delivery_is_told_by_the_next_one_once(
     instance: dg.DagsterInstance, told: Receiver, warehouse: psycopg.Connection
 ) -> None:
@@ -259,7 +257,6 @@ def await_wait_for(connection: psycopg.Connection, table: str, process: subproce
         time.sleep(0.1)
 
 
-@pytest.mark.slow
 def test_two_code_locations_that_look_at_once_double_nothing(instance: dg.DagsterInstance, told: Receiver) -> None:
     look(instance)
     with ThreadPoolExecutor(4) as looking:

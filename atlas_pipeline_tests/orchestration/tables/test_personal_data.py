@@ -16,6 +16,8 @@ from atlas_pipeline.warehouse.bootstrap import ANALYST
 from atlas_pipeline.warehouse.connect import OWNER
 from atlas_pipeline_tests.projects import Load
 
+pytestmark = pytest.mark.slow
+
 DATASET = "type: atlas_pipeline.components.Dataset\nattributes:\n"
 GOLD = "type: atlas_pipeline.components.GoldModel\nattributes:\n"
 PEOPLE = DATASET + "  source: people/*.csv\n  key: id\n  columns:\n"
@@ -121,7 +123,6 @@ def test_one_email_in_500_notes_is_cut_out_and_the_column_stays_text(land: Any, 
     assert told == {NOTE: 499, "please answer to <EMAIL_ADDRESS>, thank you so much for the help": 1}
 
 
-@pytest.mark.slow
 def test_a_rare_email_that_no_sample_shows_is_found_by_the_sweep(land: Any, load: Load) -> None:
     rows = people(0, 45_000) + people(45_000, 1, segment="retail (boss@mail.example)") + people(45_001, 15_000)
     land("people/1.csv", HEADER + rows)

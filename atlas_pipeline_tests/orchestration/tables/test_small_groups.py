@@ -9,6 +9,8 @@ import pytest
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline_tests.projects import Load, complaint
 
+pytestmark = pytest.mark.slow
+
 DATASET = "type: atlas_pipeline.components.Dataset\nattributes:\n"
 GOLD = "type: atlas_pipeline.components.GoldModel\nattributes:\n"
 PEOPLE = DATASET + (
