@@ -62,7 +62,7 @@ def reload(
 
 @app.command(epilog="Example: atlas files accept customers postgres://SHOP_DATABASE_URL/public.customers")
 def accept(dataset: Name, uri: File, build: Build = True, json: Json = False) -> None:
-    """Accept a snapshot that was refused since it has less than half of the rows of the one before."""
+    """Accept a snapshot that was refused: less than half of the rows of the one before, or fewer files."""
     from atlas_pipeline.cli.files.commands import accept_snapshot
 
     raise typer.Exit(accept_snapshot(dataset, uri, build=build, json=json))
