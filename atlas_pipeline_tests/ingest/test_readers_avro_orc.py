@@ -211,3 +211,19 @@ def test_values_of_nothing_beside_others_are_read() -> None:
     )
     (batch,) = batches(data, "a.avro")
     assert batch.rows.to_pylist() == [{"a": '{"k":null}'}]
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2", "xz", "zstandard", "snappy"])
+def test_a_block_that_turns_into_much_is_refused_before_it_does(codec: str) -> None:
+    packed = avro({"b": "bytes"}, [{"b": bytes(64 << 20)}], codec)
+    assert refused(packed, "f.avro").rule == "expands_too_much"
+    fits = avro({"b": "bytes"}, [{"b": bytes(1 << 20)}], codec)
+    assert sum(batch.rows.num_rows for batch in batches(fits, "f.avro")) == 1
+
+
+@pytest.mark.parametrize("length", [b"\xff" * 9 + b"\x01", b"\xff" * 12, b"\x80", b"\xfe\xff\xff\xff\xff\x07"])
+def test_a_block_of_an_odd_length_is_refused(length: bytes) -> None:
+    whole = avro({"i": "int"}, [{"i": 1}])
+    at = whole.index(fastavro.reader(io.BytesIO(whole))._header["sync"]) + 16
+    damaged = whole[:at] + b"\x02" + length + whole[at + 2 :]
+    assert refused(damaged, "f.avro").rule in ("corrupt", "expands_too_much")

@@ -20,6 +20,7 @@ import pytest
 from tenacity import Retrying, stop_after_delay, wait_fixed
 
 from atlas_pipeline.ingest import bronze
+from atlas_pipeline.ingest.limits import Limits
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile, object_store, resilience
 from atlas_pipeline.ingest.sources.files import FileSource, check_address
 from atlas_pipeline.settings import Settings, SettingsError
@@ -191,7 +192,7 @@ def test_what_changed_after_it_was_listed_is_left_for_the_next_run(put: Any, mak
 def test_a_bomb_is_refused_by_rule(put: Any, make_feed: Any) -> None:
     base = put("bomb.csv.gz", gzip.compress(b"id,name\n1," + b"a" * 80_000_000))
     feed = make_feed(COLUMNS, source=f"{base}*")
-    intake = feed.dataset.intake.within(bronze.Limits(None, 100.0))
+    intake = feed.dataset.intake.within(Limits(None, 100.0))
     assert [one.rule for one in feed.load(intake=intake).refused] == ["expands_too_much"]
 
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from atlas_pipeline.ingest.batch import Batch, FileRefused
 from atlas_pipeline.ingest.limits import Meter
 from atlas_pipeline.ingest.readers.arrow_rows import BATCH_ROWS, text_batches
+from atlas_pipeline.ingest.readers.avro_blocks import bound_blocks
 from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.compression import Compression, decompressed
 from atlas_pipeline.ingest.readers.json_text import quoted
@@ -58,7 +59,7 @@ class _Field(NamedTuple):
 def read_avro(stream: BinaryIO, compression: Compression, meter: Meter) -> Iterator[Batch]:
     """Yield the records of an Avro file, every field as text, in batches of 20,000; nested fields are JSON.
 
-    Memory is bounded by one block at a time. Raises FileRefused as `readers.read` says.
+    Memory is bounded by one block at a time, which is at most 64 MiB. Raises FileRefused as `readers.read` says.
 
     Args:
         stream: at the file's beginning.
@@ -67,6 +68,7 @@ def read_avro(stream: BinaryIO, compression: Compression, meter: Meter) -> Itera
     """
     import fastavro
 
+    bound_blocks()
     source = decompressed(stream, compression, meter)
     head = source.peek(4)
     if not head:
