@@ -355,6 +355,9 @@ def test_server_killed_in_the_middle(
     first_run(url, tmp_path)
     process = drive(url, tmp_path, phase)
     assert said(process) == "reached"
+    with connect(server.url(name, SUPERUSER), autocommit=True) as connection:
+        # Else files that were loaded just now may be lost with the server, as a whole: this waits for the disk.
+        connection.execute("SELECT pg_current_xact_id()")
     if at_once:
         process.kill()
     kill_server(server)
