@@ -85,7 +85,8 @@ FOLLOWS = GOLD + "  incremental:\n    unique_key: {}\n"
 
 
 def test_an_incremental_model_has_its_unique_key_for_a_key(load: Load) -> None:
-    load({"one": "SELECT id, city FROM silver.people"}, {"gold/one/defs.yaml": FOLLOWS.format("id")})
+    found = load({"one": "SELECT id, city FROM silver.people"}, {"gold/one/defs.yaml": FOLLOWS.format("id")})
+    assert dg.AssetKey(["gold", "one"]) in found.resolve_asset_graph().materializable_asset_keys
 
 
 @pytest.mark.parametrize(
