@@ -14,8 +14,6 @@ from atlas_pipeline.settings import load_settings
 
 # Dagster passes this parameter itself for checks that are declared beside an asset, and warns of it at each load.
 warnings.filterwarnings("ignore", "Parameter `execution_type` of function `AssetsDefinition", dg.BetaWarning)
-# And these classes for each component of YAML.
-warnings.filterwarnings("ignore", "Class `(LocalFileCodeReference|CodeReferencesMetadataValue)`", dg.BetaWarning)
 
 log = logging.getLogger("dagster.code_server")
 

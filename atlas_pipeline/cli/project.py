@@ -6,7 +6,6 @@ declaration an error is about (`components/isolation.py`).
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +29,7 @@ def load_project() -> tuple[dg.ComponentTree, dg.Definitions, list[Invalid]]:
     from atlas_pipeline.components.isolation import load_leniently
 
     root = Path(atlas_pipeline.__file__).parent
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)  # of classes that Dagster itself uses
-        return load_leniently(lambda: dg.ComponentTree.for_project(root))
+    return load_leniently(lambda: dg.ComponentTree.for_project(root))
 
 
 def load_components() -> dg.ComponentTree:

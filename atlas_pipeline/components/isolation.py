@@ -10,6 +10,7 @@ in Python.
 """
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,13 +52,27 @@ def load_leniently(
     while True:
         attempt = tree()
         try:
-            with _skipping(left_out), without(lambda: {one.key: one.columns for one in left_out.values()}):
+            with (
+                _without_beta_warnings(),
+                _skipping(left_out),
+                without(lambda: {one.key: one.columns for one in left_out.values()}),
+            ):
                 return attempt, attempt.build_defs(), list(left_out.values())
         except Exception as error:
             folder = _folder_of(error, attempt.defs_module_path, left_out)
             if folder is None:
                 raise
             left_out[folder] = _invalid(folder, _reason(error))
+
+
+@contextmanager
+def _without_beta_warnings() -> Iterator[None]:
+    """Have Dagster not warn of two classes that it uses itself, for each component of YAML."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Class `(LocalFileCodeReference|CodeReferencesMetadataValue)`", dg.BetaWarning
+        )
+        yield
 
 
 @contextmanager
