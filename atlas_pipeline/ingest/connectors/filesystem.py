@@ -23,6 +23,7 @@ from atlas_pipeline.ingest.connectors.tally import RefusedFile, Tally
 from atlas_pipeline.ingest.limits import Meter, limits_of
 from atlas_pipeline.ingest.readers import read
 from atlas_pipeline.ingest.readers.extract import as_rows
+from atlas_pipeline.ingest.readers.forward import ForwardStream
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.settings import Settings
@@ -244,15 +245,13 @@ def _released(spilled: Any, held: Iterable[pa.Table]) -> Iterator[pa.Table]:
     yield from held
 
 
-class _Counted:
+class _Counted(ForwardStream):
     """A stream that knows how many bytes were read through it, and whether reading failed."""
 
     def __init__(self, raw: BinaryIO):
         self._raw = raw
         self.bytes = 0
         self.failure: OSError | None = None
-
-    closed = False
 
     def read(self, size: int = -1) -> bytes:
         try:
@@ -262,14 +261,3 @@ class _Counted:
             raise
         self.bytes += len(data)
         return data
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def drain(self) -> None:
-        """Read what the reader left."""
-        while self.read(1 << 20):
-            continue

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
 from atlas_pipeline.ingest.limits import Meter
+from atlas_pipeline.ingest.readers.forward import ForwardStream
 from atlas_pipeline.ingest.readers.options import ReadOptions
 
 _LONGEST_HEAD = 1 << 16
@@ -72,10 +73,8 @@ def _head(stream: BinaryIO) -> tuple[str, int] | None:
     return name, size
 
 
-class _Part:
+class _Part(ForwardStream):
     """The bytes of one file in the stream."""
-
-    closed = False
 
     def __init__(self, stream: BinaryIO, size: int):
         self._stream = stream
@@ -86,14 +85,3 @@ class _Part:
         data = self._stream.read(wanted) if wanted else b""
         self._left -= len(data)
         return data
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return False
-
-    def drain(self) -> None:
-        """Pass over what the reader left."""
-        while self.read(1 << 20):
-            continue

@@ -1,4 +1,4 @@
-"""Where a dataset's rows come from: files, objects in S3, or a table of another Postgres.
+"""Where a dataset's rows come from: files in folders, object stores and on servers, or a table of another Postgres.
 
 Belongs here: what every source promises. Does not belong here: one kind of them (`files.py`, `s3.py`, `postgres.py`),
 formats (`readers/`), and what was loaded before (`warehouse/ledger.py`).
@@ -14,6 +14,9 @@ import psycopg
 
 from atlas_pipeline.ingest.readers import Format
 from atlas_pipeline.settings import Settings
+
+CHANGED = "it changed after it was listed; the next run takes it as it is then"
+"""What is said of a file whose version cannot be read any more."""
 
 
 class SourceError(Exception):

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
-from atlas_pipeline.ingest.sources.object_store import ANSWER_SECONDS, CHANGED, CONNECT_SECONDS, StoredObject, matching
+from atlas_pipeline.ingest.sources import CHANGED, ServiceUnavailable, SourceError, SourceFile
+from atlas_pipeline.ingest.sources.object_store import ANSWER_SECONDS, CONNECT_SECONDS, StoredObject, matching
 from atlas_pipeline.settings import Settings, SettingsError
 
 SCHEMES = ("az://", "abfs://", "abfss://")

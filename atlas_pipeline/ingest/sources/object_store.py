@@ -26,7 +26,6 @@ CONNECT_SECONDS = 8
 ANSWER_SECONDS = 30
 _WITHIN_SECONDS = 30
 """No attempt begins after that: a sensor lists all sources in one tick, for which Dagster gives it a minute."""
-CHANGED = "it changed after it was listed; the next run takes it as it is then"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, TypeVar, cast
 
-from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
+from atlas_pipeline.ingest.sources import CHANGED, ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.ingest.sources.patterns import UNFINISHED, regex
 from atlas_pipeline.ingest.sources.resilience import guarded
 from atlas_pipeline.s3.bucket import Bucket, Retries
@@ -25,11 +25,10 @@ T = TypeVar("T")
 SCHEME = "s3://"
 RETRIES = Retries(pause_seconds=0.5, within_seconds=30)
 """A sensor lists all sources in one tick, for which Dagster gives it a minute."""
-_CHANGED = "it changed after it was listed; the next run takes it as it is then"
 _HINTS = {
     "NoSuchKey": "it was deleted after it was listed",
-    "PreconditionFailed": _CHANGED,
-    "InvalidRange": _CHANGED,
+    "PreconditionFailed": CHANGED,
+    "InvalidRange": CHANGED,
 }
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO, cast
 
-from atlas_pipeline.ingest.sources import Problem, SourceError, SourceFile
+from atlas_pipeline.ingest.sources import CHANGED, Problem, SourceError, SourceFile
 from atlas_pipeline.ingest.sources.patterns import UNFINISHED, regex
 from atlas_pipeline.ingest.sources.sftp_requests import Entry, attributes, entries, read_at, real_path
 from atlas_pipeline.ingest.sources.sftp_server import SftpServer, broken_off
@@ -30,7 +30,6 @@ _OUTSIDE = Problem(
 )
 _IRREGULAR = Problem("not_a_file", "It is a pipe, a socket or a device. Only files can be loaded: remove it.")
 _UNKNOWN = Problem("unavailable", "the server does not say its size and when it changed")
-_CHANGED = "it changed after it was listed; the next run takes it as it is then"
 
 
 def split_url(pattern: str) -> tuple[str, int, str]:
@@ -235,7 +234,7 @@ class _Stream:
         wanted = min(WINDOW_BYTES, self._listed.bytes - self._position)
         data = read_at(client, self._file.handle, self._position, wanted) if wanted else b""
         if wanted and not data:
-            raise SourceError(f"{self._listed.uri}: {_CHANGED}")
+            raise SourceError(f"{self._listed.uri}: {CHANGED}")
         if not wanted:
             self._verify(self._file.stat())
             self._verified = True
@@ -255,7 +254,7 @@ class _Stream:
         entry = found if isinstance(found, Entry) else Entry("", found.st_mode, found.st_size, found.st_mtime)
         regular = entry.mode is None or stat.S_ISREG(entry.mode)
         if not regular or (entry.bytes, entry.modified) != (self._listed.bytes, self._listed.modified):
-            raise SourceError(f"{self._listed.uri}: {_CHANGED}")
+            raise SourceError(f"{self._listed.uri}: {CHANGED}")
 
 
 @contextmanager
