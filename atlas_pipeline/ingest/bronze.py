@@ -38,7 +38,6 @@ from atlas_pipeline.ingest.small_files import MOST_FILES, NewFile, load_together
 from atlas_pipeline.ingest.sources import ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.warehouse import ledger, publish
 
-_FEW = 50
 CORRECTED = "it corrects a snapshot that another file has followed, which stays the state"
 
 
@@ -184,7 +183,6 @@ class _Load:
         self._intake, self._known, self._present, self._progress = intake, known, present, progress
         self._seen = set(known)
         self._group: list[NewFile] = []
-        self._read = 0
         self._result = BronzeResult()
         self._refused: list[tuple[int, FileResult]] = []
         self._numbers = {id(file): number for number, file in enumerate(files, 1)}
