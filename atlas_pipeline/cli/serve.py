@@ -81,9 +81,9 @@ def _code(settings: Settings, host: str | None, port: int | None) -> int:
 
 
 def _daemon(settings: Settings) -> int:
-    from dagster._daemon.cli import run_command
+    from atlas_pipeline.instance import daemon
 
-    run_command.main(["--workspace", workspace_file(settings), "--log-level", "warning"], standalone_mode=False)
+    daemon.serve(workspace_file(settings))
     return 0
 
 

@@ -85,8 +85,11 @@ class Platform:
         deadline = time.monotonic() + seconds
         while not condition():
             dead = {name: one.poll() for name, one in self.processes.items() if one.poll() is not None}
-            assert time.monotonic() < deadline, f"it never happened; ended: {dead}; {self.logs()[-3000:]}"
+            assert time.monotonic() < deadline, f"it never happened; ended: {dead}; {self.log_ends()}"
             time.sleep(0.3)
+
+    def log_ends(self) -> dict[str, str]:
+        return {path.stem: path.read_text()[-2000:] for path in self.home.glob("*.log")}
 
     def logs(self) -> str:
         return "".join(path.read_text() for path in self.home.glob("*.log"))
@@ -114,10 +117,7 @@ class Platform:
 
 @pytest.fixture
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an image holds, with fewer datasets and shorter intervals.
-
-    Three looks for a lost run must take longer than the 10 s in which a daemon finds its code server again.
-    """
+    """What an image holds, with fewer datasets and shorter intervals."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copytree(PROJECT_ROOT / "atlas_pipeline", folder / "atlas_pipeline")
     for name in ("gold", "alerts", "backups", "datasets/support_tickets"):
@@ -125,7 +125,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("workspace.yaml", "pyproject.toml"):
         shutil.copy(PROJECT_ROOT / name, folder / name)
     configuration = yaml.safe_load((PROJECT_ROOT / "dagster.yaml").read_text())
-    configuration["run_monitoring"] |= {"poll_interval_seconds": 8, "free_slots_after_run_end_seconds": 1}
+    configuration["run_monitoring"] |= {"poll_interval_seconds": 1, "free_slots_after_run_end_seconds": 1}
     configuration["run_queue"] |= {"user_code_failure_retry_delay": 1}
     (folder / "dagster.yaml").write_text(yaml.safe_dump(configuration))
     return folder
