@@ -121,8 +121,7 @@ def record_outcomes(
         return []
     with connection.transaction(), connection.cursor() as cursor:
         others = set(known) - {one.check.path for one in outcomes}
-        rows = cursor.execute(_OUTCOMES.format(_LAST), [layer, name, 1, False]).fetchall() if others else []
-        kept = [RecordedOutcome(*row).outcome for row in rows]
+        kept = newest_outcomes(connection, layer, name) if others else []
         outcomes = [*outcomes, *(one for one in kept if one.check.path in others)]
         found = scores(outcomes)
         [(moment,)] = cursor.execute("SELECT clock_timestamp()").fetchall()
@@ -163,6 +162,18 @@ def latest_outcomes(connection: psycopg.Connection, failing_only: bool = False) 
     """
     rows = connection.execute(_OUTCOMES.format(_NEWEST), [failing_only])
     return [RecordedOutcome(*row) for row in rows]
+
+
+def newest_outcomes(connection: psycopg.Connection, layer: str, name: str) -> list[Outcome]:
+    """What the newest measurement of a table found, without rows.
+
+    Args:
+        connection: may be read only.
+        layer: of the table.
+        name: of the table.
+    """
+    rows = connection.execute(_OUTCOMES.format(_LAST), [layer, name, 1, False])
+    return [RecordedOutcome(*row).outcome for row in rows]
 
 
 def score_history(connection: psycopg.Connection, layer: str, name: str, limit: int) -> list[TableScores]:

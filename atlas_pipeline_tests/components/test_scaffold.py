@@ -238,6 +238,12 @@ def test_what_cannot_be_scaffolded(
     assert sorted(sandbox.defs_folder_path.rglob("*")) == before
 
 
+def test_a_time_zone_that_there_is_not_is_said(here: Path, tmp_path: Path, scaffold: Scaffold) -> None:
+    put(tmp_path / "in" / "a.csv", "n,at\n1,2024-07-01 02:30\n")
+    with pytest.raises(ScaffoldError, match="--timezone 'Berlin' is not an IANA time zone"):
+        scaffold("moments", tmp_path / "in" / "a.csv", options={"timezone": "Berlin"})
+
+
 def test_python_format_is_refused(here: Path, tmp_path: Path, scaffold: Scaffold) -> None:
     with pytest.raises(ScaffoldError, match="--format yaml"):
         scaffold("one", put(tmp_path / "ok.csv", PEOPLE), format="python")

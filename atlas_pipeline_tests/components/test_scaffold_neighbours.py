@@ -141,6 +141,16 @@ CASES = {
         ["text", "local_timestamp"],
         [("A1", dt.datetime(2024, 3, 31, 2, 30)), ("A2", dt.datetime(1, 1, 1))],
     ),
+    "berlin": Case(
+        {"1.csv": "fix,at\nA1,2024-07-01 02:30\nA2,2024-01-01 00:00\n"},
+        ["text", "timestamp"],
+        [
+            ("A1", dt.datetime(2024, 7, 1, 0, 30, tzinfo=UTC)),
+            ("A2", dt.datetime(2023, 12, 31, 23, 0, tzinfo=UTC)),
+        ],
+        {"timezone": "Europe/Berlin"},
+        {"timezone": "Europe/Berlin"},
+    ),
     "releases": Case(
         {"1.csv": "version,n\n1.1,1\n1.10,2\n2.0,3\n"},
         ["text", "integer"],

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import struct
 import uuid
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -189,3 +190,21 @@ def test_columns_are_checked() -> None:
     assert refused(written(pa.table({"x" * 64: one}))).rule == "column_name_too_long"
     assert refused(written(pa.table({"_atlas_run": one}))).rule == "reserved_column_name"
     assert refused(written(pa.table({f"c{i}": one for i in range(1501)}))).rule == "too_many_columns"
+
+
+def with_old_intervals(spans: list[tuple[int, int, int] | None]) -> bytes:
+    """A file as old Spark and Hive write it: pyarrow writes no INTERVAL, so that its mark is put into the footer."""
+    raw = [span and struct.pack("<III", *span) for span in spans]
+    data = written(pa.table({"span": pa.array(raw, pa.binary(12))}), store_schema=False)
+    size = int.from_bytes(data[-8:-4], "little")
+    footer = data[-8 - size : -8]
+    element = b"\x18\x04span"  # the name, which the fields of the schema's element end with
+    assert footer.count(element + b"\0") == 1
+    footer = footer.replace(element + b"\0", element + b"\x25\x2a\0")  # ConvertedType 21
+    return data[: -8 - size] + footer + len(footer).to_bytes(4, "little") + b"PAR1"
+
+
+def test_old_intervals_are_intervals() -> None:
+    (batch,) = batches(with_old_intervals([(14, 2, 3500), None, (0, 0, 0), (2**32 - 1, 1, 1)]))
+    assert batch.rows["span"].to_pylist() == ["P14M2DT3.500S", None, "P0M0DT0.000S", "P4294967295M1DT0.001S"]
+    assert batch.types == {"span": "interval"}

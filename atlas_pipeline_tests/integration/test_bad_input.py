@@ -3,6 +3,7 @@
 import gzip
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -265,6 +266,32 @@ def test_refused_files_show_on_the_asset_and_its_check(atlas_env: Path) -> None:
     assert check.metadata["files refused"].records[0].data["rule"] == "empty"
     (silver,) = result.asset_materializations_for_node("silver__things")
     assert silver.metadata["dagster/row_count"].value == 1
+
+
+@pytest.mark.parametrize("bad", ["empty", "outside"])
+def test_a_table_that_no_file_was_loaded_for_is_not_published(
+    atlas_env: Path, warehouse: psycopg.Connection, bad: str
+) -> None:
+    path = atlas_env / "landing" / "things" / "a.csv"
+    path.parent.mkdir()
+    if bad == "empty":
+        path.write_bytes(b"")
+    else:
+        path.symlink_to("/etc/hostname")
+    dataset = Dataset("things", FileSource("things/*"), (Column("id", "integer"),))
+    checks = TableChecks(dg.AssetKey(["silver", "things"]), None, ("id",), own=[ROWS_RECONCILED, ROWS_FIT])
+    assets = [bronze_asset(dataset, {}, None, {}), silver_asset(dataset, {}, {}, {}, checks, RiskRule())]
+    run = partial(dg.materialize, assets, resources={"warehouse": WarehouseResource()}, raise_on_error=False)
+    failed = run()
+    assert not failed.success
+    (failure,) = failed.filter_events(lambda event: event.is_step_failure)
+    assert "1 file landed and none could be loaded" in failure.event_specific_data.user_failure_data.description
+    assert warehouse.execute("SELECT to_regclass('silver.things')").fetchone() == (None,)
+    warehouse.commit()
+    path.unlink()
+    path.write_text("id\n1\n")
+    assert run().success
+    assert warehouse.execute("SELECT id FROM silver.things").fetchall() == [(1,)]
 
 
 # Drift.

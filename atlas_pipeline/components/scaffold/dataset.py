@@ -8,8 +8,10 @@ import ast
 import datetime as dt
 import os
 import shutil
+import zoneinfo
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +61,9 @@ class DatasetScaffoldParams(DialectParams):
         "az://container/… or sftp://host/…. Required.",
     )
     key: str | None = Field(None, description="Column that identifies a row; several with commas. Default: a guess.")
+    timezone: str | None = Field(
+        None, description="IANA zone of times without an offset, which are instants then. Default: they stay local."
+    )
 
 
 class DatasetScaffolder(Scaffolder[DatasetScaffoldParams]):
@@ -181,6 +186,7 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
             notation=dialect.notation,
             marks_in_doubt=dialect.marks_in_doubt,
         )
+        guess = _in_zone(guess, params.timezone)
     except UnknownKey as error:
         raise ScaffoldError(f"--key names {error}") from None
     except (SourceError, ServiceUnavailable, SettingsError, ValueError, OSError) as error:
@@ -197,14 +203,14 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
             )
     keys = keys or ([guess.key] if guess.key else [])
     complete = guess.rows < _SAMPLE_ROWS
-    dataset = _planned(name, pattern, guess, keys, rows)
+    dataset = replace(_planned(name, pattern, guess, keys, rows), timezone=params.timezone or "UTC")
     plans = {name: plan for name, plan in dataset.plans.items() if plan.personal}
     if not params.header:
         _check_no_values(files[0], names)
     if params.header is None and _names_people(files[0], dialect, plans, rows.sample):
         raise ScaffoldError(header_in_doubt(files[0].name))
     written = {
-        "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans, rows),
+        "defs.yaml": _defs(request.type_name, pattern, guess, keys, partitions, plans, rows, params.timezone),
         "contract.yml": contract(dataset, guess, complete=complete, now=dt.datetime.now(dt.UTC)),
     }
     checks, warnings = count_checks(written["contract.yml"])
@@ -215,6 +221,18 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
         f"the next materialization makes bronze.{name} and silver.{name}.",
     ]
     return written, notes
+
+
+def _in_zone(guess: "Inference", timezone: str | None) -> "Inference":
+    """With times without an offset as those of a zone. Raises ValueError for one that there is not."""
+    if timezone is None:
+        return guess
+    try:
+        zoneinfo.ZoneInfo(timezone)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError):
+        raise ValueError(f"--timezone {timezone!r} is not an IANA time zone such as Europe/Paris") from None
+    columns = (replace(one, type="timestamp") if one.type == "local_timestamp" else one for one in guess.columns)
+    return replace(guess, columns=tuple(replace(column, zoneless=False) for column in columns))
 
 
 def _check_no_values(file: SourceFile, names: list[str]) -> None:
@@ -364,6 +382,7 @@ def _defs(
     partitions: tuple[str, str] | None,
     plans: Mapping[str, "ColumnPlan"],
     rows: _Rows,
+    timezone: str | None,
 ) -> str:
     from atlas_pipeline.ingest.types import joined_type
 
@@ -382,6 +401,8 @@ def _defs(
         lines.append(f"  key: {_flow(keys[0] if len(keys) == 1 else keys)}")
         if guess.latest_by:
             lines.append(f"  latest_by: {_flow(guess.latest_by)}")
+    if timezone:
+        lines.append(f"  timezone: {_flow(timezone)}")
     lines.append("  columns:")
     absent = rows.absent
     jsonl = rows.in_json  # where a key may be missing

@@ -4,10 +4,13 @@ Belongs here: the file. Does not belong here: its rows as text (`arrow_rows.py`,
 become (`parquet_size.py`), the rules of column names (`columns.py`).
 """
 
-from collections.abc import Collection, Iterator
+import struct
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
+from decimal import Decimal
 from typing import BinaryIO
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atlas_pipeline.ingest.batch import Batch, FileRefused
@@ -63,7 +66,33 @@ def read_parquet(
         except DAMAGE:
             raise _corrupt() from None
         pieces = file.iter_batches(batch_size=rows_at_a_time(file.metadata), use_threads=False)
-        yield from text_batches(pieces, types_of(file.schema_arrow), lambda error: _corrupt())
+        spans = _intervals(metadata)
+        if spans:
+            pieces = (_with_intervals(piece, spans) for piece in pieces)
+        types = types_of(file.schema_arrow) | dict.fromkeys(spans, "interval")
+        yield from text_batches(pieces, types, lambda error: _corrupt())
+
+
+def _intervals(metadata: pq.FileMetaData) -> list[str]:
+    """Columns of the old type INTERVAL, of which Arrow makes bytes."""
+    columns = (metadata.schema.column(i) for i in range(metadata.num_columns))
+    return [one.path for one in columns if one.converted_type == "INTERVAL" and not one.max_repetition_level]
+
+
+def _with_intervals(piece: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+    """Their bytes in ISO 8601: months, days and milliseconds, each of 32 bits without a sign."""
+    for name in names:
+        index = piece.schema.get_field_index(name)
+        if index >= 0:  # else a field of a struct
+            texts = [
+                value and _interval_text(*struct.unpack("<III", value)) for value in piece.column(index).to_pylist()
+            ]
+            piece = piece.set_column(index, name, pa.array(texts, pa.string()))
+    return piece
+
+
+def _interval_text(months: int, days: int, milliseconds: int) -> str:
+    return f"P{months}M{days}DT{Decimal(milliseconds).scaleb(-3):f}S"
 
 
 def _check_ends(stream: BinaryIO) -> None:

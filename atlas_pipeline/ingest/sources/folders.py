@@ -4,7 +4,9 @@ Belongs here: which local files match a pattern, what is odd about them, and ope
 not belong here: S3 (`s3.py`), partitions (`files.py`).
 
 What a link leads to counts: outside of the folder that is looked through, a file is refused by its name. Pipes, devices
-and folders that cannot be read are reported, and do not keep the others from being listed.
+and folders that cannot be read are reported, and do not keep the others from being listed. Between looking and opening
+anything may be replaced, so what counts is what the kernel opened: its place, and whether it is the file that was
+listed, before it is read and after. File systems that are mounted below the folder are in it: who may mount is trusted.
 """
 
 import errno
@@ -18,7 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from atlas_pipeline.ingest.sources import Problem, SourceError, SourceFile
+from atlas_pipeline.ingest.batch import FileRefused
+from atlas_pipeline.ingest.sources import CHANGED, Problem, SourceError, SourceFile
 from atlas_pipeline.ingest.sources.patterns import UNFINISHED
 
 _WILD = "*?"
@@ -90,11 +93,18 @@ class _Walk:
         if path.name.endswith(UNFINISHED):
             return None
         try:
+            return self._look(path)
+        except FileNotFoundError:
+            return None  # also one that was taken away while it was looked at
+        except OSError as error:
+            return _odd(path, Problem("unavailable", f"cannot be read: {_words(error)}"))
+
+    def _look(self, path: Path) -> SourceFile | None:
+        """As `look`. Raises OSError."""
+        try:
             state = path.stat()
         except FileNotFoundError:
             return _odd(path, _OUTSIDE) if path.is_symlink() and not self._inside(path) else None
-        except OSError as error:
-            return _odd(path, Problem("unavailable", f"cannot be read: {_words(error)}"))
         if stat.S_ISDIR(state.st_mode):
             return None
         if not self._inside(path):
@@ -107,7 +117,7 @@ class _Walk:
             version=f"{state.st_size} bytes, changed {state.st_mtime_ns}",
             bytes=state.st_size,
             modified=state.st_mtime,
-            open=partial(_open, path, self.root, (state.st_dev, state.st_ino)),
+            open=partial(_open, path, self.root, _identity(state)),
         )
 
     def _entries(self, folder: Path, relative: str, part: str) -> Iterator[tuple[str, Path]]:
@@ -116,7 +126,7 @@ class _Walk:
                 yield part, folder / part
             return
         try:
-            names = sorted(os.listdir(folder))  # noqa: PTH208 — names that are not UTF-8 stay as they are
+            names = self._names(folder)
         except FileNotFoundError:
             return
         except OSError as error:
@@ -124,10 +134,20 @@ class _Walk:
             return
         yield from ((name, folder / name) for name in names if not name.startswith(".") or part.startswith("."))
 
+    def _names(self, folder: Path) -> list[str]:
+        """What is in a folder; nothing where by now a link stands in its place that leads out. Raises OSError."""
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            names = os.listdir(handle) if _place_of(handle).is_relative_to(self.root) else []  # noqa: PTH208 — by handle
+            return sorted(names)
+        finally:
+            os.close(handle)
+
     def _may_enter(self, path: Path, relative: str) -> bool:
         """Whether it is a folder below the root; one that links lead to again is entered once."""
         try:
             state = path.stat()
+            inside = self._inside(path)
         except FileNotFoundError:
             return False
         except OSError as error:
@@ -135,7 +155,7 @@ class _Walk:
             return False
         if not stat.S_ISDIR(state.st_mode):
             return False
-        if not self._inside(path):
+        if not inside:
             self.unreadable[relative] = "the folder is a link that leads out of the folder that is looked through"
             return False
         here = (state.st_dev, state.st_ino)
@@ -178,13 +198,40 @@ def _refuse(problem: Problem) -> Iterator[BinaryIO]:
     yield
 
 
+def _place_of(handle: int) -> Path:
+    """Where an open file or folder is; the kernel followed all links."""
+    return Path(f"/proc/self/fd/{handle}").readlink()
+
+
+_Identity = tuple[int, int, int, int]
+
+
+def _identity(state: os.stat_result) -> _Identity:
+    """Which file it is, and in which version."""
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
+
 @contextmanager
-def _open(path: Path, root: Path, listed: tuple[int, int]) -> Iterator[BinaryIO]:
-    """The file that was listed. Raises SourceError when another one has its name by now, and never waits for a pipe."""
+def _open(path: Path, root: Path, listed: _Identity) -> Iterator[BinaryIO]:
+    """The file that was listed. Never waits for a pipe.
+
+    Raises SourceError when another file has its name by now, or when it is written while it is read.
+    """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as stream:
         state = os.fstat(handle)
-        inside = Path(f"/proc/self/fd/{handle}").readlink().is_relative_to(root)  # the kernel followed all links
-        if (state.st_dev, state.st_ino) != listed or not stat.S_ISREG(state.st_mode) or not inside:
+        inside = _place_of(handle).is_relative_to(root)
+        if _identity(state)[:2] != listed[:2] or not stat.S_ISREG(state.st_mode) or not inside:
             raise SourceError("it was replaced by another file after it was listed")
-        yield stream
+        try:
+            _refuse_written(handle, listed)
+            yield stream
+        except FileRefused:
+            _refuse_written(handle, listed)  # half of a version and half of the next one are no fault of either
+            raise
+        _refuse_written(handle, listed)
+
+
+def _refuse_written(handle: int, listed: _Identity) -> None:
+    if _identity(os.fstat(handle)) != listed:
+        raise SourceError(CHANGED)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
+import psycopg
 
 from atlas_pipeline import labels
 from atlas_pipeline.ingest.copying import FILE_ID, LINE
@@ -37,9 +38,11 @@ from atlas_pipeline.pii.keys import KeyMissing, load_keys
 from atlas_pipeline.pii.leaks import sweep_table
 from atlas_pipeline.pii.reidentification import RiskRule
 from atlas_pipeline.pii.rules import ModelMissing
-from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED, rows_fit, rows_reconciled
+from atlas_pipeline.quality.generated import FILES_READABLE, ROWS_FIT, ROWS_RECONCILED, rows_fit, rows_reconciled
+from atlas_pipeline.quality.history import newest_outcomes
 from atlas_pipeline.quality.outcome import Outcome
-from atlas_pipeline.warehouse.publish import PublishError, TableBusy
+from atlas_pipeline.warehouse.ledger import loaded_files
+from atlas_pipeline.warehouse.publish import PublishError, TableBusy, published
 
 _FILES_SHOWN = 50
 
@@ -132,6 +135,7 @@ def _materialize(
 
     try:
         with warehouse.connect() as connection:
+            _refuse_nothing(connection, dataset.name)
             build = SilverBuild(
                 connection,
                 warehouse.url,
@@ -170,6 +174,21 @@ def _materialize(
     if not result.published:
         reasons = f" Failed: {failed}" if failed else ""
         raise dg.Failure(f"{result.audited.refusal}.{reasons}", allow_retries=False)
+
+
+def _refuse_nothing(connection: psycopg.Connection, name: str) -> None:
+    """Raises dg.Failure: no file of a dataset that was never published could be loaded."""
+    if published(connection, "silver", name) or loaded_files(connection, name, pending=False):
+        return
+    outcomes = newest_outcomes(connection, "bronze", name)
+    unread = next((int(one.measured or 0) for one in outcomes if one.check.path == FILES_READABLE.path), 0)
+    if unread:
+        raise dg.Failure(
+            f"silver.{name} was not published: {unread:,} {'file' if unread == 1 else 'files'} landed and none could "
+            f"be loaded, so that its first table would be empty. The check {FILES_READABLE.path} of bronze/{name} says "
+            "why. Correct what it names, and run again",
+            allow_retries=False,
+        )
 
 
 def _counts(result: SilverResult[Outcome], published: Published) -> dict[str, Any]:
