@@ -134,6 +134,19 @@ def own_postgres() -> Iterator[EmbeddedPostgres]:
     shutil.rmtree(home)
 
 
+def programs_of(major: int) -> Path:
+    """Folder of the programs of that version: the wheel's, or Debian's; skips the test where it is not installed."""
+    wheel = EmbeddedPostgres.bin().parents[1]
+    folders = (wheel / f"pginstall{major}", wheel / "pginstall", Path(f"/usr/lib/postgresql/{major}"))
+    for folder in folders:
+        postgres = folder / "bin" / "postgres"
+        if postgres.exists():
+            done = subprocess.run([postgres, "--version"], capture_output=True, text=True, check=True)
+            if f" {major}." in done.stdout:
+                return postgres.parent
+    pytest.skip(f"Postgres {major} is not installed")
+
+
 @contextlib.contextmanager
 def password_postgres(programs: Path, password: str) -> Iterator[str]:
     """Host and port of a server over TCP that only takes passwords; its superuser is `admin`. Gone at the end."""

@@ -25,12 +25,14 @@ from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.store import Store, StoreError, StoreUnavailable
 from atlas_pipeline.backup.swap import refuse_content, restoring, swap
-from atlas_pipeline.warehouse.connect import WarehouseError
+from atlas_pipeline.warehouse.connect import WarehouseError, connect
 
 LEFTOVER_AGE = timedelta(days=7)
 BESIDE = frozenset({configuration.NAME})
 """Files of a backup that are not part of the dump."""
 _CHANGED_ROLE = re.compile(r"role .* (?:has other attributes or memberships|is not expected)")
+_REWORDED = re.compile(r"(?:view|materialized view|rule|function|policy) .* has another definition")
+"""Another version of Postgres writes these from their parsed form in other words."""
 _LAST_SEEN = "RETENTION/last-seen.json"
 """Capital letters are in no folder of a database."""
 
@@ -165,9 +167,9 @@ class Backups:
                     raise cause from None
             problems = [str(error)]
         changed = [problem for problem in problems if live and _CHANGED_ROLE.fullmatch(problem)]
-        return self._prove(
-            manifest, "restored", started, [problem for problem in problems if problem not in changed], roles=changed
-        )
+        reworded = _reworded(problems, manifest, url)
+        problems = [problem for problem in problems if problem not in changed + reworded]
+        return self._prove(manifest, "restored", started, problems, roles=changed, definitions=reworded)
 
     def restore(
         self, backup: Backup, admin_url: str, now: datetime, progress: Progress = quiet
@@ -250,3 +252,13 @@ class Backups:
         proof = Proof(kind=kind, at=datetime.now(UTC), seconds=seconds, problem=problem, detail=detail)
         self.catalogue.add_proof(manifest, proof)
         return proof
+
+
+def _reworded(problems: Sequence[str], manifest: Manifest, url: str) -> list[str]:
+    """Differences that are none on a server of another version than the backup's."""
+    reworded = [problem for problem in problems if _REWORDED.fullmatch(problem)]
+    if not reworded:
+        return []
+    with closing(connect(url)) as connection:
+        same = connection.info.server_version // 10000 == int(manifest.server_version.split(".")[0])
+    return [] if same else reworded

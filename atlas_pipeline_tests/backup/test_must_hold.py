@@ -57,6 +57,7 @@ from atlas_pipeline.backup.engine import BackupFailed, RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
 from atlas_pipeline.backup.manifest import Backup, Proof
 from atlas_pipeline.backup.pg_dump import PgDump, difference
+from atlas_pipeline.backup.pg_dump.tools import Tools
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.service import Backups, Options
 from atlas_pipeline.backup.store import Store, StoreError, Written
@@ -348,19 +349,12 @@ def test_the_disk_of_the_spool_is_full(
 
 
 def test_a_server_newer_than_pg_dump(
-    backups: Backups, store: FolderStore, database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    backups: Backups, store: FolderStore, database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tools = tmp_path / "old"
-    tools.mkdir()
-    for name in ("pg_dump", "pg_restore", "psql"):
-        (tools / name).write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) 12.9'\n")
-        (tools / name).chmod(0o755)
+    older = Tools.installed()[:-1]
     url = database()
-    monkeypatch.setattr(EmbeddedPostgres, "bin", staticmethod(lambda: tools))
-    monkeypatch.setenv("PATH", f"{tools}:/bin:/usr/bin")
-    if (found := shutil.which("pg_dump")) != str(tools / "pg_dump"):
-        pytest.fail(f"another pg_dump is found: {found}")
-    with pytest.raises(BackupFailed, match=r"is Postgres 18, and the newest pg_dump here is 12\.9.*: install Postgres"):
+    monkeypatch.setattr(Tools, "installed", lambda: older)
+    with pytest.raises(BackupFailed, match=r"is Postgres 18, and the newest pg_dump here is 1[56]\.\d+.*: install"):
         backups.run("app", url, "daily")
     assert files(store) == []
 

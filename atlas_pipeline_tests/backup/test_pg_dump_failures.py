@@ -75,8 +75,8 @@ def nobody_is_connected(url: str) -> bool:
 def test_preflight(engine: PgDump, database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
     url = database()
     engine.preflight(url)
-    old = replace(Tools.find(), version="13.2")
-    monkeypatch.setattr(Tools, "find", lambda: old)
+    old = replace(Tools.installed()[-1], version="13.2")
+    monkeypatch.setattr(Tools, "installed", lambda: [old])
     with pytest.raises(BackupFailed, match=r"is Postgres 18, and the newest pg_dump here is 13\.2"):
         engine.preflight(url)
 

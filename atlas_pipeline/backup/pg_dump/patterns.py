@@ -49,13 +49,9 @@ def regexes(pattern: str) -> list[str]:
     return parts
 
 
-def filter_file(tables: Iterable[str]) -> str:
-    """The file for `pg_dump --filter` that leaves out the rows of these tables; the names are quoted."""
-    return "".join(f"exclude table_data {_all_quoted(name)}\n" for name in tables)
-
-
-def _all_quoted(name: str) -> str:
-    return state.quoted(*split(name))
+def exclusions(tables: Iterable[str]) -> list[str]:
+    """Arguments for pg_dump of any version that leave out the rows of these tables; the names are quoted."""
+    return [f"--exclude-table-data={state.quoted(*split(name))}" for name in tables]
 
 
 def split(name: str) -> tuple[str, str]:

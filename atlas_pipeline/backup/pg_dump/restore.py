@@ -14,7 +14,7 @@ import tarfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from functools import partial
@@ -36,6 +36,9 @@ _PACK = re.compile(r"small-\d+\.tar")
 _FILE = re.compile(r"(?:\d+|blob_\d+)\.dat|blobs(?:_\d+)?\.toc|toc\.dat")
 _EXTRA_FILES = ("roles.sql", "database.sql", CONTENTS)
 _SECOND_PASS = re.compile(r"\d+; \d+ \d+ (?:(?:DEFAULT )?ACL|MATERIALIZED VIEW DATA|(?:COMMENT - )?EVENT TRIGGER) ")
+_SENT_SINCE = {"transaction_timeout": 17}
+"""Settings that pg_restore sends whatever the server is, and the first version that sends and knows them."""
+_ERROR = re.compile(r"(?m)^\S*pg_restore: error: ")
 _POLL_SECONDS = 0.05
 _PROGRESS_SECONDS = 5.0
 # What a restore's sessions are set to, each where the role may. Until all is done and compared nothing need be kept.
@@ -93,7 +96,8 @@ def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, 
         row = connection.execute(_HOLDS).fetchone()
         if row and row[0]:
             raise RestoreFailed(f"{where(url)} already holds {row[0]}: a restore goes into an empty database")
-        tools = Tools.find()
+        server = connection.info.server_version // 10000
+        candidates = Tools.for_server(server, url)
         folder = stack.enter_context(private_folder(spool))
         dump = folder / "dump"
         dump.mkdir(mode=0o700)
@@ -106,25 +110,27 @@ def _restore(spool: Path, url: str, objects: Mapping[str, Contents], jobs: int, 
                 raise RestoreFailed(f"the backup has an object {name}, which is not part of a dump")
             os.mkfifo(dump / name, 0o600)
         sizes = _complete(folder, unpacked, big)
-        env = environment(connection, url, folder, _permitted_settings(connection))
+        tools, entries = _readers(candidates, folder)
+        env = environment(connection, url, folder, tools, _permitted_settings(connection))
         password = connection.info.password
         connection.close()
+        refused = _refused_settings(tools, server)
         _script(tools, folder, "roles.sql", env, url, password)
-        first, last = _restore_lists(tools, folder)
-        command: list[str | Path] = [tools.folder / "pg_restore", "--format=directory", "--exit-on-error"]
-        command += ["--no-password", "--dbname=service=atlas", dump]
+        first, last = _restore_lists(entries, folder)
+        command: list[str | Path] = [tools.folder / "pg_restore", "--format=directory"]
+        command += ["--no-password", "--dbname=service=atlas", dump, *([] if refused else ["--exit-on-error"])]
         child = Child.start([*command, f"--jobs={jobs}", f"--use-list={first}"], env, folder)
         stack.callback(child.end)
         feeder = _PipeFeeder(dump, big, sizes)
         try:
-            status, stderr = feeder.run_until_exit(child, progress), child.stderr()
+            status, stderr = _tolerant(feeder.run_until_exit(child, progress), child.stderr(), refused)
         finally:
             child.end()
             feeder.stop()
         if status == 0 and feeder.unread:
             raise RestoreFailed(f"{where(url)}: pg_restore left out {len(feeder.unread)} files of the dump")
         if status == 0:
-            status, stderr = run([*command, f"--use-list={last}"], env, folder)
+            status, stderr = _tolerant(*run([*command, f"--use-list={last}"], env, folder), refused)
         if status:
             raise RestoreFailed(f"{where(url)}: pg_restore ended with {status}: {reason(stderr, password)}")
         _script(tools, folder, "database.sql", env, url, password)
@@ -199,12 +205,40 @@ def _complete(folder: Path, unpacked: Mapping[str, int], big: Mapping[str, Conte
     return {name: sizes.get(name, -1) for name in big}
 
 
-def _restore_lists(tools: Tools, folder: Path) -> tuple[Path, Path]:
+def _readers(candidates: Sequence[Tools], folder: Path) -> tuple[Tools, list[str]]:
+    """The first of these programs that can read the dump, and its entries: they read dumps of older ones only."""
+    for tools in candidates[:-1]:
+        with suppress(ServerError):
+            return tools, _entries(tools, folder)
+    return candidates[-1], _entries(candidates[-1], folder)
+
+
+def _entries(tools: Tools, folder: Path) -> list[str]:
+    return output([tools.folder / "pg_restore", "--list", folder / "dump"], folder).splitlines()
+
+
+def _refused_settings(tools: Tools, server: int) -> tuple[str, ...]:
+    """Settings that this pg_restore sends and this server does not know."""
+    return tuple(name for name, since in _SENT_SINCE.items() if server < since <= tools.major)
+
+
+def _tolerant(status: int, stderr: str, refused: Sequence[str]) -> tuple[int, str]:
+    """Status and errors of pg_restore, 0 when all that failed was a setting that the server does not know."""
+    errors, names = _ERROR.findall(stderr), "|".join(refused)
+    if status == 1 and errors and len(errors) == len(re.findall(rf"(?m)^Command was: SET (?:{names}) = ", stderr)):
+        return 0, stderr
+    return status, stderr
+
+
+def _restore_lists(lines: Sequence[str], folder: Path) -> tuple[Path, Path]:
     """Two lists for pg_restore: what may be done in parallel, and what comes after it, one by one.
 
     In parallel, a grant may come before the one that lets its grantor see the schema.
+
+    Args:
+        lines: the entries of the dump.
+        folder: where the lists are written.
     """
-    lines = output([tools.folder / "pg_restore", "--list", folder / "dump"], folder).splitlines()
     chosen: dict[bool, list[str]] = {False: [], True: []}
     for line in lines:
         chosen[bool(_SECOND_PASS.match(line))].append(line)

