@@ -7,7 +7,9 @@ The digest of a file is the sum of the hashes of its rows, so that their order d
 the hash that it partitions tables by. It is against damage and hands that slip, not against a forger.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 
 import psycopg
@@ -15,6 +17,7 @@ from psycopg import sql
 
 from atlas_pipeline.ingest.copying import FILE_ID, LINE, ROW_HASH, table_columns
 from atlas_pipeline.warehouse import ledger
+from atlas_pipeline.warehouse.connect import connect
 
 
 class BronzeDamaged(Exception):
@@ -64,6 +67,39 @@ def check_rows(connection: psycopg.Connection, dataset: str, files: Sequence[led
             f"it was. Load them again with `atlas files reload {dataset}`, or restore bronze.{dataset} from a backup"
         )
     _note(connection, {file_id: one for file_id, one in measured.items() if file_id not in known})
+
+
+@contextmanager
+def checked_meanwhile(url: str, dataset: str, files: Sequence[ledger.LoadedFile]) -> Iterator[None]:
+    """`check_rows` in another connection while the block runs, which ends when both have.
+
+    What the block raises gives way to damage, which it may follow from.
+
+    Args:
+        url: of the warehouse.
+        dataset: name of the table.
+        files: whose rows are looked at.
+
+    Raises:
+        BronzeDamaged: as `check_rows` does.
+    """
+
+    def check() -> None:
+        check_rows(beside, dataset, files)
+        beside.commit()
+
+    with connect(url) as beside, ThreadPoolExecutor(1, thread_name_prefix="damage") as thread:
+        checking = thread.submit(check)
+        try:
+            yield
+        except Exception as error:
+            if isinstance(damage := checking.exception(), BronzeDamaged):
+                raise damage from error
+            raise
+        except BaseException:
+            beside.cancel_safe()
+            raise
+        checking.result()
 
 
 def fill_digests(connection: psycopg.Connection, dataset: str) -> None:

@@ -12,14 +12,14 @@ before that is a view of the table as it will be.
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 import psycopg
 from psycopg import sql
 
-from atlas_pipeline.ingest.damage import check_rows
+from atlas_pipeline.ingest.damage import check_rows, checked_meanwhile
 from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.history import (
     HistoryPlan,
@@ -287,6 +287,8 @@ def build_silver(build: SilverBuild, verify: Verify[OutcomeT]) -> SilverResult[O
 def plan(build: SilverBuild) -> Planned:
     """Look at what is published and what is new, and decide what is done with each column.
 
+    New rows are few, and are compared with the ledger here; where all are read, `stage` does it meanwhile.
+
     Raises planning.PersonalDataDrift, damage.BronzeDamaged, KeyMissing, psycopg.Error.
     """
     connection, name = build.connection, build.dataset.name
@@ -301,7 +303,8 @@ def plan(build: SilverBuild) -> Planned:
     definition = dataset.definition(build.keys)
     history = plan_history(connection, dataset, definition, loaded, pending) if dataset.history else None
     planned = Planned(dataset, definition, before, loaded, pending, withdrawn, sampled_clean, history)
-    check_rows(connection, name, planned.files)
+    if planned.base:
+        check_rows(connection, name, planned.files)
     connection.commit()
     return planned
 
@@ -340,7 +343,7 @@ def stage(build: SilverBuild, planned: Planned) -> Staged:
     Returns:
         The staged table; the published one when there is nothing new.
 
-    Raises SchemaDrift, KeyMissing, psycopg.Error.
+    Raises SchemaDrift, damage.BronzeDamaged, KeyMissing, psycopg.Error.
     """
     connection, dataset, files, base = build.connection, planned.dataset, planned.files, planned.base
     name = dataset.name
@@ -356,7 +359,8 @@ def stage(build: SilverBuild, planned: Planned) -> Staged:
     build.progress(f"{name}: typing {sum(file.rows for file in files):,} rows of {len(files)} files")
     direct, anew = base is None and not dataset.layered, base is None
     into, progress = (connection, build.url, dataset), build.progress
-    typed = fill(*into, files, tables, build.keys, progress, direct=direct, all_files=anew)
+    with checked_meanwhile(build.url, name, files) if anew else nullcontext():
+        typed = fill(*into, files, tables, build.keys, progress, direct=direct, all_files=anew)
     _check_drift(dataset, files, typed.misfits)
     _check_keys(dataset, files, typed.rewritten)
     build.progress(f"{name}: merging")

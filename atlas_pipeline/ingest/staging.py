@@ -109,7 +109,8 @@ def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: Stag
     publish.drop_staging(connection, *tables.names)
     published = _columns(dataset.published_columns)
     flagged = [*published, (MISSING_SINCE, "timestamptz")] if dataset.intake.flag_missing else published
-    _create_table(connection, new, flagged)
+    # A primary key on columns that may be null has Postgres look through all rows first.
+    _create_table(connection, new, flagged, required=dataset.key if new == tables.table else ())
     if dataset.layered or new != tables.table:
         _create_table(connection, tables.delta, _columns(dataset.staged_columns))
     _create_rejects(connection, tables.rejects)
@@ -129,10 +130,12 @@ def dead_columns(dataset: Dataset) -> list[Column]:
     return [column for column in dataset.published_columns if column.name in (*dataset.key, dataset.latest_by)]
 
 
-def _create_table(connection: psycopg.Connection, table: str, columns: Sequence[tuple[str, str]]) -> None:
-    """Make an empty table with these columns and types, and lineage."""
+def _create_table(
+    connection: psycopg.Connection, table: str, columns: Sequence[tuple[str, str]], required: Sequence[str] = ()
+) -> None:
+    """Make an empty table with these columns and types, and lineage; those that are required are never null."""
     body = sql.SQL(", ").join(
-        sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t))
+        sql.SQL("{} {} NOT NULL" if n in required else "{} {}").format(sql.Identifier(n), sql.SQL(t))
         for n, t in [*columns, (FILE_ID, "bigint"), (LINE, "bigint")]
     )
     connection.execute(sql.SQL("CREATE TABLE {} ({})").format(sql.Identifier(STAGING, table), body))

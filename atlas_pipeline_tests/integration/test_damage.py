@@ -38,6 +38,9 @@ def change(statement: str) -> Callable[[Any], None]:
         ("UPDATE bronze.things SET _atlas_line = 9 WHERE id = '1'", r"has other values .*a\.csv"),
         ("UPDATE bronze.things SET _atlas_row_hash = 'x'", r"has other values .*a\.csv and 2 files more"),
         ("ALTER TABLE bronze.things DROP COLUMN extra", r"lacks 1 columns that were loaded from .*a\.csv"),
+        ("ALTER TABLE bronze.things DROP COLUMN name", r"lacks 1 columns that were loaded from .*a\.csv"),
+        ("UPDATE bronze.things SET id = 'x' || id", r"has other values .*a\.csv and 2 files more"),
+        ("DROP TABLE bronze.things", r"has 0 of the 2 rows that were loaded from .*a\.csv and 2 files more"),
         ("DELETE FROM bronze.things WHERE id = '3'", r"has 1 of the 2 rows that were loaded from .*b\.csv"),
     ],
 )
