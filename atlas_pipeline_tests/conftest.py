@@ -5,6 +5,7 @@ Nothing here touches the checkout's own `.atlas`, and nothing is left running.
 
 import contextlib
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -32,7 +33,11 @@ from atlas_pipeline_tests import databases
 from atlas_pipeline_tests.images import Image, read
 from atlas_pipeline_tests.projects import load, write
 from atlas_pipeline_tests.s3.proxy import Proxy
+from atlas_pipeline_tests.selection import is_needed
 from atlas_pipeline_tests.servers import S3, seaweed
+
+# Libraries and tests that are loaded stay: looking through them for garbage, again and again, takes seconds.
+gc.disable()
 
 _NO_SKIP = os.environ.get("ATLAS_TEST_NO_SKIP") == "1"
 _IMAGES = os.environ.get("ATLAS_TEST_IMAGES")
@@ -44,12 +49,11 @@ for name in [name for name in os.environ if name.startswith(("ATLAS_", "DAGSTER_
     del os.environ[name]
 os.environ["ATLAS_SETTLE_SECONDS"] = "0"
 
-# Where no bytecode is written, each of the hundreds of processes that tests start would compile Dagster anew.
+# Where no bytecode is written, each of the hundreds of processes that tests start would compile Atlas anew. Libraries
+# have theirs beside them since they were installed: kept in another folder, it would have to be made once more.
 if sys.dont_write_bytecode:
     sys.dont_write_bytecode = False
-    sys.pycache_prefix = str(Path(sys.prefix) / "bytecode")
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 # Each test has databases of its own: on a disk, copying one takes five times as long as in memory.
 _MEMORY = Path("/dev/shm")
@@ -76,9 +80,23 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """A file none of whose tests is chosen is not imported."""
+    chosen = config.option.markexpr
+    if chosen and collection_path.suffix == ".py" and not is_needed(collection_path.read_text(), chosen):
+        return True
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Rooms whose files take minutes come first, so that at the end no process waits for another."""
     items.sort(key=lambda item: not {"deployment", "integration"} & set(item.path.parts))
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded is left out of the search for garbage from here on."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
