@@ -54,6 +54,8 @@ BACKUP_COMPLETE, BACKUP_FRESH, BACKUP_RESTORABLE = "complete", "fresh", "restora
 # Groups.
 BACKUPS = "backups"
 """Also the first part of the keys of its assets."""
+ALERTS = "alerts"
+"""Also the key of its asset."""
 
 # Tags of runs.
 DATASET_TAG = "atlas/dataset"

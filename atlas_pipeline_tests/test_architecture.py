@@ -32,7 +32,7 @@ DOMAINS = {
     "s3": set(),
     "pii": {"documents", "settings", "warehouse"},
     "quality": {"documents", "labels", "sql", "warehouse"},
-    "catalog": {"labels", "pii"},
+    "catalog": {"labels", "pii", "quality"},
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii", "s3"},
     "backup": {"settings", "warehouse", "s3"},

@@ -12,6 +12,7 @@ import typer
 from atlas_pipeline.cli.alerts import app as alerts
 from atlas_pipeline.cli.backup import app as backup
 from atlas_pipeline.cli.connectors import app as connectors
+from atlas_pipeline.cli.docs import app as docs
 from atlas_pipeline.cli.files import app as files
 from atlas_pipeline.cli.pii import app as pii
 from atlas_pipeline.cli.privacy import app as privacy
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.add_typer(alerts)
 app.add_typer(backup)
 app.add_typer(connectors)
+app.add_typer(docs)
 app.add_typer(files)
 app.add_typer(pii)
 app.add_typer(privacy)

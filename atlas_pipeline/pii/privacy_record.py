@@ -60,3 +60,24 @@ def newest_measures(connection: psycopg.Connection, measure: str) -> dict[tuple[
         [measure],
     ).fetchall()
     return {(layer, name): Measured(*rest) for layer, name, *rest in rows}
+
+
+def recent_measures(connection: psycopg.Connection, measure: str, limit: int) -> dict[tuple[str, str], list[Measured]]:
+    """The last measurements, published or not, by layer and name of the table; the oldest first.
+
+    Args:
+        connection: to the warehouse.
+        measure: the check that measured.
+        limit: how many of each table, at most.
+    """
+    rows = connection.execute(
+        "SELECT layer, name, measured_at, passed, numbers FROM ("
+        " SELECT *, row_number() OVER (PARTITION BY layer, name ORDER BY measured_at DESC) AS place"
+        " FROM atlas.privacy_measures WHERE measure = %s"
+        ") one WHERE place <= %s ORDER BY layer, name, measured_at",
+        [measure, limit],
+    ).fetchall()
+    found: dict[tuple[str, str], list[Measured]] = {}
+    for layer, name, *rest in rows:
+        found.setdefault((layer, name), []).append(Measured(*rest))
+    return found

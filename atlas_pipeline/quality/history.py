@@ -30,6 +30,13 @@ _LAST = sql.SQL("""
 SELECT layer, name, run, measured_at FROM atlas.quality_scores
 WHERE dimension = 'overall' AND layer = %s AND name = %s ORDER BY measured_at DESC, run LIMIT %s
 """)
+_RECENT = sql.SQL("""
+SELECT layer, name, run, measured_at FROM (
+    SELECT layer, name, run, measured_at,
+        row_number() OVER (PARTITION BY layer, name ORDER BY measured_at DESC, run) AS place
+    FROM atlas.quality_scores WHERE dimension = 'overall'
+) one WHERE place <= %s
+""")
 _SCORES = sql.SQL("""
 SELECT layer, name, run, measured_at, published, dimension, score, checks, failed
 FROM ({}) chosen JOIN atlas.quality_scores USING (layer, name, run, measured_at)
@@ -186,6 +193,17 @@ def score_history(connection: psycopg.Connection, layer: str, name: str, limit: 
         limit: how many.
     """
     return _tables(connection.execute(_SCORES.format(_LAST), [layer, name, limit]))
+
+
+def recent_scores(connection: psycopg.Connection, limit: int) -> list[TableScores]:
+    """The last measurements of every table, the oldest of each first; at most `limit` of each."""
+    return _tables(connection.execute(_SCORES.format(_RECENT), [limit]))[::-1]
+
+
+def recent_outcomes(connection: psycopg.Connection, limit: int) -> list[RecordedOutcome]:
+    """The outcomes of `recent_scores`, the oldest of each table first."""
+    rows = connection.execute(_OUTCOMES.format(_RECENT), [limit, False])
+    return sorted((RecordedOutcome(*row) for row in rows), key=lambda one: one.measured_at)
 
 
 def _values(one: Outcome) -> tuple[Any, ...]:

@@ -116,6 +116,7 @@ def test_names_are_those_that_installations_know() -> None:
         "BACKUP_FRESH": "fresh",
         "BACKUP_RESTORABLE": "restorable",
         "BACKUPS": "backups",
+        "ALERTS": "alerts",
         "PII_TAG": "pii",
         "ACTION_TAG": "action",
     }

@@ -15,6 +15,7 @@ from atlas_pipeline.alerting.channels import configured_channels
 from atlas_pipeline.alerting.delivery import deliver
 from atlas_pipeline.alerting.state import Alert
 from atlas_pipeline.alerting.store import Overtaken
+from atlas_pipeline.labels import ALERTS
 from atlas_pipeline.orchestration.alerts.outage import Outage
 from atlas_pipeline.orchestration.alerts.policies import load_policies, selector
 from atlas_pipeline.orchestration.alerts.tick import Project, Tick, look, project_of
@@ -22,7 +23,6 @@ from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse.connect import WarehouseError
 
-ALERTS = "alerts"
 SHOWN = 20
 """Observations of one look; what is more is counted."""
 DELIVERY_SECONDS = 3.0
