@@ -1,18 +1,21 @@
 """The catalogue of backups, read from the manifests in a store; there is no second list to keep in sync.
 
-Belongs here: the layout `<database>/<id>/…` of a store, reading and writing manifests and proofs, deleting a backup.
-Does not belong here: which ones are to go (`retention.py`), and the bytes (`store/`).
+Belongs here: the layout `<database>@<installation>/<id>/…` of a store, reading and writing manifests and proofs,
+deleting a backup. Does not belong here: which ones are to go (`retention.py`), and the bytes (`store/`).
 
+Several installations may share a store. A catalogue is of one of them: backups of others are listed apart, and touched
+only where they are asked for by installation. Those without one were made by a version that had none, and are its own.
 A folder without a manifest is not a backup: it is in progress, was interrupted, or was half deleted. One whose manifest
 cannot be read is a fault, which is reported and never deleted by Atlas.
 """
 
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import get_args
 
 from atlas_pipeline.backup.manifest import (
@@ -31,6 +34,7 @@ from atlas_pipeline.backup.store import AlreadyThere, Entry, Store, StoreError
 LATEST = "latest"
 _ID = re.compile(rf"\d{{8}}T\d{{6}}Z-({'|'.join(get_args(BackupClass))})-[0-9a-f]{{6}}")
 _PROOF = re.compile(r"proof-(\d{8}T\d{6}\.\d{6})Z-(verified|restored)\.json")
+_OWNER = re.compile(r"^[^@/]*@?|/.*$")
 _MOMENT = "%Y%m%dT%H%M%S.%f"
 _READERS = 8
 _ATTEMPTS = 10
@@ -64,21 +68,72 @@ class Leftover:
 
 @dataclass(frozen=True)
 class Contents:
-    """The backups of a store, newest first, and what cannot be read."""
+    """The backups of an installation, newest first, what cannot be read, and backups of other installations."""
 
     backups: tuple[Backup, ...]
     faults: tuple[Fault, ...]
+    others: tuple[Backup, ...] = ()
 
 
 class Catalogue:
-    """The backups in a store."""
+    """The backups of one installation in a store.
 
-    def __init__(self, store: Store):
+    Args:
+        store: where they are.
+        installation: tells whose catalogue this is, when it is first read; null while that is not known, as on a
+            new machine. Then the backups of every installation are listed.
+        named_only: whether backups that name no installation are left out.
+    """
+
+    def __init__(
+        self, store: Store, installation: Callable[[], str | None] = lambda: None, *, named_only: bool = False
+    ):
         self.store = store
+        self._named_only = named_only
+        self._installation = installation
+
+    @cached_property
+    def installation(self) -> str | None:
+        """Whose backups these are."""
+        return self._installation()
+
+    def of(self, installation: str, database: str | None = None) -> "Catalogue":
+        """The catalogue of another installation in the same store.
+
+        Args:
+            installation: the beginning of its id.
+            database: look among the backups of this one only; null for all.
+
+        Raises:
+            NoSuchBackup: none, or several, have backups there; the message lists them.
+            StoreError: the store cannot be read.
+        """
+        contents = self.read(database)
+        known = {backup.manifest.installation for backup in (*contents.backups, *contents.others)} - {None}
+        matches = sorted(one for one in known if one and installation and one.startswith(installation))
+        if len(matches) != 1:
+            listed = ", ".join(sorted(one for one in known if one)) or "none"
+            raise NoSuchBackup(
+                f"{len(matches)} installations with backups in {self.store.place} begin with {installation!r}: "
+                f"expected one of {listed}"
+            )
+        return Catalogue(self.store, lambda: matches[0], named_only=True)
 
     def read(self, database: str | None = None) -> Contents:
         """All backups, or those of one database, and what is wrong. Raises StoreError."""
-        folders = self._folders(database)
+        contents = self._read(self._folders(database))
+        own: list[Backup] = []
+        others: list[Backup] = []
+        for backup in contents.backups:
+            (own if self._owns(backup.manifest.installation) else others).append(backup)
+        return replace(contents, backups=tuple(own), others=tuple(others))
+
+    def _owns(self, installation: str | None) -> bool:
+        if installation is None:
+            return not self._named_only
+        return self.installation in (None, installation)
+
+    def _read(self, folders: dict[str, dict[str, Entry]]) -> Contents:
         complete = [folder for folder in sorted(folders) if MANIFEST in folders[folder]]
         with ThreadPoolExecutor(_READERS) as readers:
             contents = list(readers.map(lambda folder: self._backup(folder, folders[folder]), complete))
@@ -103,6 +158,18 @@ class Catalogue:
             StoreError: the store cannot be read.
         """
         contents = self.read(database)
+        installations = sorted({one.manifest.installation or "" for one in contents.backups})
+        if self.installation is None and len(installations) > 1:
+            raise NoSuchBackup(
+                f"{self.store.place} holds backups of {database} of {len(installations)} installations, and it is not "
+                f"known which of them is this: say whose by --from, one of {', '.join(filter(None, installations))}"
+            )
+        if not contents.backups and contents.others:
+            theirs = min(str(one.manifest.installation) for one in contents.others)
+            raise NoMatch(
+                f"{self.store.place} holds no backup of {database} of this installation, {self.installation}, but "
+                f"{len(contents.others)} of others: --from {theirs} takes one of theirs"
+            )
         if not contents.backups:
             broken = "".join(f"; {fault.place}: {fault.problem}" for fault in contents.faults)
             error = NoSuchBackup if broken else NoMatch
@@ -136,12 +203,12 @@ class Catalogue:
                 return name
 
     def place(self, database: str, backup_id: str) -> str:
-        """Key of the folder of a backup, without a `/` at the end."""
-        return f"{quoted(database)}/{backup_id}"
+        """Key of the folder of a backup of this installation, without a `/` at the end."""
+        return _place(database, backup_id, self.installation)
 
     def folder(self, manifest: Manifest) -> str:
-        """Key of the folder of a backup, as `place` says it."""
-        return self.place(manifest.database, manifest.id)
+        """Key of the folder of a backup of any installation."""
+        return _place(manifest.database, manifest.id, manifest.installation)
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest, last of all: it makes the objects a backup. Raises AlreadyThere, StoreError."""
@@ -186,6 +253,8 @@ class Catalogue:
         """
         leftovers = []
         for folder, entries in sorted(self._folders(None).items()):
+            if not self._owns(_OWNER.sub("", folder) or None):
+                continue
             modified = max(_utc(entry.modified) for entry in entries.values())
             if MANIFEST not in entries and modified < _utc(older_than):
                 keys = tuple(entry.key for entry in entries.values())
@@ -206,9 +275,10 @@ class Catalogue:
     def _folders(self, database: str | None) -> dict[str, dict[str, Entry]]:
         """Entries by folder and by name in it, of folders that are named like a backup's."""
         folders: dict[str, dict[str, Entry]] = {}
-        for entry in self.store.list("" if database is None else f"{quoted(database)}/"):
+        for entry in self.store.list(""):
             parts = entry.key.split("/", 2)
-            if len(parts) == 3 and _ID.fullmatch(parts[1]):
+            wanted = database is None or parts[0].partition("@")[0] == quoted(database)
+            if wanted and len(parts) == 3 and _ID.fullmatch(parts[1]):
                 folders.setdefault("/".join(parts[:2]), {})[parts[2]] = entry
         return folders
 
@@ -247,6 +317,10 @@ class Catalogue:
 
     def _has(self, key: str) -> bool:
         return any(entry.key == key for entry in self.store.list(f"{key.rpartition('/')[0]}/"))
+
+
+def _place(database: str, backup_id: str, installation: str | None) -> str:
+    return f"{quoted(database)}{f'@{installation}' if installation else ''}/{backup_id}"
 
 
 def quoted(database: str) -> str:

@@ -13,6 +13,7 @@ from psycopg import conninfo
 from pydantic import SecretStr
 
 from atlas_pipeline.backup import configuration
+from atlas_pipeline.backup.installation import installation
 from atlas_pipeline.backup.pg_dump.engine import PgDump
 from atlas_pipeline.backup.sealing import SealError, identities_of, recipient_of
 from atlas_pipeline.backup.service import Backups, Options
@@ -113,10 +114,20 @@ def backups(settings: Settings, make_s3_client: Callable[[], Any] | None = None)
         raise SettingsError(f"ATLAS_BACKUP_IDENTITY_FILE cannot be read: {error.strerror}") from None
     exclude = tuple(item.strip() for item in settings.backup_exclude.split(",") if item.strip())
     beside = {configuration.NAME: partial(configuration.configuration, settings)}
-    options = Options(settings.backup_jobs, exclude, recipients, identities, beside)
+    options = Options(settings.backup_jobs, exclude, recipients, identities, beside, partial(_installation, settings))
     return Backups(
         _store(settings, make_s3_client), PgDump(Path(spool), spool_bytes=settings.backup_spool_mb * MIB), options
     )
+
+
+def _installation(settings: Settings) -> str | None:
+    """Which installation this is; no server is started to ask."""
+    name, url = _names_and_urls(settings)[0]
+    if url:
+        url = _as_role(url, settings, "backup")
+    elif (server := EmbeddedPostgres(settings.home_path)).is_up():
+        url = server.url(name, BACKUP)
+    return installation(url, settings.home_path)
 
 
 def s3_options(settings: Settings) -> dict[str, Any]:

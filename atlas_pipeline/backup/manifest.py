@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, get_args
 
-FORMAT = 1
+FORMAT = 2
+_READABLE = (1, 2)
+"""Format 1 names no installation."""
 MANIFEST = "manifest.json"
 
 BackupClass = Literal["daily", "weekly", "monthly", "staging", "manual"]
@@ -75,7 +77,10 @@ class DatabaseState:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest. Times are UTC, sizes in bytes; it has no password, host name or value of a row."""
+    """The manifest. Times are UTC, sizes in bytes; it has no password, host name or value of a row.
+
+    `installation` is whose backup it is; null in those of a version of Atlas that did not tell installations apart.
+    """
 
     id: str
     database: str
@@ -92,6 +97,7 @@ class Manifest:
     objects: tuple[StoredObject, ...]
     state: DatabaseState
     format: int = FORMAT
+    installation: str | None = None
 
     @property
     def bytes(self) -> int:
@@ -150,7 +156,7 @@ def manifest_from(data: bytes, place: str) -> Manifest:
     """
     try:
         read = json.loads(data)
-        if read["format"] != FORMAT:
+        if read["format"] not in _READABLE:
             raise ManifestError(f"{place}: format {read['format']!r} is not known: a newer Atlas wrote it")
         values: dict[str, Any] = dict(read)
         state = values.pop("state")

@@ -41,7 +41,8 @@ _LAST_SEEN = "RETENTION/last-seen.json"
 class Options:
     """Options of backups: parallel jobs, excluded tables, recipients and identities.
 
-    `beside` are further files of each backup, by name; a restore of the database ignores them.
+    `beside` are further files of each backup, by name; a restore of the database ignores them. `installation` tells
+    whose backups they are, when it is known.
     """
 
     jobs: int = 2
@@ -49,6 +50,7 @@ class Options:
     recipients: tuple[str, ...] = ()
     identities: tuple[Any, ...] = ()
     beside: Mapping[str, Callable[[], Iterator[bytes]]] = field(default_factory=dict)
+    installation: Callable[[], str | None] = lambda: None
 
 
 def quiet(message: str) -> None:
@@ -62,7 +64,24 @@ class Backups:
         self.store = store
         self.engine = engine
         self.options = options
-        self.catalogue = Catalogue(store)
+        self.catalogue = Catalogue(store, options.installation)
+
+    def of(self, installation: str | None, database: str | None = None) -> "Backups":
+        """The backups of another installation in the same store, or these.
+
+        Args:
+            installation: the beginning of its id; null for these.
+            database: look among the backups of this one only; null for all.
+
+        Raises:
+            NoSuchBackup: none, or several, have backups there.
+            StoreError: the store cannot be read.
+        """
+        if installation is None:
+            return self
+        other = Backups(self.store, self.engine, self.options)
+        other.catalogue = self.catalogue.of(installation, database)
+        return other
 
     def run(self, database: str, url: str, backup_class: BackupClass, progress: Progress = quiet) -> Backup:
         """Back up one database and verify what was stored. A backup that fails is never listed.
@@ -110,6 +129,7 @@ class Backups:
                 excluded=self.options.exclude,
                 objects=dumped.objects,
                 state=dumped.state,
+                installation=self.catalogue.installation,
             )
             self.catalogue.write_manifest(manifest)
         return replace(Backup(manifest), proofs=(self.verify(Backup(manifest), progress),))
@@ -203,7 +223,9 @@ class Backups:
             return proof, swap(admin_url, manifest.database, target.name, now)
 
     def prune(self, now: datetime, *, dry_run: bool = False, confirmed: bool = False) -> Decision:
-        """Delete expired backups and the remains of failed ones.
+        """Delete expired backups of this installation and the remains of failed ones.
+
+        While it is not known which one this is, only those without an installation.
 
         Args:
             now: the time to compare expiry with.
@@ -213,7 +235,10 @@ class Backups:
         Raises:
             StoreError: a backup could not be deleted.
         """
-        decision = retain(self.catalogue.backups(), now, self._last_seen(), confirmed=confirmed)
+        backups = self.catalogue.backups()
+        if self.catalogue.installation is None:
+            backups = [backup for backup in backups if backup.manifest.installation is None]
+        decision = retain(backups, now, self._last_seen(), confirmed=confirmed)
         if not dry_run:
             for backup in decision.delete:
                 self.catalogue.delete(backup)

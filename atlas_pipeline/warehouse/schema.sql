@@ -6,6 +6,10 @@ CREATE TABLE IF NOT EXISTS atlas.setup (
     done_at timestamptz NOT NULL DEFAULT now()
 );
 
+-- Which installation this is. With the server's system identifier it tells whose backups are whose.
+CREATE TABLE IF NOT EXISTS atlas.installation (id uuid NOT NULL);
+INSERT INTO atlas.installation SELECT gen_random_uuid() WHERE NOT EXISTS (SELECT FROM atlas.installation);
+
 -- The ledger: one row for each file, or extract of a source table, that was ever looked at.
 CREATE TABLE IF NOT EXISTS atlas.files (
     file_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

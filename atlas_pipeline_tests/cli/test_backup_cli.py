@@ -25,7 +25,18 @@ from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
 COMMANDS = ["run", "list", "show", "verify", "restore", "drill", "prune", "copies"]
-DOCUMENT = {"id", "database", "class", "started_at", "finished_at", "expires_at", "bytes", "raw_bytes", "rows"}
+DOCUMENT = {
+    "id",
+    "database",
+    "class",
+    "installation",
+    "started_at",
+    "finished_at",
+    "expires_at",
+    "bytes",
+    "raw_bytes",
+    "rows",
+}
 DOCUMENT |= {"verified", "proofs"}
 CANARY = "canary-password"
 
@@ -87,6 +98,18 @@ def backup(*arguments: object, stdin: str | None = None, expect: int = 0) -> Any
     assert done.exit_code == expect, (done.stdout, done.stderr, done.exception)
     assert "Traceback" not in done.stderr
     return done
+
+
+def given_away(home: Path, name: str) -> dict[str, Any]:
+    """Turn the only backup into one of another installation. Returns its document."""
+    (made,) = document("list", "--database", name)["backups"]
+    old = home / "backups" / f"{name}@{made['installation']}" / made["id"]
+    new = home / "backups" / f"{name}@deadbeefdeadbeef" / made["id"]
+    new.parent.mkdir()
+    old.rename(new)
+    manifest = json.loads((new / "manifest.json").read_text())
+    (new / "manifest.json").write_text(json.dumps(manifest | {"installation": "deadbeefdeadbeef"}))
+    return made | {"installation": "deadbeefdeadbeef"}
 
 
 def document(*arguments: object, expect: int = 0) -> dict[str, Any]:
@@ -253,6 +276,26 @@ def test_a_database_that_was_never_backed_up_fails_only_when_it_is_asked_for(ins
 
 
 @pytest.mark.slow
+def test_the_backup_of_another_installation_is_listed_and_not_touched(installed: Path, name: str) -> None:
+    backup("run", "--database", name)
+    other = given_away(installed, name)
+    listed = document("list")
+    assert listed["backups"] == []
+    assert [one["id"] for one in listed["others"]] == [other["id"]]
+    assert "deadbeef" in backup("list").stdout
+    execute(os.environ["ATLAS_DATABASE_URL"], "UPDATE public.says SET word = 'later'")
+    for command in (["verify"], ["drill"], ["restore", "--yes"]):
+        refused = backup(*command, "--database", name, expect=1).stderr
+        assert "1 of others: --from deadbeefdeadbeef takes" in refused.replace("\n", " ")
+    assert word() == "later"
+    assert document("prune", "--confirm") == {"deleted": [], "kept": [], "refused": None}
+    assert document("prune", "--from", "dead", "--dry-run")["kept"] == [[name, other["id"]]]
+    assert document("verify", "--from", "dead", "--database", name)["ok"]
+    backup("restore", "--yes", "--database", name, "--from", "dead")
+    assert word() == "first"
+
+
+@pytest.mark.slow
 def test_damage_fails(installed: Path, name: str) -> None:
     backup("run", "--database", name)
     data = max(path for path in stored(installed) if path.name.startswith("data-"))
@@ -263,7 +306,7 @@ def test_damage_fails(installed: Path, name: str) -> None:
     assert "FAILED" in backup("list").stdout
     assert "does not restore" in backup("restore", "--database", name, "--yes", expect=1).stderr
     assert document("drill", "--database", name, expect=1)["ok"] is False
-    (installed / "backups" / name / data.parent.name / "manifest.json").write_text("{}")
+    (data.parent / "manifest.json").write_text("{}")
     done = backup("list", "--json", expect=1)
     assert json.loads(done.stdout) == {"backups": []}
     assert "is not a manifest" in done.stderr

@@ -11,6 +11,9 @@ app = typer.Typer(name="backup", help="Make, list, verify, restore and prune bac
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 Name = Annotated[str | None, typer.Option("--database", "-d", help="The database. Default: all that Atlas uses.")]
+From = Annotated[
+    str | None, typer.Option("--from", metavar="INSTALLATION", help="Of another installation: the beginning of its id.")
+]
 One = Annotated[str, typer.Argument(help="Id of the backup, or its beginning, or `latest`.")]
 
 
@@ -37,28 +40,29 @@ def list_(database: Name = None, json: Json = False) -> None:
 
 
 @app.command(epilog="Example: atlas backup show latest --database atlas")
-def show(backup: One = "latest", database: Name = None, json: Json = False) -> None:
+def show(backup: One = "latest", database: Name = None, source: From = None, json: Json = False) -> None:
     """Show one backup: its contents, and its verifications and restore tests."""
     from atlas_pipeline.cli.backup.commands import show
 
-    raise typer.Exit(show(backup, database, json))
+    raise typer.Exit(show(backup, database, source, json))
 
 
 @app.command(epilog="Example: atlas backup verify latest")
-def verify(backup: One = "latest", database: Name = None, json: Json = False) -> None:
+def verify(backup: One = "latest", database: Name = None, source: From = None, json: Json = False) -> None:
     """Read every object of a backup and compare it with its manifest, for each database that has such a backup.
 
     Fails on any difference, and when no database has one.
     """
     from atlas_pipeline.cli.backup.commands import verify
 
-    raise typer.Exit(verify(backup, database, json))
+    raise typer.Exit(verify(backup, database, source, json))
 
 
 @app.command(epilog="Example: atlas backup restore latest --database atlas --dry-run")
 def restore(
     backup: One = "latest",
     database: Name = None,
+    source: From = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask to type the name of the database.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Put back the database that the last restore replaced.")] = False,
@@ -67,7 +71,7 @@ def restore(
     """Restore a backup beside the live database, compare it with its manifest, and swap the two."""
     from atlas_pipeline.cli.backup.commands import restore
 
-    raise typer.Exit(restore(backup, database, yes=yes, dry_run=dry_run, undo=undo, json=json))
+    raise typer.Exit(restore(backup, database, source, yes=yes, dry_run=dry_run, undo=undo, json=json))
 
 
 @app.command(epilog="Example: atlas backup copies --drop atlas__before_20261122T093000Z")
@@ -95,6 +99,7 @@ def drill(database: Name = None, json: Json = False) -> None:
 
 @app.command(epilog="Example: atlas backup prune --dry-run")
 def prune(
+    source: From = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be deleted.")] = False,
     confirm: Annotated[
         bool, typer.Option("--confirm", help="Delete also what was refused; the newest verified backup is always kept.")
@@ -104,4 +109,4 @@ def prune(
     """Delete expired backups; never the newest verified one of a database, nor more than half at once."""
     from atlas_pipeline.cli.backup.commands import prune
 
-    raise typer.Exit(prune(dry_run, confirm, json))
+    raise typer.Exit(prune(source, dry_run, confirm, json))

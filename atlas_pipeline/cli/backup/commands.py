@@ -74,23 +74,24 @@ def list_backups(database: str | None, json: bool) -> int:
     """
     with _reporting("reading the manifests"):
         contents = backups(load_settings()).catalogue.read(database)
-    _print(contents.backups, json)
+    _print(contents.backups, json, contents.others)
     for fault in contents.faults:
         _say(f"{fault.place}: {fault.problem}")
     return 1 if contents.faults else 0
 
 
-def show(backup: str, database: str | None, json: bool) -> int:
+def show(backup: str, database: str | None, source: str | None, json: bool) -> int:
     """Print one backup of each database, table by table.
 
     Args:
         backup: its id, the beginning of its id, or `latest`.
         database: its name; null for all that have such a backup.
+        source: the installation whose backup; null for this one.
         json: print JSON.
     """
     with _reporting("reading the manifest"):
         settings = load_settings()
-        matches, missing = _matching(backups(settings), settings, backup, database)
+        matches, missing = _matching(backups(settings).of(source, database), settings, backup, database)
     if json:
         print_json({"backups": [_document(match, tables=True) for match in matches], "missing": missing})
         return 0
@@ -103,12 +104,13 @@ def show(backup: str, database: str | None, json: bool) -> int:
     return 0
 
 
-def verify(backup: str, database: str | None, json: bool) -> int:
+def verify(backup: str, database: str | None, source: str | None, json: bool) -> int:
     """Verify one backup of each database.
 
     Args:
         backup: its id, the beginning of its id, or `latest`.
         database: its name; null for all that have such a backup.
+        source: the installation whose backup; null for this one.
         json: print JSON.
 
     Returns:
@@ -116,7 +118,7 @@ def verify(backup: str, database: str | None, json: bool) -> int:
     """
     with _reporting("reading the manifest") as show:
         settings = load_settings()
-        service = backups(settings)
+        service = backups(settings).of(source, database)
         matches, missing = _matching(service, settings, backup, database)
         proofs = [(match, service.verify(match, show)) for match in matches]
     return _print_proofs(proofs, missing, json)
@@ -164,12 +166,15 @@ def _matching(
     return matches, list(missing)
 
 
-def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo: bool, json: bool) -> int:
+def restore(
+    backup: str, database: str | None, source: str | None, *, yes: bool, dry_run: bool, undo: bool, json: bool
+) -> int:
     """Restore a backup or undo a restore, after a prompt.
 
     Args:
         backup: its id, the beginning of its id, or `latest`.
         database: its name.
+        source: the installation whose backup; null for this one.
         yes: do not prompt.
         dry_run: print the plan only.
         undo: put back the database that the last restore replaced.
@@ -184,7 +189,7 @@ def restore(backup: str, database: str | None, *, yes: bool, dry_run: bool, undo
         if database is None or database not in known:
             _say(f"say which database by --database: expected one of {', '.join(known)}")
             return 2
-        target, service = known[database], backups(settings)
+        target, service = known[database], backups(settings).of(source, database)
         wanted = None if undo else service.catalogue.get(backup, database)
         refuse_missing_rights(target.admin_url, database, wanted.manifest.state if wanted else None)
         plan = _plan(target, wanted)
@@ -272,10 +277,11 @@ def drop(name: str, database: str | None, *, yes: bool, json: bool) -> int:
     return 0
 
 
-def prune(dry_run: bool, confirm: bool, json: bool) -> int:
+def prune(source: str | None, dry_run: bool, confirm: bool, json: bool) -> int:
     """Delete expired backups.
 
     Args:
+        source: the installation whose backups; null for this one.
         dry_run: print the decision only.
         confirm: delete also what retention refuses.
         json: print JSON.
@@ -284,7 +290,7 @@ def prune(dry_run: bool, confirm: bool, json: bool) -> int:
         1 when something was refused.
     """
     with _reporting("reading the manifests"):
-        decision = backups(load_settings()).prune(datetime.now(UTC), dry_run=dry_run, confirmed=confirm)
+        decision = backups(load_settings()).of(source).prune(datetime.now(UTC), dry_run=dry_run, confirmed=confirm)
     if json:
         print_json({"deleted": _ids(decision.delete), "kept": _ids(decision.keep), "refused": decision.refused})
     else:
@@ -365,20 +371,24 @@ def _print_proofs(proofs: Sequence[tuple[Backup, Proof]], missing: Sequence[str]
     return 0 if ok else 1
 
 
-def _print(found: Sequence[Backup], json: bool) -> None:
+def _print(found: Sequence[Backup], json: bool, others: Sequence[Backup] = ()) -> None:
     if json:
-        print_json({"backups": [_document(backup) for backup in found]})
+        document = {"backups": [_document(backup) for backup in found]}
+        print_json(document | ({"others": [_document(backup) for backup in others]} if others else {}))
         return
     columns = {"database": "left", "backup": "left", "class": "left", "made": "left", "expires": "left"}
     columns |= {"rows": "right", "MiB": "right", "raw MiB": "right", "proven": "left"}
     rows = []
-    for backup in found:
+    if others:
+        columns["of"] = "left"
+    for backup in (*found, *others):
         manifest = backup.manifest
         proof = backup.proofs[-1] if backup.proofs else None
         proven = "no" if proof is None else f"{proof.kind} {proof.at:%Y-%m-%d}" if not proof.problem else "FAILED"
         sizes = (f"{manifest.bytes / _MIB:,.1f}", f"{manifest.raw_bytes / _MIB:,.1f}")
         times = (f"{manifest.finished_at:%Y-%m-%d %H:%M}", f"{manifest.expires_at:%Y-%m-%d}")
-        rows.append([*backup.key, manifest.backup_class, *times, manifest.state.rows, *sizes, proven])
+        of = ["this" if backup in found else f"another, {manifest.installation}"] if others else []
+        rows.append([*backup.key, manifest.backup_class, *times, manifest.state.rows, *sizes, proven, *of])
     print_table("Backups", columns, rows, optional=["class", "made", "raw MiB", "rows", "expires"])
 
 
@@ -387,6 +397,7 @@ def _facts(backup: Backup) -> list[list[str]]:
     raw_mib = manifest.raw_bytes / _MIB
     facts = [
         ["class", manifest.backup_class],
+        ["installation", manifest.installation or "not named"],
         ["made", f"{manifest.started_at:%Y-%m-%d %H:%M:%S} to {manifest.finished_at:%H:%M:%S} UTC"],
         ["expires", f"{manifest.expires_at:%Y-%m-%d %H:%M} UTC"],
         ["size", f"{manifest.bytes / _MIB:,.1f} MiB in {len(manifest.objects)} objects, of {raw_mib:,.1f} MiB"],
@@ -406,6 +417,7 @@ def _document(backup: Backup, *, tables: bool = False) -> dict[str, Any]:
         "id": manifest.id,
         "database": manifest.database,
         "class": manifest.backup_class,
+        "installation": manifest.installation,
         "started_at": manifest.started_at.isoformat(),
         "finished_at": manifest.finished_at.isoformat(),
         "expires_at": manifest.expires_at.isoformat(),

@@ -29,6 +29,7 @@ class RestoreConfig(dg.Config):
     database: str = Field(description="The database to restore.")
     confirm: str = Field("", description="The name of the database once more; without it only the plan is shown.")
     backup: str = Field("latest", description="Id of the backup, or its beginning, or `latest`.")
+    source: str = Field("", description="Take the backup of another installation: the beginning of its id.")
     undo: bool = Field(False, description="Instead, put back the database that the last restore replaced.")
 
 
@@ -56,6 +57,7 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig, s3: Ba
         if config.undo:
             wanted, plan = None, f"{former(one.admin_url, one.name)} takes the place of {one.name}"
         else:
+            made = made.of(config.source or None, one.name)
             wanted = made.catalogue.get(config.backup, one.name)
             plan = f"{wanted.manifest.id}, {wanted.manifest.state.rows:,} rows, takes the place of {one.name}"
         if config.confirm != one.name:

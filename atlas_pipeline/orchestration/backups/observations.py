@@ -56,7 +56,7 @@ def unobserved(made: Backups, database: str, instance: dg.DagsterInstance) -> It
         for proof in backup.proofs:
             if (name, proof.kind, proof.at.timestamp()) not in known.proofs:
                 yield _of_proof(made, backup, proof)
-    stored = {backup.manifest.id for backup in contents.backups}
+    stored = {backup.manifest.id for backup in (*contents.backups, *contents.others)}
     for name, location in known.locations.items():
         elsewhere = not location.startswith(f"{made.store.place}/")
         unreadable = any(fault.place.startswith(f"{location}/") for fault in contents.faults)
