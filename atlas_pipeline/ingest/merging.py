@@ -14,6 +14,7 @@ from psycopg import sql
 
 from atlas_pipeline.ingest.copying import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import MISSING_SINCE, Dataset, deleted_name
+from atlas_pipeline.ingest.repeats import Repeated
 from atlas_pipeline.ingest.staging import StagingTables, dead_columns
 from atlas_pipeline.warehouse.ledger import moved
 from atlas_pipeline.warehouse.publish import STAGING
@@ -78,7 +79,9 @@ def pick_winners(
     return _counted(connection, dataset, tables, new, beside_published=beside_published)
 
 
-def leave_latest(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables) -> int:
+def leave_latest(
+    connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, repeated: Repeated | None
+) -> int:
     """Take the rows out of a staging table that give way to a later one of their key.
 
     Few are deleted. Where they are many, which would leave the table mostly holes, those that stay are copied.
@@ -87,40 +90,70 @@ def leave_latest(connection: psycopg.Connection, dataset: Dataset, tables: Stagi
         connection: in the transaction that fills the table.
         dataset: with a plan in each column.
         tables: whose table it is; there is no delta.
+        repeated: its rows that may share their key with others; null has Postgres look.
 
     Returns:
         How many rows gave way.
     """
     name = sql.Identifier(STAGING, tables.table)
     connection.execute(sql.SQL("ANALYZE {}").format(name))
-    if not dataset.key:
+    if not dataset.key or (repeated and not repeated.surplus):
         return 0
     connection.execute("SET LOCAL work_mem = '128MB'")
-    order = ordered(dataset, "d", place_of(connection, dataset), "DESC NULLS LAST")
-    # The rows are grouped once, and looked at again only where few give way.
-    statement = sql.SQL(
-        "WITH repeated AS MATERIALIZED (SELECT {key}, count(*) AS n FROM {table} GROUP BY {key} HAVING count(*) > 1),"
-        " surplus AS MATERIALIZED (SELECT coalesce(sum(n - 1), 0)::bigint AS rows, coalesce(sum(n - 1), 0) <="
-        " {share} * (SELECT reltuples FROM pg_class WHERE oid = {name}::regclass) AS few FROM repeated),"
-        " ranked AS (SELECT ctid AS place, row_number() OVER (PARTITION BY {key} ORDER BY {order}) AS rank"
-        " FROM {table} d WHERE (SELECT few AND rows > 0 FROM surplus) AND ({key}) IN (SELECT {key} FROM repeated)),"
-        " gone AS (DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT place FROM ranked WHERE rank > 1)))"
-        " SELECT rows, few FROM surplus"
-    ).format(
-        key=key_list(dataset),
-        table=name,
-        share=sql.Literal(_FEW),
-        name=sql.Literal(name.as_string(connection)),
-        order=order,
-    )
-    row = connection.execute(statement).fetchone()
-    assert row is not None
-    if row[1]:
-        return int(row[0])
+    if repeated is None:
+        gone = _delete_of_all(connection, dataset, name)
+    else:
+        gone = _delete_of(connection, dataset, name, repeated) if repeated.surplus <= _FEW * repeated.rows else None
+    if gone is not None:
+        return gone
     connection.execute(sql.SQL("ALTER TABLE {} RENAME TO {}").format(name, sql.Identifier(tables.delta)))
     made = sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING COMMENTS)")
     connection.execute(made.format(name, sql.Identifier(STAGING, tables.delta)))
     return pick_winners(connection, dataset, tables, tables.table, beside_published=False).duplicates
+
+
+def _delete_of(connection: psycopg.Connection, dataset: Dataset, table: sql.Identifier, repeated: Repeated) -> int:
+    """Delete those of some rows that give way. Returns their number."""
+    places = (FILE_ID, LINE)
+    some = sql.SQL("({}) IN (SELECT * FROM unnest({}::bigint[], {}::bigint[]))").format(
+        sql.SQL(", ").join(map(sql.Identifier, places)), sql.Literal(repeated.file_ids), sql.Literal(repeated.lines)
+    )
+    statement = sql.SQL("DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT place FROM {ranked} WHERE rank > 1))")
+    return connection.execute(statement.format(table=table, ranked=_ranked(connection, dataset, table, some))).rowcount
+
+
+def _delete_of_all(connection: psycopg.Connection, dataset: Dataset, table: sql.Identifier) -> int | None:
+    """Delete the rows that give way, if they are few: null where they are many. Returns their number.
+
+    The rows are grouped once, and looked at again only where few give way.
+    """
+    key = key_list(dataset)
+    some = sql.SQL("(SELECT few AND rows > 0 FROM surplus) AND ({0}) IN (SELECT {0} FROM repeated)").format(key)
+    statement = sql.SQL(
+        "WITH repeated AS MATERIALIZED (SELECT {key}, count(*) AS n FROM {table} GROUP BY {key} HAVING count(*) > 1),"
+        " surplus AS MATERIALIZED (SELECT coalesce(sum(n - 1), 0)::bigint AS rows, coalesce(sum(n - 1), 0) <="
+        " {share} * (SELECT reltuples FROM pg_class WHERE oid = {name}::regclass) AS few FROM repeated),"
+        " gone AS (DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT place FROM {ranked} WHERE rank > 1)))"
+        " SELECT rows, few FROM surplus"
+    ).format(
+        key=key,
+        table=table,
+        share=sql.Literal(_FEW),
+        name=sql.Literal(table.as_string(connection)),
+        ranked=_ranked(connection, dataset, table, some),
+    )
+    row = connection.execute(statement).fetchone()
+    assert row is not None
+    return int(row[0]) if row[1] else None
+
+
+def _ranked(
+    connection: psycopg.Connection, dataset: Dataset, table: sql.Identifier, some: sql.Composable
+) -> sql.Composed:
+    """Where rows that fulfil a condition are, and their rank among those of their key, the one that stays first."""
+    ranked = "(SELECT ctid AS place, row_number() OVER (PARTITION BY {} ORDER BY {}) AS rank FROM {} d WHERE {}) ranked"
+    order = ordered(dataset, "d", place_of(connection, dataset), "DESC NULLS LAST")
+    return sql.SQL(ranked).format(key_list(dataset), order, table, some)
 
 
 def _picked(connection: psycopg.Connection, dataset: Dataset, delta: sql.Composable) -> sql.Composed:

@@ -365,7 +365,7 @@ def stage(build: SilverBuild, planned: Planned) -> Staged:
     _check_keys(dataset, files, typed.rewritten)
     build.progress(f"{name}: merging")
     if direct:
-        picked, layers = Picked(leave_latest(connection, dataset, tables), 0), _Layers()
+        picked, layers = Picked(leave_latest(connection, dataset, tables, typed.repeated), 0), _Layers()
     else:
         with _naming_the_condition(dataset):
             picked = pick_winners(connection, dataset, tables, new, beside_published=not anew)

@@ -18,6 +18,7 @@ from pyarrow import csv as arrow_csv
 from atlas_pipeline.ingest.copying import FILE_ID, LINE, stop_copying
 from atlas_pipeline.ingest.dataset import MISSING_SINCE, VALID_FROM, VALID_TO, Column, Dataset, history_name
 from atlas_pipeline.ingest.prefetch import prefetched
+from atlas_pipeline.ingest.repeats import KeyNumbers, Repeated
 from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
 from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.pii.leaks import LeakReport, Sweep, trusted
@@ -83,7 +84,8 @@ class TypedRows:
     """Counts of rows: those that were read, those rejected by rule, and values that are not of their column's type.
 
     `misfits` has these by file id and column, `rewritten` by the same the rows whose key or identifier would be another
-    row's. `swept` is what a sweep of the rows found while they were sent.
+    row's. `swept` is what a sweep of the rows found while they were sent; `repeated` has those that may share
+    their key, null where that was not looked for.
     """
 
     read: int = 0
@@ -91,6 +93,7 @@ class TypedRows:
     misfits: Counter[tuple[int, str]] = field(default_factory=Counter)
     rewritten: Counter[tuple[int, str]] = field(default_factory=Counter)
     swept: LeakReport = field(default_factory=LeakReport)
+    repeated: Repeated | None = None
 
 
 def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, new: str) -> None:
@@ -183,13 +186,13 @@ def fill(
         tables: as `create_tables` made them.
         keys: of hashed and encrypted columns.
         progress: told the rows that are done, after each block.
-        direct: rows go into the table itself, else into the delta.
+        direct: rows go into the table itself, and those that share a key are looked for; else they go into the delta.
         all_files: most of bronze is read.
 
     Raises KeyMissing, psycopg.Error.
     """
     types = dict(_columns(dataset.staged_columns)) | {FILE_ID: "bigint", LINE: "bigint"}
-    sweep = Sweep(_swept_columns(dataset), dataset.policy.rules)
+    sweep, numbers = Sweep(_swept_columns(dataset), dataset.policy.rules), KeyNumbers(dataset) if direct else None
     done = TypedRows()
     if not files:
         return done
@@ -202,6 +205,8 @@ def fill(
     ):
         for block in ready:
             sweep.add(block.good)
+            if numbers:
+                numbers.add(block.good)
             copying.add(block.good)
             if block.bad:
                 copying.end()
@@ -212,6 +217,7 @@ def fill(
             done.rewritten.update((reject.file_id, column) for reject in block.bad for column in reject.rewritten)
             progress(f"{dataset.name}: typed {done.read:,} of {expected:,} rows")
     done.swept = sweep.finish()
+    done.repeated = numbers.repeated() if numbers else None
     return done
 
 

@@ -168,15 +168,20 @@ def test_the_latest_row_of_a_key_stays(
 
 
 @pytest.mark.parametrize("repeated", [0, 3, 60])
-def test_few_rows_of_a_key_and_many_leave_the_latest(make_feed: Any, repeated: int) -> None:
-    feed = make_feed(
-        {"id": "integer", "part": "text", "value": "text", "at": "timestamp"}, key=("id", "part"), latest_by="at"
-    )
-    rows = [f"{n},a,old,2024-01-02\n" for n in range(100)]
+@pytest.mark.parametrize(
+    ("part", "parts"),
+    [(Column("part", "text"), ["a", "a", "a"]), (Column("part", "decimal", digits=(10, 2)), ["1", "1.0", "1.00"])],
+)
+def test_few_rows_of_a_key_and_many_leave_the_latest(
+    make_feed: Any, repeated: int, part: Column, parts: list[str]
+) -> None:
+    columns = [Column("id", "integer"), part, Column("value", "text"), Column("at", "timestamp")]
+    feed = make_feed(columns, key=("id", "part"), latest_by="at")
+    rows = [f"{n},{parts[0]},old,2024-01-02\n" for n in range(100)]
     rows += [
-        f"{n},a,{word},{day}\n"
+        f"{n},{written},{word},{day}\n"
         for n in range(repeated)
-        for word, day in (("new", "2024-01-03"), ("older", "2024-01-01"))
+        for written, word, day in ((parts[1], "new", "2024-01-03"), (parts[2], "older", "2024-01-01"))
     ]
     feed.land("a.csv", "id,part,value,at\n" + "".join(rows))
     result = feed.run()
