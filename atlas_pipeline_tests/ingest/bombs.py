@@ -14,6 +14,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
+from atlas_pipeline_tests.ingest.workbooks import ods, with_part, xlsx
+
 _LONG = 100_000
 _ROWS = 20_000
 
@@ -128,6 +130,38 @@ def compressed_parquet_gz() -> bytes:
     return gzip.compress(plain)
 
 
+def far_cells_xlsx() -> bytes:
+    """Two cells in opposite corners of a sheet."""
+    return xlsx({"S": [["a", "b"], [1, 2]]}, lambda book: book.get_worksheet_by_name("S").write("XFD1048576", 1))
+
+
+def one_text_xlsx() -> bytes:
+    """40,000 cells that refer to one text of 32,000 letters."""
+    return xlsx({"S": [["a", "b"], *[["x" * 32_000] * 2] * 20_000]})
+
+
+def some_of_one_text_xlsx() -> bytes:
+    """6,000 such cells."""
+    return xlsx({"S": [["a", "b"], *[["x" * 32_000] * 2] * 3_000]})
+
+
+def padded_xlsx() -> bytes:
+    """Two cells in opposite corners, and 60 MB of blanks in a sheet's XML."""
+    far, sheet = far_cells_xlsx(), "xl/worksheets/sheet1.xml"
+    return with_part(far, sheet, lambda part: part.replace(b"<sheetData>", b"<sheetData>" + b" " * 60_000_000))
+
+
+def repeated_rows_ods() -> bytes:
+    """A row of 900 cells that is said to be there a million times."""
+    row = b'<table:table-row table:number-rows-repeated="1000000">'
+    cell = b'<table:table-cell table:number-columns-repeated="900"'
+    return with_part(
+        ods({"S": [["a"], [1.0]]}),
+        "content.xml",
+        lambda part: part.replace(b"<table:table-row>", row).replace(b"<table:table-cell", cell),
+    )
+
+
 BOMBS: dict[str, Callable[[], bytes]] = {
     "dictionary.parquet": dictionary_parquet,
     "lists.parquet": dictionary_parquet_in_lists,
@@ -145,6 +179,11 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "cells.jsonl.zst": long_cells_jsonl_zst,
     "deep.jsonl": deep_jsonl,
     "sparse.jsonl": sparse_jsonl,
+    "far.xlsx": far_cells_xlsx,
+    "text.xlsx": one_text_xlsx,
+    "texts.xlsx": some_of_one_text_xlsx,
+    "padded.xlsx": padded_xlsx,
+    "rows.ods": repeated_rows_ods,
 }
 """Each bomb by the name of its file."""
 

@@ -38,6 +38,21 @@ def test_a_bomb_is_loaded_in_little_memory(name: str, warehouse_url: str, tmp_pa
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["far.xlsx", "text.xlsx", "texts.xlsx", "padded.xlsx", "rows.ods"])
+def test_a_workbook_that_stands_for_more_is_refused_in_little_memory(
+    name: str, warehouse_url: str, tmp_path: Path
+) -> None:
+    """That of the process that reads it, and that of the one that loads."""
+    path = tmp_path / name
+    path.write_bytes(BOMBS[name]())
+    command = [sys.executable, str(LOAD), "--load", warehouse_url, str(path), "limited"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=PROJECT_ROOT)
+    said = json.loads(done.stdout)
+    assert said["rule"] in ("corrupt", "expands_too_much")
+    assert said["peak"] * 1e6 < MOST_BYTES
+
+
+@pytest.mark.slow
 def test_a_dictionary_is_written_out_in_little_memory_too(warehouse_url: str, tmp_path: Path) -> None:
     path = tmp_path / "lists.parquet"
     path.write_bytes(BOMBS[path.name]())

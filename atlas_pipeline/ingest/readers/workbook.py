@@ -1,7 +1,7 @@
 """Excel and OpenDocument workbooks to batches: the sheet, its header row, the rows below it.
 
 Belongs here: which sheet is read, where its table begins and ends, rows that do not fit. Does not belong here: what a
-file may grow to (`workbook_xml.py`), a cell as text (`workbook_cells.py`), the rules of column names (`columns.py`).
+file may grow to (`workbook_process.py`), a cell as text (`workbook_cells.py`), rules of column names (`columns.py`).
 """
 
 import json
@@ -24,12 +24,14 @@ from atlas_pipeline.ingest.readers.text import RAW_KEPT_BYTES
 from atlas_pipeline.ingest.readers.workbook_process import Workbook, opened
 from atlas_pipeline.ingest.types import ColumnType
 
-_BATCH_CELLS = 400_000
+_BATCH_LETTERS = 8_000_000
+_CELL_LETTERS = 20
+"""What a cell counts for besides its text."""
 _Row = list[Any]
 
 
 def read_workbook(stream: BinaryIO, compression: Compression, options: ReadOptions, meter: Meter) -> Iterator[Batch]:
-    """Yield the rows of one sheet, every cell as text, in batches of about 400,000; `lines` are the sheet's rows.
+    """Yield the rows of one sheet, every cell as text, in batches of at most 400,000; `lines` are the sheet's rows.
 
     A process of its own holds the sheet in memory, in about 100 bytes a cell. Blank rows are left out, as are columns
     without name and value. Raises FileRefused as `readers.read` says.
@@ -41,8 +43,6 @@ def read_workbook(stream: BinaryIO, compression: Compression, options: ReadOptio
         meter: counts what it turns into.
     """
     with opened(stream, compression, meter) as book:
-        if book.zipped:
-            meter.expect_bytes(workbook_xml.unpacked_bytes(book.file))
         yield from _batches(_rows(book, chosen(book, options.sheet)), options)
 
 
@@ -102,7 +102,7 @@ def _batches(rows: Iterator[tuple[int, _Row]], options: ReadOptions) -> Iterator
     table: _Table | None = _Table(list(options.csv.names), None) if options.csv.names else None
     block: list[_Row] = []
     numbers: list[int] = []
-    found = False
+    letters, found = 0, False
     header: _Row | None = None
     for number, row in rows:
         if table is None and header is None:
@@ -113,9 +113,10 @@ def _batches(rows: Iterator[tuple[int, _Row]], options: ReadOptions) -> Iterator
         assert table is not None
         block.append(row)
         numbers.append(number + 1)
-        if len(block) * len(row) >= _BATCH_CELLS:
+        letters += _CELL_LETTERS * len(row) + sum([len(cell) for cell in row if type(cell) is str])
+        if letters >= _BATCH_LETTERS:
             yield table.batch(block, numbers)
-            block, numbers, found = [], [], True
+            block, numbers, letters, found = [], [], 0, True
     if block and table:
         yield table.batch(block, numbers)
     elif header is None and table is None:

@@ -20,7 +20,9 @@ from python_calamine import (
     WorksheetNotFound,
 )
 
-_CHUNK_CELLS = 50_000
+_CHUNK_LETTERS = 1_000_000
+_CELL_LETTERS = 20
+"""What a cell counts for besides its text."""
 
 
 def main() -> None:
@@ -38,11 +40,13 @@ def main() -> None:
         sheet = book.get_sheet_by_name(name)
         _say(("left", sheet.start[1] if sheet.start else 0))
         chunk: list[list[Any]] = []
+        letters = 0
         for row in sheet.iter_rows() if sheet.start else ():
             chunk.append(row)
-            if len(chunk) * len(row) >= _CHUNK_CELLS:
+            letters += _CELL_LETTERS * len(row) + sum([len(cell) for cell in row if type(cell) is str])
+            if letters >= _CHUNK_LETTERS:
                 _say(("rows", chunk))
-                chunk = []
+                chunk, letters = [], 0
         _say(("rows", chunk))
         _say(("end", None))
     except PasswordError:

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,8 +18,11 @@ from atlas_pipeline.ingest.batch import FileRefused
 from atlas_pipeline.ingest.limits import Meter
 from atlas_pipeline.ingest.readers.compression import Compression, decompressed
 
-MEMORY_BYTES = 3 << 30
-"""What the process may take: about 100 bytes a cell of the rectangle around all cells, and the text."""
+_LEAST_MEMORY, _MOST_MEMORY = 400 << 20, 3 << 30
+"""What the process of a small workbook may take, and that of any."""
+_OF_FILE, _OF_PARTS = 100, 20
+"""How many bytes of memory a byte of the file is good for, and one of what it unpacks to. A cell takes about 100 bytes
+of memory, 20 and more of XML, and 5 of the file; a sheet where most cells are empty, several times as much."""
 _PIECE_BYTES = 1 << 20
 _HEAD_BYTES = 1 << 20
 _ZIP, _OLD = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
@@ -83,7 +87,7 @@ def opened(stream: BinaryIO, compression: Compression, meter: Meter | None = Non
         meter: counts the bytes.
 
     Raises:
-        FileRefused: `empty`, `wrong_format`, `corrupt`, `password_protected`.
+        FileRefused: `empty`, `wrong_format`, `corrupt`, `password_protected`, `expands_too_much`.
     """
     source = decompressed(stream, compression, meter)
     head = source.peek(_HEAD_BYTES)
@@ -101,17 +105,34 @@ def opened(stream: BinaryIO, compression: Compression, meter: Meter | None = Non
         while piece := source.read(_PIECE_BYTES):
             file.write(piece)
         file.flush()
+        memory = _memory(file, meter)
         file.seek(0)
-        process = stack.enter_context(_process(file))
+        process = stack.enter_context(_process(file, memory))
         yield Workbook(process, file, encrypted)
 
 
+def _memory(file: IO[bytes], meter: Meter | None) -> int:
+    """What the process may take for a file: little for a small one, whatever cells it says to have."""
+    size = file.tell()
+    parts = size * _OF_FILE // _OF_PARTS
+    file.seek(0)
+    if file.read(len(_ZIP)) == _ZIP:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                parts = sum(one.file_size for one in archive.infolist())
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, UnicodeError):
+            raise corrupt() from None
+        if meter:
+            meter.expect_bytes(parts)
+    return min(max(_LEAST_MEMORY, min(_OF_FILE * size, _OF_PARTS * parts)), _MOST_MEMORY)
+
+
 @contextmanager
-def _process(file: IO[bytes]) -> Iterator["subprocess.Popen[bytes]"]:
+def _process(file: IO[bytes], memory: int) -> Iterator["subprocess.Popen[bytes]"]:
     handle = file.fileno()
     child = Path(__file__).with_name("workbook_child.py")
     process = subprocess.Popen(
-        [sys.executable, "-I", "-B", str(child), f"/dev/fd/{handle}", str(MEMORY_BYTES)],
+        [sys.executable, "-I", "-B", str(child), f"/dev/fd/{handle}", str(memory)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,  # where it panics it says so at length

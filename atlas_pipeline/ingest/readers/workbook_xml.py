@@ -1,7 +1,7 @@
-"""A workbook's own XML, looked at before it is read: what it grows to, and what its cells do not tell.
+"""A workbook's own XML: what its cells do not tell.
 
-Belongs here: bounds on what a small file may grow to, cells that hold an error, numbers shown with leading zeros. Does
-not belong here: sheets and rows (`workbook.py`), values as text (`workbook_cells.py`).
+Belongs here: cells that hold an error, numbers shown with leading zeros. Does not belong here: what a small file may
+grow to (`workbook_process.py`), sheets and rows (`workbook.py`), values as text (`workbook_cells.py`).
 
 The library that reads workbooks takes a cell with an error for an empty one, and has no formats of numbers.
 """
@@ -29,12 +29,6 @@ _VALUE = re.compile(rb"<(?:\w+:)?v>([^<]*)</")
 _ATTRIBUTE = re.compile(rb"\b(r|s|t)\s*=\s*[\"']([^\"']*)[\"']")
 _LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _ZEROS = re.compile(r"0{2,20}\Z")
-
-
-def unpacked_bytes(stream: IO[bytes]) -> int:
-    """What the parts of a zipped workbook say that they become. Raises FileRefused `corrupt`."""
-    with _opened(stream) as parts:
-        return sum(one.file_size for one in parts.infolist())
 
 
 def overlay(stream: IO[bytes], sheet: str) -> Overlay:
