@@ -22,12 +22,13 @@ class RestoreFailed(Exception):
 
 @dataclass(frozen=True)
 class Dumped:
-    """The result of a dump."""
+    """The result of a dump; `unrestorable` names what is in the database and not in the dump."""
 
     objects: tuple[StoredObject, ...]
     state: DatabaseState
     server_version: str
     tool_version: str
+    unrestorable: tuple[str, ...] = ()
 
 
 class Sink(Protocol):

@@ -79,7 +79,8 @@ class DatabaseState:
 class Manifest:
     """The manifest. Times are UTC, sizes in bytes; it has no password, host name or value of a row.
 
-    `installation` is whose backup it is; null in those of a version of Atlas that did not tell installations apart.
+    `unrestorable` names what the database had and the backup has not, and why. `installation` is whose backup it is;
+    null in those of a version of Atlas that did not tell installations apart.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Manifest:
     state: DatabaseState
     format: int = FORMAT
     installation: str | None = None
+    unrestorable: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -164,7 +166,7 @@ def manifest_from(data: bytes, place: str) -> Manifest:
         state["large_objects"] = tuple(state["large_objects"])
         values["objects"] = tuple(StoredObject(**item) for item in values["objects"])
         values |= {name: datetime.fromisoformat(values[name]) for name in ("started_at", "finished_at", "expires_at")}
-        values |= {name: tuple(values[name]) for name in ("recipients", "excluded")}
+        values |= {name: tuple(values.get(name, ())) for name in ("recipients", "excluded", "unrestorable")}
         return Manifest(**values | {"state": DatabaseState(**state)})
     except ManifestError:
         raise

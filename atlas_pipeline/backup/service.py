@@ -17,8 +17,10 @@ from atlas_pipeline.backup import configuration
 from atlas_pipeline.backup.catalogue import Catalogue
 from atlas_pipeline.backup.engine import BackupFailed, Engine, Progress, RestoreFailed
 from atlas_pipeline.backup.lock import backup_lock
-from atlas_pipeline.backup.manifest import Backup, BackupClass, Manifest, Proof, ProofKind
+from atlas_pipeline.backup.manifest import FORMAT, Backup, BackupClass, DatabaseState, Manifest, Proof, ProofKind
 from atlas_pipeline.backup.objects import ObjectSink, open_object, verify_objects
+from atlas_pipeline.backup.pg_dump.catalog import SINCE_FORMAT_2
+from atlas_pipeline.backup.pg_dump.restore import silent
 from atlas_pipeline.backup.pg_dump.state import difference
 from atlas_pipeline.backup.retention import KEEP_DAYS, Decision, expires_at, retain
 from atlas_pipeline.backup.rights import refuse_missing_rights
@@ -33,6 +35,8 @@ BESIDE = frozenset({configuration.NAME})
 _CHANGED_ROLE = re.compile(r"role .* (?:has other attributes or memberships|is not expected)")
 _REWORDED = re.compile(r"(?:view|materialized view|rule|function|policy) .* has another definition")
 """Another version of Postgres writes these from their parsed form in other words."""
+_COMMENT = re.compile("comment on ")
+"""Format 1 also has those that extensions make themselves."""
 _LAST_SEEN = "RETENTION/last-seen.json"
 """Capital letters are in no folder of a database."""
 
@@ -130,6 +134,7 @@ class Backups:
                 objects=dumped.objects,
                 state=dumped.state,
                 installation=self.catalogue.installation,
+                unrestorable=dumped.unrestorable,
             )
             self.catalogue.write_manifest(manifest)
         return replace(Backup(manifest), proofs=(self.verify(Backup(manifest), progress),))
@@ -149,7 +154,9 @@ class Backups:
         problems = verify_objects(self.store, self.catalogue.folder(manifest), manifest.objects)
         return self._prove(manifest, "verified", started, problems)
 
-    def restore_into(self, backup: Backup, url: str, progress: Progress = quiet, *, live: bool = False) -> Proof:
+    def restore_into(
+        self, backup: Backup, url: str, progress: Progress = quiet, *, live: bool = False, accept: Sequence[str] = ()
+    ) -> Proof:
         """Restore a backup into an empty database, compare its content with the manifest, and store the proof.
 
         Args:
@@ -157,6 +164,7 @@ class Backups:
             url: connection URL of the empty database, as a role that may restore.
             progress: called with a message on the way.
             live: roles of the server may have changed since the backup; differences are noted and not a problem.
+            accept: differences, word for word, that are noted and not a problem.
 
         Returns:
             The proof, whose `problem` says what is wrong with the backup.
@@ -180,7 +188,7 @@ class Backups:
         try:
             self.engine.restore(url, objects, jobs=options.jobs, progress=progress)
             progress(f"{manifest.database}: comparing what was restored with {manifest.id}")
-            problems = difference(manifest.state, self.engine.state(url))
+            problems = difference(*_comparable(manifest, self.engine.state(url)))
         except (RestoreFailed, BackupFailed, StoreError, SealError) as error:
             for cause in (error, error.__cause__):
                 if isinstance(cause, StoreUnavailable):
@@ -188,11 +196,19 @@ class Backups:
             problems = [str(error)]
         changed = [problem for problem in problems if live and _CHANGED_ROLE.fullmatch(problem)]
         reworded = _reworded(problems, manifest, url)
-        problems = [problem for problem in problems if problem not in changed + reworded]
-        return self._prove(manifest, "restored", started, problems, roles=changed, definitions=reworded)
+        accepted = [problem for problem in problems if problem in accept]
+        problems = [problem for problem in problems if problem not in changed + reworded + accepted]
+        notes = {"roles": changed, "definitions": reworded, "accepted": accepted}
+        return self._prove(manifest, "restored", started, problems, **notes)
 
     def restore(
-        self, backup: Backup, admin_url: str, now: datetime, progress: Progress = quiet
+        self,
+        backup: Backup,
+        admin_url: str,
+        now: datetime,
+        progress: Progress = quiet,
+        *,
+        accept: Sequence[str] = (),
     ) -> tuple[Proof, str | None]:
         """Restore a backup beside the live database, compare it with the manifest, and swap the two.
 
@@ -201,6 +217,7 @@ class Backups:
             admin_url: connection URL of another database of the same server, as a role that may restore.
             now: the moment that the name of the replaced database bears.
             progress: called with a message on the way.
+            accept: differences, word for word, in spite of which it is put in place.
 
         Returns:
             The proof, and the name under which the replaced database is kept; null if there was none.
@@ -214,7 +231,7 @@ class Backups:
         manifest = backup.manifest
         refuse_missing_rights(admin_url, manifest.database, manifest.state)
         with restoring(admin_url, manifest.database, manifest.state.settings) as target:
-            proof = self.restore_into(backup, target.url, progress, live=True)
+            proof = self.restore_into(backup, target.url, progress, live=True, accept=accept)
             if proof.problem:
                 raise RestoreFailed(
                     f"{manifest.id} does not restore: {proof.problem}. {manifest.database} is as it was"
@@ -279,11 +296,23 @@ class Backups:
         return proof
 
 
+def _comparable(manifest: Manifest, actual: DatabaseState) -> tuple[DatabaseState, DatabaseState]:
+    """The expected and the actual state without what only one of the manifest's format and this one holds."""
+    expected = manifest.state
+    if manifest.format >= FORMAT:
+        return expected, actual
+    now = {name: text for name, text in actual.objects.items() if not name.startswith(SINCE_FORMAT_2)}
+    before = {
+        name: text for name, text in expected.objects.items() if name in now or not name.startswith("comment on ")
+    }
+    return replace(expected, objects=before), replace(actual, objects=now)
+
+
 def _reworded(problems: Sequence[str], manifest: Manifest, url: str) -> list[str]:
     """Differences that are none on a server of another version than the backup's."""
     reworded = [problem for problem in problems if _REWORDED.fullmatch(problem)]
     if not reworded:
         return []
-    with closing(connect(url)) as connection:
+    with closing(connect(url, session=silent(url))) as connection:
         same = connection.info.server_version // 10000 == int(manifest.server_version.split(".")[0])
     return [] if same else reworded

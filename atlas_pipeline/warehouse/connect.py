@@ -48,7 +48,7 @@ class Connection(psycopg.Connection):
             raise WarehouseError(f"Postgres at {where(self.url)}: {error.diag.message_primary}") from None
 
 
-def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection:
+def connect(url: str, *, autocommit: bool = False, session: str = "") -> psycopg.Connection:
     """Connect to a database, retrying with back-off for up to 15 s while the server is away.
 
     Sessions work in UTC with ISO dates, and a server notices within 5 s when its client was killed.
@@ -56,13 +56,14 @@ def connect(url: str, *, autocommit: bool = False) -> psycopg.Connection:
     Args:
         url: of the database, as libpq reads it.
         autocommit: each statement is a transaction of its own.
+        session: further settings of the session, as libpq's `options` has them.
 
     Raises:
         WarehouseError: the server stays away, or is older than Postgres 14; the message names host and database.
     """
     _check(url)
     try:
-        connection = _attempt(url, autocommit)
+        connection = _attempt(url, autocommit, session)
     except psycopg.OperationalError as error:
         raise WarehouseError(f"cannot reach Postgres at {where(url)}: {_first_line(error)}") from None
     if connection.info.server_version < MINIMUM_VERSION:
@@ -97,9 +98,9 @@ def _check(url: str) -> None:
     wait=wait_exponential_jitter(multiplier=0.2, max=3),
     reraise=True,
 )
-def _attempt(url: str, autocommit: bool) -> Connection:
-    session = "-c timezone=UTC -c datestyle=ISO"
-    return Connection.connect(url, options=session, autocommit=autocommit, connect_timeout=10, application_name="atlas")
+def _attempt(url: str, autocommit: bool, session: str) -> Connection:
+    options = f"-c timezone=UTC -c datestyle=ISO {session}".strip()
+    return Connection.connect(url, options=options, autocommit=autocommit, connect_timeout=10, application_name="atlas")
 
 
 def where(url: str) -> str:

@@ -37,7 +37,7 @@ DOCUMENT = {
     "raw_bytes",
     "rows",
 }
-DOCUMENT |= {"verified", "proofs"}
+DOCUMENT |= {"verified", "proofs", "unrestorable"}
 CANARY = "canary-password"
 
 

@@ -26,6 +26,10 @@ def _sorted(array: str) -> str:
     return f"(SELECT string_agg(i::text, ',' ORDER BY i::text COLLATE \"C\") FROM unnest({array}) i)"
 
 
+_DUMPED_INDEX = "(i.indisready AND (i.indisvalid OR c.relkind = 'p'))"
+_MAPPING = """format('user mapping for %s on server %I',
+    CASE WHEN u.umuser = 0 THEN 'public' ELSE quote_ident(u.usename) END, u.srvname)"""
+_SUPERUSER = "(SELECT r.rolsuper FROM pg_roles r WHERE r.rolname = current_user)"
 _COLUMNS = f"""(
     SELECT string_agg(concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
         (SELECT quote_ident(l.collname) FROM pg_collation l WHERE l.oid = a.attcollation),
@@ -79,7 +83,7 @@ OBJECTS = {
                          (SELECT string_agg(concat(a.attnum, ' ', nullif(a.attstattarget, -1)), ',' ORDER BY a.attnum)
                           FROM pg_attribute a WHERE a.attrelid = x.oid))
         FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid {_TABLE.format("i.indrelid")}
-        WHERE {_OURS} AND {_own("pg_class", "c")}""",
+        WHERE {_OURS} AND {_own("pg_class", "c")} AND {_DUMPED_INDEX}""",
     "constraints": f"""
         SELECT format('constraint %I on %s', k.conname, CASE WHEN k.contypid <> 0 THEN format_type(k.contypid, NULL)
                       ELSE format('%I.%I', n.nspname, c.relname) END), {_NO_ACCESS},
@@ -92,12 +96,12 @@ OBJECTS = {
         SELECT format('trigger %I on %I.%I', t.tgname, n.nspname, c.relname), {_NO_ACCESS},
                concat_ws(E'\\n', pg_get_triggerdef(t.oid), t.tgenabled)
         FROM pg_trigger t {_TABLE.format("t.tgrelid")}
-        WHERE NOT t.tgisinternal AND {_OURS} AND {_own("pg_trigger", "t")}""",
+        WHERE NOT t.tgisinternal AND {_OURS} AND {_own("pg_trigger", "t")} AND {_own("pg_class", "c")}""",
     "rules": f"""
         SELECT format('rule %I on %I.%I', r.rulename, n.nspname, c.relname), {_NO_ACCESS},
                concat_ws(E'\\n', pg_get_ruledef(r.oid), r.ev_enabled)
         FROM pg_rewrite r {_TABLE.format("r.ev_class")}
-        WHERE r.rulename <> '_RETURN' AND {_OURS} AND {_own("pg_rewrite", "r")}""",
+        WHERE r.rulename <> '_RETURN' AND {_OURS} AND {_own("pg_rewrite", "r")} AND {_own("pg_class", "c")}""",
     "policies": f"""
         SELECT format('policy %I on %I.%I', p.polname, n.nspname, c.relname), {_NO_ACCESS},
                concat_ws(E'\\n', p.polcmd, p.polpermissive, pg_get_expr(p.polqual, p.polrelid),
@@ -141,7 +145,12 @@ OBJECTS = {
         SELECT 'comment on ' || o.type || ' ' || o.identity, NULL, NULL::text[], NULL::text[], d.description
         FROM pg_description d, pg_identify_object(d.classoid, d.objoid, d.objsubid) o
         WHERE (d.objoid >= 16384 OR o.type = 'schema' AND o.identity = 'public') AND o.identity IS NOT NULL
-          AND coalesce(o.schema, '') !~ '^pg_'""",
+          AND coalesce(o.schema, '') !~ '^pg_' AND NOT EXISTS (SELECT FROM pg_depend e
+              WHERE e.classid = d.classoid AND e.objid = d.objoid AND e.deptype = 'e')
+          AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+              WHERE d.classoid = 'pg_class'::regclass AND i.indexrelid = d.objoid AND NOT {dumped})""".replace(
+        "{dumped}", _DUMPED_INDEX
+    ),
     "labels": """
         SELECT format('security label of %s on %s %s', l.provider, l.objtype, l.objname), NULL, NULL::text[],
                NULL::text[], l.label
@@ -156,7 +165,50 @@ OBJECTS = {
                     (SELECT string_agg(u.usename, ',' ORDER BY u.usename::text COLLATE "C") FROM pg_user_mappings u
                      WHERE u.srvid = s.oid))
         FROM pg_foreign_server s""",
+    "user mappings": f"""
+        SELECT {_MAPPING}, NULL, NULL::text[], NULL::text[], {_sorted("u.umoptions")} FROM pg_user_mappings u""",
+    "subscriptions": f"""
+        SELECT format('subscription %I', s.subname), pg_get_userbyid(s.subowner), NULL::text[], NULL::text[],
+               {_sorted("s.subpublications")}
+        FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+        WHERE d.datname = current_database() AND {_SUPERUSER}""",
 }
+SINCE_FORMAT_2 = ("user mapping ", "subscription ")
+"""Beginnings of names in OBJECTS that manifests of format 1 do not have."""
+
+UNRESTORABLE = f"""
+SELECT format('index %I.%I is not valid: REINDEX INDEX or DROP INDEX', n.nspname, x.relname)
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid {_TABLE.format("i.indrelid")}
+WHERE {_OURS} AND {_own("pg_class", "c")} AND NOT {_DUMPED_INDEX}
+UNION ALL
+SELECT format('comment on %s %s: it is of an extension', o.type, o.identity)
+FROM pg_description d, pg_identify_object(d.classoid, d.objoid, d.objsubid) o
+WHERE d.objoid >= 16384 AND EXISTS (SELECT FROM pg_depend e WHERE e.classid = d.classoid AND e.objid = d.objoid
+      AND e.deptype = 'e' AND e.xmin <> d.xmin)
+UNION ALL
+SELECT format('%s %I on %I.%I: the table is of an extension', own.kind, own.name, n.nspname, c.relname)
+FROM (SELECT 'trigger', t.tgname, t.tgrelid, 'pg_trigger'::regclass, t.oid FROM pg_trigger t WHERE NOT t.tgisinternal
+      UNION ALL SELECT 'rule', r.rulename, r.ev_class, 'pg_rewrite'::regclass, r.oid FROM pg_rewrite r
+      WHERE r.rulename <> '_RETURN'
+      UNION ALL SELECT 'index', x.relname, i.indrelid, 'pg_class'::regclass, x.oid
+      FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+      UNION ALL SELECT 'constraint', k.conname, k.conrelid, 'pg_constraint'::regclass, k.oid FROM pg_constraint k
+      WHERE k.conrelid <> 0) own (kind, name, relation, class, oid)
+{_TABLE.format("own.relation")}
+WHERE c.oid >= 16384 AND {_OURS} AND NOT {_own("pg_class", "c")} AND own.oid > (
+      SELECT max(e.objid) FROM pg_depend e JOIN pg_depend m ON (m.refclassid, m.refobjid) = (e.refclassid, e.refobjid)
+      WHERE e.deptype = 'e' AND m.deptype = 'e' AND m.classid = 'pg_class'::regclass AND m.objid = c.oid)
+UNION ALL
+SELECT format('subscription %I: only a superuser can back it up', s.subname)
+FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid
+WHERE d.datname = current_database() AND NOT {_SUPERUSER}
+UNION ALL
+SELECT {_MAPPING} || ': only a superuser can back its options up'
+FROM pg_user_mappings u WHERE NOT {_SUPERUSER} AND u.umoptions IS NULL
+ORDER BY 1
+"""
+"""What is in the database and not in a dump, so that a restore lacks it. What the script of an extension did in the
+transaction that made the member comes with the extension."""
 
 # What is rarer is compared by name, owner and kind.
 OBJECTS["others"] = (

@@ -109,7 +109,8 @@ class PgDump:
                 sequences=_sequences(tools, folder),
             )
             stream.close([folder / "roles.sql", folder / "database.sql", folder / "dump" / TOC])
-            return Dumped(sink.objects, snapshot_state, _version(connection), tools.version)
+            lacking = state.unrestorable(connection)
+            return Dumped(sink.objects, snapshot_state, _version(connection), tools.version, lacking)
 
     def restore(
         self, url: str, objects: Mapping[str, Callable[[], Iterator[bytes]]], *, jobs: int, progress: Progress
@@ -129,9 +130,11 @@ class PgDump:
 
     def state(self, url: str) -> DatabaseState:
         """The state of a database in one snapshot, to be compared with a manifest's. Raises BackupFailed."""
-        with _as_backup_failed(url), closing(connect(url)) as connection:
+        session = restore.silent(url)
+        with _as_backup_failed(url), closing(connect(url, session=session)) as connection:
             snapshot = _export(connection, self.lock_seconds)
-            with self._row_counter(url, snapshot, state.tables(connection), 2, beside_dump=False) as counter:
+            tables = state.tables(connection)
+            with self._row_counter(url, snapshot, tables, 2, beside_dump=False, session=session) as counter:
                 current = replace(
                     _catalog_state(connection),
                     large_objects=state.large_objects(connection),
@@ -201,12 +204,12 @@ class PgDump:
 
     @contextmanager
     def _row_counter(
-        self, url: str, snapshot: str, tables: Sequence[Table], jobs: int, *, beside_dump: bool
+        self, url: str, snapshot: str, tables: Sequence[Table], jobs: int, *, beside_dump: bool, session: str = ""
     ) -> Iterator["_RowCounter"]:
         with ExitStack() as stack:
             connections = []
             for _ in range(min(jobs, len(tables))):
-                connection = stack.enter_context(closing(connect(url, autocommit=True)))
+                connection = stack.enter_context(closing(connect(url, autocommit=True, session=session)))
                 state.prepare(connection, self.lock_seconds)
                 if beside_dump:  # pg_dump has a worker for each processor
                     connection.execute("SET max_parallel_workers_per_gather = 0")

@@ -243,6 +243,11 @@ def pairs(config: Sequence[str] | None) -> list[tuple[str, str]]:
     return [(name, value) for name, _, value in (item.partition("=") for item in config or ())]
 
 
+def unrestorable(connection: psycopg.Connection) -> tuple[str, ...]:
+    """What a restore will lack, since pg_dump leaves it out, and why."""
+    return tuple(text for (text,) in connection.execute(catalog.UNRESTORABLE))
+
+
 def difference(expected: DatabaseState, actual: DatabaseState) -> list[str]:
     """How two databases differ, one text for each difference. A table whose rows were excluded may be empty.
 

@@ -63,6 +63,10 @@ def restore(
     backup: One = "latest",
     database: Name = None,
     source: From = None,
+    accept: Annotated[
+        list[str] | None,
+        typer.Option("--accept", metavar="DIFFERENCE", help="Go on in spite of this difference, as it was printed."),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask to type the name of the database.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be done.")] = False,
     undo: Annotated[bool, typer.Option("--undo", help="Put back the database that the last restore replaced.")] = False,
@@ -71,7 +75,9 @@ def restore(
     """Restore a backup beside the live database, compare it with its manifest, and swap the two."""
     from atlas_pipeline.cli.backup.commands import restore
 
-    raise typer.Exit(restore(backup, database, source, yes=yes, dry_run=dry_run, undo=undo, json=json))
+    raise typer.Exit(
+        restore(backup, database, source, accept=accept or [], yes=yes, dry_run=dry_run, undo=undo, json=json)
+    )
 
 
 @app.command(epilog="Example: atlas backup copies --drop atlas__before_20261122T093000Z")

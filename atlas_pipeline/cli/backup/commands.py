@@ -55,6 +55,8 @@ def run(database: str | None, backup_class: str, json: bool) -> int:
         for target in _chosen(settings, database):
             try:
                 completed.append(service.run(target.name, target.url, class_, show))
+                for text in completed[-1].manifest.unrestorable:
+                    _say(f"{target.name}: a restore will lack {text}")
             except (BackupFailed, AlreadyRunning, StoreError, SealError) as error:
                 failed = failed or not isinstance(error, AlreadyRunning)
                 _say(f"{target.name}: {error}")
@@ -167,7 +169,15 @@ def _matching(
 
 
 def restore(
-    backup: str, database: str | None, source: str | None, *, yes: bool, dry_run: bool, undo: bool, json: bool
+    backup: str,
+    database: str | None,
+    source: str | None,
+    *,
+    accept: Sequence[str],
+    yes: bool,
+    dry_run: bool,
+    undo: bool,
+    json: bool,
 ) -> int:
     """Restore a backup or undo a restore, after a prompt.
 
@@ -175,6 +185,7 @@ def restore(
         backup: its id, the beginning of its id, or `latest`.
         database: its name.
         source: the installation whose backup; null for this one.
+        accept: differences from the manifest, word for word, in spite of which it is put in place.
         yes: do not prompt.
         dry_run: print the plan only.
         undo: put back the database that the last restore replaced.
@@ -207,7 +218,7 @@ def restore(
             copy = undo_swap(target.admin_url, database, now)
             seconds = None
         else:
-            proof, copy = service.restore(wanted, target.admin_url, now, show)
+            proof, copy = service.restore(wanted, target.admin_url, now, show, accept=accept)
             seconds = proof.seconds
     if database == dagsters_own(settings):
         _end_lost_runs(settings, "the backup was made" if wanted else "this database was put aside")
@@ -403,6 +414,7 @@ def _facts(backup: Backup) -> list[list[str]]:
         ["size", f"{manifest.bytes / _MIB:,.1f} MiB in {len(manifest.objects)} objects, of {raw_mib:,.1f} MiB"],
         ["encrypted to", ", ".join(manifest.recipients) or "nobody: not encrypted"],
         ["left out", ", ".join(manifest.excluded) or "nothing"],
+        ["a restore lacks", "; ".join(manifest.unrestorable) or "nothing"],
         ["versions", f"server {manifest.server_version}, {manifest.engine} {manifest.tool_version}"],
     ]
     return facts + [
@@ -424,6 +436,7 @@ def _document(backup: Backup, *, tables: bool = False) -> dict[str, Any]:
         "bytes": manifest.bytes,
         "raw_bytes": manifest.raw_bytes,
         "rows": manifest.state.rows,
+        "unrestorable": list(manifest.unrestorable),
         "verified": backup.verified,
         "proofs": [
             {"kind": proof.kind, "at": proof.at.isoformat(), "seconds": proof.seconds, "problem": proof.problem}

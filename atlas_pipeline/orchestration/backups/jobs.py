@@ -30,6 +30,7 @@ class RestoreConfig(dg.Config):
     confirm: str = Field("", description="The name of the database once more; without it only the plan is shown.")
     backup: str = Field("latest", description="Id of the backup, or its beginning, or `latest`.")
     source: str = Field("", description="Take the backup of another installation: the beginning of its id.")
+    accept: list[str] = Field([], description="Go on in spite of these differences, each word for word as it was told.")
     undo: bool = Field(False, description="Instead, put back the database that the last restore replaced.")
 
 
@@ -68,7 +69,7 @@ def restore_backup(context: dg.OpExecutionContext, config: RestoreConfig, s3: Ba
             metadata = {"event": "restore undone", "kept as": kept or ""}
             seen = dg.AssetObservation(asset_key(one.name), metadata=metadata)
         else:
-            proof, kept = made.restore(wanted, one.admin_url, now, context.log.info)
+            proof, kept = made.restore(wanted, one.admin_url, now, context.log.info, accept=config.accept)
             more = {"kept as": kept or "", "time to restore (s)": proof.seconds} | marks(proof)
             seen = observation(made, "restored in place", wanted, **more)
     except (*FAILURES, RestoreFailed, AlreadyRunning, NoSuchBackup) as error:

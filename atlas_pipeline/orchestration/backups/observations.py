@@ -132,6 +132,7 @@ def facts(made: Backups, backup: Backup) -> dict[str, Any]:
         "rows": manifest.state.rows,
         "tables": len(manifest.state.tables),
         "left out": list(manifest.excluded),
+        "a restore lacks": list(manifest.unrestorable),
         "seconds": round((manifest.finished_at - manifest.started_at).total_seconds(), 3),
         "sha256": digest,
         "server version": manifest.server_version,
