@@ -41,7 +41,7 @@ from atlas_pipeline.pii.plan import Policy
 from atlas_pipeline.pii.policy import PolicyError, check_recognizers, policy_from
 from atlas_pipeline.pii.subjects import DeclaredTable
 from atlas_pipeline.pii.subjects import Reference as PersonReference
-from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED
+from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED, VALUES_JOIN
 from atlas_pipeline.settings import load_settings
 
 
@@ -301,7 +301,7 @@ class Dataset(OfPersons, FileOptions):
             dg.AssetKey(["silver", declared.name]),
             self.contract,
             self.published_names,
-            own=[ROWS_RECONCILED, ROWS_FIT],
+            own=[ROWS_RECONCILED, ROWS_FIT, VALUES_JOIN],
             elsewhere=[reference.check for reference in references],
             reserved=[labels.LEAK_CHECK, labels.REIDENTIFICATION],
         )

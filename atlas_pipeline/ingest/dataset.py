@@ -145,7 +145,7 @@ class Dataset:
         columns = [
             (c.name, joined_type(c.type, c.digits), c.format, c.optional, c.null_values, c.pii, c.treatment)
             + ((c.plan.column_class, c.plan.entity, c.plan.domain) if c.plan else ())
-            + (_form_of(c.plan) if c.plan else ())
+            + (_form_of(c.plan) + _reading_of(c.plan) if c.plan else ())
             for c in self.columns
         ]
         keyed = keys.fingerprint({column.treatment for column in self.columns})
@@ -170,6 +170,12 @@ def _form_of(plan: ColumnPlan) -> tuple[object, ...]:
     if plan.action not in KEYED_ACTIONS or plan.form == 1:
         return ()
     return (plan.form, plan.region if plan.entity == "PHONE_NUMBER" else "")
+
+
+def _reading_of(plan: ColumnPlan) -> tuple[object, ...]:
+    """What else decides which spans of prose are cut out; nothing under the recognisers that had no number."""
+    found = plan.column_class == "free_text" and plan.action == "redact" and plan.recognisers > 1
+    return ("recognisers", plan.recognisers) if found else ()
 
 
 def history_name(name: str) -> str:

@@ -15,7 +15,7 @@ from psycopg import sql
 from atlas_pipeline.ingest.copying import FILE_ID, LINE
 from atlas_pipeline.ingest.dataset import Column, Dataset
 from atlas_pipeline.pii.kinds import KEY_COLUMN_ACTIONS, kind_of
-from atlas_pipeline.pii.plan import ColumnPlan, ColumnProfile, Declaration, Policy, plan
+from atlas_pipeline.pii.plan import NOT_PERSONAL, ColumnPlan, ColumnProfile, Declaration, Policy, plan
 from atlas_pipeline.pii.record import RecordedPlan, rules_fingerprint
 from atlas_pipeline.warehouse.arrow import copy_blocks
 from atlas_pipeline.warehouse.ledger import LoadedFile, loaded_files
@@ -67,14 +67,15 @@ def plan_columns(
     }
     new = [column for column in detected if column.name not in known]
     clean = [column for column in detected if column.name in known and known[column.name].column_class == "clean"]
-    drifted = _drifted(profile_sample(connection, dataset, clean, pending))
+    drifted = _drifted(profile_sample(connection, dataset, clean, pending, known))
     if drifted:
         published = [file for file in files if file not in pending]
         suspects = [column for column in clean if column.name in drifted]
-        before = _drifted(profile_sample(connection, dataset, suspects, published))
+        before = _drifted(profile_sample(connection, dataset, suspects, published, known))
         _check_drift(dataset, {name: found for name, found in drifted.items() if name not in before})
-    profiles = known | profile_sample(connection, dataset, new, files)
-    return dataset.planned(_with_recorded_forms(decided(dataset, profiles), recorded))
+    profiles = known | profile_sample(connection, dataset, new, files, known)
+    looked_at = {column.name for column in new}
+    return dataset.planned(_as_recorded(decided(dataset, profiles), recorded, looked_at))
 
 
 def replanned(
@@ -97,20 +98,27 @@ def replanned(
     return [(before, now) for before, now in pairs if _decision(before) != _decision(now)]
 
 
-def _decision(made: ColumnPlan) -> tuple[str, str | None, str]:
-    return made.column_class, made.entity, made.action
+def _decision(made: ColumnPlan) -> tuple[str, str | None, str, int]:
+    """What differs where prose is read by other recognisers counts too: they cut out other spans."""
+    prose = made.column_class == "free_text" and made.action == "redact"
+    return made.column_class, made.entity, made.action, made.recognisers if prose else 0
 
 
-def _with_recorded_forms(
-    plans: Mapping[str, ColumnPlan], recorded: Mapping[str, RecordedPlan]
+def _as_recorded(
+    plans: Mapping[str, ColumnPlan], recorded: Mapping[str, RecordedPlan], looked_at: Collection[str]
 ) -> dict[str, ColumnPlan]:
     """The plans, with the canonical forms that the published tokens were made of: they stay until the plan is dropped
-    (`atlas pii renew`), or the column's kind or action changes."""
+    (`atlas pii renew`), or the column's kind or action changes. So does the version of the recognisers, but of the
+    columns that were `looked_at` now."""
     kept = {}
     for name, made in plans.items():
         before = recorded[name].plan if name in recorded else None
         same = before is not None and (before.entity, before.action) == (made.entity, made.action)
-        kept[name] = replace(made, form=before.form) if before is not None and same else made
+        if before is not None and same:
+            made = replace(made, form=before.form)
+        if before is not None and name not in looked_at:
+            made = replace(made, recognisers=before.recognisers)
+        kept[name] = made
     return kept
 
 
@@ -152,7 +160,13 @@ def as_free_text(dataset: Dataset, columns: Mapping[str, Mapping[str, int]]) -> 
         for name, made in dataset.plans.items()
     }
     plans = decided(dataset, profiles)
-    return dataset.planned({name: replace(made, form=dataset.plans[name].form) for name, made in plans.items()})
+    before = dataset.plans
+    return dataset.planned(
+        {
+            name: replace(made, form=before[name].form, recognisers=before[name].recognisers)
+            for name, made in plans.items()
+        }
+    )
 
 
 def detected_clean(dataset: Dataset, recorded: Mapping[str, RecordedPlan]) -> set[str]:
@@ -172,7 +186,11 @@ def detected_clean(dataset: Dataset, recorded: Mapping[str, RecordedPlan]) -> se
 
 
 def profile_sample(
-    connection: psycopg.Connection, dataset: Dataset, columns: Collection[Column], files: Sequence[LoadedFile]
+    connection: psycopg.Connection,
+    dataset: Dataset,
+    columns: Collection[Column],
+    files: Sequence[LoadedFile],
+    known: Mapping[str, ColumnProfile] | None = None,
 ) -> dict[str, ColumnProfile]:
     """Profile columns on a sample of rows, which is the same each time: their line numbers hash to a small number.
 
@@ -181,17 +199,25 @@ def profile_sample(
         dataset: whose rows are read.
         columns: that are profiled.
         files: whose rows are in the sample.
+        known: what other columns of the table hold, as far as it was found before.
 
     Returns:
         What each column holds, by name.
     """
     if not columns:
         return {}
+    others = [_other(column, known or {}) for column in dataset.columns if column not in columns]
     from atlas_pipeline.pii.profile import profile
 
     sample = _sample(connection, dataset, columns, files)
     texts = {column.name: _without_null_values(sample[column.name], column) for column in columns}
-    return {found.name: found for found in profile(texts, dataset.policy.rules)}
+    return {found.name: found for found in profile(texts, dataset.policy.rules, others)}
+
+
+def _other(column: Column, known: Mapping[str, ColumnProfile]) -> ColumnProfile:
+    """What a column holds that is not looked at: as found before, else as declared."""
+    declared = column.pii if column.pii != NOT_PERSONAL else None
+    return known.get(column.name) or ColumnProfile(column.name, "typed" if declared else "clean", declared)
 
 
 def _sample(

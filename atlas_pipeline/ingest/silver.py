@@ -43,6 +43,7 @@ from atlas_pipeline.ingest.planning import as_free_text, detected_clean, plan_co
 from atlas_pipeline.ingest.quarantine import count_quarantined, create_quarantine, quarantine_misfits, release_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.ingest.staging import StagingTables, TypedRows, create_tables, fill
+from atlas_pipeline.pii.joins import record_sketches
 from atlas_pipeline.pii.keys import Keys
 from atlas_pipeline.pii.leaks import LeakReport, stores_as_sent, sweep_table
 from atlas_pipeline.pii.plan import ColumnPlan
@@ -490,6 +491,7 @@ def publish(build: SilverBuild, planned: Planned, staged: Staged, audited: Audit
         publishing.record(connection, "silver", name, planned.definition, build.run_id, *counts, anew=base is None)
         number_silver(connection, name, [file.file_id for file in planned.files])
         record_plans(connection, "silver", name, dataset.plans.values(), rules_fingerprint(dataset.policy.rules))
+        record_sketches(connection, name, staged.typed.sketches, build.keys, anew=base is None)
         versions = _publish_history(build, planned, staged, tables)
         publishing.drop_staging(connection, *tables.names)
     return Published(rows, quarantined, changed=True, history=versions)

@@ -20,8 +20,9 @@ from atlas_pipeline.ingest.dataset import MISSING_SINCE, VALID_FROM, VALID_TO, C
 from atlas_pipeline.ingest.prefetch import prefetched
 from atlas_pipeline.ingest.repeats import KeyNumbers, Repeated
 from atlas_pipeline.ingest.typing_rows import TypingReject, typed_rows
-from atlas_pipeline.pii.keys import Keys
+from atlas_pipeline.pii.keys import KeyMissing, Keys
 from atlas_pipeline.pii.leaks import LeakReport, Sweep, trusted
+from atlas_pipeline.pii.sketches import Sketch, Sketching
 from atlas_pipeline.warehouse import publish
 from atlas_pipeline.warehouse.arrow import copy_blocks
 from atlas_pipeline.warehouse.binary_copy import SIGNATURE, TRAILER, binary_rows
@@ -32,6 +33,7 @@ from atlas_pipeline.warehouse.publish import STAGING
 
 _BLOCK_ROWS = 50_000
 _BLOCK_ROWS_OF_PROSE = 5_000  # reading them takes seconds, and progress is shown after each block
+_JOINED = ("text", "integer", "uuid")
 _PARTS = ("winners", "delta", "rejects", "deleted", "seen", "past", "past_rejects")
 
 
@@ -85,7 +87,7 @@ class TypedRows:
 
     `misfits` has these by file id and column, `rewritten` by the same the rows whose key or identifier would be another
     row's. `swept` is what a sweep of the rows found while they were sent; `repeated` has those that may share
-    their key, null where that was not looked for.
+    their key, null where that was not looked for. `sketches` tell which columns of other tables hold the same values.
     """
 
     read: int = 0
@@ -94,6 +96,7 @@ class TypedRows:
     rewritten: Counter[tuple[int, str]] = field(default_factory=Counter)
     swept: LeakReport = field(default_factory=LeakReport)
     repeated: Repeated | None = None
+    sketches: Mapping[str, Sketch] = field(default_factory=dict)
 
 
 def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, new: str) -> None:
@@ -192,15 +195,17 @@ def fill(
     Raises KeyMissing, psycopg.Error.
     """
     types = dict(_columns(dataset.staged_columns)) | {FILE_ID: "bigint", LINE: "bigint"}
-    sweep, numbers = Sweep(_swept_columns(dataset), dataset.policy.rules), KeyNumbers(dataset) if direct else None
+    sweep = Sweep(_swept_columns(dataset), dataset.policy.rules, plans=dataset.plans)
+    numbers = KeyNumbers(dataset) if direct else None
     done = TypedRows()
     if not files:
         return done
+    sketching = _sketching(dataset, keys)
     expected = sum(file.rows for file in files)
     with (
         connect(url) as reading,
         prefetched(_bronze_blocks(reading, dataset, files, all_files=all_files), lambda block: block.nbytes) as blocks,
-        prefetched(_typed_blocks(dataset, blocks, keys), lambda block: block.good.nbytes) as ready,
+        prefetched(_typed_blocks(dataset, blocks, keys, sketching), lambda block: block.good.nbytes) as ready,
         _Copying(connection, sql.Identifier(STAGING, tables.table if direct else tables.delta), types) as copying,
     ):
         for block in ready:
@@ -218,11 +223,16 @@ def fill(
             progress(f"{dataset.name}: typed {done.read:,} of {expected:,} rows")
     done.swept = sweep.finish()
     done.repeated = numbers.repeated() if numbers else None
+    done.sketches = sketching.sketches() if sketching else {}
     return done
 
 
-def _typed_blocks(dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys) -> Iterator[_Typed]:
+def _typed_blocks(
+    dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys, sketching: Sketching | None
+) -> Iterator[_Typed]:
     for block in blocks:
+        if sketching:
+            sketching.add(block)
         yield _Typed(block.num_rows, *typed_rows(dataset, block, keys))
 
 
@@ -280,6 +290,19 @@ class _Copying:
             self.end()
         else:
             stop_copying(self._copying, error)
+
+
+def _sketching(dataset: Dataset, keys: Keys) -> Sketching | None:
+    """What makes sketches of the columns that may be joined; null where production has no key for hashes."""
+    names = [
+        column.name
+        for column in dataset.published_columns
+        if column.type in _JOINED and not (column.plan and column.plan.column_class == "free_text")
+    ]
+    try:
+        return Sketching(names, keys) if names else None
+    except KeyMissing:
+        return None
 
 
 def _swept_columns(dataset: Dataset) -> list[str]:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from atlas_pipeline.pii.as_text import columns_as_text
-from atlas_pipeline.pii.plan import ColumnPlan
+from atlas_pipeline.pii.plan import RECOGNISERS, ColumnPlan
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.warehouse.arrow import copy_blocks
 
@@ -69,10 +69,20 @@ def trusted(plan: ColumnPlan) -> bool:
 class Sweep:
     """Sweeps blocks of rows, 50,000 of them at a time, and adds up what was found."""
 
-    def __init__(self, columns: Sequence[str], rules: Rules, numbers: bool = False):
-        """Sweep these columns of each block, with recognisers to add to the own ones; `numbers`: they hold digits."""
+    def __init__(
+        self, columns: Sequence[str], rules: Rules, numbers: bool = False, plans: Mapping[str, ColumnPlan] | None = None
+    ):
+        """Sweep these columns of each block.
+
+        Args:
+            columns: Their names.
+            rules: Recognisers to add to the own ones.
+            numbers: They hold digits.
+            plans: Those of the columns. What was planned by earlier recognisers is swept for what these knew.
+        """
         self._rules = rules
         self.numbers = numbers
+        self._earlier = {name for name, plan in (plans or {}).items() if plan.recognisers < RECOGNISERS}
         self._waiting: list[pa.Table] = []
         self._rows = 0
         self._report = LeakReport(columns=list(columns))
@@ -102,7 +112,13 @@ class Sweep:
         self._waiting, self._rows = [], 0
         self._report.rows += rows.num_rows
         for name in self._report.columns:
-            found = sweep(rows[name], self._rules, numbers=self.numbers, harmless=self._harmless.get(name))
+            found = sweep(
+                rows[name],
+                self._rules,
+                numbers=self.numbers,
+                registers=name not in self._earlier,
+                harmless=self._harmless.get(name),
+            )
             for rule, count in found.items():
                 cells = self._report.found.setdefault(name, {})
                 cells[rule] = cells.get(rule, 0) + count
@@ -146,7 +162,7 @@ def sweep_table(
         texts = {n: column.text for n, column in swept.items() if column.text is not None and column.number == numbers}
         if texts:
             _swept_together(
-                connection, sql.Identifier(schema, table), texts, Sweep(list(texts), rules, numbers), report
+                connection, sql.Identifier(schema, table), texts, Sweep(list(texts), rules, numbers, plans), report
             )
     report.columns.sort(key=list(swept).index)
     return report

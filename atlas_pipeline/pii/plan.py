@@ -13,6 +13,9 @@ from atlas_pipeline.pii.rules import Rules
 
 ColumnClass = Literal["typed", "free_text", "clean", "uncertain"]
 NOT_PERSONAL = "none"
+RECOGNISERS = 2
+"""Version of what is recognised, in columns and in prose. A new one changes no recorded plan, and nothing that was made
+by one; `atlas pii scan --compare` says what it would change."""
 FORM = 2
 """Version of the canonical forms of values (`actions/forms.py`); tables planned under an earlier one keep it."""
 
@@ -66,7 +69,8 @@ class Policy:
 class ColumnPlan:
     """The action for one column. `domain` selects the key of `hash` and `encrypt`: equal values have equal tokens
     within a domain. `declared` is true where the configuration names the column's kind or action. `form` is the version
-    of the canonical forms, `region` the country of national phone numbers."""
+    of the canonical forms, `region` the country of national phone numbers, `recognisers` the version of those that
+    found what it is, and that find the spans in its prose."""
 
     name: str
     column_class: ColumnClass
@@ -78,6 +82,7 @@ class ColumnPlan:
     declared: bool = False
     form: int = FORM
     region: str = ""
+    recognisers: int = RECOGNISERS
 
     @property
     def personal(self) -> bool:

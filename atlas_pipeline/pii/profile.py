@@ -5,7 +5,7 @@ cells, the words of headers and the decision (all in `columns/`), the action (`p
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from atlas_pipeline.pii.columns.cells import embeds, plain_number, votes
@@ -23,19 +23,22 @@ _COSTLY_SAMPLE = 200
 _LONGEST = 2_000
 
 
-def profile(columns: Mapping[str, Any], rules: Rules | None = None) -> list[ColumnProfile]:
+def profile(
+    columns: Mapping[str, Any], rules: Rules | None = None, others: Sequence[ColumnProfile] = ()
+) -> list[ColumnProfile]:
     """Profile the columns of a table.
 
     Args:
         columns: Values by header: Arrow arrays, pandas series or any sequence.
         rules: Words and recognisers to add to Atlas's own.
+        others: What the other columns of the table hold, if only some are looked at: a column's neighbours tell of it.
 
     Returns:
         One profile for each column, in their order; it holds counts, never a value.
     """
     rules = rules or Rules()
     counted = [_count(str(name), values, rules) for name, values in columns.items()]
-    table = beside(counted)
+    table = beside(counted, others)
     return [decide(column, table) for column in counted]
 
 

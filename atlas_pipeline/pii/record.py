@@ -7,14 +7,14 @@ rules, never a value.
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psycopg
 
-from atlas_pipeline.pii.plan import ColumnPlan, ColumnProfile
+from atlas_pipeline.pii.plan import RECOGNISERS, ColumnPlan, ColumnProfile
 from atlas_pipeline.pii.rules import Rules
 
-_RECOGNISERS_VERSION = 1
+_RULES_VERSION = 1
 """Part of `rules_fingerprint`: a new number makes every undeclared column be profiled again."""
 
 
@@ -37,8 +37,11 @@ class RecordedPlan:
 
 
 def rules_fingerprint(rules: Rules) -> str:
-    """Hash all that decides what is detected: words, the content of the recognisers' file, the spaCy model."""
-    parts = [_RECOGNISERS_VERSION, sorted(rules.allow), sorted(rules.deny), rules.content.hex(), rules.model]
+    """Hash what the user decides of what is detected: words, the content of the recognisers' file, the spaCy model.
+
+    The version of Atlas's own recognisers is not in it, but in each plan: an update changes no plan.
+    """
+    parts = [_RULES_VERSION, sorted(rules.allow), sorted(rules.deny), rules.content.hex(), rules.model]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -54,11 +57,11 @@ def recorded_plans(connection: psycopg.Connection, layer: str, name: str) -> dic
         Plans by column; empty for a table that was never published.
     """
     rows = connection.execute(
-        "SELECT column_name, class, entity, confidence, evidence, action, key_domain, declared, form, rules"
-        " FROM atlas.column_plans WHERE layer = %s AND name = %s ORDER BY position",
+        "SELECT column_name, class, entity, confidence, evidence, action, key_domain, declared, form, recognisers,"
+        " rules FROM atlas.column_plans WHERE layer = %s AND name = %s ORDER BY position",
         [layer, name],
     )
-    return {row[0]: RecordedPlan(ColumnPlan(*row[:9]), row[9]) for row in rows}
+    return {row[0]: RecordedPlan(replace(ColumnPlan(*row[:9]), recognisers=row[9]), row[10]) for row in rows}
 
 
 def recorded_by_table(connection: psycopg.Connection, layer: str) -> dict[str, dict[str, ColumnPlan]]:
@@ -90,12 +93,13 @@ def record_plans(
     with connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO atlas.column_plans (layer, name, position, column_name, class, entity, confidence, evidence,"
-            " action, key_domain, declared, form, rules) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            " action, key_domain, declared, form, recognisers, rules)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
             [
                 (
                     *(layer, name, position, plan.name, plan.column_class, plan.entity, plan.confidence),
                     *(json.dumps(dict(plan.evidence)), plan.action, plan.domain, plan.declared),
-                    *(plan.form, rules),
+                    *(plan.form, plan.recognisers, rules),
                 )
                 for position, plan in enumerate(plans)
             ],
@@ -121,7 +125,8 @@ def inherited(column: str, sources: Mapping[str, ColumnPlan]) -> ColumnPlan:
     personal = [plan for _, plan in sorted(sources.items()) if plan.personal]
     evidence = {"sources": len(sources), "personal_sources": len(personal)}
     if not personal:
-        return ColumnPlan(column, "clean", None, 1.0, evidence, "keep", declared=trusted)
+        earliest = min((plan.recognisers for plan in sources.values()), default=RECOGNISERS)
+        return ColumnPlan(column, "clean", None, 1.0, evidence, "keep", declared=trusted, recognisers=earliest)
     worst = next((plan for plan in personal if plan.action == "keep"), personal[0])
     return ColumnPlan(
         column,
@@ -133,4 +138,5 @@ def inherited(column: str, sources: Mapping[str, ColumnPlan]) -> ColumnPlan:
         worst.domain,
         worst.declared,
         worst.form,
+        recognisers=worst.recognisers,
     )

@@ -21,6 +21,8 @@ from atlas_pipeline.pii.checks import MASKED, credit_card, digits_of, iban, ipv4
 from atlas_pipeline.pii.kinds import UNKNOWN
 from atlas_pipeline.pii.normalise import clean
 from atlas_pipeline.pii.recognizers import custom_recognizers, word_pattern
+from atlas_pipeline.pii.registers.cued import PREFILTER, cued_numbers
+from atlas_pipeline.pii.registers.proof import proven
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.pii.secrets import SWEPT, secret_within
 
@@ -28,6 +30,9 @@ _CARD = "CREDIT_CARD"
 _STRONG_SCORE = 0.8
 _FEW = 20
 _MOST_NUMBERS = 2_000
+_REGISTERED_SAMPLE = 200
+_CERTAIN = 7.0
+"""How unlikely it must be that a column of random numbers is taken for one of a register, as a power of ten."""
 _HIDDEN = "[\u00a0\u00ad\u0660-\u0669\u06f0-\u06f9\u2000-\u200f\u202f\u2060\u3000\ufe6b\ufeff\uff01-\uff5e]"
 """Characters that `normalise.clean` may turn into ones that a check matches."""
 
@@ -128,7 +133,7 @@ _KEYED_HASH = "^[0-9a-f]{64}$"
 """A keyed hash. Its beginning may be a candidate of the prefilter; nothing that a check looks for is so long."""
 _HASH_LETTERS = 64
 _MOST_HARMLESS = 2_000
-_PREFILTER = "|".join(f"(?:{check.prefilter})" for check in _CHECKS) + f"|{_HIDDEN}|{_ENCODED_CELL}|{SWEPT}"
+_PREFILTER = "|".join(f"(?:{check.prefilter})" for check in _CHECKS) + f"|{_HIDDEN}|{_ENCODED_CELL}|{SWEPT}|{PREFILTER}"
 
 
 class Harmless:
@@ -152,6 +157,7 @@ def sweep(
     rules: Rules | None = None,
     *,
     numbers: bool = False,
+    registers: bool = True,
     harmless: Harmless | None = None,
 ) -> dict[str, int]:
     """Count the cells with proven personal data by the rule that found it; nulls are skipped.
@@ -164,13 +170,18 @@ def sweep(
         rules: Words and recognisers to add to the checks here. A recogniser's result counts from a score of 0.8.
         numbers: The values are those of a column of numbers: floats are written out, and where nearly all are phone
             numbers with a country code, they count as such.
+        registers: Look for numbers of registers: beside a word for theirs, or where the whole column proves one.
         harmless: What earlier sweeps of the same column, under the same rules, found not worth a look.
 
     Returns:
         Number of cells by rule. Rules are named as the kind that they find, UNKNOWN for words of `rules.deny`. A rule
         that found nothing is left out.
     """
-    encoded, findings = _findings(unmangled(_whole(values)) if numbers else values, rules or Rules(), harmless)
+    whole = unmangled(_whole(values)) if numbers else values
+    encoded, findings = _findings(whole, rules or Rules(), harmless, registers)
+    if registers:
+        for index, kind in _registered(encoded.dictionary):
+            findings.setdefault(index, []).append(kind)
     if numbers:
         for index in _phones(encoded.dictionary):
             findings.setdefault(index, []).append("PHONE_NUMBER")
@@ -186,6 +197,17 @@ def sweep(
 
 def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
     return values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+
+
+def _registered(distinct: pa.Array) -> Iterator[tuple[int, str]]:
+    """The indices of numbers of a register, if the whole column proves to be of one."""
+    sample = [text.strip() for text in distinct[: _REGISTERED_SAMPLE + 1].drop_null().to_pylist()]
+    register, valid = proven([text for text in sample if text], _CERTAIN)
+    if register is None or not valid:
+        return
+    for index, text in enumerate(distinct.to_pylist()):
+        if text and register.passes(re.sub(r"[ ./-]", "", text.strip()), text.strip()):
+            yield index, register.kind
 
 
 def _phones(distinct: pa.Array) -> list[int]:
@@ -207,7 +229,7 @@ def _phones(distinct: pa.Array) -> list[int]:
 
 
 def _findings(
-    values: pa.Array | pa.ChunkedArray, rules: Rules, harmless: Harmless | None
+    values: pa.Array | pa.ChunkedArray, rules: Rules, harmless: Harmless | None, registers: bool
 ) -> tuple[pa.DictionaryArray, dict[int, list[str]]]:
     """The values, dictionary-encoded, and by dictionary index the rules that match."""
     values = _whole(values)
@@ -223,7 +245,7 @@ def _findings(
     finders = _finders(rules) if len(indices) else []
     findings = {}
     for index, text in zip(indices.to_pylist(), distinct.take(indices).to_pylist(), strict=True):
-        names = _rules_in(text, finders)
+        names = _rules_in(text, finders, rules.allow if registers else None)
         if names:
             findings[index] = names
     return encoded, _without_chance_cards(distinct, findings)
@@ -270,11 +292,15 @@ def _without_chance_cards(distinct: pa.Array, findings: dict[int, list[str]]) ->
     return {index: names for index, names in remaining.items() if names}
 
 
-def _rules_in(text: str, finders: list[tuple[str, Callable[[str], bool]]]) -> list[str]:
+def _rules_in(text: str, finders: list[tuple[str, Callable[[str], bool]]], allowed: frozenset[str] | None) -> list[str]:
     plain = MASKED.sub(" * ", clean(text))
     for decoded in _decoded(text):
         plain += f"\n{decoded}"
-    return [name for name, finds in finders if finds(plain)]
+    names = [name for name, finds in finders if finds(plain)]
+    if allowed is not None:
+        found = {kind for start, end, kind in cued_numbers(plain) if plain[start:end] not in allowed}
+        names += sorted(found.difference(names))
+    return names
 
 
 def _decoded(text: str) -> Iterator[str]:

@@ -51,8 +51,19 @@ ONE_FILE_ONE_SNAPSHOT = Check(
     "warn",
     "completeness",
 )
+VALUES_JOIN = Check(
+    "values_join",
+    "personal data",
+    None,
+    "What other silver tables hold too has the same tokens there, so that a join finds it",
+    "warn",
+    "consistency",
+)
 _REFERENCES = "references."
-_PATHS = {check.path for check in (ROWS_RECONCILED, ROWS_FIT, FILES_READABLE, LINES_READABLE, ONE_FILE_ONE_SNAPSHOT)}
+_PATHS = {
+    check.path
+    for check in (ROWS_RECONCILED, ROWS_FIT, VALUES_JOIN, FILES_READABLE, LINES_READABLE, ONE_FILE_ONE_SNAPSHOT)
+}
 
 
 def is_generated(path: str) -> bool:
@@ -185,6 +196,23 @@ def one_file_one_snapshot(followed: int) -> Outcome:
         measured=float(followed),
         threshold="= 0",
         problem=problem if followed else None,
+    )
+
+
+def values_join(mismatches: Sequence[str]) -> Outcome:
+    """Whether columns that other tables hold the values of can be joined with them.
+
+    Args:
+        mismatches: for each pair of columns that cannot, both of them and what to do.
+    """
+    named = "; ".join(mismatches[:SAMPLE_ROWS])
+    more = f"; and {len(mismatches) - SAMPLE_ROWS:,} more" if len(mismatches) > SAMPLE_ROWS else ""
+    return Outcome(
+        VALUES_JOIN,
+        "warned" if mismatches else "passed",
+        measured=float(len(mismatches)),
+        threshold="= 0",
+        problem=f"{named}{more}" if mismatches else None,
     )
 
 

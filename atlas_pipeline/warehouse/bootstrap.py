@@ -18,7 +18,7 @@ ANALYST = "atlas_analyst"
 BACKUP = "atlas_backup"
 MONITOR = "atlas_monitor"
 LAYERS = ("bronze", "silver", "gold", "quarantine", "staging")
-VERSION = 13
+VERSION = 14
 _SETUP_LOCK = 0x61746C61
 
 

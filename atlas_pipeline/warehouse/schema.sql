@@ -165,6 +165,14 @@ DO $$ BEGIN
         ALTER TABLE atlas.column_plans ADD COLUMN IF NOT EXISTS form int NOT NULL DEFAULT 1;
     END IF;
 END $$;
+-- Version of the recognisers that the column was planned with; 1 before there was another.
+DO $$ BEGIN
+    IF NOT EXISTS (
+        SELECT FROM pg_attribute WHERE attrelid = 'atlas.column_plans'::regclass AND attname = 'recognisers'
+    ) THEN
+        ALTER TABLE atlas.column_plans ADD COLUMN IF NOT EXISTS recognisers int NOT NULL DEFAULT 1;
+    END IF;
+END $$;
 
 -- What was measured of how well persons are hidden in a table, each time: numbers, no values of rows.
 CREATE TABLE IF NOT EXISTS atlas.privacy_measures (
@@ -186,6 +194,18 @@ CREATE TABLE IF NOT EXISTS atlas.group_counts (
     persons bigint NOT NULL,
     PRIMARY KEY (name, key)
 );
+
+-- Which columns of silver hold the same values: the smallest keyed hashes of each column's values, no values. Nobody but
+-- the pipeline reads it.
+CREATE TABLE IF NOT EXISTS atlas.join_sketches (
+    name text NOT NULL,
+    column_name text NOT NULL,
+    key text NOT NULL,                  -- id of the key; hashes of different keys do not compare
+    counters boolean NOT NULL,          -- most values are small numbers
+    hashes bigint[] NOT NULL,
+    PRIMARY KEY (name, column_name)
+);
+CREATE INDEX IF NOT EXISTS join_sketches_hashes ON atlas.join_sketches USING gin (hashes);
 
 -- How good each table was each time its checks were evaluated: one row for each dimension that has checks, and one for
 -- all of them. A run that is retried keeps its id, so that one run may have several times.

@@ -1,6 +1,7 @@
 """What a newer recogniser would plan otherwise is said before anything is built anew, and changes nothing."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ from stdnum.br import cpf
 from atlas_pipeline.cli.pii import compare
 from atlas_pipeline.ingest.dataset import Column
 from atlas_pipeline.ingest.planning import replanned
-from atlas_pipeline.pii.record import recorded_plans
+from atlas_pipeline.pii.plan import RECOGNISERS
+from atlas_pipeline.pii.record import drop_plans, recorded_plans
 
 NUMBERS = [number for at in range(52_000_000_000, 52_000_003_000) if cpf.is_valid(number := str(at))]
 OLDER = "UPDATE atlas.column_plans SET class = 'clean', entity = NULL, action = 'keep' WHERE column_name = 'field'"
@@ -46,7 +48,52 @@ def test_the_command_names_columns_and_no_values(
     shown = capsys.readouterr().out
     (column,) = json.loads(shown)["datasets"][name]
     assert column["column"] == "field"
-    assert column["today"] == {"class": "typed", "entity": "NATIONAL_ID", "action": "redact"}
+    assert column["today"] == {
+        "class": "typed",
+        "entity": "NATIONAL_ID",
+        "action": "redact",
+        "recognisers": RECOGNISERS,
+    }
     assert not any(number in shown for number in NUMBERS)
     assert compare.run([name], json=False) == 0
     assert compare.run(["unbuilt"], json=False) == 1
+
+
+def definition(feed: Any) -> str:
+    ((made,),) = feed.query("SELECT definition FROM atlas.publications WHERE layer = 'silver'")
+    return made
+
+
+def test_newer_recognisers_read_no_prose_anew_until_somebody_asks(make_feed: Any) -> None:
+    feed = make_feed([Column("id"), Column("note", action=None)], key=("id",))
+    feed.land("a.csv", "id,note\n" + "".join(f"{at},please ask anna{at}@example.org about it\n" for at in range(30)))
+    feed.run()
+    feed.connection.execute("UPDATE atlas.column_plans SET recognisers = 1")
+    feed.outdate()
+    feed.build()
+    older = definition(feed)
+    feed.land("b.csv", "id,note\n99,nothing new\n")
+    assert not feed.run().rebuilt
+    assert definition(feed) == older
+    recorded = recorded_plans(feed.connection, "silver", "things")
+    assert recorded["note"].plan.recognisers == 1
+    ((before, now),) = replanned(feed.connection, feed.dataset, recorded)
+    assert (before.name, before.recognisers, now.recognisers) == ("note", 1, RECOGNISERS)
+    assert (before.column_class, before.action) == (now.column_class, now.action)
+    drop_plans(feed.connection, "silver", "things")
+    feed.connection.commit()
+    assert feed.build().rebuilt
+    assert recorded_plans(feed.connection, "silver", "things")["note"].plan.recognisers == RECOGNISERS
+    assert definition(feed) != older
+
+
+def test_a_column_that_comes_later_is_judged_by_those_that_are_there(make_feed: Any) -> None:
+    before = [Column("id"), Column("mail", action=None)]
+    feed = make_feed(before, key=("id",))
+    feed.land("a.csv", "id,mail,medication,shelf\n" + "".join(f"{at},a{at}@example.org,pill,x\n" for at in range(30)))
+    feed.run()
+    later = [Column(name, action=None, optional=True) for name in ("medication", "shelf")]
+    feed.build(replace(feed.dataset, columns=(*before, *later)))
+    plans = recorded_plans(feed.connection, "silver", "things")
+    assert plans["medication"].plan.entity == "HEALTH"
+    assert plans["shelf"].plan.action == "keep"

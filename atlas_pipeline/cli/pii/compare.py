@@ -57,7 +57,8 @@ def _declared() -> dict[str, Any]:
 
 def _document(before: ColumnPlan, now: ColumnPlan) -> dict[str, Any]:
     def part(made: ColumnPlan) -> dict[str, Any]:
-        return {"class": made.column_class, "entity": made.entity, "action": made.action}
+        decided = {"class": made.column_class, "entity": made.entity, "action": made.action}
+        return decided | {"recognisers": made.recognisers}
 
     return {"column": before.name, "recorded": part(before), "today": part(now)}
 
@@ -73,4 +74,5 @@ def _show(changes: Mapping[str, Sequence[tuple[ColumnPlan, ColumnPlan]]]) -> Non
 
 
 def _words(made: ColumnPlan) -> str:
-    return f"{made.column_class}, {made.entity or 'nothing personal'}: {made.action}"
+    kind = made.entity or "nothing personal"
+    return f"{made.column_class}, {kind}: {made.action} (recognisers {made.recognisers})"

@@ -4,8 +4,9 @@ Belongs here: which checks the data gives reason for, and their text. Does not b
 (`ingest/infer.py`), what becomes of personal data (`pii/`), and the files that a scaffold writes (`dataset.py`).
 
 All checks hold for the rows that were seen, and are meant to hold for the next ones: a bound is what a name means
-(`ingest/usual.py`), not how far a sample went. No value of a column that holds personal data is in the text. What must
-hold for any such table is an error; what is only a guess is a warning. Each check says why it is there.
+(`ingest/usual.py`), not how far a sample went. No value of a column that holds personal data is in the text, and of a
+table of persons no length either. What must hold for any such table is an error; what is only a guess is a warning.
+Each check says why it is there.
 """
 
 import datetime as dt
@@ -21,6 +22,7 @@ from atlas_pipeline.ingest.identifiers import is_named, names_quantity
 from atlas_pipeline.ingest.infer import FEWEST_ROWS, ColumnInference, Inference
 from atlas_pipeline.ingest.types import MOMENTS, NUMBERS
 from atlas_pipeline.ingest.usual import has_closed_list, may_be_negative, may_be_open, may_lie_ahead, span_of
+from atlas_pipeline.pii.columns.decide import names_persons
 
 _UNCHECKABLE = ("${", '"')  # in a name or value: Soda evaluates the first, and takes the second for the end of a name
 _SODA_TYPE = {
@@ -74,8 +76,11 @@ def contract(dataset: Dataset, guess: Inference, *, complete: bool, now: dt.date
             lines += [f"    numeric_precision: {digits[0]}", f"    numeric_scale: {digits[1]}"]
         checks = _presence(dataset, found, guess.rows, complete)
         if not _personal(column):
-            fewest = _FEW_PERSONS if any(map(_personal, dataset.columns)) else _FEW_TIMES
-            checks += [*_values(found, fewest), *_range(dataset, found, guess.rows), *_moments(found, now)]
+            checks += [
+                *_values(found, of_persons=_of_persons(dataset)),
+                *_range(dataset, found, guess.rows),
+                *_moments(found, now),
+            ]
             checks += _order(dataset, guess, found.name)
         if checks:
             lines += ["    checks:", *(f"      {line}" for line in checks)]
@@ -102,6 +107,11 @@ def _personal(column: Column) -> bool:
     return column.treatment != "keep" or (column.plan is not None and column.plan.personal)
 
 
+def _of_persons(dataset: Dataset) -> bool:
+    """Whether rows are about persons: some column is personal, or the key is one such as `patient_id`."""
+    return any(map(_personal, dataset.columns)) or any(map(names_persons, dataset.key))
+
+
 def _presence(dataset: Dataset, found: ColumnInference, rows: int, complete: bool) -> list[str]:
     """That a value is there: of keys and identifiers an error; of others a warning, once enough rows show it."""
     checks: list[str] = []
@@ -120,13 +130,20 @@ def _presence(dataset: Dataset, found: ColumnInference, rows: int, complete: boo
     return checks
 
 
-def _values(found: ColumnInference, fewest: int) -> list[str]:
-    """The texts of a list that is closed, each there `fewest` times or more, else the length that codes have."""
-    if _is_closed(found, fewest):
+def _values(found: ColumnInference, *, of_persons: bool) -> list[str]:
+    """The texts of a list that is closed, each of which is there several times, else the length that codes have. Of a
+    table of persons only texts that many of them share, and no length, which could tell who has a code of another."""
+    if _is_closed(found, _FEW_PERSONS if of_persons else _FEW_TIMES):
         name = _sentence(f"{found.name} is one of the values known")
         why = f"a short list; each value is there {found.rarest:,} times or more"
         return _check("invalid", why, {"name": name, "valid_values": _list(found.values or ())}, warn=True)
-    if found.length and found.code and found.distinct > 1 and (is_named(found.name) or not found.values):
+    if (
+        not of_persons
+        and found.length
+        and found.code
+        and found.distinct > 1
+        and (is_named(found.name) or not found.values)
+    ):
         characters = "1 character" if found.length == 1 else f"{found.length:,} characters"
         name = _sentence(f"{found.name} has {characters}")
         why = f"codes of one length, {found.distinct:,} of them"

@@ -34,11 +34,20 @@ from atlas_pipeline.orchestration.tables.preview import preview
 from atlas_pipeline.orchestration.tables.reidentification import RiskAudit, reidentification_spec, without_risk
 from atlas_pipeline.orchestration.tables.steps import RETRY, partitions_of, progress_log, published_table
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
+from atlas_pipeline.pii.joins import mismatches
 from atlas_pipeline.pii.keys import KeyMissing, load_keys
 from atlas_pipeline.pii.leaks import sweep_table
 from atlas_pipeline.pii.reidentification import RiskRule
 from atlas_pipeline.pii.rules import ModelMissing
-from atlas_pipeline.quality.generated import FILES_READABLE, ROWS_FIT, ROWS_RECONCILED, rows_fit, rows_reconciled
+from atlas_pipeline.quality.generated import (
+    FILES_READABLE,
+    ROWS_FIT,
+    ROWS_RECONCILED,
+    VALUES_JOIN,
+    rows_fit,
+    rows_reconciled,
+    values_join,
+)
 from atlas_pipeline.quality.history import newest_outcomes
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.warehouse.ledger import loaded_files
@@ -147,9 +156,8 @@ def _materialize(
                 progress=progress_log(context),
             )
             result = build_silver(build, verify)
-            fit = rows_fit(result.audited.rows.bronze, misfits_by_file(connection, dataset.name))
             failed = blocking(result.audited.outcomes)
-            outcomes = [*without_risk(result.audited.outcomes), _accounted(result.audited.rows), fit]
+            outcomes = [*without_risk(result.audited.outcomes), *_own(connection, dataset.name, result.audited.rows)]
             risks.record(connection, "silver", dataset.name, context.run.run_id, published=result.shown_to_readers)
             scores = audit.record(connection, outcomes, published=result.shown_to_readers)
             if not result.shown_to_readers:
@@ -236,6 +244,8 @@ def _check_published(
                 outcomes.append(_accounted(rows))
             if ROWS_FIT.path in names:
                 outcomes.append(rows_fit(rows.bronze, misfits_by_file(connection, name)))
+        if VALUES_JOIN.path in names:
+            outcomes.append(_joins(connection, name))
         audit.record(connection, outcomes, published=True)
         if labels.LEAK_CHECK in names:
             report = sweep_table(connection, "silver", name, planned.plans, planned.policy.rules)
@@ -253,6 +263,16 @@ def _check_published(
 
 def _accounted(rows: Reconciliation) -> Outcome:
     return rows_reconciled(rows.bronze, rows.silver, rows.quarantined, rows.duplicates, rows.unaccounted, rows.deleted)
+
+
+def _own(connection: psycopg.Connection, name: str, rows: Reconciliation) -> list[Outcome]:
+    """The checks that need no contract."""
+    return [_accounted(rows), rows_fit(rows.bronze, misfits_by_file(connection, name)), _joins(connection, name)]
+
+
+def _joins(connection: psycopg.Connection, name: str) -> Outcome:
+    """Whether the published table can be joined with those that hold the same values."""
+    return values_join([str(each) for each in mismatches(connection, name)])
 
 
 def _failed_rows(outcomes: list[Outcome]) -> Iterator[FailedRow]:

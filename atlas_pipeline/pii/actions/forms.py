@@ -200,6 +200,11 @@ def canonical(values: pa.Array, entity: str | None, form: int = FORM, region: st
     return _each(values, pc.fill_null(pc.match_substring_regex(values, _ANY), False), _by_form)
 
 
+def same_form(entity: str | None, other: str | None) -> bool:
+    """Whether values of two kinds are brought into one form by the same rule."""
+    return _BY_KIND.get(entity or "") is _BY_KIND.get(other or "")
+
+
 def _by_form(value: str) -> str:
     """A value without a kind of its own, by the form that proves what it is."""
     if value.lower().startswith("mailto:"):

@@ -4,10 +4,10 @@ Belongs here: thresholds, and whether header or values take precedence. Does not
 (`cells.py`), what a header says (`headers.py`), counting (`../profile.py`).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from atlas_pipeline.pii.columns.headers import Hint, names_of, qualified
+from atlas_pipeline.pii.columns.headers import Hint, names_of, qualified, read
 from atlas_pipeline.pii.columns.tally import Tally
 from atlas_pipeline.pii.gazetteer import listed
 from atlas_pipeline.pii.kinds import KINDS, SENSITIVE_KINDS
@@ -157,8 +157,9 @@ class Beside:
 
     `persons` counts columns that only natural persons have, such as a date of birth; `people` counts these and ways to
     reach somebody, such as a phone number, which a company has as well; `things` counts columns such as a price.
-    `subjects` tells whether rows belong to persons at all: by these, by names, or by a key such as `patient_id`. A
-    column on its own may belong to anybody.
+    `subjects` tells whether rows belong to persons at all: by these, by names, or by a key such as `patient_id`. Of a
+    column on its own nobody knows what it stands beside elsewhere: it counts as one of persons, as a list of salaries
+    in the order of a list of names is.
     """
 
     people: int
@@ -167,8 +168,13 @@ class Beside:
     subjects: bool = False
 
 
-def beside(columns: Iterable[Column]) -> Beside:
-    """Count the table's columns of people and of things, by their headers and e-mail addresses."""
+def beside(columns: Iterable[Column], others: Sequence[ColumnProfile] = ()) -> Beside:
+    """Count the table's columns of people and of things, by their headers and e-mail addresses.
+
+    Args:
+        columns: Those that are looked at.
+        others: The rest of the table, as it was found or declared before.
+    """
     people = persons = things = alone = 0
     subjects = False
     for column in columns:
@@ -179,13 +185,25 @@ def beside(columns: Iterable[Column]) -> Beside:
         persons += person
         people += person or kind in _REACHABLE or column.share("EMAIL_ADDRESS") >= 0.5
         things += bool(set(column.hint.words) & _THINGS)
+    for other in others:
+        alone += 1
+        person = other.entity in _PERSONS or other.entity == "PERSON"
+        subjects = subjects or person or other.entity == "NATIONAL_ID" or names_persons(other.name)
+        persons += person
+        people += person or other.entity in _REACHABLE
+        things += bool(set(read(other.name).words) & _THINGS)
     return Beside(people, persons, things, subjects or people > 0 or alone == 1)
+
+
+def names_persons(header: str) -> bool:
+    """Whether a header is that of a key of persons, such as `patient_id`, so that rows belong to persons."""
+    words = set(read(header).words)
+    return bool(words & _SUBJECTS and (len(words) == 1 or words & _KEYS))
 
 
 def _belongs(column: Column) -> bool:
     """Whether the column tells whose row it is: a key of persons, a number of a register, names."""
-    words = set(column.hint.words)
-    if words & _SUBJECTS and (len(words) == 1 or words & _KEYS):
+    if names_persons(column.name):
         return True
     named = sum(map(column.share, ("full_name", "part_name", "given_name")))
     return column.share("NATIONAL_ID") >= 0.8 or (named >= 0.6 and not column.hint.other)

@@ -32,7 +32,8 @@ ISO 6709; plus codes; what3words; MGRS; a point of PostGIS in hexadecimal; links
 _GATE = re.compile(r"[°º,(+/:]|deg|^[NSEWO]\s*[\d+-]|^\d{1,2}[C-X]\s?[A-Z]{2}\s?\d|^0101000020", re.IGNORECASE)
 _MEMBERS = re.compile(
     r"[\"'](?:lat|latitude|lng|lon|long|longitude|y|x)[\"']\s*:\s*[\"']?-?\d{1,3}\.\d{2,}"
-    r"|[\"']coordinates[\"']\s*:\s*\[[\s\[]*-?\d{1,3}\.\d+\s*,\s*-?\d{1,3}\.\d+",
+    r"|[\"'](?:coordinates?|coords?|koordinaten|coordenadas|coordonnées|latlng|lnglat|geo(?:_?point)?|gps|position"
+    r"|location|standort|ubicaci[oó]n)[\"']\s*:\s*[\s\[\"']*-?\d{1,3}\.\d{2,}\s*[,;]\s*-?\d{1,3}\.\d{2,}",
     re.IGNORECASE,
 )
 

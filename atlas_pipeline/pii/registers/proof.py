@@ -34,16 +34,27 @@ def registered(values: Sequence[str]) -> dict[str, int]:
     Returns:
         The number of valid values by kind, of the least likely identifier; empty if none is proven.
     """
+    register, count = proven(values)
+    return {register.kind: count} if register else {}
+
+
+def proven(values: Sequence[str], least: float = _PROVEN) -> tuple[Register | None, int]:
+    """The register that the values prove, and how many of them are valid.
+
+    Args:
+        values: As for `registered`.
+        least: How unlikely it must be that random values of the form pass, as a power of ten.
+    """
     fitting = [value for value in values if _PLAIN.fullmatch(value)]
     if not fitting or len(fitting) < _SHARE * len(values):
-        return {}
+        return None, 0
     plain = _padded([_SEPARATORS.sub("", value) for value in fitting])
-    best, kind, count = 0.0, "", 0
+    best: tuple[Register | None, int] = None, 0
     for register in REGISTERS:
         proof, valid = _proof(register, fitting, plain, len(values))
-        if proof >= _PROVEN and proof > best:
-            best, kind, count = proof, register.kind, valid
-    return {kind: count} if kind else {}
+        if proof >= least:
+            least, best = proof, (register, valid)
+    return best
 
 
 def _proof(register: Register, values: Sequence[str], plain: Sequence[str], total: int) -> tuple[float, int]:

@@ -471,6 +471,16 @@ _PATTERNS = (
     ),
     Pattern(
         "GEO_COORDINATES",
+        re.compile(
+            r"(?i:(?<![^\W_])(?:coordinates?|coords?|koordinaten|coordenadas|coordonnées|coordinate|latlng|lnglat"
+            r"|geo(?:_?point)?|gps|position|location|standort|ubicaci[oó]n))"
+            r"\\?[\"']?\s*[:=]\s*[\s\[(\\\"']*(?P<v>[+-]?\d{1,3}\.\d{3,}(?:\s*[,;]\s*[+-]?\d{1,3}\.\d{3,}){0,2})(?![\w.])"
+        ),
+        0.8,
+        DIGIT | word_gate("coord geo gps latlng lnglat position location koordinaten standort ubicaci"),
+    ),
+    Pattern(
+        "GEO_COORDINATES",
         re.compile(r"(?i:\bpoint ?z? ?)\((?P<v>-?\d{1,3}\.\d+ -?\d{1,3}\.\d+[\d. -]*)\)"),
         0.8,
         DIGIT | word_gate("point"),

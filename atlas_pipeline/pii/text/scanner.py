@@ -20,6 +20,7 @@ from atlas_pipeline.pii.recognizers import (
     presidio_recognizers,
     word_pattern,
 )
+from atlas_pipeline.pii.registers.cued import cued_numbers
 from atlas_pipeline.pii.rules import Rules
 from atlas_pipeline.pii.text.casing import with_capitals
 from atlas_pipeline.pii.text.cues import cued_results
@@ -32,6 +33,7 @@ from atlas_pipeline.pii.text.places import place_results
 
 Result = tuple[int, int, str, float]
 _MASK_CHARACTER = "\u00a4"
+_REGISTERED = 0.95
 _WINDOW = 2_000
 _SLACK = 500
 _TRIMMED = " \t\r\n,;:"
@@ -111,6 +113,8 @@ class TextScanner:
         results = [*pattern_results(text, gates), *cued_results(text, gates)]
         if gates & DIGITS_4:
             results.extend(gated_results(text, presidio_recognizers()))
+        if gates & DIGITS_4:
+            results.extend((start, end, kind, _REGISTERED) for start, end, kind in cued_numbers(text))
         results.extend(custom_results(text, self._custom))
         results.extend((*match.span(), UNKNOWN, 1.0) for match in self._deny.finditer(text))
         results.extend(place_results(text, gates))

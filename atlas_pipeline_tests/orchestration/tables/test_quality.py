@@ -104,6 +104,7 @@ def test_every_check_of_a_contract_is_an_asset_check_without_a_database(project:
         "amount_invalid",
         "rows_fit",
         "rows_reconciled",
+        "values_join",
         "leak_check",
         "reidentification",
     }
@@ -422,8 +423,8 @@ def test_scores_are_on_the_asset_and_kept_by_run(land: Any, project: Load) -> No
     )
     assert query(statement) == [
         ("completeness", values["quality: completeness"], 3, 1),
-        ("consistency", 1.0, 1, 0),
-        ("overall", values["quality score"], 6, 1),
+        ("consistency", 1.0, 2, 0),
+        ("overall", values["quality score"], 7, 1),
         ("validity", 1.0, 2, 0),
     ]
     assert query("SELECT DISTINCT layer FROM atlas.quality_scores ORDER BY 1") == [("bronze",), ("silver",)]
@@ -478,7 +479,7 @@ def test_a_column_named_as_another_key_refers_to_it(land: Any, project: Load) ->
     assert query(
         "SELECT checks, failed FROM atlas.quality_scores WHERE layer = 'silver' AND name = 'orders'"
         " AND dimension = 'overall' ORDER BY measured_at DESC LIMIT 1"
-    ) == [(7, 1)]
+    ) == [(8, 1)]
     land("customers/2.csv", "customer_id\n0\n")
     assert found(run(definitions))[name].passed
 
