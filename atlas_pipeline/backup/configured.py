@@ -13,6 +13,7 @@ from psycopg import conninfo
 from pydantic import SecretStr
 
 from atlas_pipeline.backup import configuration
+from atlas_pipeline.backup.engine import BackupFailed
 from atlas_pipeline.backup.installation import installation
 from atlas_pipeline.backup.pg_dump.engine import PgDump
 from atlas_pipeline.backup.sealing import SealError, identities_of, recipient_of
@@ -21,7 +22,7 @@ from atlas_pipeline.backup.store import Store
 from atlas_pipeline.backup.store.folder import FolderStore
 from atlas_pipeline.settings import Settings, SettingsError
 from atlas_pipeline.warehouse.bootstrap import BACKUP
-from atlas_pipeline.warehouse.connect import DAGSTER, WAREHOUSE
+from atlas_pipeline.warehouse.connect import DAGSTER, WAREHOUSE, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 
 MIB = 1 << 20
@@ -34,6 +35,14 @@ class Database:
     name: str
     url: str
     admin_url: str
+    set_up: bool = True
+
+    def refuse_unless_set_up(self) -> None:
+        """Raise BackupFailed if the embedded server has no such database yet."""
+        if not self.set_up:
+            raise BackupFailed(
+                f"{self.name} is not set up yet, so there is nothing to back up: `atlas up` or `atlas demo` does that"
+            )
 
 
 def databases(settings: Settings) -> dict[str, Database]:
@@ -46,7 +55,8 @@ def databases(settings: Settings) -> dict[str, Database]:
     for name, url in _names_and_urls(settings):
         if url is None:
             server = EmbeddedPostgres.running(settings.home_path)
-            by_name[name] = Database(name, server.url(name, BACKUP), server.url(SUPERUSER, SUPERUSER))
+            admin_url = server.url(SUPERUSER, SUPERUSER)
+            by_name[name] = Database(name, server.url(name, BACKUP), admin_url, _exists(admin_url, name))
         else:
             by_name[name] = Database(
                 name,
@@ -54,6 +64,11 @@ def databases(settings: Settings) -> dict[str, Database]:
                 conninfo.make_conninfo(_as_role(url, settings, "restore"), dbname="postgres"),
             )
     return by_name
+
+
+def _exists(admin_url: str, name: str) -> bool:
+    with connect(admin_url) as connection:
+        return connection.execute("SELECT FROM pg_database WHERE datname = %s", [name]).fetchone() is not None
 
 
 def _as_role(url: str, settings: Settings, task: Literal["backup", "restore"]) -> str:

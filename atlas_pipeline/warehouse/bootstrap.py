@@ -6,6 +6,7 @@ Roles: `atlas_owner` (the pipeline), `atlas_analyst` (reads silver and gold), `a
 user's own, a role that may not create roles gets a warning instead, and the tables work without them.
 """
 
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 import psycopg
@@ -30,18 +31,40 @@ def prepare_embedded(server: EmbeddedPostgres) -> None:
         listed = connection.execute("SELECT datname, datacl IS NOT NULL FROM pg_database")
         databases: dict[str, bool] = dict(listed.fetchall())
         todo = [name for name in (WAREHOUSE, DAGSTER) if not databases.get(name)]
-        if not todo:
-            return
-        _ensure_roles(connection)
-        for name in todo:
-            if name not in databases:
-                statement = "CREATE DATABASE {} OWNER {}"
-                connection.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(OWNER)))
-            with connection.transaction():
-                connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
-                for role in (ANALYST, BACKUP, MONITOR) if name == WAREHOUSE else (BACKUP, MONITOR):
-                    grant = "GRANT CONNECT ON DATABASE {} TO {}"
-                    connection.execute(sql.SQL(grant).format(sql.Identifier(name), sql.Identifier(role)))
+        if todo:
+            _create_databases(connection, databases, todo)
+        _restrict_readers(connection, server)
+
+
+def _create_databases(connection: psycopg.Connection, databases: Mapping[str, bool], todo: Sequence[str]) -> None:
+    _ensure_roles(connection)
+    for name in todo:
+        if name not in databases:
+            statement = "CREATE DATABASE {} OWNER {}"
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(OWNER)))
+        with connection.transaction():
+            connection.execute(sql.SQL("REVOKE CONNECT ON DATABASE {} FROM PUBLIC").format(sql.Identifier(name)))
+            for role in (ANALYST, BACKUP, MONITOR) if name == WAREHOUSE else (BACKUP, MONITOR):
+                grant = "GRANT CONNECT ON DATABASE {} TO {}"
+                connection.execute(sql.SQL(grant).format(sql.Identifier(name), sql.Identifier(role)))
+
+
+def _restrict_readers(connection: psycopg.Connection, server: EmbeddedPostgres) -> None:
+    """Take from readers what would stop backups or the pipeline. A database that an old backup brought is done anew."""
+    open_ones = (
+        "SELECT datname FROM pg_database WHERE datname = ANY(%s) AND has_database_privilege('public', oid, 'TEMP')"
+    )
+    for (name,) in connection.execute(open_ones, [[WAREHOUSE, DAGSTER]]).fetchall():
+        with connect(server.url(name, SUPERUSER), autocommit=True) as inside:
+            inside.execute(_script("readers.sql"))
+    unlimited = connection.execute("SELECT FROM pg_roles WHERE rolname = %s AND rolconnlimit = -1", [ANALYST])
+    if unlimited.fetchone() is not None:
+        with connection.transaction():
+            connection.execute(_script("reader_limits.sql"))
+
+
+def _script(name: str) -> bytes:
+    return resources.files(__package__).joinpath(name).read_bytes()
 
 
 def prepare_warehouse(connection: psycopg.Connection) -> list[str]:

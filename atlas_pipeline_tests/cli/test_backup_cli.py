@@ -313,6 +313,15 @@ def test_damage_fails(installed: Path, name: str) -> None:
 
 
 @pytest.mark.slow
+def test_an_empty_home_has_nothing_to_back_up(tmp_path: Path) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("ATLAS_", "DAGSTER_"))}
+    command = [sys.executable, "-m", "atlas_pipeline.cli", "backup", "run"]
+    done = subprocess.run(command, env=env | {"ATLAS_HOME": str(tmp_path)}, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "atlas is not set up yet, so there is nothing to back up" in done.stderr
+
+
+@pytest.mark.slow
 def test_prune(installed: Path, name: str) -> None:
     for _ in range(3):
         backup("run", "--database", name, "--class", "staging")

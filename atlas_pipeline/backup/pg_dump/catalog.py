@@ -278,6 +278,12 @@ SELECT (SELECT count(*) FROM pg_largeobject_metadata),
        (SELECT sum(hashint8extended(hash_record_extended(ROW(loid::int8, size), 0), 0))
         FROM (SELECT loid, max(pageno::int8 * 2048 + length(data)) size FROM {pages} GROUP BY loid) ends)
 """.replace("{acl}", _sorted("m.lomacl"))
+UNREADABLE_LARGE_OBJECTS = f"""
+SELECT count(*) FROM pg_largeobject_metadata m
+WHERE NOT {_SUPERUSER} AND NOT pg_has_role(m.lomowner, 'USAGE') AND NOT EXISTS (
+      SELECT FROM aclexplode(m.lomacl) a
+      WHERE a.privilege_type = 'SELECT' AND (a.grantee = 0 OR pg_has_role(a.grantee, 'USAGE')))
+"""
 PAGES = "pg_largeobject"
 PAGES_OF_OTHERS = """(
     SELECT m.oid AS loid, p.pageno, lo_get(m.oid, p.pageno::int8 * 2048, 2048) AS data

@@ -92,6 +92,8 @@ class PgDump:
             dumped_tables = [table for table in state.tables(connection) if table.quoted not in excluded]
             self._lock(connection, dumped_tables)
             command = [*self._command(tools, folder, snapshot, jobs), *patterns.exclusions(excluded)]
+            unreadable = state.unreadable_large_objects(connection)
+            command += ["--no-blobs"] if unreadable else []
             child = Child.start(command, env, folder)
             stack.callback(child.end)
             stream = DumpStream(folder / "dump", child, sink, jobs=jobs, limit=limit)
@@ -102,14 +104,15 @@ class PgDump:
             counter = stack.enter_context(self._row_counter(url, snapshot, dumped_tables, jobs, beside_dump=True))
             self._drain(url, child, stream, counter, progress, connection.info.password)
             self.max_unread = stream.max_unread
-            snapshot_state = replace(
-                snapshot_state,
-                tables=counter.result(),
-                large_objects=state.large_objects(connection),
-                sequences=_sequences(tools, folder),
-            )
-            stream.close([folder / "roles.sql", folder / "database.sql", folder / "dump" / TOC])
+            snapshot_state = replace(snapshot_state, tables=counter.result(), sequences=_sequences(tools, folder))
             lacking = state.unrestorable(connection)
+            if unreadable:
+                snapshot_state = state.without_large_objects(snapshot_state)
+                user = connection.info.user
+                lacking += (f"all large objects: {unreadable} of them cannot be read by {user}, so none was",)
+            else:
+                snapshot_state = replace(snapshot_state, large_objects=state.large_objects(connection))
+            stream.close([folder / "roles.sql", folder / "database.sql", folder / "dump" / TOC])
             return Dumped(sink.objects, snapshot_state, _version(connection), tools.version, lacking)
 
     def restore(

@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -162,6 +162,18 @@ def large_objects(connection: psycopg.Connection) -> tuple[int, str]:
     pages = catalog.PAGES if row and row[0] else catalog.PAGES_OF_OTHERS
     count, *digests = connection.execute(catalog.LARGE_OBJECTS.replace("{pages}", pages)).fetchone() or (0,)
     return count, ".".join(_hex(digest) for digest in digests)
+
+
+def unreadable_large_objects(connection: psycopg.Connection) -> int:
+    """How many large objects this role may not read."""
+    row = connection.execute(catalog.UNREADABLE_LARGE_OBJECTS).fetchone()
+    return row[0] if row else 0
+
+
+def without_large_objects(state: DatabaseState) -> DatabaseState:
+    """The state of a database whose large objects are left out of the backup."""
+    kept = {name: text for name, text in state.objects.items() if not name.startswith("comment on large object ")}
+    return replace(state, large_objects=(0, ".".join([_hex(None)] * 3)), objects=kept)
 
 
 def sequences(connection: psycopg.Connection) -> dict[str, str]:

@@ -54,6 +54,7 @@ def run(database: str | None, backup_class: str, json: bool) -> int:
         service = backups(settings)
         for target in _chosen(settings, database):
             try:
+                target.refuse_unless_set_up()
                 completed.append(service.run(target.name, target.url, class_, show))
                 for text in completed[-1].manifest.unrestorable:
                     _say(f"{target.name}: a restore will lack {text}")

@@ -102,6 +102,7 @@ def backup_asset(database: str, stale_after: timedelta | None) -> dg.AssetsDefin
 
 def _make(context: dg.AssetExecutionContext, made: Backups, database: str, backup_class: str) -> dg.MaterializeResult:
     source = databases(load_settings())[database]
+    source.refuse_unless_set_up()
     backup = made.run(database, source.url, class_of(backup_class), context.log.info)
     _observe(context, made, database)
     return dg.MaterializeResult(asset_key=asset_key(database), metadata=facts(made, backup))

@@ -40,4 +40,28 @@ WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = name)
 REVOKE CONNECT ON DATABASE atlas, dagster FROM PUBLIC;
 GRANT CONNECT ON DATABASE atlas TO atlas_analyst, atlas_backup, atlas_monitor;
 GRANT CONNECT ON DATABASE dagster TO atlas_backup, atlas_monitor;
+
+ALTER ROLE atlas_analyst CONNECTION LIMIT 30;
+ALTER ROLE atlas_analyst SET idle_in_transaction_session_timeout = '5min';
+ALTER ROLE atlas_analyst SET statement_timeout = '30min';
+ALTER ROLE atlas_analyst SET temp_file_limit = '10GB';
 SQL
+
+for database in atlas dagster; do
+    psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --username="${POSTGRES_USER:-postgres}" --dbname="$database" <<'SQL'
+-- Readers cannot stop a backup or the pipeline: no large objects, no locks that others wait for, no temporary tables.
+DO $$
+DECLARE called regprocedure;
+BEGIN
+    FOR called IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace
+        AND proname ~ '^(lo_(create|creat|from_bytea)|pg_(try_)?advisory_(xact_)?(lock|unlock)(_shared|_all)?)$'
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', called);
+        IF called::text ~ 'advisory' THEN
+            EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO atlas_owner, atlas_backup', called);
+        END IF;
+    END LOOP;
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+END $$;
+SQL
+done
