@@ -49,6 +49,7 @@ def read_parquet(
             raise FileRefused("header_only", "The file has columns and no rows. Send it with its rows, or not at all.")
         meter.expect_rows(metadata.num_rows)
         meter.expect_bytes(unpacked_bytes(metadata))
+        rows = rows_at_a_time(metadata, stream)
         stream.seek(0)
         try:
             # Buffering ahead would hold whole row groups.
@@ -65,7 +66,7 @@ def read_parquet(
             )
         except DAMAGE:
             raise _corrupt() from None
-        pieces = file.iter_batches(batch_size=rows_at_a_time(file.metadata), use_threads=False)
+        pieces = file.iter_batches(batch_size=rows, use_threads=False)
         spans = _intervals(metadata)
         if spans:
             pieces = (_with_intervals(piece, spans) for piece in pieces)

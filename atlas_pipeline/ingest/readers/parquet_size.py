@@ -9,6 +9,7 @@ are cut by what their rows become.
 """
 
 from collections.abc import Iterator
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from atlas_pipeline.ingest.readers.parquet_pages import longest_value
 from atlas_pipeline.ingest.readers.parquet_text import of_slice
 from atlas_pipeline.ingest.readers.text import MAX_LINE_BYTES
 
@@ -57,8 +59,8 @@ def unpacked_bytes(metadata: pq.FileMetaData) -> int:
     return total
 
 
-def rows_at_a_time(metadata: pq.FileMetaData) -> int:
-    """How many rows Arrow may decode at a time."""
+def rows_at_a_time(metadata: pq.FileMetaData, stream: BinaryIO) -> int:
+    """How many rows Arrow may decode at a time; the stream is the file, which can seek."""
     rows = min(_MOST_ROWS, _MOST_CELLS // max(metadata.num_columns, 1))
     readable = set(dictionary_columns(metadata))
     for number in range(metadata.num_row_groups):
@@ -69,11 +71,18 @@ def rows_at_a_time(metadata: pq.FileMetaData) -> int:
             if column.physical_type == "FIXED_LEN_BYTE_ARRAY":
                 rows = min(rows, _BATCH_BYTES // max(column.length, 1))
             if column.physical_type == "BYTE_ARRAY" and column.path not in readable and _repeats(chunk):
-                # Any value may be as long as all that is stored.
-                rows = min(rows, _BATCH_BYTES // max(chunk.total_uncompressed_size, 1))
+                rows = min(rows, _BATCH_BYTES // max(_longest(stream, column, chunk, group.num_rows), 1))
             if column.max_repetition_level:
                 rows = min(rows, _MOST_ITEMS * group.num_rows // max(chunk.num_values, 1))
     return max(rows, 1)
+
+
+def _longest(stream: BinaryIO, column: pq.ColumnSchema, chunk: pq.ColumnChunkMetaData, rows: int) -> int:
+    """How long a value may be: where pages do not tell, as long as all that is stored."""
+    longest, flat = None, not column.max_repetition_level and column.max_definition_level < 2
+    if flat and chunk.num_values == rows and not chunk.has_dictionary_page:
+        longest = longest_value(stream, chunk, nullable=bool(column.max_definition_level))
+    return int(chunk.total_uncompressed_size) if longest is None else longest
 
 
 def _repeats(chunk: pq.ColumnChunkMetaData) -> bool:
