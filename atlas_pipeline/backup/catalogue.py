@@ -20,6 +20,7 @@ from typing import get_args
 
 from atlas_pipeline.backup.manifest import (
     MANIFEST,
+    SIGNATURE,
     Backup,
     BackupClass,
     Manifest,
@@ -29,6 +30,7 @@ from atlas_pipeline.backup.manifest import (
     proof_from,
     to_json,
 )
+from atlas_pipeline.backup.signing import NotSigned, Signing
 from atlas_pipeline.backup.store import AlreadyThere, Entry, Store, StoreError
 
 LATEST = "latest"
@@ -83,12 +85,19 @@ class Catalogue:
         installation: tells whose catalogue this is, when it is first read; null while that is not known, as on a
             new machine. Then the backups of every installation are listed.
         named_only: whether backups that name no installation are left out.
+        signing: signs manifests, and says whose are believed; null for all.
     """
 
     def __init__(
-        self, store: Store, installation: Callable[[], str | None] = lambda: None, *, named_only: bool = False
+        self,
+        store: Store,
+        installation: Callable[[], str | None] = lambda: None,
+        *,
+        named_only: bool = False,
+        signing: Signing | None = None,
     ):
         self.store = store
+        self._signing = signing
         self._named_only = named_only
         self._installation = installation
 
@@ -117,7 +126,7 @@ class Catalogue:
                 f"{len(matches)} installations with backups in {self.store.place} begin with {installation!r}: "
                 f"expected one of {listed}"
             )
-        return Catalogue(self.store, lambda: matches[0], named_only=True)
+        return Catalogue(self.store, lambda: matches[0], named_only=True, signing=self._signing)
 
     def read(self, database: str | None = None) -> Contents:
         """All backups, or those of one database, and what is wrong. Raises StoreError."""
@@ -212,7 +221,10 @@ class Catalogue:
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write the manifest, last of all: it makes the objects a backup. Raises AlreadyThere, StoreError."""
-        self.store.put_new(f"{self.folder(manifest)}/{MANIFEST}", to_json(manifest))
+        data = to_json(manifest)
+        if self._signing and (signature := self._signing.sign(data)):
+            self.store.put_new(f"{self.folder(manifest)}/{SIGNATURE}", signature)
+        self.store.put_new(f"{self.folder(manifest)}/{MANIFEST}", data)
 
     def add_proof(self, manifest: Manifest, proof: Proof) -> str:
         """Store a proof. Its timestamp is after those of existing proofs, whatever the clock says.
@@ -288,10 +300,12 @@ class Catalogue:
             data = self._content(f"{folder}/{MANIFEST}")
             if data is None:
                 return Contents((), ())
+            if self._signing:
+                self._signing.check(data, self._content(f"{folder}/{SIGNATURE}") if SIGNATURE in names else None)
             manifest = manifest_from(data, f"{place}/{MANIFEST}")
             if self.folder(manifest) != folder:
                 raise ManifestError(f"it is the manifest of {self.folder(manifest)}: it was moved or copied")
-        except ManifestError as error:
+        except (ManifestError, NotSigned) as error:
             return Contents((), (Fault(f"{place}/{MANIFEST}", str(error)),))
         proofs, faults = [], []
         for name in sorted(filter(_PROOF.fullmatch, names)):

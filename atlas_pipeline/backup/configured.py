@@ -18,6 +18,7 @@ from atlas_pipeline.backup.installation import installation
 from atlas_pipeline.backup.pg_dump.engine import PgDump
 from atlas_pipeline.backup.sealing import SealError, identities_of, recipient_of
 from atlas_pipeline.backup.service import Backups, Options
+from atlas_pipeline.backup.signing import KeyFault, Signing, signing
 from atlas_pipeline.backup.store import Store
 from atlas_pipeline.backup.store.folder import FolderStore
 from atlas_pipeline.settings import Settings, SettingsError
@@ -127,12 +128,24 @@ def backups(settings: Settings, make_s3_client: Callable[[], Any] | None = None)
         raise SettingsError(f"backups: {error}") from None
     except OSError as error:
         raise SettingsError(f"ATLAS_BACKUP_IDENTITY_FILE cannot be read: {error.strerror}") from None
+    signed = _signing(settings)
     exclude = tuple(item.strip() for item in settings.backup_exclude.split(",") if item.strip())
     beside = {configuration.NAME: partial(configuration.configuration, settings)}
-    options = Options(settings.backup_jobs, exclude, recipients, identities, beside, partial(_installation, settings))
+    asked = partial(_installation, settings)
+    options = Options(settings.backup_jobs, exclude, recipients, identities, beside, asked, signed)
     return Backups(
         _store(settings, make_s3_client), PgDump(Path(spool), spool_bytes=settings.backup_spool_mb * MIB), options
     )
+
+
+def _signing(settings: Settings) -> Signing | None:
+    try:
+        pem = settings.backup_signing_key_file.read_bytes() if settings.backup_signing_key_file else None
+        return signing(pem, str(settings.backup_signing_key_file), settings.backup_signers)
+    except KeyFault as error:
+        raise SettingsError(f"backups: {error}") from None
+    except OSError as error:
+        raise SettingsError(f"ATLAS_BACKUP_SIGNING_KEY_FILE cannot be read: {error.strerror}") from None
 
 
 def _installation(settings: Settings) -> str | None:

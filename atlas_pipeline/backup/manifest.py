@@ -17,6 +17,7 @@ FORMAT = 2
 _READABLE = (1, 2)
 """Format 1 names no installation."""
 MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
 
 BackupClass = Literal["daily", "weekly", "monthly", "staging", "manual"]
 ProofKind = Literal["verified", "restored"]
@@ -79,6 +80,7 @@ class DatabaseState:
 class Manifest:
     """The manifest. Times are UTC, sizes in bytes; it has no password, host name or value of a row.
 
+    `hash_key` is the key of the hashes in `state`, encrypted to the recipients; null where they have none.
     `unrestorable` names what the database had and the backup has not, and why. `installation` is whose backup it is;
     null in those of a version of Atlas that did not tell installations apart.
     """
@@ -100,6 +102,7 @@ class Manifest:
     format: int = FORMAT
     installation: str | None = None
     unrestorable: tuple[str, ...] = ()
+    hash_key: str | None = None
 
     @property
     def bytes(self) -> int:

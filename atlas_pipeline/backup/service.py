@@ -16,6 +16,7 @@ from typing import Any
 from atlas_pipeline.backup import configuration
 from atlas_pipeline.backup.catalogue import Catalogue
 from atlas_pipeline.backup.engine import BackupFailed, Engine, Progress, RestoreFailed
+from atlas_pipeline.backup.keyed import keyed, new_key, opened_key
 from atlas_pipeline.backup.lock import backup_lock
 from atlas_pipeline.backup.manifest import FORMAT, Backup, BackupClass, DatabaseState, Manifest, Proof, ProofKind
 from atlas_pipeline.backup.objects import ObjectSink, open_object, verify_objects
@@ -25,6 +26,7 @@ from atlas_pipeline.backup.pg_dump.state import difference
 from atlas_pipeline.backup.retention import KEEP_DAYS, Decision, expires_at, retain
 from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.backup.sealing import SealError
+from atlas_pipeline.backup.signing import Signing
 from atlas_pipeline.backup.store import Store, StoreError, StoreUnavailable
 from atlas_pipeline.backup.swap import refuse_content, restoring, swap
 from atlas_pipeline.warehouse.connect import WarehouseError, connect
@@ -46,7 +48,7 @@ class Options:
     """Options of backups: parallel jobs, excluded tables, recipients and identities.
 
     `beside` are further files of each backup, by name; a restore of the database ignores them. `installation` tells
-    whose backups they are, when it is known.
+    whose backups they are, when it is known; `signing` signs manifests and says whose are believed.
     """
 
     jobs: int = 2
@@ -55,6 +57,7 @@ class Options:
     identities: tuple[Any, ...] = ()
     beside: Mapping[str, Callable[[], Iterator[bytes]]] = field(default_factory=dict)
     installation: Callable[[], str | None] = lambda: None
+    signing: Signing | None = None
 
 
 def quiet(message: str) -> None:
@@ -68,7 +71,7 @@ class Backups:
         self.store = store
         self.engine = engine
         self.options = options
-        self.catalogue = Catalogue(store, options.installation)
+        self.catalogue = Catalogue(store, options.installation, signing=options.signing)
 
     def of(self, installation: str | None, database: str | None = None) -> "Backups":
         """The backups of another installation in the same store, or these.
@@ -118,6 +121,7 @@ class Backups:
             dumped = self.engine.backup(
                 url, sink, jobs=self.options.jobs, exclude=self.options.exclude, progress=progress
             )
+            key, sealed_key = new_key(self.options.recipients)
             manifest = Manifest(
                 id=backup_id,
                 database=database,
@@ -132,7 +136,8 @@ class Backups:
                 recipients=self.options.recipients,
                 excluded=self.options.exclude,
                 objects=dumped.objects,
-                state=dumped.state,
+                state=keyed(dumped.state, key),
+                hash_key=sealed_key,
                 installation=self.catalogue.installation,
                 unrestorable=dumped.unrestorable,
             )
@@ -188,7 +193,8 @@ class Backups:
         try:
             self.engine.restore(url, objects, jobs=options.jobs, progress=progress)
             progress(f"{manifest.database}: comparing what was restored with {manifest.id}")
-            problems = difference(*_comparable(manifest, self.engine.state(url)))
+            key = opened_key(manifest.hash_key, options.identities, manifest.recipients)
+            problems = difference(*_comparable(manifest, keyed(self.engine.state(url), key)))
         except (RestoreFailed, BackupFailed, StoreError, SealError) as error:
             for cause in (error, error.__cause__):
                 if isinstance(cause, StoreUnavailable):
