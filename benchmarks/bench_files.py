@@ -17,7 +17,7 @@ from bench_scale import COLUMNS, write_file
 
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Dataset
-from atlas_pipeline.ingest.silver import SilverBuild, build_silver
+from atlas_pipeline.ingest.silver import SilverBuild, Staged, build_silver
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.quality.outcome import Outcome
@@ -30,7 +30,7 @@ LAYERS = ("bronze", "silver", "both")
 def build(url: str, name: str, folder: Path) -> dict[str, float]:
     """Bring both layers up to date with the folder, and return the seconds of each."""
 
-    def holds(_: Dataset, schema: str, table: str) -> list[Outcome]:
+    def holds(_: Dataset, staged: Staged) -> list[Outcome]:
         return []
 
     dataset = Dataset(name, FileSource(f"{folder}/*.csv"), COLUMNS, key=("payment_id",), latest_by="updated_at")

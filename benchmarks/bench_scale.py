@@ -26,10 +26,11 @@ import psycopg
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.copying import FILE_ID
 from atlas_pipeline.ingest.dataset import Column, Dataset
-from atlas_pipeline.ingest.silver import SilverBuild, build_silver
+from atlas_pipeline.ingest.silver import SilverBuild, Staged, build_silver
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.quality.contract import read_contract
+from atlas_pipeline.quality.counts import Limits, Tally
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.quality.verification import verify
 from atlas_pipeline.settings import load_settings
@@ -110,8 +111,12 @@ def build(url: str, name: str, folder: Path, contract: Path) -> dict[str, float]
     """Bring all layers up to date with the folder, and return the seconds of each."""
     dataset = Dataset(name, FileSource(f"{folder}/*.csv"), COLUMNS, key=("payment_id",), latest_by="updated_at")
 
-    def outcomes(_: Dataset, schema: str, table: str) -> list[Outcome]:
-        return verify(read_contract(contract), url, schema, table, published=("silver", name))
+    tally = Tally("silver", name, Limits(merges=50, hours=24))
+
+    def outcomes(_: Dataset, staged: Staged) -> list[Outcome]:
+        table = (staged.schema, staged.table)
+        read = read_contract(contract)
+        return verify(read, url, *table, published=("silver", name), tally=tally, change=staged.change)
 
     seconds = {}
     with connect(url) as connection:
@@ -120,7 +125,10 @@ def build(url: str, name: str, folder: Path, contract: Path) -> dict[str, float]
             if layer == "bronze":
                 bronze.load(connection, name, dataset.source.list(load_settings()), run_id="benchmark")
             elif layer == "silver":
-                build_silver(SilverBuild(connection, url, dataset, "benchmark", load_keys(load_settings())), outcomes)
+                work = SilverBuild(
+                    *(connection, url, dataset, "benchmark", load_keys(load_settings())), recording=tally.keep
+                )
+                build_silver(work, outcomes)
             else:
                 model = _sums(connection, name) if layer == "gold" else _incremental(connection, name)
                 with table_lock(connection, "gold", model.name, 600):

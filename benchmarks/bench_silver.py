@@ -26,7 +26,7 @@ from bench_bronze import COLUMNS, write_file
 
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
-from atlas_pipeline.ingest.silver import SilverBuild, build_silver
+from atlas_pipeline.ingest.silver import SilverBuild, Staged, build_silver
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.types import POSTGRES_TYPE, ColumnType
 from atlas_pipeline.pii.keys import load_keys
@@ -74,7 +74,7 @@ def by_hand(url: str, name: str) -> None:
 def built(url: str, declared: Dataset) -> None:
     """Build silver; the contract of the dataset has no checks."""
 
-    def holds(_: Dataset, schema: str, table: str) -> list[Outcome]:
+    def holds(_: Dataset, staged: Staged) -> list[Outcome]:
         return []
 
     with connect(url) as connection:

@@ -175,6 +175,12 @@ def quality(
     failed: Annotated[
         bool, typer.Option("--failed", help="Show only checks that do not pass, however many they are.")
     ] = False,
+    recount: Annotated[
+        bool,
+        typer.Option(
+            "--recount", help="Have the next publication count all rows of the tables shown, not only new ones."
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show the quality scores of each table when last measured, and the checks that do not pass.
@@ -185,4 +191,4 @@ def quality(
 
     if history is not None and (table is None or failed):
         raise typer.BadParameter("--history needs a TABLE and excludes --failed")
-    raise typer.Exit(run(table, history, failed, json))
+    raise typer.Exit(run(table, history, failed, json, recount=recount))

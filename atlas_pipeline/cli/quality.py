@@ -11,6 +11,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, print_table, progress
+from atlas_pipeline.quality.counts import forget_counts
 from atlas_pipeline.quality.generated import is_generated
 from atlas_pipeline.quality.history import (
     RecordedOutcome,
@@ -47,7 +48,7 @@ _CHECKS = ("check", "dimension", "severity", "status", "measured", "expected", "
 _CHECKS_OPTIONAL = ("rows failed", "dimension", "severity", "expected", "measured")
 
 
-def run(table: str | None, history: int | None, failed: bool, json: bool) -> int:
+def run(table: str | None, history: int | None, failed: bool, json: bool, *, recount: bool) -> int:
     """Print scores and checks.
 
     Args:
@@ -55,6 +56,7 @@ def run(table: str | None, history: int | None, failed: bool, json: bool) -> int
         history: Print this many of the table's measurements, newest first, instead of its checks.
         failed: Print only checks that do not pass, and all of them.
         json: Print one JSON document instead of text.
+        recount: Forget what was counted of the tables before, so that all of their rows are counted next time.
 
     Returns:
         The exit code: 1 when a table was not published or a check of severity error does not pass, 2 when `table`
@@ -68,6 +70,10 @@ def run(table: str | None, history: int | None, failed: bool, json: bool) -> int
         names = {_name(scores) for scores in tables}
         checks = [check for check in latest_outcomes(connection) if _name(check) in names]
         runs = score_history(connection, tables[0].layer, tables[0].name, history) if history and tables else []
+        if recount and (table is None or len(tables) == 1):
+            for name in sorted(names):
+                forget_counts(connection, *name.split(".", 1))
+            connection.commit()
     if measured and table is not None and len(tables) != 1:
         ERR.print(_ambiguous_or_unknown(table, tables or measured), markup=False, highlight=False)
         return 2

@@ -76,6 +76,10 @@ def pick_winners(
         statement = add.format(target, columns, columns, picked, keep)
     connection.execute(statement)
     connection.execute(sql.SQL("ANALYZE {}").format(target))
+    if beside:
+        going = sql.SQL("CREATE TABLE {} AS SELECT {} FROM {} o WHERE EXISTS (SELECT FROM {} w WHERE {})")
+        replaced, old = sql.Identifier(STAGING, tables.replaced), sql.Identifier("silver", dataset.name)
+        connection.execute(going.format(replaced, columns, old, _taken(dataset, tables, new), same_key(dataset)))
     return _counted(connection, dataset, tables, new, beside_published=beside_published)
 
 
@@ -183,17 +187,15 @@ def _counted(
         row = connection.execute(sql.SQL("SELECT count(*) FROM {}").format(source)).fetchone()
         return int(row[0]) if row else 0
 
-    def replaced(old: sql.Composable) -> int:
-        if not (dataset.key and beside_published):
-            return 0
-        return count(sql.SQL("{} o JOIN {} w ON {}").format(old, _taken(dataset, tables, new), same_key(dataset)))
-
+    replaced = count(sql.Identifier(STAGING, tables.replaced)) if dataset.key and beside_published else 0
     read, live = count(sql.Identifier(STAGING, tables.delta)), count(sql.Identifier(STAGING, new))
     dead = count(sql.Identifier(STAGING, tables.deleted)) if dataset.deleted_by else 0
-    duplicates = read + replaced(sql.Identifier("silver", dataset.name)) - live - dead
+    duplicates = read + replaced - live - dead
     if not (dataset.deleted_by and beside_published):
         return Picked(duplicates, dead)
-    gone = replaced(memory_of(dataset.name))
+    taken, gone = _taken(dataset, tables, new), 0
+    if dataset.key:
+        gone = count(sql.SQL("{} o JOIN {} w ON {}").format(memory_of(dataset.name), taken, same_key(dataset)))
     return Picked(duplicates + gone, count(memory_of(dataset.name)) - gone + dead)
 
 

@@ -79,9 +79,6 @@ class CheckOutcome(Protocol):
 
 OutcomeT = TypeVar("OutcomeT", bound=CheckOutcome)
 
-Verify = Callable[[Dataset, str, str], Sequence[OutcomeT]]
-"""Verifies the contract of a dataset, whose columns are planned, on `schema`.`table`."""
-
 
 @dataclass(frozen=True)
 class SilverBuild:
@@ -96,6 +93,7 @@ class SilverBuild:
         partitions: only pending files of these are merged; null for all.
         lock_seconds: how long to wait for another run of the same table.
         progress: told what is being done.
+        recording: called in the transaction that publishes, to record what belongs to the publication.
     """
 
     connection: psycopg.Connection
@@ -106,6 +104,7 @@ class SilverBuild:
     partitions: Collection[str] | None = None
     lock_seconds: int = 600
     progress: Callable[[str], None] = lambda message: None
+    recording: Callable[[psycopg.Connection], None] = lambda connection: None
 
 
 @dataclass(frozen=True)
@@ -168,7 +167,7 @@ class Staged:
 
     `duplicates` counts the rows that gave way to a later one of their key since the table was last built anew,
     `deleted` those that say that their key is deleted. `history` is what its staged versions are made of, and
-    `past` the rows of files that only these are made of.
+    `past` the rows of files that only these are made of. `change` is what a view makes of the published table.
     """
 
     schema: str
@@ -179,11 +178,16 @@ class Staged:
     typed: TypedRows = field(default_factory=TypedRows)
     history: HistoryPlan | None = None
     past: TypedRows | None = None
+    change: publishing.Change | None = None
 
     @property
     def new_rows(self) -> bool:
         """Whether it has rows that are not published yet."""
         return self.schema == STAGING
+
+
+Verify = Callable[[Dataset, Staged], Sequence[OutcomeT]]
+"""Verifies the contract of a dataset, whose columns are planned, on a staged table."""
 
 
 @dataclass(frozen=True)
@@ -377,7 +381,9 @@ def stage(build: SilverBuild, planned: Planned) -> Staged:
         create_preview(connection, dataset, tables, layers.flag)
     connection.commit()
     duplicates += picked.duplicates
-    return Staged(STAGING, tables.table, new, duplicates, picked.deleted, typed, layers.history, layers.past)
+    change = None if anew else publishing.Change(new, tables.replaced if dataset.key else None)
+    counts = (duplicates, picked.deleted)
+    return Staged(STAGING, tables.table, new, *counts, typed, layers.history, layers.past, change)
 
 
 @dataclass(frozen=True)
@@ -429,7 +435,7 @@ def audit(build: SilverBuild, planned: Planned, staged: Staged, verify: Verify[O
     build.progress(f"{dataset.name}: checking")
     with ThreadPoolExecutor(1, thread_name_prefix="contract") as beside:
         # Postgres evaluates the contract while this process sweeps the rows that are new.
-        verifying = beside.submit(verify, dataset, staged.schema, staged.table)
+        verifying = beside.submit(verify, dataset, staged)
         leaks = _leaks(connection, dataset, staged)
         history_leaks = _leaks_of_history(connection, dataset, staged)
         connection.commit()
@@ -471,6 +477,8 @@ def publish(build: SilverBuild, planned: Planned, staged: Staged, audited: Audit
     name = dataset.name
     if base and planned.nothing_new:
         versions = planned.history.before.rows if planned.history and planned.history.before else None
+        with connection.transaction():
+            build.recording(connection)
         return Published(base.rows, count_quarantined(connection, name), changed=False, history=versions)
     tables = StagingTables.of(name)
     with connection.transaction():
@@ -493,6 +501,7 @@ def publish(build: SilverBuild, planned: Planned, staged: Staged, audited: Audit
         record_plans(connection, "silver", name, dataset.plans.values(), rules_fingerprint(dataset.policy.rules))
         record_sketches(connection, name, staged.typed.sketches, build.keys, anew=base is None)
         versions = _publish_history(build, planned, staged, tables)
+        build.recording(connection)
         publishing.drop_staging(connection, *tables.names)
     return Published(rows, quarantined, changed=True, history=versions)
 

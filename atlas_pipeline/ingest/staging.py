@@ -34,7 +34,7 @@ from atlas_pipeline.warehouse.publish import STAGING
 _BLOCK_ROWS = 50_000
 _BLOCK_ROWS_OF_PROSE = 5_000  # reading them takes seconds, and progress is shown after each block
 _JOINED = ("text", "integer", "uuid")
-_PARTS = ("winners", "delta", "rejects", "deleted", "seen", "past", "past_rejects")
+_PARTS = ("winners", "replaced", "delta", "rejects", "deleted", "seen", "past", "past_rejects")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,7 @@ class StagingTables:
     Attributes:
         table: the finished table, or the view of it when new rows are merged.
         winners: the new rows that stay.
+        replaced: published rows whose keys new ones take, by staying or by saying that they are deleted.
         delta: all new rows that fit their types; a table that is built anew may be filled without.
         rejects: where those are that do not.
         deleted: new rows that say that their key is deleted.
@@ -55,6 +56,7 @@ class StagingTables:
 
     table: str
     winners: str
+    replaced: str
     delta: str
     rejects: str
     deleted: str

@@ -16,8 +16,10 @@ from psycopg import sql
 from psycopg.pq import TransactionStatus
 
 from atlas_pipeline.quality.contract import Contract
+from atlas_pipeline.quality.counts import Tally
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.warehouse.connect import connect
+from atlas_pipeline.warehouse.publish import Change
 
 
 def verify(
@@ -30,6 +32,8 @@ def verify(
     key: Sequence[str] = (),
     sample: int = 20,
     only: Collection[str] | None = None,
+    tally: Tally | None = None,
+    change: Change | None = None,
 ) -> list[Outcome]:
     """Measure a contract's checks on one table.
 
@@ -45,6 +49,8 @@ def verify(
         key: columns that are not personal, whose values identify rows that failed.
         sample: most such rows for each check.
         only: paths of the checks to measure; null for all.
+        tally: of the published table, whose counts are carried forward where that can be done; takes those of this one.
+        change: what the table makes of the published one; null where it is another one.
 
     Returns:
         An outcome for each check, in the order of the contract.
@@ -62,6 +68,8 @@ def verify(
         _prepare(connection)
         problem = _hold(connection, schema, table)
         if problem is None:
+            if tally is not None:
+                tally.begin(connection, change)
             try:
                 place = f"{DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}"
                 unique, few = (
@@ -69,7 +77,10 @@ def verify(
                     _few(connection, (schema, table), published),
                 )
                 put = partial(measure, key=key, sample=sample, rewrite=_redirect(published, (schema, table)))
-                found = put(contract.text, connection, place, checks, unique=unique, few=few)
+                steady = _columns(connection, (schema, table)) - (set(tally.changing) if tally else set())
+                found = put(
+                    contract.text, connection, place, checks, unique=unique, few=few, columns=steady, tally=tally
+                )
                 problem = _moved(connection)
             except psycopg.Error:
                 raise
@@ -77,6 +88,8 @@ def verify(
                 problem = _stopped(error)
             if problem is None:
                 return found
+            if tally is not None:
+                tally.after = {}
         return [Outcome(check, "not evaluated", problem=problem) for check in checks]
 
 
@@ -130,6 +143,15 @@ def _unique(connection: psycopg.Connection, place: tuple[str, str], published: t
         },
     )
     return [name for (name,) in rows]
+
+
+def _columns(connection: psycopg.Connection, place: tuple[str, str]) -> set[str]:
+    """The columns of the table."""
+    rows = connection.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+        [sql.Identifier(*place).as_string(connection)],
+    )
+    return {name for (name,) in rows}
 
 
 def _few(connection: psycopg.Connection, place: tuple[str, str], published: tuple[str, str] | None) -> list[str]:

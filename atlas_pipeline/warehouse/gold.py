@@ -69,8 +69,9 @@ class GoldBuild:
 class Staged:
     """The finished table `schema`.`table` and its rows; `before` are those of the published one, null without one.
 
-    `reads` are the numbers of the publications that it was made from. With an `increment` the table is a view, and in
-    the same schema `new` has the rows that are; else `whole` says why an incremental model was computed as a whole.
+    `reads` are the numbers of the publications that it was made from. With an `increment` the table is a view, which
+    makes a `change` of the published table, and in the same schema `new` has the rows that are; else `whole` says why
+    an incremental model was computed as a whole.
     """
 
     schema: str
@@ -81,6 +82,7 @@ class Staged:
     new: str
     increment: Increment | None = None
     whole: str | None = None
+    change: publishing.Change | None = None
 
 
 def fingerprint(statement: str, key: Sequence[str], rules: Sequence[str] = ()) -> str:
@@ -122,7 +124,8 @@ def stage(build: GoldBuild) -> Staged:
     connection.commit()
     build.progress(f"{name}: checking")
     new = names.new if increment else names.table
-    return Staged(STAGING, names.table, rows, before.rows if before else None, reads, new, increment, whole)
+    change = publishing.Change(new, names.replaced) if increment else None
+    return Staged(STAGING, names.table, rows, before.rows if before else None, reads, new, increment, whole, change)
 
 
 def _why_whole(build: GoldBuild, incremental: Incremental, reads: Mapping[Table, int]) -> str | None:

@@ -58,23 +58,26 @@ class Increment:
 
 @dataclass(frozen=True)
 class Names:
-    """Names of the tables in staging: the whole table or the view of it, its new rows, their keys, their sources."""
+    """Names of the tables in staging: the whole table or the view of it, its new rows, those they replace, the keys of
+    both, and the rows of the source that they are made from.
+    """
 
     table: str
     new: str
+    replaced: str
     keys: str
     part: str
 
     @classmethod
     def of(cls, name: str) -> "Names":
         """The names for a model."""
-        parts = (publishing.staging_name("gold", name, part) for part in ("new", "keys", "part"))
+        parts = (publishing.staging_name("gold", name, part) for part in ("new", "replaced", "keys", "part"))
         return cls(publishing.staging_name("gold", name), *parts)
 
     @property
     def all(self) -> tuple[str, ...]:
         """All, those that depend on others first."""
-        return (self.table, self.new, self.part, self.keys)
+        return (self.table, self.new, self.replaced, self.part, self.keys)
 
 
 def part_of(name: str) -> str:
@@ -166,8 +169,10 @@ def stage_increment(
     )
     table = sql.Identifier(STAGING, names.table)
     connection.execute(sql.SQL(view).format(table, columns, gold, keys, of_gold, columns, new))
-    replaced = _count(connection, sql.SQL("{} o JOIN {} k ON {}").format(gold, keys, of_gold))
-    return Increment(found, _count(connection, new), replaced)
+    going = sql.SQL("CREATE TABLE {} AS SELECT o.* FROM {} o WHERE EXISTS (SELECT FROM {} k WHERE {})")
+    replaced = sql.Identifier(STAGING, names.replaced)
+    connection.execute(going.format(replaced, gold, keys, of_gold))
+    return Increment(found, _count(connection, new), _count(connection, replaced))
 
 
 def publish_increment(connection: psycopg.Connection, name: str, incremental: Incremental) -> None:

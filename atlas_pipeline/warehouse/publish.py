@@ -42,6 +42,19 @@ class Publication:
     published_at: datetime
 
 
+@dataclass(frozen=True)
+class Change:
+    """What a view in staging makes of the published table.
+
+    Attributes:
+        added: table in staging of the rows that come.
+        replaced: that of the rows that they take the place of; null where there can be none.
+    """
+
+    added: str
+    replaced: str | None = None
+
+
 def staging_name(layer: str, name: str, part: str = "") -> str:
     """Name of the staging table of `layer`.`name`, within Postgres's 63 bytes."""
     return f"{layer}__{name}" + (f"__{part}" if part else "")

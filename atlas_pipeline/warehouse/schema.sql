@@ -243,6 +243,19 @@ CREATE TABLE IF NOT EXISTS atlas.check_outcomes (
     PRIMARY KEY (layer, name, measured_at, run, path)
 );
 
+-- What was counted of each published table for its contract, so that a merge counts only the rows that come and go. Sums
+-- and outermost values are among the counts: nobody but the pipeline reads it.
+CREATE TABLE IF NOT EXISTS atlas.check_counts (
+    layer text NOT NULL,
+    name text NOT NULL,
+    version bigint NOT NULL,            -- the publication whose rows were counted
+    counts jsonb NOT NULL,              -- by the hash of what is counted
+    settings text NOT NULL,             -- of the session that counted, which conditions depend on
+    merges int NOT NULL,                -- publications since all rows were counted
+    counted_at timestamptz NOT NULL,    -- when all rows were
+    PRIMARY KEY (layer, name)
+);
+
 -- Alerting. Where it is in Dagster's event log, and what it remembers of runs and of channels; one row.
 CREATE TABLE IF NOT EXISTS atlas.alert_cursor (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),

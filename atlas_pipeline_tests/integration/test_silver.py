@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from atlas_pipeline.ingest import bronze
 from atlas_pipeline.ingest.dataset import Column, Dataset
-from atlas_pipeline.ingest.silver import Published, SilverBuild, build_silver
+from atlas_pipeline.ingest.silver import Published, SilverBuild, Staged, build_silver
 from atlas_pipeline.ingest.sources import SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.ingest.sources.postgres import TableSource
@@ -375,12 +375,14 @@ def test_a_failed_contract_leaves_the_published_table_and_the_staging_table(make
     feed.load()
     asked = []
 
-    def verify(dataset: Dataset, schema: str, table: str) -> list[Outcome]:
-        asked.append((schema, table))
+    def verify(dataset: Dataset, staged: Staged) -> list[Outcome]:
+        asked.append((staged.schema, staged.table))
         with psycopg.connect(feed.url) as auditor:
-            statement = psycopg.sql.SQL("SELECT count(*) FROM {}").format(psycopg.sql.Identifier(schema, table))
+            statement = psycopg.sql.SQL("SELECT count(*) FROM {}").format(
+                psycopg.sql.Identifier(staged.schema, staged.table)
+            )
             asked.append(auditor.execute(statement).fetchone())
-        return fails(dataset, schema, table)
+        return fails(dataset, staged)
 
     for _ in range(2):
         asked.clear()
@@ -402,9 +404,9 @@ def test_the_contract_is_verified_on_the_published_table_when_nothing_is_new(mak
     feed.run()
     asked = []
 
-    def verify(dataset: Dataset, schema: str, table: str) -> list[Outcome]:
-        asked.append((schema, table))
-        return fails(dataset, schema, table)
+    def verify(dataset: Dataset, staged: Staged) -> list[Outcome]:
+        asked.append((staged.schema, staged.table))
+        return fails(dataset, staged)
 
     refused = feed.build(verify=verify)
     assert asked == [("silver", "things")]
@@ -417,7 +419,7 @@ def test_an_audit_that_itself_fails_publishes_nothing_and_frees_the_table(make_f
     feed.land("a.csv", HEADER + "1,x,\n")
     feed.load()
 
-    def verify(dataset: Dataset, schema: str, table: str) -> list[Outcome]:
+    def verify(dataset: Dataset, staged: Staged) -> list[Outcome]:
         raise RuntimeError("no answer")
 
     with pytest.raises(RuntimeError):

@@ -16,10 +16,13 @@ import psycopg
 
 from atlas_pipeline import labels
 from atlas_pipeline.quality.contract import read_contract
+from atlas_pipeline.quality.counts import Limits, Tally
 from atlas_pipeline.quality.history import record_outcomes
 from atlas_pipeline.quality.outcome import Check, Outcome
 from atlas_pipeline.quality.score import OVERALL, DimensionScore
 from atlas_pipeline.quality.verification import verify
+from atlas_pipeline.settings import Settings
+from atlas_pipeline.warehouse.publish import Change
 
 ROWS_SHOWN = 20
 _ROWS_NAMED = 1000
@@ -112,6 +115,8 @@ class TableAudit:
         *,
         lineage: Sequence[str] = (),
         names: Collection[str] | None = None,
+        changing: Collection[str] = (),
+        limits: Limits | None = None,
     ):
         """An audit of the table that `checks` are about.
 
@@ -121,6 +126,8 @@ class TableAudit:
             run_id: recorded with the outcomes.
             lineage: columns that say where a row came from; rows that failed are named by them too.
             names: Dagster's names of the checks that were asked for; null for all.
+            changing: columns whose values may change in rows that stay.
+            limits: to going by what was counted of the published table; null to count all rows, and keep nothing.
         """
         self.checks = checks
         self._url = url
@@ -128,11 +135,20 @@ class TableAudit:
         self._lineage = lineage
         self._only = None if names is None else {path for name in names if (path := checks.path_of(name))}
         self._all = names is None or labels.NO_CONTRACT in names
+        layer, name = checks.asset.path
+        self._tally = None if limits is None else Tally(layer, name, limits, changing)
 
-    def verify(self, schema: str, table: str, key: Sequence[str]) -> list[Outcome]:
-        """Verify the contract on `schema`.`table`; empty when there is none, or nothing of it was asked for.
+    def verify(self, schema: str, table: str, key: Sequence[str], change: Change | None = None) -> list[Outcome]:
+        """Verify the contract on a table.
 
-        `key` are columns whose values tell which rows failed. They must not be personal.
+        Args:
+            schema: of the table.
+            table: its name.
+            key: columns whose values tell which rows failed. They must not be personal.
+            change: what the table makes of the published one; null where it is another one.
+
+        Returns:
+            The outcome of each check; none when there is no contract, or nothing of it was asked for.
         """
         layer, name = self.checks.asset.path
         if self.checks.contract is None or self._only == set():
@@ -146,7 +162,14 @@ class TableAudit:
             key=[*key, *self._lineage],
             sample=_ROWS_NAMED if self._lineage else ROWS_SHOWN,
             only=self._only,
+            tally=self._tally,
+            change=change,
         )
+
+    def keep_counts(self, connection: psycopg.Connection) -> None:
+        """Keep what was counted, so that a merge goes by it; to be called in the transaction that publishes."""
+        if self._tally is not None and self.checks.contract is not None:
+            self._tally.keep(connection)
 
     def record(
         self, connection: psycopg.Connection, outcomes: Collection[Outcome], *, published: bool
@@ -176,6 +199,11 @@ class TableAudit:
             yield self.checks.result(replace(outcome, sample=tuple(row for row in rows if row)))
         if self._all:
             yield from self.checks.no_contract()
+
+
+def limits_of(settings: Settings) -> Limits:
+    """How long a table's checks may go by what was counted before."""
+    return Limits(settings.full_checks_merges, settings.full_checks_hours)
 
 
 def blocking(outcomes: Iterable[Outcome]) -> str:

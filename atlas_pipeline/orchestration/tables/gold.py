@@ -13,7 +13,7 @@ import dagster as dg
 import psycopg
 
 from atlas_pipeline import labels
-from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking
+from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking, limits_of
 from atlas_pipeline.orchestration.tables.model_tests import ModelTests, unit_tests_result, unit_tests_spec
 from atlas_pipeline.orchestration.tables.personal_data import leak_result, leak_spec, pii_tags, plan_table
 from atlas_pipeline.orchestration.tables.refresh import up_to_date_result, up_to_date_spec
@@ -160,7 +160,7 @@ def _materialize(
     """Build the table; dg.Failure, after the results of its checks, when it was not published."""
     started = time.monotonic()
     name = table.name
-    audit = TableAudit(table.checks, warehouse.url, context.run.run_id)
+    audit = TableAudit(table.checks, warehouse.url, context.run.run_id, limits=limits_of(warehouse.settings))
     outcomes: list[Outcome] = []
     key: list[str] = []
     failure: str | None = None
@@ -185,9 +185,9 @@ def _materialize(
             )
             with table_lock(connection, "gold", name, warehouse.settings.lock_timeout_seconds):
                 staged = groups.treat(gold.stage(build))
-                outcomes = audit.verify(staged.schema, staged.table, key)
+                outcomes = audit.verify(staged.schema, staged.table, key, staged.change)
                 told_apart = risks.measure(connection, staged.schema, staged.table, privacy.plans, table.lineage)
-                failure = _publish(build, staged, privacy, groups, [*outcomes, *told_apart])
+                failure = _publish(build, staged, privacy, groups, [*outcomes, *told_apart], audit)
                 risks.record(connection, "gold", name, context.run.run_id, published=failure is None)
                 connection.commit()
             scores = audit.record(connection, outcomes, published=failure is None)
@@ -216,7 +216,12 @@ def _materialize(
 
 
 def _publish(
-    build: gold.GoldBuild, staged: gold.Staged, privacy: GoldAudit, groups: GroupAudit, outcomes: Collection[Outcome]
+    build: gold.GoldBuild,
+    staged: gold.Staged,
+    privacy: GoldAudit,
+    groups: GroupAudit,
+    outcomes: Collection[Outcome],
+    audit: TableAudit,
 ) -> str | None:
     """Publish a staged table that passes its checks; else say why not."""
     fit = privacy.passes(staged.schema, staged.new) and not blocking(outcomes) and not groups.problem
@@ -224,6 +229,7 @@ def _publish(
         if fit:
             gold.publish(build, staged)
             privacy.record()
+            audit.keep_counts(build.connection)
         groups.record(build.run_id, published=fit)
     if fit:
         return None

@@ -19,8 +19,8 @@ from atlas_pipeline.ingest.merging import count_deleted
 from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
 from atlas_pipeline.ingest.quarantine import FailedRow, misfits_by_file, quarantine_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
-from atlas_pipeline.ingest.silver import Published, SchemaDrift, SilverBuild, SilverResult, build_silver
-from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking
+from atlas_pipeline.ingest.silver import Published, SchemaDrift, SilverBuild, SilverResult, Staged, build_silver
+from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking, limits_of
 from atlas_pipeline.orchestration.tables.history import HistoryAsset, Result
 from atlas_pipeline.orchestration.tables.personal_data import (
     as_published,
@@ -133,14 +133,20 @@ def _materialize(
     """Build the table; dg.Failure, after the results of its checks, when it was not published."""
     started = time.monotonic()
     settings = warehouse.settings
-    audit = TableAudit(checks, warehouse.url, context.run.run_id, lineage=(FILE_ID, LINE))
+    audit = TableAudit(
+        *(checks, warehouse.url, context.run.run_id),
+        lineage=(FILE_ID, LINE),
+        changing=[MISSING_SINCE] if dataset.intake.flag_missing else [],
+        limits=limits_of(settings),
+    )
     history = HistoryAsset(dataset, {}, column_tags) if dataset.history else None
     risks = RiskAudit(risk)
 
-    def verify(planned: Dataset, schema: str, table: str) -> list[Outcome]:
+    def verify(planned: Dataset, staged: Staged) -> list[Outcome]:
+        table = (staged.schema, staged.table)
         with warehouse.connect() as reading:
-            told_apart = risks.measure(reading, schema, table, planned.plans, _names(planned))
-        return [*audit.verify(schema, table, shown_key(planned)), *told_apart]
+            told_apart = risks.measure(reading, *table, planned.plans, _names(planned))
+        return [*audit.verify(*table, shown_key(planned), staged.change), *told_apart]
 
     try:
         with warehouse.connect() as connection:
@@ -154,6 +160,7 @@ def _materialize(
                 partitions=partitions_of(context),
                 lock_seconds=settings.lock_timeout_seconds,
                 progress=progress_log(context),
+                recording=audit.keep_counts,
             )
             result = build_silver(build, verify)
             failed = blocking(result.audited.outcomes)

@@ -28,8 +28,10 @@ from soda_postgres.common.data_sources.postgres_data_source import PostgresDataS
 from soda_postgres.common.data_sources.postgres_data_source_connection import PostgresDataSource
 
 from atlas_pipeline.quality.contract import DATASET_LINE
+from atlas_pipeline.quality.counts import Tally
 from atlas_pipeline.quality.outcome import Check, Outcome
 from atlas_pipeline.quality.quiet import listening
+from atlas_pipeline.quality.soda.carrying import Carrying
 from atlas_pipeline.quality.soda.connection import DATA_SOURCE, Connection
 from atlas_pipeline.quality.soda.dialect import Dialect
 from atlas_pipeline.quality.soda.few_values import FewValuesQuery, by_column
@@ -50,6 +52,8 @@ def measure(
     sample: int = 20,
     unique: Collection[str] = (),
     few: Collection[str] = (),
+    columns: Collection[str] = (),
+    tally: Tally | None = None,
     rewrite: Callable[[str], str] = lambda statement: statement,
 ) -> list[Outcome]:
     """Measure checks of a contract on another dataset than its own.
@@ -63,6 +67,8 @@ def measure(
         sample: most such rows for each check.
         unique: columns that have no value twice.
         few: columns that have few values.
+        columns: of the table, without those whose values change in rows that stay.
+        tally: counts of the published table that are carried forward, and those of this one are put into.
         rewrite: applied to each query before it runs.
 
     Raises:
@@ -79,7 +85,9 @@ def measure(
         own = DATASET_LINE.sub(lambda _: f"dataset: {json.dumps(dataset)}", text, count=1)
         with _PARSING:
             yaml = ContractYaml.parse(ContractYamlSource.from_str(own), primary_data_source_impl=source)
-        contract = Contract(yaml=yaml, data_source_impl=source, wanted=wanted.keys(), few=few)
+        contract = Contract(
+            yaml=yaml, data_source_impl=source, wanted=wanted.keys(), few=few, columns=columns, tally=tally
+        )
         if problems:
             return [Outcome(check, "not evaluated", problem=f"Soda: {problems[0]}") for check in checks]
         results = {result.check.relative_path: result for result in contract.verify().check_results}
@@ -98,12 +106,16 @@ class Contract(ContractImpl):  # type: ignore[misc]
     all_check_impls: list[CheckImpl]
     metrics: list[MetricImpl]
 
-    def __init__(self, *, wanted: Any, few: Collection[str], **arguments: Any):
+    def __init__(
+        self, *, wanted: Any, few: Collection[str], columns: Collection[str], tally: Tally | None, **arguments: Any
+    ):
         self.wanted = wanted
         self.few = few
         self.refused: dict[str, str] = {}
         """Why a metric, by its id, has no value."""
+        self._aggregates: list[AggregationMetricImpl] = []
         super().__init__(**arguments)
+        self._carrying = Carrying(self.data_source_impl, self.dataset_prefix, columns, self.filter, tally)
 
     def _build_queries(self) -> list[Query]:
         self.all_check_impls = [one for one in self.all_check_impls if one.relative_path in self.wanted]
@@ -114,6 +126,11 @@ class Contract(ContractImpl):  # type: ignore[misc]
         return super()._build_queries()
 
     def bundle_aggregation_metrics(self, metrics: list[AggregationMetricImpl], scope: Any) -> list[AggregationQuery]:
+        """None yet: which of them need all rows is known once those that come and go were looked at."""
+        self._aggregates = metrics
+        return []
+
+    def _bundled(self, metrics: list[AggregationMetricImpl], scope: Any) -> list[AggregationQuery]:
         together: list[AggregationMetricImpl] = []
         distinct: dict[str, list[AggregationMetricImpl]] = {}
         for metric in metrics:
@@ -132,7 +149,7 @@ class Contract(ContractImpl):  # type: ignore[misc]
         place = (scope.cte, self.dataset_prefix, self.dataset_name, self.data_source_impl, self.logs)
         for column, alike in grouped.items():
             for bundled in super().bundle_aggregation_metrics(alike, scope):
-                few = FewValuesQuery(column, *place, bundled.metric_aliases)
+                few = FewValuesQuery(column, self._carrying, *place, bundled.metric_aliases)
                 for metric in bundled.aggregation_metrics:
                     few.append_aggregation_metric(metric)
                 queries.append(few)
@@ -147,7 +164,7 @@ class Contract(ContractImpl):  # type: ignore[misc]
         for bundled in super().bundle_aggregation_metrics(metrics, scope):
             own = {**aliases, **bundled.metric_aliases}
             query = OneRowQuery(
-                scope.cte, self.dataset_prefix, self.dataset_name, self.data_source_impl, self.logs, own
+                self._carrying, scope.cte, self.dataset_prefix, self.dataset_name, self.data_source_impl, self.logs, own
             )
             for metric in bundled.aggregation_metrics:
                 query.append_aggregation_metric(metric)
@@ -155,7 +172,13 @@ class Contract(ContractImpl):  # type: ignore[misc]
         return queries
 
     def _execute_queries(self) -> list[Measurement]:
-        return [found for query in self.queries for found in self._run(query)]
+        moved = {
+            metric.id: Measurement(metric.id, metric.convert_db_value(value), metric.get_short_description())
+            for metric, value in self._carrying.moved(self._aggregates)
+        }
+        rest = [metric for metric in self._aggregates if metric.id not in moved]
+        queries = [*self.queries, *(self._bundled(rest, self.base_scope) if rest else [])]
+        return [*moved.values(), *(found for query in queries for found in self._run(query))]
 
     def _run(self, query: Query) -> list[Measurement]:
         source = self.data_source_impl.data_source_connection

@@ -11,16 +11,17 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from soda_core.common.sql_ast import ALIAS, COLUMN, COUNT, CTE, FROM, GROUP_BY, SELECT, STAR, WITH, SqlExpressionStr
-from soda_core.contracts.impl.contract_verification_impl import AggregationMetricImpl, AggregationQuery
+from soda_core.contracts.impl.contract_verification_impl import AggregationMetricImpl
 
 from atlas_pipeline.quality.soda.dialect import Dialect
+from atlas_pipeline.quality.soda.queries import KeptQuery
 
 _ROWS = "atlas_rows"
 _LEAST = 4
 """Grouping costs about as much as four simple conditions, or as a regular expression."""
 
 
-class FewValuesQuery(AggregationQuery):  # type: ignore[misc]
+class FewValuesQuery(KeptQuery):
     """Metrics that look at one column, over its distinct values."""
 
     def __init__(self, column: str, *arguments: Any):
