@@ -140,14 +140,9 @@ class Settings(BaseSettings):
         600, ge=1, description="How long a step waits for another run that is writing the same table."
     )
     full_checks_merges: int = Field(
-        50,
-        ge=0,
-        description="After so many merges of new rows a contract is evaluated on all rows of the table again, and not "
-        "only on those that come and go. 0: each time.",
+        50, ge=0, description="After so many merges contracts are evaluated on all rows again. 0: each time."
     )
-    full_checks_hours: float = Field(
-        24, ge=0, description="The same, after so many hours since that was last done. 0: each time."
-    )
+    full_checks_hours: float = Field(24, ge=0, description="The same, after so many hours. 0: each time.")
     pii_hash_key: SecretStr | None = Field(
         None,
         description="Key for the `hash` action on personal data. Required in production; otherwise generated once "

@@ -115,8 +115,8 @@ def build(url: str, name: str, folder: Path, contract: Path) -> dict[str, float]
 
     def outcomes(_: Dataset, staged: Staged) -> list[Outcome]:
         table = (staged.schema, staged.table)
-        read = read_contract(contract)
-        return verify(read, url, *table, published=("silver", name), tally=tally, change=staged.change)
+        tally.change = staged.change
+        return verify(read_contract(contract), url, *table, published=("silver", name), tally=tally)
 
     seconds = {}
     with connect(url) as connection:

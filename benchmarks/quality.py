@@ -8,6 +8,7 @@ the same contract shows the cost that does not depend on rows.
   without it, in turn, each in a database and a process of its own which has done a build of 1,000 rows before: at most
   20 % more. Postgres verifies while the process sweeps the new rows for personal data, so that the difference of the
   two builds is less than the verification's time, which is printed too;
+- then a file with every hundredth row once more: bronze and silver, with the contract and without;
 - then, on the published table: `atlas_pipeline.quality.verify`; Soda's session, in Python; and SQL as a person would
   write it, one SELECT of all aggregates and one for each of the rest. First each in a process of its own which has done
   so on 1,000 rows before, then once more from the start of a process to its end, Soda's as `soda contract verify`.
@@ -34,6 +35,7 @@ from psycopg.conninfo import conninfo_to_dict
 from quality_contract import CHECKS, TYPES, contract, statements, write_file
 
 from atlas_pipeline.quality.contract import read_contract
+from atlas_pipeline.quality.counts import Limits, Tally
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.quality.verification import verify
 from atlas_pipeline.warehouse.connect import connect
@@ -42,14 +44,15 @@ from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
 FEW, GOAL = 10_000, 20
 Numbers = dict[str, float | None]
 """The measured value of each check, by its path."""
+MERGED = " and 1 %"
 TABLES = ("lines_warm", "lines_few", "lines_many")
 
 
 def build(url: str, folder: Path, name: str, checked: bool) -> dict[str, float]:
-    """Build bronze and silver of one table; returns the seconds, and those of the contract within them."""
+    """Bring bronze and silver of one table up to date; returns the seconds, and those of the contract within them."""
     from atlas_pipeline.ingest import bronze
     from atlas_pipeline.ingest.dataset import Column, Dataset
-    from atlas_pipeline.ingest.silver import SilverBuild, build_silver
+    from atlas_pipeline.ingest.silver import SilverBuild, Staged, build_silver
     from atlas_pipeline.ingest.sources.files import FileSource
     from atlas_pipeline.pii.keys import load_keys
     from atlas_pipeline.settings import load_settings
@@ -63,24 +66,28 @@ def build(url: str, folder: Path, name: str, checked: bool) -> dict[str, float]:
     )
     verified = 0.0
 
-    def outcomes(_: Dataset, schema: str, table: str) -> list[Outcome]:
+    tally = Tally("silver", name, Limits(merges=50, hours=24))
+
+    def outcomes(_: Dataset, staged: Staged) -> list[Outcome]:
         nonlocal verified
         if checked:
             started = time.perf_counter()
-            _passing(_atlas(url, folder, name, schema, table))
+            tally.change = staged.change
+            _passing(_atlas(url, folder, name, staged.schema, staged.table, tally))
             verified = time.perf_counter() - started
         return []
 
     with connect(url) as connection:
         started = time.perf_counter()
         bronze.load(connection, name, dataset.source.list(load_settings()), run_id="benchmark")
-        build_silver(SilverBuild(connection, url, dataset, "benchmark", load_keys(load_settings())), outcomes)
+        work = SilverBuild(connection, url, dataset, "benchmark", load_keys(load_settings()), recording=tally.keep)
+        build_silver(work, outcomes)
         return {"build": time.perf_counter() - started, "verify": verified}
 
 
-def _atlas(url: str, folder: Path, name: str, schema: str, table: str) -> list[Any]:
-    key = ("line_id", "_atlas_file_id", "_atlas_line")
-    return verify(read_contract(folder / f"{name}.yml"), url, schema, table, published=("silver", name), key=key)
+def _atlas(url: str, folder: Path, name: str, schema: str, table: str, tally: Tally | None = None) -> list[Any]:
+    options: dict[str, Any] = {"key": ("line_id", "_atlas_file_id", "_atlas_line"), "tally": tally}
+    return verify(read_contract(folder / f"{name}.yml"), url, schema, table, published=("silver", name), **options)
 
 
 def _passing(outcomes: list[Any]) -> Numbers:
@@ -124,13 +131,18 @@ def by_hand(url: str, folder: Path, name: str) -> Numbers:
 CONTENDERS: dict[str, Callable[[str, Path, str], Numbers]] = {"atlas": by_atlas, "soda": by_soda, "hand": by_hand}
 
 
-def run_child(task: str, url: str, folder: Path) -> None:
+def run_child(task: str, url: str, folder: Path, *counts: str) -> None:
     """In a child process: run one side of the comparison, and print its measurements."""
     os.environ["SODA_CORE_TELEMETRY_ENABLED"] = "false"
     warm, *sizes = TABLES
     if task in ("with", "without"):
         build(url, folder, warm, task == "with")
-        print(json.dumps({name: build(url, folder, name, task == "with") for name in sizes}))
+        done = {name: build(url, folder, name, task == "with") for name in sizes}
+        for name, rows in zip(TABLES, map(int, counts), strict=True):
+            write_file(folder / name / "b.csv", rows, 100)
+            done[name + MERGED] = build(url, folder, name, task == "with")
+            (folder / name / "b.csv").unlink()
+        print(json.dumps(done))
     else:
         work = CONTENDERS[task]
         work(url, folder, warm)
@@ -144,6 +156,7 @@ _COLD = """
 import sys
 from pathlib import Path
 from atlas_pipeline.quality.contract import read_contract
+from atlas_pipeline.quality.counts import Limits, Tally
 from atlas_pipeline.quality.verification import verify
 if not all(one.passed for one in verify(read_contract(Path(sys.argv[1])), sys.argv[2], "silver", sys.argv[3])):
     raise SystemExit(1)
@@ -198,7 +211,7 @@ def compare(said: dict[str, dict[str, Numbers]]) -> None:
 def main() -> int:
     """Measure and print."""
     if sys.argv[1:2] == ["--child"]:
-        run_child(sys.argv[2], sys.argv[3], Path(sys.argv[4]))
+        run_child(sys.argv[2], sys.argv[3], Path(sys.argv[4]), *sys.argv[5:])
         return 0
     options = harness.arguments(__doc__, 1_000_000, "rows of the dataset", 5).parse_args()
     sizes = dict(zip(TABLES, (1000, FEW, options.rows), strict=True))
@@ -219,7 +232,9 @@ def main() -> int:
                 with harness.database(server) as url:
                     prepare(url, folder)
                     harness.checkpoint(server)
-                    done = harness.child([sys.executable, __file__, "--child", task, url, folder])
+                    done = harness.child(
+                        [sys.executable, __file__, "--child", task, url, folder, *map(str, sizes.values())]
+                    )
                     for name, took in done.said.items():
                         note(task, name, took["build"], done.peak_mib)
                         note(f"verify {task}", name, took["verify"], 0)
@@ -254,10 +269,13 @@ def _report(
     few, many = TABLES[1:]
     share = {}
     rows: list[list[Any]] = []
-    for name in (few, many):
+    for name in (few, many, few + MERGED, many + MERGED):
         without, with_, verified = (seconds[what, name] for what in ("without", "with", "verify with"))
         share[name] = median(100 * (b - a) / a for a, b in zip(without, with_, strict=True))
-        rows.append([sizes[name], median(without), median(with_), share[name], median(verified)])
+        said = f"{sizes.get(name) or sizes[name.removesuffix(MERGED)] // 100:,}"
+        rows.append(
+            [said + " merged" * name.endswith(MERGED), median(without), median(with_), share[name], median(verified)]
+        )
     report.table(
         f"Bronze and silver, {CHECKS} checks: median seconds of {rounds} rounds, each in a warm process",
         ["rows", "without", "with", "% more", "verifying, partly beside the sweep"],
@@ -281,6 +299,10 @@ def _report(
     )
     report.goals.append(
         harness.Goal(f"{CHECKS} checks, more than the build without them", share[many], GOAL, unit=" %")
+    )
+    once, merging = (median(seconds["verify with", name]) for name in (many, many + MERGED))
+    report.goals.append(
+        harness.Goal("verifying a merge of 1 %, share of all rows", 100 * merging / once, 30, unit=" %")
     )
     report.notes += [
         f"{CHECKS} of {CHECKS} checks passed in all builds and for all contenders, with the same numbers",

@@ -222,12 +222,18 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def write_file(path: Path, rows: int) -> None:
-    """Write order lines, three to an order; every thousandth has no discount."""
-    path.parent.mkdir()
+def write_file(path: Path, rows: int, every: int = 1) -> None:
+    """Write order lines, three to an order; every thousandth has no discount.
+
+    Args:
+        path: of the file.
+        rows: lines that are counted.
+        every: one of so many is written.
+    """
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", encoding="utf-8", newline="\n") as file:
         file.write(",".join(TYPES) + "\n")
-        file.writelines(map(_row, range(rows)))
+        file.writelines(map(_row, range(0, rows, every)))
 
 
 def _row(i: int) -> str:

@@ -43,7 +43,7 @@ class Tally:
         name: of the table.
         limits: to carrying them.
         changing: columns whose values may change in rows that stay.
-        change: what comes and goes; null where all rows are counted.
+        change: what the table that is measured makes of the published one; null where it is another one.
         before: counts of the published table, by what was counted; empty where there are none to go by.
         merges: publications since all rows were counted.
         counted_at: when that was; null for now.
@@ -60,15 +60,10 @@ class Tally:
     counted_at: datetime | None = None
     after: dict[str, State] = field(default_factory=dict)
 
-    def begin(self, connection: psycopg.Connection, change: Change | None) -> None:
-        """Read the counts of the published table.
-
-        Args:
-            connection: in the snapshot that the table is measured in.
-            change: what the table makes of the published one; null where it is another one.
-        """
-        self.change, self.before, self.merges, self.counted_at, self.after = change, {}, 0, None, {}
-        if change is None:
+    def begin(self, connection: psycopg.Connection) -> None:
+        """Read the counts of the published table, in the snapshot that the table is measured in."""
+        self.before, self.merges, self.counted_at, self.after = {}, 0, None, {}
+        if self.change is None:
             return
         row = connection.execute(
             sql.SQL(

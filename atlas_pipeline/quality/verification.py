@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import sql
@@ -19,7 +20,9 @@ from atlas_pipeline.quality.contract import Contract
 from atlas_pipeline.quality.counts import Tally
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.warehouse.connect import connect
-from atlas_pipeline.warehouse.publish import Change
+
+if TYPE_CHECKING:
+    from atlas_pipeline.quality.soda.contract import Known
 
 
 def verify(
@@ -33,7 +36,6 @@ def verify(
     sample: int = 20,
     only: Collection[str] | None = None,
     tally: Tally | None = None,
-    change: Change | None = None,
 ) -> list[Outcome]:
     """Measure a contract's checks on one table.
 
@@ -50,7 +52,6 @@ def verify(
         sample: most such rows for each check.
         only: paths of the checks to measure; null for all.
         tally: of the published table, whose counts are carried forward where that can be done; takes those of this one.
-        change: what the table makes of the published one; null where it is another one.
 
     Returns:
         An outcome for each check, in the order of the contract.
@@ -60,7 +61,6 @@ def verify(
     """
     # Soda would send telemetry, and put what is in the project's .env into the environment of this process.
     os.environ |= {"SODA_CORE_TELEMETRY_ENABLED": "false", "PYTHON_DOTENV_DISABLED": "true"}
-    from atlas_pipeline.quality.soda.connection import DATA_SOURCE
     from atlas_pipeline.quality.soda.contract import measure
 
     checks = [check for check in contract.checks if only is None or check.path in only]
@@ -68,19 +68,10 @@ def verify(
         _prepare(connection)
         problem = _hold(connection, schema, table)
         if problem is None:
-            if tally is not None:
-                tally.begin(connection, change)
+            put = partial(measure, key=key, sample=sample, rewrite=_redirect(published, (schema, table)), tally=tally)
+            known = _known(connection, (schema, table), published, tally)
             try:
-                place = f"{DATA_SOURCE}/{connection.info.dbname}/{schema}/{table}"
-                unique, few = (
-                    _unique(connection, (schema, table), published),
-                    _few(connection, (schema, table), published),
-                )
-                put = partial(measure, key=key, sample=sample, rewrite=_redirect(published, (schema, table)))
-                steady = _columns(connection, (schema, table)) - (set(tally.changing) if tally else set())
-                found = put(
-                    contract.text, connection, place, checks, unique=unique, few=few, columns=steady, tally=tally
-                )
+                found = put(contract.text, connection, f"{connection.info.dbname}/{schema}/{table}", checks, known)
                 problem = _moved(connection)
             except psycopg.Error:
                 raise
@@ -123,6 +114,18 @@ def _hold(connection: psycopg.Connection, schema: str, table: str) -> str | None
         pass  # It is not there, which is asked below, or it is of a kind that cannot be locked.
     found = connection.execute("SELECT to_regclass(%s)", [place.as_string(connection)]).fetchone()
     return f"{schema}.{table} is not there: materialize it first" if found is None or found[0] is None else None
+
+
+def _known(
+    connection: psycopg.Connection, place: tuple[str, str], published: tuple[str, str] | None, tally: Tally | None
+) -> "Known":
+    """What is known of the table and its columns before it is measured; the tally begins."""
+    from atlas_pipeline.quality.soda.contract import Known
+
+    if tally is not None:
+        tally.begin(connection)
+    steady = _columns(connection, place) - set(tally.changing if tally else ())
+    return Known(_unique(connection, place, published), _few(connection, place, published), steady)
 
 
 def _unique(connection: psycopg.Connection, place: tuple[str, str], published: tuple[str, str] | None) -> list[str]:

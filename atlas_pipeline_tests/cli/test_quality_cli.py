@@ -108,6 +108,19 @@ def test_the_whole_warehouse(measured: psycopg.Connection) -> None:
     assert "reading quality scores" in done.stderr
 
 
+def test_recount_forgets_what_was_counted_of_the_tables_shown(measured: psycopg.Connection) -> None:
+    for name in ("customers", "orders"):
+        measured.execute("INSERT INTO atlas.check_counts VALUES ('silver', %s, 1, '{}', '', 0, now())", [name])
+    measured.commit()
+    left = "SELECT name FROM atlas.check_counts ORDER BY 1"
+    quality("orders", expect=1)
+    assert measured.execute(left).fetchall() == [("customers",), ("orders",)]
+    quality("orders", "--recount", expect=1)
+    assert measured.execute(left).fetchall() == [("customers",)]
+    quality("--recount", expect=1)
+    assert measured.execute(left).fetchall() == []
+
+
 def test_a_table_without_a_contract_has_no_overall_score(measured: psycopg.Connection) -> None:
     for layer in ("bronze", "silver"):
         record(measured, layer, "bare", [outcome("rows_reconciled"), outcome("references.a.b")])

@@ -106,7 +106,8 @@ class Contract:
     def __call__(self, dataset: Dataset, staged: Staged) -> list[Outcome]:
         place = (self.contract, self.url, staged.schema, staged.table)
         options: dict[str, Any] = {"published": ("silver", "things"), "key": ["id", FILE_ID, LINE]}
-        self.seen = verify(*place, **options, tally=self.tally, change=staged.change)
+        self.tally.change = staged.change
+        self.seen = verify(*place, **options, tally=self.tally)
         whole = verify(*place, **options)
         for one, other in zip(self.seen, whole, strict=True):
             assert _comparable(one) == _comparable(other)

@@ -153,6 +153,8 @@ class TableAudit:
         layer, name = self.checks.asset.path
         if self.checks.contract is None or self._only == set():
             return []
+        if self._tally is not None:
+            self._tally.change = change
         return verify(
             self.checks.contract,
             self._url,
@@ -163,7 +165,6 @@ class TableAudit:
             sample=_ROWS_NAMED if self._lineage else ROWS_SHOWN,
             only=self._only,
             tally=self._tally,
-            change=change,
         )
 
     def keep_counts(self, connection: psycopg.Connection) -> None:

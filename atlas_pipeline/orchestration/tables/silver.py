@@ -6,6 +6,7 @@ typing (`ingest/`) and measuring (`quality/`). No value of an unmasked column is
 
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -133,21 +134,12 @@ def _materialize(
     """Build the table; dg.Failure, after the results of its checks, when it was not published."""
     started = time.monotonic()
     settings = warehouse.settings
-    audit = TableAudit(
-        *(checks, warehouse.url, context.run.run_id),
-        lineage=(FILE_ID, LINE),
-        changing=[MISSING_SINCE] if dataset.intake.flag_missing else [],
-        limits=limits_of(settings),
-    )
+    changing, limits = [MISSING_SINCE] if dataset.intake.flag_missing else [], limits_of(settings)
+    lineage = (FILE_ID, LINE)
+    audit = TableAudit(checks, warehouse.url, context.run.run_id, lineage=lineage, changing=changing, limits=limits)
     history = HistoryAsset(dataset, {}, column_tags) if dataset.history else None
     risks = RiskAudit(risk)
-
-    def verify(planned: Dataset, staged: Staged) -> list[Outcome]:
-        table = (staged.schema, staged.table)
-        with warehouse.connect() as reading:
-            told_apart = risks.measure(reading, *table, planned.plans, _names(planned))
-        return [*audit.verify(*table, shown_key(planned), staged.change), *told_apart]
-
+    verify = partial(_verify, warehouse, audit, risks)
     try:
         with warehouse.connect() as connection:
             _refuse_nothing(connection, dataset.name)
@@ -204,6 +196,16 @@ def _refuse_nothing(connection: psycopg.Connection, name: str) -> None:
             "why. Correct what it names, and run again",
             allow_retries=False,
         )
+
+
+def _verify(
+    warehouse: WarehouseResource, audit: TableAudit, risks: RiskAudit, planned: Dataset, staged: Staged
+) -> list[Outcome]:
+    """What blocks publication of a staged table, and the outcomes of its contract."""
+    table = (staged.schema, staged.table)
+    with warehouse.connect() as reading:
+        told_apart = risks.measure(reading, *table, planned.plans, _names(planned))
+    return [*audit.verify(*table, shown_key(planned), staged.change), *told_apart]
 
 
 def _counts(result: SilverResult[Outcome], published: Published) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Belongs here: Soda's contract, and the order of its queries. Does not belong her
 import json
 import threading
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -42,17 +43,24 @@ _METRICS_A_QUERY = 400  # Postgres takes 1,664 columns, and a query that fails i
 _PARSING = threading.Lock()  # Soda reads all its YAML with one parser, which is for one thread at a time
 
 
+@dataclass(frozen=True)
+class Known:
+    """Columns of a table: that have no value twice, that have few values, and whose values rows that stay keep."""
+
+    unique: Collection[str]
+    few: Collection[str]
+    steady: Collection[str]
+
+
 def measure(
     text: str,
     connection: psycopg.Connection,
-    dataset: str,
+    place: str,
     checks: Sequence[Check],
+    known: Known,
     *,
     key: Sequence[str] = (),
     sample: int = 20,
-    unique: Collection[str] = (),
-    few: Collection[str] = (),
-    columns: Collection[str] = (),
     tally: Tally | None = None,
     rewrite: Callable[[str], str] = lambda statement: statement,
 ) -> list[Outcome]:
@@ -61,13 +69,11 @@ def measure(
     Args:
         text: the contract.
         connection: each query runs in a savepoint of its transaction.
-        dataset: the table that is measured, as the contract would name it.
+        place: database, schema and name of the table that is measured.
         checks: all or some of those in the contract.
+        known: of the table.
         key: columns whose values may be shown of rows that failed.
         sample: most such rows for each check.
-        unique: columns that have no value twice.
-        few: columns that have few values.
-        columns: of the table, without those whose values change in rows that stay.
         tally: counts of the published table that are carried forward, and those of this one are put into.
         rewrite: applied to each query before it runs.
 
@@ -78,16 +84,14 @@ def measure(
     source = PostgresDataSourceImpl(
         PostgresDataSource.model_construct(name=DATA_SOURCE, type="postgres"), Connection(connection, rewrite)
     )
-    source.sql_dialect = Dialect(unique)
+    source.sql_dialect = Dialect(known.unique)
     if declared := DATASET_LINE.search(text):
-        source.sql_dialect.databases[declared[0].split("/")[1]] = dataset.split("/")[1]
+        source.sql_dialect.databases[declared[0].split("/")[1]] = place.split("/")[0]
     with listening() as problems, preserve_active_logs():
-        own = DATASET_LINE.sub(lambda _: f"dataset: {json.dumps(dataset)}", text, count=1)
+        own = DATASET_LINE.sub(lambda _: f"dataset: {json.dumps(f'{DATA_SOURCE}/{place}')}", text, count=1)
         with _PARSING:
             yaml = ContractYaml.parse(ContractYamlSource.from_str(own), primary_data_source_impl=source)
-        contract = Contract(
-            yaml=yaml, data_source_impl=source, wanted=wanted.keys(), few=few, columns=columns, tally=tally
-        )
+        contract = Contract(yaml=yaml, data_source_impl=source, wanted=wanted.keys(), known=known, tally=tally)
         if problems:
             return [Outcome(check, "not evaluated", problem=f"Soda: {problems[0]}") for check in checks]
         results = {result.check.relative_path: result for result in contract.verify().check_results}
@@ -106,16 +110,22 @@ class Contract(ContractImpl):  # type: ignore[misc]
     all_check_impls: list[CheckImpl]
     metrics: list[MetricImpl]
 
-    def __init__(
-        self, *, wanted: Any, few: Collection[str], columns: Collection[str], tally: Tally | None, **arguments: Any
-    ):
+    def __init__(self, *, wanted: Any, known: Known, tally: Tally | None, **arguments: Any):
+        """A contract over one table.
+
+        Args:
+            wanted: paths of the checks to measure.
+            known: of the table.
+            tally: counts that are carried forward; null to count all rows.
+            arguments: Soda's own.
+        """
         self.wanted = wanted
-        self.few = few
+        self.few = known.few
         self.refused: dict[str, str] = {}
         """Why a metric, by its id, has no value."""
         self._aggregates: list[AggregationMetricImpl] = []
         super().__init__(**arguments)
-        self._carrying = Carrying(self.data_source_impl, self.dataset_prefix, columns, self.filter, tally)
+        self._carrying = Carrying(self.data_source_impl, self.dataset_prefix, known.steady, self.filter, tally)
 
     def _build_queries(self) -> list[Query]:
         self.all_check_impls = [one for one in self.all_check_impls if one.relative_path in self.wanted]
