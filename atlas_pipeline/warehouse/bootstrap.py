@@ -19,7 +19,7 @@ ANALYST = "atlas_analyst"
 BACKUP = "atlas_backup"
 MONITOR = "atlas_monitor"
 LAYERS = ("bronze", "silver", "gold", "quarantine", "staging")
-VERSION = 14
+VERSION = 15
 _SETUP_LOCK = 0x61746C61
 
 
