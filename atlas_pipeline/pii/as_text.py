@@ -80,11 +80,17 @@ def _expression(
         return sql.SQL("encode({}, 'escape')").format(column)
     if element == "bytea":
         return sql.SQL("(SELECT string_agg(encode(one, 'escape'), E'\\n') FROM unnest({}) AS one)").format(column)
+    if element in ("money", "numeric"):
+        long = "SELECT string_agg(trim_scale(one::numeric)::text, E'\\n') FROM unnest({}) AS one"
+        return sql.SQL(f"({long} WHERE abs(one::numeric) >= 1e9)").format(column)
     if category == "A":
         return sql.SQL("array_to_string({}, E'\\n')").format(column)
     if typname in ("money", "numeric"):
-        return sql.SQL("CASE WHEN {0}::numeric >= 1e9 THEN trim_scale({0}::numeric)::text END").format(column)
-    if typname in ("int8", "float8", "oid"):
+        return sql.SQL("CASE WHEN abs({0}::numeric) >= 1e9 THEN trim_scale({0}::numeric)::text END").format(column)
+    if typname in ("int8", "float8"):
+        long = "CASE WHEN {0} >= 1000000000 OR {0} <= -1000000000 THEN {0}::text END"
+        return sql.SQL(long).format(column)
+    if typname == "oid":
         return sql.SQL("CASE WHEN {0} >= 1000000000 THEN {0}::text END").format(column)
     if typname == "tsvector":
         return sql.SQL("array_to_string(tsvector_to_array({}), E'\\n')").format(column)

@@ -108,6 +108,17 @@ def phone(text: str) -> bool:
     return len(set(digits_of(text))) > 2 and phonenumbers.is_possible_number(number)
 
 
+def valid_phone(text: str) -> bool:
+    """Whether a number with a leading + is in use: a range that was assigned, and at least three different digits."""
+    import phonenumbers
+
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return False
+    return len(set(digits_of(text))) > 2 and phonenumbers.is_valid_number(number)
+
+
 def social_security(text: str) -> bool:
     """Whether it may be a US social security number: area neither 000 nor 666, group not 00, serial not 0000."""
     area, group, serial = digits_of(text)[:3], digits_of(text)[3:5], digits_of(text)[5:9]

@@ -17,7 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from atlas_pipeline.pii.actions.forms import unmangled
-from atlas_pipeline.pii.checks import MASKED, credit_card, digits_of, iban, ipv4, ipv6, phone, social_security
+from atlas_pipeline.pii.checks import (
+    MASKED,
+    credit_card,
+    digits_of,
+    iban,
+    ipv4,
+    ipv6,
+    phone,
+    social_security,
+    valid_phone,
+)
 from atlas_pipeline.pii.kinds import UNKNOWN
 from atlas_pipeline.pii.normalise import clean
 from atlas_pipeline.pii.recognizers import custom_recognizers, word_pattern
@@ -33,7 +43,7 @@ _MOST_NUMBERS = 2_000
 _REGISTERED_SAMPLE = 200
 _CERTAIN = 7.0
 """How unlikely it must be that a column of random numbers is taken for one of a register, as a power of ten."""
-_HIDDEN = "[\u00a0\u00ad\u0660-\u0669\u06f0-\u06f9\u2000-\u200f\u202f\u2060\u3000\ufe6b\ufeff\uff01-\uff5e]"
+_HIDDEN = "[\u00a0\u00ad\u0660-\u0669\u06f0-\u06f9\u2000-\u2015\u202f\u2212\u2060\u3000\ufe6b\ufeff\uff01-\uff5e]"
 """Characters that `normalise.clean` may turn into ones that a check matches."""
 
 
@@ -52,6 +62,8 @@ def _card(text: str) -> bool:
 
 
 def _phone(text: str) -> bool:
+    if text.startswith("00"):
+        return valid_phone(f"+{text[2:]}")
     return phone(text) if text.startswith("+") else len(set(digits_of(text))) > 2
 
 
@@ -64,42 +76,50 @@ def _host(text: str) -> bool:
 _CARD_LENGTHS = (14, 15, 16)
 """Numbers of 13 digits are EAN and ISBN, longer ones than 16 are counters: one in ten would pass Luhn by chance."""
 _ENCODED = re.compile(
-    r"(?<![A-Za-z0-9+/])(?:(?:\\x)?((?:[0-9a-fA-F]{2}){6,300})|([A-Za-z0-9+/]{8,600}))={0,2}(?![A-Za-z0-9+/=])"
+    r"(?<![A-Za-z0-9+/_-])(?:(?:\\x|0x)?((?:[0-9a-fA-F]{2}){6,300})|([A-Za-z0-9+/_-]{8,600}))={0,2}(?![A-Za-z0-9+/=_-])"
 )
-"""Digits in pairs, else letters of base64."""
+"""Digits in pairs, else letters of base64, of its form for URLs too."""
+_WRAPPED = re.compile(r"(?<=[A-Za-z0-9+/]{76})\r?\n")
+_URL_SAFE = str.maketrans("-_", "+/")
+_BLANKS = str.maketrans("\t\r\n", "   ")
+_ESCAPES = re.compile(r"\\u00([0-9a-fA-F]{2})|&#(?:x0*([0-9a-fA-F]{2})|0*(\d{2,3}));|&(commat);|%25(?=40)")
+_DECIMALS = re.compile(r"(?<=\d{10})\.0+(?!\d)")
 _ENCODED_CELL = (
     r"^(?:\\x)?(?:[0-9a-fA-F]{2}){6,63}$|\\x[0-9a-f]{16}"
     r"|^(?:[A-Za-z0-9+/]{4}){2,60}(?:[A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{3}=|[A-Za-z0-9+/]{2}==)$"
+    r"|(?:^|[\s\"'=:,;(>])(?:0x)?[A-Za-z0-9+/_-]{16,600}={0,2}(?:$|[\s\"',;)<])"
 )
+_ESCAPED_AT = r"\\u0040|&#0*64;|&#x0*40;|&commat;|%2540"
 _START = r"(?:^|[^\w.@/*-])"
 _CHECKS = (
     _Check(
         "EMAIL_ADDRESS",
         r"[\pL\pN_](?:@|%40)[\pL\pN_-]+\.\pL",
-        re.compile(r"[^\W_](?:[\w.+'-]|%2[Bb]){0,63}(?:@|%40)(?:[^\W_][\w-]{0,62}\.)+[^\W\d_]{2,24}(?![A-Za-z0-9_@])"),
+        re.compile(r"[^\W_](?:[\w.+'-]|%2[Bb]){0,63}(?:@|%40)(?:[^\W_][\w-]{0,62}\.)+[^\W\d_]{2,24}(?![A-Za-z0-9@])"),
     ),
     _Check(
         _CARD,
-        _START + r"(?:\d{14}|\d{4}[ -]\d{4}[ -]\d{4}[ -]|\d{4}[ -]\d{6}[ -]\d{4})",
+        _START + r"(?:\d{14}|(?:\d{4}[ ._/-]){3}\d|\d{4}[ ._/-]\d{6}[ ._/-]\d{4})",
         re.compile(
-            r"(?<![A-Za-z0-9_.,@/+*-])(?:\d{14,19}|\d{4}(?:[ -]\d{4}){3}|\d{4}[ -]\d{6}"
-            r"[ -]\d{4,5})(?![A-Za-z0-9_*]|[-.,:/]\d)"
+            r"(?<![A-Za-z0-9_.,@/+*-])(?:\d{14,19}|\d{4}(?:[ ._/-]\d{4}){3}|\d{4}[ ._/-]\d{6}"
+            r"[ ._/-]\d{4,5})(?![A-Za-z0-9_*]|[-.,:/]\d)"
         ),
         _card,
     ),
     _Check(
         "IBAN_CODE",
-        r"(?:^|[^\w-])[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]{4}){2}",
+        r"(?:^|[^\w-])[A-Za-z]{2}\d\d(?:[ -]?[A-Za-z0-9]{4}){2}",
         re.compile(
-            r"(?<![A-Za-z0-9_-])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9_-])"
+            r"(?<![A-Za-z0-9_-])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]{4}){2,7}(?:[ -]?[A-Za-z0-9]{1,3})?(?![A-Za-z0-9_-])"
         ),
         iban,
     ),
     _Check(
         "PHONE_NUMBER",
-        _START + r"(?:\+\d|\(\d{3}\)|(?:1[-. ])?\d{3}[-. ]\d{3}[-. ]\d{4})",
+        _START + r"(?:\+\d|00[1-9]\d{0,2}[ ./-]|\(\d{3}\)|(?:1[-. ])?\d{3}[-. ]\d{3}[-. ]\d{4})",
         re.compile(
-            r"(?<![A-Za-z0-9_.@/+*-])(?:\+\d{1,3}(?:[ .-]?\(?\d{1,5}\)?){2,6}(?!\.?\d)"
+            r"(?<![A-Za-z0-9_.@/+*-])(?:\+\d{1,3}(?:[ ./-]?\(?\d{1,8}\)?){2,6}(?!\.?\d)"
+            r"|00[1-9]\d{0,2}(?:[ ./-]\(?\d{1,8}\)?){1,5}(?!\.?\d)"
             r"|\(\d{3}\)[ -]?\d{3}[ -]\d{4}|1[-. ]\d{3}[-. ]\d{3}[-. ]\d{4}"
             r"|[2-9]\d{2}([-. ])[2-9]\d{2}\1\d{4})(?![A-Za-z0-9_*@]|[-/:]\d)"
         ),
@@ -113,27 +133,34 @@ _CHECKS = (
     ),
     _Check(
         "IP_ADDRESS",
-        r"(?:^|[^\w.:-])(?:(?:\d{1,3}\.){3}\d|[0-9A-Fa-f]{1,4}:(?:[0-9A-Fa-f]{0,4}:){2})",
+        r"(?:^|[^\w.:-])(?:(?:\d{1,3}\.){3}\d|::[fF]{4}:\d|[0-9A-Fa-f]{1,4}:(?:[0-9A-Fa-f]{0,4}:){2})",
         re.compile(
             r"(?<![A-Za-z0-9_.:-])(?<!version )(?<!Version )(?<!release )(?<!build )(?<!versión )"
             r"(?<!versione )(?<!rv:)(?<!rev )(?<!firmware )(?<!section )(?<!chapter )(?<![A-Za-z]/)"
             r"(?:\d{1,3}(?:\.\d{1,3}){3}(?![A-Za-z0-9_-]|\.\d|/\d)|[0-9A-Fa-f]{1,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?![A-Za"
-            r"-z0-9_:]|/\d))"
+            r"-z0-9_:]|/\d)|::[fF]{4}:\d{1,3}(?:\.\d{1,3}){3}(?![A-Za-z0-9_.-]|/\d))"
         ),
         _host,
     ),
     _Check(
         "MAC_ADDRESS",
-        r"(?:^|[^\w:-])(?:[0-9A-Fa-f]{2}[:-]){5}",
-        re.compile(r"(?<![A-Za-z0-9_:-])[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}(?![A-Za-z0-9_:-])"),
-        lambda text: len(set(text.lower())) > 3,
+        r"(?:^|[^\w:-])(?:(?:[0-9A-Fa-f]{2}[:-]){5}|(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4})",
+        re.compile(
+            r"(?<![A-Za-z0-9_:-])[0-9A-Fa-f]{2}([:-])[0-9A-Fa-f]{2}(?:\1[0-9A-Fa-f]{2}){4}(?:(?:\1[0-9A-Fa-f]{2}){2})?"
+            r"(?![A-Za-z0-9_:-])"
+            r"|(?<![A-Za-z0-9_.:-])(?=[\d.]*[A-Fa-f])[0-9A-Fa-f]{4}(?:\.[0-9A-Fa-f]{4}){2}(?![A-Za-z0-9_.:-])"
+        ),
+        lambda text: len(set(text.lower())) > 4 and any(map(str.isdigit, text)),
     ),
 )
 _KEYED_HASH = "^[0-9a-f]{64}$"
 """A keyed hash. Its beginning may be a candidate of the prefilter; nothing that a check looks for is so long."""
 _HASH_LETTERS = 64
 _MOST_HARMLESS = 2_000
-_PREFILTER = "|".join(f"(?:{check.prefilter})" for check in _CHECKS) + f"|{_HIDDEN}|{_ENCODED_CELL}|{SWEPT}|{PREFILTER}"
+_PREFILTER = (
+    "|".join(f"(?:{check.prefilter})" for check in _CHECKS)
+    + f"|{_HIDDEN}|{_ENCODED_CELL}|{_ESCAPED_AT}|{SWEPT}|{PREFILTER}"
+)
 
 
 class Harmless:
@@ -177,7 +204,7 @@ def sweep(
         Number of cells by rule. Rules are named as the kind that they find, UNKNOWN for words of `rules.deny`. A rule
         that found nothing is left out.
     """
-    whole = unmangled(_whole(values)) if numbers else values
+    whole = unmangled(pc.utf8_ltrim(_whole(values), "-")) if numbers else values
     encoded, findings = _findings(whole, rules or Rules(), harmless, registers)
     if registers:
         for index, kind in _registered(encoded.dictionary):
@@ -244,8 +271,10 @@ def _findings(
         harmless.remember(distinct)
     finders = _finders(rules) if len(indices) else []
     findings = {}
-    for index, text in zip(indices.to_pylist(), distinct.take(indices).to_pylist(), strict=True):
-        names = _rules_in(text, finders, rules.allow if registers else None)
+    texts = distinct.take(indices)
+    cued = pc.and_(pc.match_substring_regex(texts, PREFILTER), registers).to_pylist()
+    for index, text, cue in zip(indices.to_pylist(), texts.to_pylist(), cued, strict=True):
+        names = _rules_in(text, finders, rules.allow if cue else None)
         if names:
             findings[index] = names
     return encoded, _without_chance_cards(distinct, findings)
@@ -293,8 +322,8 @@ def _without_chance_cards(distinct: pa.Array, findings: dict[int, list[str]]) ->
 
 
 def _rules_in(text: str, finders: list[tuple[str, Callable[[str], bool]]], allowed: frozenset[str] | None) -> list[str]:
-    plain = MASKED.sub(" * ", clean(text))
-    for decoded in _decoded(text):
+    plain = MASKED.sub(" * ", _DECIMALS.sub("", clean(_ESCAPES.sub(_unescaped, text))))
+    for decoded in _decoded(_WRAPPED.sub("", text)):
         plain += f"\n{decoded}"
     names = [name for name, finds in finders if finds(plain)]
     if allowed is not None:
@@ -303,16 +332,29 @@ def _rules_in(text: str, finders: list[tuple[str, Callable[[str], bool]]], allow
     return names
 
 
+def _unescaped(match: re.Match[str]) -> str:
+    """What stands for a character in JSON, HTML or a URL within a URL."""
+    if code := match[1] or match[2]:
+        return chr(int(code, 16))
+    if match[3]:
+        return chr(int(match[3]))
+    return "@" if match[4] else "%"
+
+
 def _decoded(text: str) -> Iterator[str]:
     """What base64 and hexadecimal digits in the text stand for, where that is printable."""
     for match in _ENCODED.finditer(text):
         try:
-            raw = bytes.fromhex(match[1]) if match[1] else base64.b64decode(match[2] + "=" * (-len(match[2]) % 4))
-            decoded = raw.rstrip(b"\0").decode("utf-8")
+            raw = bytes.fromhex(match[1]) if match[1] else _unpadded(match[2])
+            decoded = raw.rstrip(b"\0").decode("utf-8").translate(_BLANKS)
         except (binascii.Error, UnicodeDecodeError, ValueError):
             continue
         if decoded.isprintable():
             yield decoded
+
+
+def _unpadded(letters: str) -> bytes:
+    return base64.b64decode(letters.translate(_URL_SAFE) + "=" * (-len(letters) % 4))
 
 
 def _finders(rules: Rules) -> list[tuple[str, Callable[[str], bool]]]:

@@ -43,11 +43,38 @@ LEAKS = {
     "bigint[]": (f"ARRAY[1, {CARD}::bigint]", "CREDIT_CARD"),
     "int8range": (f"int8range({CARD}, NULL)", "CREDIT_CARD"),
     "int8multirange": (f"int8multirange(int8range({CARD}, NULL))", "CREDIT_CARD"),
+    "negative bigint": (f"-{CARD}::bigint", "CREDIT_CARD"),
+    "negative numeric": (f"-{CARD}.50::numeric(20, 2) + 0.50", "CREDIT_CARD"),
+    "numeric[]": (f"ARRAY[{CARD}.00::numeric(20, 2)]", "CREDIT_CARD"),
+    "money[]": (f"ARRAY[{CARD}::numeric::money]", "CREDIT_CARD"),
+    "numrange": (f"numrange({CARD}.00, NULL)", "CREDIT_CARD"),
+    "composite of numeric": (f"ROW(1, {CARD}.00)::leak_amount", "CREDIT_CARD"),
+    "jsonb of numeric": (f"jsonb_build_object('n', {CARD}.00)", "CREDIT_CARD"),
+    "json of an escape": ("""'{"a": "zq.canary\\u0040mail.example"}'::json""", "EMAIL_ADDRESS"),
+    "jsonpath": ("""'$."zq.canary@mail.example"'::jsonpath""", "EMAIL_ADDRESS"),
+    "tsquery": (f"plainto_tsquery('simple', {MAIL})", "EMAIL_ADDRESS"),
+    "range[]": (f"ARRAY[leak_span({MAIL}, NULL)]", "EMAIL_ADDRESS"),
+    "base64 among others": (f"concat_ws(';', 'a', encode(convert_to({MAIL}, 'UTF8'), 'base64'))", "EMAIL_ADDRESS"),
+    "base64 of several lines": (f"encode(convert_to(repeat('-', 50) || {MAIL}, 'UTF8'), 'base64')", "EMAIL_ADDRESS"),
+    "base64 for URLs": (
+        f"translate(encode(convert_to('~~' || {MAIL}, 'UTF8'), 'base64'), '+/=', '-_')",
+        "EMAIL_ADDRESS",
+    ),
+    "hex in capitals": (f"upper(encode(convert_to({MAIL}, 'UTF8'), 'hex'))", "EMAIL_ADDRESS"),
+    "entity": ("'zq.canary&#64;mail.example'", "EMAIL_ADDRESS"),
+    "inet[]": ("ARRAY['203.0.113.7'::inet]", "IP_ADDRESS"),
+    "register": (
+        "(ARRAY['52998224725', '11144477735', '39053344705', '16899535009', '71428793860', '98765432100',"
+        " '12345678909', '87748248800'])[n]",
+        "NATIONAL_ID",
+    ),
+    "register beside its word": ("'cpf ' || 52998224725", "NATIONAL_ID"),
     "phone as bigint": (f"{PHONE}::bigint + n", "PHONE_NUMBER"),
 }
 TYPES = (
     "CREATE TYPE leak_pair AS (n int, v text)",
     "CREATE TYPE leak_raw AS (n int, v bytea)",
+    "CREATE TYPE leak_amount AS (n int, v numeric(20, 2))",
     "CREATE DOMAIN leak_mail AS text",
     "CREATE TYPE leak_span AS RANGE (subtype = text)",
     f"CREATE TYPE leak_enum AS ENUM ({MAIL})",
@@ -77,6 +104,10 @@ HARMLESS = {
     "inet": "'10.0.0.0/24'::cidr",
     "jsonb": "jsonb_build_object('n', n)",
     "counter": "100000000000 + n * 7919",
+    "negative": "-100000000000 - n * 7919",
+    "path": "'/srv/reports/' || n || '/SomeRatherLongFileNameOfNobody'",
+    "long word": "'Donaudampfschifffahrtsgesellschaft ' || n",
+    "version": "'00 12 ' || n || '.4.1'",
 }
 
 
@@ -90,7 +121,7 @@ def types(warehouse: psycopg.Connection) -> psycopg.Connection:
 @pytest.mark.parametrize("name", LEAKS)
 def test_personal_data_is_found_in_every_type(types: psycopg.Connection, name: str) -> None:
     expression, rule = LEAKS[name]
-    types.execute(f"CREATE TABLE leaky AS SELECT {expression} AS c, true AS ok FROM generate_series(1, 3) AS n")
+    types.execute(f"CREATE TABLE leaky AS SELECT {expression} AS c, true AS ok FROM generate_series(1, 8) AS n")
     report = sweep_table(types, "public", "leaky", {}, Rules())
     assert rule in report.found.get("c", {}), report
     assert "canary" not in str(report)

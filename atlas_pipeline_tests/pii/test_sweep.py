@@ -183,3 +183,30 @@ def test_keyed_hashes_hide_nothing_beside_them() -> None:
     assert sweep(pa.array(hashes)) == sweep(pa.array([*hashes, None])) == {}
     hidden = "".join(f"{ord(letter):02x}" for letter in "a.person@example.co")
     assert sweep(pa.array([*hashes, hidden])) == {"EMAIL_ADDRESS": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("zq.canary&#x40;mail.example", "EMAIL_ADDRESS"),
+        ("zq.canary%2540mail.example", "EMAIL_ADDRESS"),
+        ("backup_zq.canary@mail.example_old", "EMAIL_ADDRESS"),
+        ("4111.1111.1111.1111", "CREDIT_CARD"),
+        ("4111_1111_1111_1111", "CREDIT_CARD"),
+        ("DE89-3704-0044-0532-0130-00", "IBAN_CODE"),
+        ("0049 30 23125016", "PHONE_NUMBER"),
+        ("+49 30/23125016", "PHONE_NUMBER"),
+        ("219\u201109\u20119999", "US_SSN"),
+        ("::ffff:203.0.113.7", "IP_ADDRESS"),
+        ("8c72.6045.536c", "MAC_ADDRESS"),
+    ],
+)
+def test_other_spellings(text: str, rule: str) -> None:
+    assert rule in sweep(pa.array([text, "nothing"]))
+
+
+@pytest.mark.parametrize(
+    "text", ["0012 345 678", "0000 1111 2222", "1234.5678.9012", "1.2.3.4_5", "00 1 2 3", "AB12-CD34-EF56"]
+)
+def test_ordinary_codes(text: str) -> None:
+    assert sweep(pa.array([text])) == {}
