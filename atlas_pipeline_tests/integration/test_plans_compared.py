@@ -14,7 +14,10 @@ from atlas_pipeline.pii.plan import RECOGNISERS
 from atlas_pipeline.pii.record import drop_plans, recorded_plans
 
 NUMBERS = [number for at in range(52_000_000_000, 52_000_003_000) if cpf.is_valid(number := str(at))]
-OLDER = "UPDATE atlas.column_plans SET class = 'clean', entity = NULL, action = 'keep' WHERE column_name = 'field'"
+OLDER = (
+    "UPDATE atlas.column_plans SET class = 'clean', entity = NULL, action = 'keep', recognisers = 1"
+    " WHERE column_name = 'field'"
+)
 
 
 @pytest.fixture

@@ -181,7 +181,8 @@ def test_a_plan_stays_where_the_recognisers_know_more_than_they_did(land: Any, l
     definitions = load()
     assert plans(run(definitions))["segment"]["action"] == "redact"
     change = (
-        "UPDATE atlas.column_plans SET class = 'clean', entity = NULL, action = 'keep' WHERE column_name = 'segment'"
+        "UPDATE atlas.column_plans SET class = 'clean', entity = NULL, action = 'keep', recognisers = 1"
+        " WHERE column_name = 'segment'"
     )
     query(f"{change} RETURNING 1")
     land("people/2.csv", HEADER + numbered(people(200, 50, segment="CPF")))
