@@ -186,7 +186,7 @@ class _Parser:
         ends = _newlines(block) if ends is None else ends
         while True:
             starts = _starts(ends)
-            kept = np.array([int(start) not in faults for start in starts], np.bool_) if faults else None
+            kept = np.isin(starts, np.fromiter(faults, np.intp, len(faults)), invert=True) if faults else None
             whole = block if kept is None else _joined(block, starts, ends, kept)
             table, wrong = self._rows(whole)
             candidates = np.flatnonzero(~_blank(block, starts, ends) & (True if kept is None else kept))
@@ -200,10 +200,10 @@ class _Parser:
         numbers = first_line + np.searchsorted(_newlines(block), starts)
         rows = np.setdiff1d(candidates, np.fromiter(wrong_at, np.intp, len(wrong_at)), assume_unique=True)
         rejects = []
-        for start in sorted(faults):
-            i = int(np.searchsorted(starts, start))
-            raw = block[start : ends[i]].removesuffix(b"\r")[: text.RAW_KEPT_BYTES]
-            rejects.append(Reject(int(numbers[i]), *faults[start], self._as_sent(raw)))
+        at = np.searchsorted(starts, np.sort(np.fromiter(faults, np.intp, len(faults))))
+        for start, end, number in zip(starts[at].tolist(), ends[at].tolist(), numbers[at].tolist(), strict=True):
+            raw = block[start:end].removesuffix(b"\r")[: text.RAW_KEPT_BYTES]
+            rejects.append(Reject(number, *faults[start], self._as_sent(raw)))
         return Batch(table, lines_array(numbers[rows].astype(np.int64)), rejects)
 
     def _is_plain(self, block: bytes) -> bool:

@@ -116,15 +116,16 @@ class Dialect:
     ) -> Layout:
         newlines = np.flatnonzero(codes == _LF)
         quotes_before = np.searchsorted(quotes, newlines)
+        alone: list[int] = []
         misfits = self._misfits(codes, quotes, opens)
         ends: list[Positions] = []
         faults: dict[int, Fault] = {}
         start = first_quote = first_newline = 0
         while True:
             candidates = misfits[first_quote % 2]
-            at = int(np.searchsorted(candidates, first_quote))
+            at = int(candidates.searchsorted(first_quote))
             stop = int(quotes[candidates[at]]) if at < len(candidates) else len(block)
-            span = slice(first_newline, int(np.searchsorted(newlines, stop)))
+            span = slice(first_newline, int(newlines.searchsorted(stop)))
             outside = newlines[span][(quotes_before[span] - first_quote) % 2 == 0]
             if len(outside):
                 ends.append(outside)
@@ -146,11 +147,12 @@ class Dialect:
                     faults[start] = STRAY
                 else:
                     end = scan.end
-            ends.append(np.array([end], np.intp))
+            alone.append(end)
             start = end + 1
-            first_quote = int(np.searchsorted(quotes, start))
-            first_newline = int(np.searchsorted(newlines, start))
-        return Layout(start, np.concatenate(ends) if ends else np.empty(0, np.intp), faults)
+            first_quote = int(quotes.searchsorted(start))
+            first_newline = int(newlines.searchsorted(start))
+        ends.append(np.array(alone, np.intp))
+        return Layout(start, np.sort(np.concatenate(ends)), faults)
 
     def _misfits(
         self, codes: NDArray[np.uint8], quotes: Positions, opens: NDArray[np.bool_]
