@@ -258,6 +258,20 @@ class Catalogue:
         self.store.delete([f"{folder}/{MANIFEST}"])
         self.store.delete([entry.key for entry in self.store.list(f"{folder}/")])
 
+    def discard(self, database: str, backup_id: str) -> None:
+        """Delete what an unfinished backup of this installation stored, unless it has a manifest.
+
+        Args:
+            database: whose backup.
+            backup_id: as `new_id` gave it.
+
+        Raises:
+            StoreError: it could not be deleted.
+        """
+        keys = [entry.key for entry in self.store.list(f"{self.place(database, backup_id)}/")]
+        if not any(key.endswith(f"/{MANIFEST}") for key in keys):
+            self.store.delete(keys)
+
     def leftovers(self, older_than: datetime) -> list[Leftover]:
         """Folders without a manifest in which nothing was written since that moment. Raises StoreError.
 

@@ -31,7 +31,7 @@ def installation(url: str | None, home: Path) -> str | None:
     if url is None:
         return _remembered(remembered, None)
     try:
-        with closing(psycopg.connect(url, connect_timeout=_SECONDS)) as connection:
+        with closing(psycopg.connect(url, connect_timeout=_SECONDS, client_encoding="utf8")) as connection:
             read = _read(connection)
     except psycopg.Error:
         return _remembered(remembered, where(url))

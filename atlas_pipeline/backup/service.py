@@ -8,9 +8,10 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from atlas_pipeline.backup import configuration
@@ -116,6 +117,7 @@ class Backups:
             started = datetime.now(UTC)
             backup_id = self.catalogue.new_id(database, backup_class, started)
             sink = ObjectSink(self.store, self.catalogue.place(database, backup_id), self.options.recipients)
+            stack.push(partial(self._discard_if_failed, database, backup_id))
             for name, content in self.options.beside.items():
                 sink.put([name], content())
             dumped = self.engine.backup(
@@ -202,9 +204,12 @@ class Backups:
             problems = [str(error)]
         changed = [problem for problem in problems if live and _CHANGED_ROLE.fullmatch(problem)]
         reworded = _reworded(problems, manifest, url)
+        damaged = self._damage_beside(manifest)
+        problems += [] if live else damaged
         accepted = [problem for problem in problems if problem in accept]
         problems = [problem for problem in problems if problem not in changed + reworded + accepted]
         notes = {"roles": changed, "definitions": reworded, "accepted": accepted}
+        notes["beside"] = damaged if live else []
         return self._prove(manifest, "restored", started, problems, **notes)
 
     def restore(
@@ -245,6 +250,12 @@ class Backups:
             progress(f"{manifest.database}: putting it in place")
             return proof, swap(admin_url, manifest.database, target.name, now)
 
+    def _discard_if_failed(self, database: str, backup_id: str, failure: object, *_: object) -> None:
+        """Delete what a failed backup stored, which may have filled the disk. After a kill, pruning does it."""
+        if failure is not None:
+            with suppress(StoreError):
+                self.catalogue.discard(database, backup_id)
+
     def prune(self, now: datetime, *, dry_run: bool = False, confirmed: bool = False) -> Decision:
         """Delete expired backups of this installation and the remains of failed ones.
 
@@ -269,6 +280,11 @@ class Backups:
                 self.catalogue.sweep(now - LEFTOVER_AGE)
                 self.store.put(_LAST_SEEN, [json.dumps({"at": now.isoformat()}).encode()])
         return decision
+
+    def _damage_beside(self, manifest: Manifest) -> list[str]:
+        """What is wrong with files of a backup that a restore of the database does not read."""
+        beside = [stored for stored in manifest.objects if BESIDE & stored.files.keys()]
+        return verify_objects(self.store, self.catalogue.folder(manifest), beside)
 
     def _try_key(self, backup: Backup) -> None:
         """Raise SealError if no identity opens the backup although it is undamaged."""

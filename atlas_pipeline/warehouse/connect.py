@@ -100,7 +100,15 @@ def _check(url: str) -> None:
 )
 def _attempt(url: str, autocommit: bool, session: str) -> Connection:
     options = f"-c timezone=UTC -c datestyle=ISO {session}".strip()
-    return Connection.connect(url, options=options, autocommit=autocommit, connect_timeout=10, application_name="atlas")
+    # Without it a database of encoding SQL_ASCII gives bytes in place of text.
+    return Connection.connect(
+        url,
+        options=options,
+        autocommit=autocommit,
+        connect_timeout=10,
+        application_name="atlas",
+        client_encoding="utf8",
+    )
 
 
 def where(url: str) -> str:

@@ -169,6 +169,9 @@ def _analyze(url: str, jobs: int) -> None:
         waiting = deque(connections[0].execute(_ANALYZED).fetchall())
 
         def work(connection: psycopg.Connection) -> None:
+            connection.execute("SET statement_timeout = 0")
+            if connection.info.server_version >= 170000:
+                connection.execute("SET transaction_timeout = 0")
             with suppress(IndexError):
                 while True:
                     name = sql.Identifier(*waiting.popleft())

@@ -88,6 +88,8 @@ def prepare(connection: psycopg.Connection, lock_seconds: float) -> None:
         lock_seconds: how long it waits for a lock.
     """
     connection.execute(sql.SQL(_SESSION).format(sql.Literal(round(lock_seconds * 1000))))
+    if connection.info.server_version >= 170000:
+        connection.execute("SET transaction_timeout = 0")
 
 
 def tables(connection: psycopg.Connection) -> list[Table]:

@@ -221,6 +221,8 @@ def restore(
         else:
             proof, copy = service.restore(wanted, target.admin_url, now, show, accept=accept)
             seconds = proof.seconds
+            for text in proof.detail.get("beside", ()):
+                _say(f"the database is whole, but a file beside it is not: {text}")
     if database == dagsters_own(settings):
         _end_lost_runs(settings, "the backup was made" if wanted else "this database was put aside")
     if json:
