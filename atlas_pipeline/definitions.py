@@ -1,7 +1,6 @@
 """Dagster entry point: builds `Definitions` from `defs/` and the shared resources. Nothing else belongs here."""
 
 import logging
-import warnings
 from pathlib import Path
 
 import dagster as dg
@@ -11,9 +10,6 @@ from atlas_pipeline.orchestration.alerts.policies import load_policies
 from atlas_pipeline.orchestration.tables.invalid import invalid_definitions
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.settings import load_settings
-
-# Dagster passes this parameter itself for checks that are declared beside an asset, and warns of it at each load.
-warnings.filterwarnings("ignore", "Parameter `execution_type` of function `AssetsDefinition", dg.BetaWarning)
 
 log = logging.getLogger("dagster.code_server")
 

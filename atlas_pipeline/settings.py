@@ -59,8 +59,8 @@ class _Environment(PydanticBaseSettingsSource):
         return dict(given(self.settings_cls.model_fields))
 
 
-class Settings(BaseSettings):
-    """Read once at start-up, in this order: environment, `.env` in the project root, secret files, default."""
+class _Running(BaseSettings):
+    """Where things are, and how files are loaded; the first part of `Settings`."""
 
     model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True, frozen=True)
 
@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         50, ge=0, description="After so many merges contracts are evaluated on all rows again. 0: each time."
     )
     full_checks_hours: float = Field(24, ge=0, description="The same, after so many hours. 0: each time.")
+
+
+class Settings(_Running):
+    """Read once at start-up, in this order: environment, `.env` in the project root, secret files, default."""
+
     pii_hash_key: SecretStr | None = Field(
         None,
         description="Key for the `hash` action on personal data. Required in production; otherwise generated once "
@@ -263,6 +268,18 @@ class Settings(BaseSettings):
         None, description="Address of the Dagster UI for links in alerts. Default: `ATLAS_HOST` and `ATLAS_PORT`."
     )
 
+    catalogue_url: str | None = Field(
+        None,
+        description="Address of the catalogue, for the link that each asset has in the UI. Default: in development "
+        "that of `atlas docs serve`, else no links.",
+    )
+    openlineage_url: str | None = Field(
+        None, description="Where OpenLineage events of builds are posted, such as `http://marquez:5000/api/v1/lineage`."
+    )
+    openlineage_key: SecretStr | None = Field(None, description="Sent there as a bearer token.")
+    openlineage_file: Path | None = Field(
+        None, description="File that they are appended to, one a line. Relative paths count from `ATLAS_HOME`."
+    )
     ops_host: str = Field("127.0.0.1", description="Address that `atlas ops` binds: metrics and health.")
     ops_port: int = Field(9464, ge=1, le=65535, description="Port that `atlas ops` binds.")
     metrics_from: Literal["start", "now"] = Field(
@@ -312,6 +329,12 @@ class Settings(BaseSettings):
     def ui_address(self) -> str:
         """Where the UI is, for links; without a slash at the end."""
         return (self.ui_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def catalogue_address(self) -> str | None:
+        """Where the catalogue is, for links, without a slash at the end; null for nowhere."""
+        served = "http://127.0.0.1:3001" if self.environment == "development" else None
+        return (self.catalogue_url or served or "").rstrip("/") or None
 
     @property
     def webserver_address(self) -> str:

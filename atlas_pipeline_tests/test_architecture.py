@@ -33,6 +33,7 @@ DOMAINS = {
     "pii": {"documents", "settings", "warehouse"},
     "quality": {"documents", "labels", "sql", "warehouse"},
     "catalog": {"labels", "pii", "quality"},
+    "openlineage": {"catalog", "event_log", "labels"},
     "sample": set(),
     "ingest": {"settings", "warehouse", "pii", "s3"},
     "backup": {"settings", "warehouse", "s3"},

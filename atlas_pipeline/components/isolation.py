@@ -28,6 +28,9 @@ from atlas_pipeline.orchestration.tables.invalid import Invalid
 from atlas_pipeline.sql.lineage import read_model
 from atlas_pipeline.sql.rules import ModelError
 
+# Dagster passes this parameter itself for checks that are declared beside an asset, and warns of it at each load.
+warnings.filterwarnings("ignore", "Parameter `execution_type` of function `AssetsDefinition", dg.BetaWarning)
+
 _FILES = ("defs.yaml", "component.yaml")
 _COMPONENT = re.compile(r"Error while (?:loading component|building definitions for) (.+?)(?:\[\d+\])?:\n")
 _FOR_PROGRAMMERS = re.compile(r" \[type=\w+, input_value=.*\]$|\n +For further information visit \S+$", re.MULTILINE)

@@ -24,6 +24,7 @@ TYPES: Mapping[EventKind, str] = {
     "run_succeeded": "PIPELINE_SUCCESS",
     "run_failed": "PIPELINE_FAILURE",
     "run_canceled": "PIPELINE_CANCELED",
+    "step_started": "STEP_START",
     "step_succeeded": "STEP_SUCCESS",
     "step_failed": "STEP_FAILURE",
     "step_skipped": "STEP_SKIPPED",

@@ -15,6 +15,7 @@ EventKind = Literal[
     "run_succeeded",
     "run_failed",
     "run_canceled",
+    "step_started",
     "step_succeeded",
     "step_failed",
     "step_skipped",

@@ -120,7 +120,7 @@ def tables_of(
         ("silver", name): dataset for dataset in tree.get_all_components(Dataset) for name in dataset.silver_tables
     }
     components |= {("gold", model.table): model for model in tree.get_all_components(GoldModel)}
-    return declared_tables(definitions, components, invalid, root)
+    return declared_tables(definitions.resolve_asset_graph(), components, invalid, root)
 
 
 def _show(built: Built, summary: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ from atlas_pipeline.ingest.dataset import Dataset
 from atlas_pipeline.ingest.limits import limits_of
 from atlas_pipeline.ingest.sources import LeftAlone, ServiceUnavailable, SourceError, SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
+from atlas_pipeline.orchestration.tables.catalogue_link import catalogue_link
 from atlas_pipeline.orchestration.tables.checks import check_result, check_spec, score_metadata
 from atlas_pipeline.orchestration.tables.steps import RETRY, partitions_of, progress_log
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
@@ -61,6 +62,7 @@ def bronze_asset(
         description=description or f"Landed rows of {dataset.name}, unchanged, as text.",
         kinds={"postgres"},
         tags=dict(tags),
+        metadata=catalogue_link(key),
         check_specs=[check_spec(key, check, check.path) for check in _checks(dataset)],
         retry_policy=RETRY,
         pool=f"bronze_{dataset.name}",

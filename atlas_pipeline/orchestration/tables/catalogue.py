@@ -26,7 +26,7 @@ _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
 def declared_tables(
-    definitions: dg.Definitions,
+    graph: AssetGraph,
     components: Mapping[tuple[str, str], Any],
     invalid: Sequence[Invalid],
     root: Path,
@@ -34,12 +34,11 @@ def declared_tables(
     """All tables of the project by their keys: gold, silver, bronze, then other assets, each by name.
 
     Args:
-        definitions: of the project, without what is wrong.
+        graph: of the project's assets, without what is wrong.
         components: what declares silver and gold tables, by layer and name.
         invalid: declarations that are wrong.
         root: of the project; files are named from there.
     """
-    graph = definitions.resolve_asset_graph()
     tables = {
         ".".join(key.path): _table(graph, graph.get(key), components, root)
         for key in graph.get_all_asset_keys()

@@ -13,6 +13,7 @@ import dagster as dg
 import psycopg
 
 from atlas_pipeline import labels
+from atlas_pipeline.orchestration.tables.catalogue_link import catalogue_link
 from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking, limits_of
 from atlas_pipeline.orchestration.tables.model_tests import ModelTests, unit_tests_result, unit_tests_spec
 from atlas_pipeline.orchestration.tables.personal_data import leak_result, leak_spec, pii_tags, plan_table
@@ -119,7 +120,11 @@ def gold_asset(table: GoldTable, spec: Mapping[str, Any]) -> dg.AssetsDefinition
                 deps=[dg.AssetKey([source.schema, source.name]) for source in table.model.tables],
                 group_name="gold",
                 kinds={"postgres", "sql"},
-                metadata={"dagster/table_name": f"gold.{name}", "dagster/column_lineage": table.column_lineage},
+                metadata={
+                    "dagster/table_name": f"gold.{name}",
+                    "dagster/column_lineage": table.column_lineage,
+                    **catalogue_link(asset),
+                },
                 code_version=table.definition.fingerprint,
                 **spec,
             )

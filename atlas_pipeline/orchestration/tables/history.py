@@ -14,6 +14,7 @@ from atlas_pipeline import labels
 from atlas_pipeline.ingest.dataset import MISSING_SINCE, VALID_FROM, VALID_TO, Dataset
 from atlas_pipeline.ingest.history import inconsistent
 from atlas_pipeline.ingest.silver import SilverResult
+from atlas_pipeline.orchestration.tables.catalogue_link import catalogue_link
 from atlas_pipeline.orchestration.tables.checks import check_result, check_spec, score_metadata
 from atlas_pipeline.orchestration.tables.personal_data import as_published, leak_result, leak_spec, pii_tags, plan_table
 from atlas_pipeline.pii.leaks import sweep_table
@@ -51,7 +52,11 @@ class HistoryAsset:
             kinds={"postgres"},
             description=f"Each version of each row of {self.dataset.name}, with `{VALID_FROM}` and `{VALID_TO}`, "
             "which is empty for those that hold now.",
-            metadata={"dagster/table_name": f"silver.{self.dataset.history_name}", **self._columns(planned)},
+            metadata={
+                "dagster/table_name": f"silver.{self.dataset.history_name}",
+                **self._columns(planned),
+                **catalogue_link(self.key),
+            },
             **self._shared,
         )
 

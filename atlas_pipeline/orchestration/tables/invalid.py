@@ -14,6 +14,7 @@ from pathlib import Path
 import dagster as dg
 
 from atlas_pipeline import labels
+from atlas_pipeline.orchestration.tables.catalogue_link import catalogue_link
 
 _INTERVAL_SECONDS = 30
 
@@ -95,7 +96,7 @@ def _failing(
                 group_name=key.path[0],
                 kinds={labels.INVALID_KIND},
                 description=f"**Not loaded: its declaration is wrong.** The table stays as it is.\n\n{invalid.reason}",
-                metadata={labels.INVALID_REASON: invalid.reason},
+                metadata={labels.INVALID_REASON: invalid.reason, **catalogue_link(key)},
             )
         ],
         check_specs=[spec] if checked else [],

@@ -21,6 +21,7 @@ from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
 from atlas_pipeline.ingest.quarantine import FailedRow, misfits_by_file, quarantine_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.ingest.silver import Published, SchemaDrift, SilverBuild, SilverResult, Staged, build_silver
+from atlas_pipeline.orchestration.tables.catalogue_link import catalogue_link
 from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking, limits_of
 from atlas_pipeline.orchestration.tables.history import HistoryAsset, Result
 from atlas_pipeline.orchestration.tables.personal_data import (
@@ -88,7 +89,11 @@ def silver_asset(
                 deps=[dg.AssetKey(["bronze", dataset.name])],
                 group_name="silver",
                 kinds={"postgres"},
-                metadata={"dagster/table_name": f"silver.{dataset.name}", **_columns(declared, column_tags)},
+                metadata={
+                    "dagster/table_name": f"silver.{dataset.name}",
+                    **_columns(declared, column_tags),
+                    **catalogue_link(checks.asset),
+                },
                 **spec,
             ),
             *([history.spec(declared)] if history else []),
