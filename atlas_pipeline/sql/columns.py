@@ -60,9 +60,17 @@ _DISGUISING = frozenset(
     (
         *("md5", "sha224", "sha256", "sha384", "sha512", "digest", "hmac", "crypt", "hashtext", "hashtextextended"),
         *("encode", "convert_to", "to_hex", "to_oct", "to_bin", "translate", "reverse", "encrypt", "pgp_sym_encrypt"),
+        *("sha1", "crc32", "crc32c", "hash_record", "hashbytea", "encrypt_iv", "pgp_pub_encrypt"),
     )
 )
 """Functions whose result hides what it was made of, though anyone can undo it by decoding or trying."""
+_TAKING_APART = frozenset(
+    (
+        *("replace", "overlay", "regexp_replace", "set_byte", "set_bit", "array_reverse"),
+        *("string_to_array", "string_to_table", "regexp_split_to_array", "regexp_split_to_table"),
+    )
+)
+"""Functions of everyday use, which hide an address that was put together within their argument."""
 
 
 class Resolver:
@@ -119,8 +127,10 @@ class Resolver:
             elif isinstance(part, exp.Dot) and (relation := composite(part, scope)):
                 sources |= field_sources(relation, fold(part.expression), part)
             else:
-                if isinstance(part, exp.Func) and function_name(part, self.sql) in _DISGUISING:
-                    self.disguises.append(_disguise(self, part, scope, outputs))
+                if isinstance(part, exp.Func) and (name := _called(part, self.sql)) in _DISGUISING | _TAKING_APART:
+                    hidden = _disguise(self, part, scope, outputs)
+                    if name in _DISGUISING or (hidden[2] and len(hidden[1]) > 1):
+                        self.disguises.append(hidden)
                 if isinstance(part, exp.Window) and (window := named.pop(fold(part.args.get("alias")), None)):
                     stack.append(window)
                 stack.extend(part.iter_expressions())
@@ -322,7 +332,12 @@ def _disguise(resolver: Resolver, call: exp.Func, scope: Scope, outputs: set[str
     for argument in call.iter_expressions():
         sources |= resolver.value(argument, scope, outputs)
     joint = any("@" in str(text.this) for text in call.find_all(exp.Literal))
-    return function_name(call, resolver.sql), frozenset(sources), joint
+    return _called(call, resolver.sql), frozenset(sources), joint
+
+
+def _called(call: exp.Func, sql: str) -> str:
+    """The name of a function; sqlglot does not keep where `OVERLAY(… PLACING …)` was written."""
+    return "overlay" if isinstance(call, exp.Overlay) else function_name(call, sql)
 
 
 def _search_columns(search: exp.Expr, columns: Columns) -> Columns:
