@@ -223,21 +223,13 @@ class Settings(_Running):
     backup_identity_file: Path | None = Field(
         None, description="File with the age secret key, needed to restore encrypted backups and never to make them."
     )
-    backup_signing_key_file: Path | None = Field(
-        None, description="File with a private key of Ed25519 (PEM) that signs the manifests of backups."
-    )
-    backup_signers: str = Field(
-        "",
-        description="Public keys of Ed25519 (DER, base64), comma-separated, whose backups are believed besides those "
-        "of the signing key. Default: all backups are.",
-    )
+    backup_signing_key_file: Path | None = Field(None, description="Ed25519 key (PEM) that signs backups' manifests.")
+    backup_signers: str = Field("", description="Ed25519 keys (DER, base64) whose backups are believed. Default: all.")
     backup_storage_class: str | None = Field(None, description="S3 storage class of backups, such as STANDARD_IA.")
     backup_sse: str | None = Field(None, description="S3 server-side encryption of backups: AES256 or aws:kms.")
     backup_kms_key_id: str | None = Field(None, description="KMS key for `aws:kms`.")
     backup_role: str | None = Field(
-        None,
-        description="Role that backs up a server of your own, in place of that in the database URLs; it needs to read "
-        "all.",
+        None, description="Role that backs up a server of your own, in place of the URLs'; it needs to read all."
     )
     backup_password: SecretStr | None = Field(None, description="Password of `ATLAS_BACKUP_ROLE`.")
     restore_role: str | None = Field(

@@ -117,16 +117,8 @@ class Catalogue:
             NoSuchBackup: none, or several, have backups there; the message lists them.
             StoreError: the store cannot be read.
         """
-        contents = self.read(database)
-        known = {backup.manifest.installation for backup in (*contents.backups, *contents.others)} - {None}
-        matches = sorted(one for one in known if one and installation and one.startswith(installation))
-        if len(matches) != 1:
-            listed = ", ".join(sorted(one for one in known if one)) or "none"
-            raise NoSuchBackup(
-                f"{len(matches)} installations with backups in {self.store.place} begin with {installation!r}: "
-                f"expected one of {listed}"
-            )
-        return Catalogue(self.store, lambda: matches[0], named_only=True, signing=self._signing)
+        match = _matching_installation(self.read(database), installation, self.store.place)
+        return Catalogue(self.store, lambda: match, named_only=True, signing=self._signing)
 
     def read(self, database: str | None = None) -> Contents:
         """All backups, or those of one database, and what is wrong. Raises StoreError."""
@@ -167,18 +159,7 @@ class Catalogue:
             StoreError: the store cannot be read.
         """
         contents = self.read(database)
-        installations = sorted({one.manifest.installation or "" for one in contents.backups})
-        if self.installation is None and len(installations) > 1:
-            raise NoSuchBackup(
-                f"{self.store.place} holds backups of {database} of {len(installations)} installations, and it is not "
-                f"known which of them is this: say whose by --from, one of {', '.join(filter(None, installations))}"
-            )
-        if not contents.backups and contents.others:
-            theirs = min(str(one.manifest.installation) for one in contents.others)
-            raise NoMatch(
-                f"{self.store.place} holds no backup of {database} of this installation, {self.installation}, but "
-                f"{len(contents.others)} of others: --from {theirs} takes one of theirs"
-            )
+        _refuse_others(contents, self.installation, f"{self.store.place} holds", database)
         if not contents.backups:
             broken = "".join(f"; {fault.place}: {fault.problem}" for fault in contents.faults)
             error = NoSuchBackup if broken else NoMatch
@@ -345,6 +326,34 @@ class Catalogue:
 
     def _has(self, key: str) -> bool:
         return any(entry.key == key for entry in self.store.list(f"{key.rpartition('/')[0]}/"))
+
+
+def _matching_installation(contents: Contents, beginning: str, place: str) -> str:
+    """The one installation whose id begins so. Raises NoSuchBackup."""
+    known = sorted({one.manifest.installation or "" for one in (*contents.backups, *contents.others)} - {""})
+    matches = [one for one in known if beginning and one.startswith(beginning)]
+    if len(matches) != 1:
+        raise NoSuchBackup(
+            f"{len(matches)} installations with backups in {place} begin with {beginning!r}: "
+            f"expected one of {', '.join(known) or 'none'}"
+        )
+    return matches[0]
+
+
+def _refuse_others(contents: Contents, installation: str | None, holds: str, database: str) -> None:
+    """Raise NoSuchBackup where only another installation has backups, or it is not known which of several is this."""
+    installations = sorted({one.manifest.installation or "" for one in contents.backups})
+    if installation is None and len(installations) > 1:
+        raise NoSuchBackup(
+            f"{holds} backups of {database} of {len(installations)} installations, and it is not known which of them "
+            f"is this: say whose by --from, one of {', '.join(filter(None, installations))}"
+        )
+    if not contents.backups and contents.others:
+        theirs = min(str(one.manifest.installation) for one in contents.others)
+        raise NoMatch(
+            f"{holds} no backup of {database} of this installation, {installation}, but {len(contents.others)} of "
+            f"others: --from {theirs} takes one of theirs"
+        )
 
 
 def _place(database: str, backup_id: str, installation: str | None) -> str:

@@ -85,10 +85,8 @@ class Backups:
             NoSuchBackup: none, or several, have backups there.
             StoreError: the store cannot be read.
         """
-        if installation is None:
-            return self
         other = Backups(self.store, self.engine, self.options)
-        other.catalogue = self.catalogue.of(installation, database)
+        other.catalogue = self.catalogue.of(installation, database) if installation else self.catalogue
         return other
 
     def run(self, database: str, url: str, backup_class: BackupClass, progress: Progress = quiet) -> Backup:
@@ -283,8 +281,9 @@ class Backups:
 
     def _damage_beside(self, manifest: Manifest) -> list[str]:
         """What is wrong with files of a backup that a restore of the database does not read."""
-        beside = [stored for stored in manifest.objects if BESIDE & stored.files.keys()]
-        return verify_objects(self.store, self.catalogue.folder(manifest), beside)
+        return verify_objects(
+            self.store, self.catalogue.folder(manifest), [one for one in manifest.objects if BESIDE & one.files.keys()]
+        )
 
     def _try_key(self, backup: Backup) -> None:
         """Raise SealError if no identity opens the backup although it is undamaged."""

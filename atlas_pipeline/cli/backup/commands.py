@@ -205,7 +205,6 @@ def restore(
         wanted = None if undo else service.catalogue.get(backup, database)
         refuse_missing_rights(target.admin_url, database, wanted.manifest.state if wanted else None)
         plan = _plan(target, wanted)
-    now = datetime.now(UTC)
     if dry_run or not yes:
         for line in plan:
             (ERR if json else OUT).print(line, markup=False, highlight=False)
@@ -216,10 +215,9 @@ def restore(
         return 2
     with _reporting("beginning") as show:
         if wanted is None:
-            copy = undo_swap(target.admin_url, database, now)
-            seconds = None
+            copy, seconds = undo_swap(target.admin_url, database, datetime.now(UTC)), None
         else:
-            proof, copy = service.restore(wanted, target.admin_url, now, show, accept=accept)
+            proof, copy = service.restore(wanted, target.admin_url, datetime.now(UTC), show, accept=accept)
             seconds = proof.seconds
             for text in proof.detail.get("beside", ()):
                 _say(f"the database is whole, but a file beside it is not: {text}")
