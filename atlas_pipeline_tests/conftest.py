@@ -30,6 +30,7 @@ from atlas_pipeline.warehouse.bootstrap import prepare_embedded
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.embedded import EmbeddedPostgres
 from atlas_pipeline_tests import databases
+from atlas_pipeline_tests.forks import StartFork, forks
 from atlas_pipeline_tests.images import Image, read
 from atlas_pipeline_tests.projects import load, write
 from atlas_pipeline_tests.s3.proxy import Proxy
@@ -222,6 +223,13 @@ def atlas_env(
     load_settings.cache_clear()
     yield tmp_path
     load_settings.cache_clear()
+
+
+@pytest.fixture
+def fork() -> Iterator[StartFork]:
+    """Call a function in a process of its own, which is killed."""
+    with forks() as start:
+        yield start
 
 
 @pytest.fixture

@@ -5,8 +5,6 @@ The work is done by a process of its own that says when it has reached the phase
 
 import os
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import psycopg
@@ -19,6 +17,7 @@ from atlas_pipeline.ingest.connectors.source import ExtractedSource
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline.warehouse import connectors
 from atlas_pipeline.warehouse.connect import connect
+from atlas_pipeline_tests.forks import StartFork, stop
 
 pytestmark = pytest.mark.slow
 
@@ -29,11 +28,10 @@ SOURCES = {
 ROWS = 50_000
 
 
-def stop(wanted: str, phase: str) -> None:
+def stop_if(wanted: str, phase: str) -> None:
     """Say that the phase is reached, and wait to be killed, if it is the wanted one."""
     if wanted == phase:
-        print("reached", flush=True)
-        sys.stdin.read()
+        stop()
 
 
 def work(url: str, kind: str, wanted: str = "") -> None:
@@ -42,30 +40,19 @@ def work(url: str, kind: str, wanted: str = "") -> None:
     finish, move = parquet.ExtractFile.finish, connectors.move
 
     def finished(self: parquet.ExtractFile, said: dict[str, object]) -> int:
-        stop(wanted, "before the file is whole")
+        stop_if(wanted, "before the file is whole")
         return finish(self, said)
 
     def moved(*arguments: object) -> None:
-        stop(wanted, "rows are copied, the cursor is not moved")
+        stop_if(wanted, "rows are copied, the cursor is not moved")
         move(*arguments)  # type: ignore[arg-type]
-        stop(wanted, "the cursor is moved, nothing is committed")
+        stop_if(wanted, "the cursor is moved, nothing is committed")
 
     parquet.ExtractFile.finish, connectors.move = finished, moved  # type: ignore[method-assign, assignment]
     with connect(url) as connection:
-        extract(connection, source, settings, key=(), progress=lambda _: stop(wanted, "amid the rows"))
-        stop(wanted, "between extraction and load")
+        extract(connection, source, settings, key=(), progress=lambda _: stop_if(wanted, "amid the rows"))
+        stop_if(wanted, "between extraction and load")
         bronze.load(connection, "things", source.list(settings), run_id="r")
-
-
-def killed(url: str, kind: str, phase: str) -> None:
-    """Do the work in another process, and kill it there."""
-    code = f"from atlas_pipeline_tests.connectors.test_kill import work; work({url!r}, {kind!r}, {phase!r})"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as one:
-        assert one.stdout is not None
-        assert one.stdout.readline() == "reached\n", phase
-        one.kill()
 
 
 @pytest.mark.parametrize("kind", SOURCES)
@@ -80,7 +67,13 @@ def killed(url: str, kind: str, phase: str) -> None:
     ],
 )
 def test_nothing_is_lost_or_doubled(
-    phase: str, kind: str, atlas_env: Path, warehouse_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    phase: str,
+    kind: str,
+    atlas_env: Path,
+    warehouse_url: str,
+    tmp_path: Path,
+    fork: StartFork,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SHOP_DATABASE_URL", f"sqlite:///{tmp_path}/shop.db")
     shop = sqlite3.connect(tmp_path / "shop.db", isolation_level=None)
@@ -105,7 +98,9 @@ def test_nothing_is_lost_or_doubled(
     work(warehouse_url, kind)
     assert loaded() == (ROWS, ROWS, ROWS - 1)
     insert(ROWS)
-    killed(warehouse_url, kind, phase)
+    process = fork(work, warehouse_url, kind, phase)
+    assert process.said() == "reached"
+    process.kill()
     assert loaded() == (ROWS, ROWS, ROWS - 1)
     # What comes meanwhile, with the very value that the lost extract ended at, is not lost either.
     insert(2 * ROWS, 1)

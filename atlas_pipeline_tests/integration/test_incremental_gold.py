@@ -1,8 +1,6 @@
 """Incremental gold: following new rows comes to what the model says of all rows, whatever came and was killed."""
 
 import random
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -21,6 +19,7 @@ from atlas_pipeline.warehouse import gold
 from atlas_pipeline.warehouse.connect import connect
 from atlas_pipeline.warehouse.increments import Incremental, part_of
 from atlas_pipeline.warehouse.publish import table_lock
+from atlas_pipeline_tests.forks import StartFork, stop
 from atlas_pipeline_tests.integration.conftest import Feed
 
 pytestmark = pytest.mark.slow
@@ -245,8 +244,7 @@ def work(url: str, wanted: str) -> None:
 
     def reached(phase: str) -> None:
         if wanted in phase:
-            print("reached", flush=True)
-            sys.stdin.read()
+            stop()
 
     with connect(url) as connection:
         build = build_of(connection, DELETING, "groups", progress=reached)
@@ -259,7 +257,7 @@ def work(url: str, wanted: str) -> None:
 
 
 @pytest.mark.parametrize("phase", ["running the model", "checking", "staged", "published"])
-def test_killed_at_each_step(feed: Callable[[Dataset], Feed], warehouse_url: str, phase: str) -> None:
+def test_killed_at_each_step(feed: Callable[[Dataset], Feed], warehouse_url: str, fork: StartFork, phase: str) -> None:
     lines = feed(DELETING)
     many(lines)
     lines.run()
@@ -268,17 +266,11 @@ def test_killed_at_each_step(feed: Callable[[Dataset], Feed], warehouse_url: str
     before = rows(lines.connection, "SELECT * FROM gold.groups")
     land(lines, "001", "900,0,50,1", "7,1,99,9", "9,1,,9,D")
     lines.run()
-    command = [sys.executable, __file__, warehouse_url, phase]
-    with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "reached"
-        assert rows(lines.connection, "SELECT * FROM gold.groups") == before
-        process.kill()
+    process = fork(work, warehouse_url, phase)
+    assert process.said() == "reached"
+    assert rows(lines.connection, "SELECT * FROM gold.groups") == before
+    process.kill()
     assert rows(lines.connection, "SELECT * FROM gold.groups") == before
     staged = run(build)
     assert staged.increment is not None
     assert staged.increment.keys == 3
-
-
-if __name__ == "__main__":
-    work(sys.argv[1], sys.argv[2])

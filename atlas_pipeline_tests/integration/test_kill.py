@@ -4,8 +4,6 @@ The work is done by a process of its own that says when it has reached the phase
 """
 
 import secrets
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -32,6 +30,7 @@ from atlas_pipeline.warehouse.connect import OWNER, connect
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 from atlas_pipeline.warehouse.publish import table_lock
 from atlas_pipeline_tests.builds import build_gold
+from atlas_pipeline_tests.forks import StartFork, stop
 from atlas_pipeline_tests.servers import own_postgres
 
 pytestmark = pytest.mark.slow
@@ -67,8 +66,9 @@ class Stalling:
         return data
 
 
-def work(url: str, home: Path, model: str = MODEL, reached: Reached = lambda phase: None) -> None:
-    """Load, build and model what has landed."""
+def work(url: str, home: Path, phase: str = "", model: str = MODEL) -> None:
+    """Load, build and model what has landed; stop at `phase`."""
+    reached = stop_at(phase)
 
     def progress(message: str) -> None:
         for phase in ("typed", "merging"):
@@ -99,8 +99,7 @@ def work(url: str, home: Path, model: str = MODEL, reached: Reached = lambda pha
 def stop_at(wanted: str) -> Reached:
     def reached(phase: str) -> None:
         if phase == wanted:
-            print("reached", flush=True)
-            sys.stdin.read()
+            stop()
 
     return reached
 
@@ -165,41 +164,6 @@ def until(condition: Callable[[], Any], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-Drive = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def drive() -> Iterator[Drive]:
-    """Do the work in a process of its own; it stops at `phase`."""
-    started = []
-
-    def start(url: str, home: Path, phase: str = "", model: str = MODEL) -> subprocess.Popen[str]:
-        command = [sys.executable, __file__, url, str(home), phase, model]
-        process = subprocess.Popen(
-            command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
-        for stream in (process.stdin, process.stdout, process.stderr):
-            assert stream is not None
-            stream.close()
-
-
-def said(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    process.wait()
-
-
 # How many of the four files are in bronze and in silver when the process is killed in that phase.
 PHASES = [
     ("mid COPY of bronze", 2, 1),
@@ -220,17 +184,17 @@ def first_run(url: str, home: Path) -> None:
 
 @pytest.mark.parametrize(("phase", "bronze_files", "silver_files"), PHASES)
 def test_killed_in_the_middle(
-    warehouse_url: str, tmp_path: Path, drive: Drive, phase: str, bronze_files: int, silver_files: int
+    warehouse_url: str, tmp_path: Path, fork: StartFork, phase: str, bronze_files: int, silver_files: int
 ) -> None:
     first_run(warehouse_url, tmp_path)
-    process = drive(warehouse_url, tmp_path, phase)
-    assert said(process) == "reached"
+    process = fork(work, warehouse_url, tmp_path, phase)
+    assert process.said() == "reached"
     if phase == "mid COPY of bronze":
         with psycopg.connect(warehouse_url, autocommit=True) as watcher:
             statement = "SELECT tuples_processed FROM pg_stat_progress_copy WHERE relid = 'bronze.things'::regclass"
             until(lambda: (watcher.execute(statement).fetchone() or (0,))[0] > 0)
     check_whole(warehouse_url, bronze_files, silver_files)
-    kill(process)
+    process.kill()
     check_whole(warehouse_url, bronze_files, silver_files)
     check_gold(warehouse_url, 1)
     work(warehouse_url, tmp_path)
@@ -242,7 +206,7 @@ def test_killed_in_the_middle(
 
 @pytest.mark.parametrize("waiting", ["DELETE FROM", "DROP TABLE"])
 def test_killed_inside_the_publishing_transaction(
-    warehouse_url: str, tmp_path: Path, drive: Drive, waiting: str
+    warehouse_url: str, tmp_path: Path, fork: StartFork, waiting: str
 ) -> None:
     """Of a merge, which waits for whoever locks the table against writing; of a rebuild, which waits for readers."""
     first_run(warehouse_url, tmp_path)
@@ -252,53 +216,53 @@ def test_killed_inside_the_publishing_transaction(
             reader.execute("SELECT count(*) FROM silver.things")
         else:
             reader.execute("LOCK TABLE silver.things IN SHARE MODE")
-        process = drive(warehouse_url, tmp_path)
+        process = fork(work, warehouse_url, tmp_path)
         waits = (
             "SELECT 1 FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted"
             f" AND l.relation = 'silver.things'::regclass AND a.query LIKE '{waiting}%'"
         )
         until(lambda: watcher.execute(waits).fetchone())
-        kill(process)
+        process.kill()
     check_whole(warehouse_url, 4, 1)
     work(warehouse_url, tmp_path)
     check_whole(warehouse_url, 4, 4)
     check_gold(warehouse_url, 4)
 
 
-def test_killed_while_a_gold_model_runs(warehouse_url: str, tmp_path: Path, drive: Drive) -> None:
+def test_killed_while_a_gold_model_runs(warehouse_url: str, tmp_path: Path, fork: StartFork) -> None:
     first_run(warehouse_url, tmp_path)
     with psycopg.connect(warehouse_url, autocommit=True) as holder:
         holder.execute("SELECT pg_advisory_lock(4711)")
-        process = drive(warehouse_url, tmp_path, model=LOCKING_MODEL)
+        process = fork(work, warehouse_url, tmp_path, "", LOCKING_MODEL)
         running = "SELECT 1 FROM pg_stat_activity WHERE wait_event = 'advisory' AND query LIKE 'CREATE TABLE%'"
         until(lambda: holder.execute(running).fetchone())
-        kill(process)
+        process.kill()
         check_gold(warehouse_url, 1)
-    work(warehouse_url, tmp_path, LOCKING_MODEL)
+    work(warehouse_url, tmp_path, model=LOCKING_MODEL)
     check_whole(warehouse_url, 4, 4)
     check_gold(warehouse_url, 4)
 
 
-def test_two_processes_do_the_same_work_at_once(warehouse_url: str, tmp_path: Path, drive: Drive) -> None:
+def test_two_processes_do_the_same_work_at_once(warehouse_url: str, tmp_path: Path, fork: StartFork) -> None:
     """Also the very first time, when neither finds a table."""
     land(tmp_path / "landing", range(3))
     for files in (3, 4):
         land(tmp_path / "landing", range(3, files))
-        processes = [drive(warehouse_url, tmp_path) for _ in range(2)]
-        assert [said(process) for process in processes] == ["done"] * 2
+        processes = [fork(work, warehouse_url, tmp_path) for _ in range(2)]
+        assert [process.said() for process in processes] == ["done"] * 2
         check_whole(warehouse_url, files, files)
         check_gold(warehouse_url, files)
 
 
-def test_one_is_killed_while_the_other_waits_for_it(warehouse_url: str, tmp_path: Path, drive: Drive) -> None:
+def test_one_is_killed_while_the_other_waits_for_it(warehouse_url: str, tmp_path: Path, fork: StartFork) -> None:
     first_run(warehouse_url, tmp_path)
-    killed = drive(warehouse_url, tmp_path, "mid COPY of bronze")
-    assert said(killed) == "reached"
-    other = drive(warehouse_url, tmp_path)
+    killed = fork(work, warehouse_url, tmp_path, "mid COPY of bronze")
+    assert killed.said() == "reached"
+    other = fork(work, warehouse_url, tmp_path)
     with psycopg.connect(warehouse_url, autocommit=True) as watcher:
         until(lambda: watcher.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted").fetchone())
-        kill(killed)
-    assert said(other) == "done"
+        killed.kill()
+    assert other.said() == "done"
     check_whole(warehouse_url, 4, 4)
     check_gold(warehouse_url, 4)
 
@@ -338,7 +302,7 @@ def kill_server(server: EmbeddedPostgres) -> None:
 def test_server_killed_in_the_middle(
     server: EmbeddedPostgres,
     tmp_path: Path,
-    drive: Drive,
+    fork: StartFork,
     phase: str,
     bronze_files: int,
     silver_files: int,
@@ -353,8 +317,8 @@ def test_server_killed_in_the_middle(
     with connect(url) as connection:
         prepare_warehouse(connection)
     first_run(url, tmp_path)
-    process = drive(url, tmp_path, phase)
-    assert said(process) == "reached"
+    process = fork(work, url, tmp_path, phase)
+    assert process.said() == "reached"
     with connect(server.url(name, SUPERUSER), autocommit=True) as connection:
         # Else files that were loaded just now may be lost with the server, as a whole: this waits for the disk.
         connection.execute("SELECT pg_current_xact_id()")
@@ -363,8 +327,7 @@ def test_server_killed_in_the_middle(
     kill_server(server)
     if not at_once:
         # It goes on, finds the server gone, and says so.
-        _, errors = process.communicate(timeout=60)
-        assert process.returncode != 0
+        errors = process.failed(60)
         assert f"WarehouseError: lost Postgres at {server.socket_dir}:5432/{name}" in errors
     server.start()
     check_whole(url, bronze_files, silver_files)
@@ -387,8 +350,3 @@ def test_gold_after_a_failed_run_is_the_old_table(warehouse_url: str, tmp_path: 
         percent = "SELECT value, '100% {} {x} %s; --' AS \"a %s {} ; col\" FROM silver.things LIMIT 1 -- end; "
         build_gold(gold.GoldBuild(connection, "totals", percent, "b"))
         assert connection.execute("SELECT * FROM gold.totals").fetchall() == [("v0", "100% {} {x} %s; --")]
-
-
-if __name__ == "__main__":
-    work(sys.argv[1], Path(sys.argv[2]), sys.argv[4], stop_at(sys.argv[3]))
-    print("done", flush=True)

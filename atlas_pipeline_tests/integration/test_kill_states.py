@@ -1,13 +1,9 @@
 """A run that is killed in any of its stages leaves snapshots, history and deleted keys as they were."""
 
 import random
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -22,7 +18,8 @@ from atlas_pipeline.pii.keys import load_keys
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.settings import Settings
 from atlas_pipeline.warehouse.connect import connect
-from atlas_pipeline_tests.integration.test_kill import Reached, Stalling, kill, said, stop_at, until
+from atlas_pipeline_tests.forks import StartFork
+from atlas_pipeline_tests.integration.test_kill import Stalling, stop_at, until
 
 pytestmark = pytest.mark.slow
 
@@ -37,8 +34,9 @@ MODES = {
 ROWS, STATES = 6_000, 3
 
 
-def work(url: str, home: Path, mode: str, reached: Reached = lambda phase: None) -> None:
-    """Load and build what has landed; the second of three states stalls in bronze."""
+def work(url: str, home: Path, mode: str, phase: str = "") -> None:
+    """Load and build what has landed, of which the second of three states stalls in bronze; stop at `phase`."""
+    reached = stop_at(phase)
 
     def progress(message: str) -> None:
         for phase in ("typed", "merging history", "merging"):
@@ -113,26 +111,6 @@ def check_done(url: str, home: Path, mode: str) -> None:
     assert everything(url) == done
 
 
-Drive = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def drive() -> Iterator[Drive]:
-    """Do the work in a process of its own; it stops at `phase`."""
-    started = []
-
-    def start(*arguments: Any) -> subprocess.Popen[str]:
-        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        process = subprocess.Popen([sys.executable, __file__, *map(str, arguments)], text=True, **pipes)
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
 PHASES = ["mid COPY of bronze", "between bronze and silver", "typed", "merging", "merging history", "staging is full"]
 
 
@@ -140,14 +118,14 @@ PHASES = ["mid COPY of bronze", "between bronze and silver", "typed", "merging",
     ("mode", "phase"),
     [("snapshot", phase) for phase in PHASES] + [(m, p) for m in ("flag", "upsert") for p in PHASES[-2:]],
 )
-def test_killed_in_the_middle(warehouse_url: str, tmp_path: Path, drive: Drive, mode: str, phase: str) -> None:
+def test_killed_in_the_middle(warehouse_url: str, tmp_path: Path, fork: StartFork, mode: str, phase: str) -> None:
     land(tmp_path, range(1))
     work(warehouse_url, tmp_path, mode)
     before = everything(warehouse_url)
     land(tmp_path, range(STATES))
-    process = drive(warehouse_url, tmp_path, mode, phase)
-    assert said(process) == "reached"
-    kill(process)
+    process = fork(work, warehouse_url, tmp_path, mode, phase)
+    assert process.said() == "reached"
+    process.kill()
     assert everything(warehouse_url) == before
     work(warehouse_url, tmp_path, mode)
     check_done(warehouse_url, tmp_path, mode)
@@ -156,7 +134,7 @@ def test_killed_in_the_middle(warehouse_url: str, tmp_path: Path, drive: Drive, 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("locked", ["silver.states_history", "atlas.column_plans"])
 def test_killed_inside_the_publishing_transaction(
-    warehouse_url: str, tmp_path: Path, drive: Drive, mode: str, locked: str
+    warehouse_url: str, tmp_path: Path, fork: StartFork, mode: str, locked: str
 ) -> None:
     """Before the versions are merged, and when they are already."""
     land(tmp_path, range(1))
@@ -165,10 +143,10 @@ def test_killed_inside_the_publishing_transaction(
     land(tmp_path, range(STATES))
     with psycopg.connect(warehouse_url) as holder, psycopg.connect(warehouse_url, autocommit=True) as watcher:
         holder.execute(f"LOCK TABLE {locked} IN SHARE MODE")
-        process = drive(warehouse_url, tmp_path, mode, "never")
+        process = fork(work, warehouse_url, tmp_path, mode, "never")
         waits = f"SELECT 1 FROM pg_locks WHERE NOT granted AND relation = '{locked}'::regclass"
         until(lambda: watcher.execute(waits).fetchone())
-        kill(process)
+        process.kill()
     assert everything(warehouse_url) == before
     work(warehouse_url, tmp_path, mode)
     check_done(warehouse_url, tmp_path, mode)
@@ -176,7 +154,7 @@ def test_killed_inside_the_publishing_transaction(
 
 @pytest.mark.parametrize("mode", MODES)
 def test_killed_while_a_file_is_taken_out_of_history(
-    warehouse_url: str, tmp_path: Path, drive: Drive, mode: str
+    warehouse_url: str, tmp_path: Path, fork: StartFork, mode: str
 ) -> None:
     for number in range(STATES):
         land(tmp_path, range(number + 1))
@@ -184,9 +162,9 @@ def test_killed_while_a_file_is_taken_out_of_history(
     before = everything(warehouse_url)
     with connect(warehouse_url) as connection:
         withdrawal.forget(connection, "states", "1.csv", reason="", lock_seconds=1)
-    process = drive(warehouse_url, tmp_path, mode, "staging is full")
-    assert said(process) == "reached"
-    kill(process)
+    process = fork(work, warehouse_url, tmp_path, mode, "staging is full")
+    assert process.said() == "reached"
+    process.kill()
     assert everything(warehouse_url) == before
     work(warehouse_url, tmp_path, mode)
     with psycopg.connect(warehouse_url) as reader:
@@ -194,8 +172,3 @@ def test_killed_while_a_file_is_taken_out_of_history(
         assert reader.execute(f"{left} WHERE f.uri LIKE '%/1.csv'").fetchone() == (0,)
         missing = MISSING_SINCE if mode == "flag" else None
         assert inconsistent(reader, MODES[mode], missing)[1] == 0
-
-
-if __name__ == "__main__":
-    work(sys.argv[1], Path(sys.argv[2]), sys.argv[3], stop_at(sys.argv[4]))
-    print("done", flush=True)

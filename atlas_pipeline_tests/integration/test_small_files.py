@@ -1,10 +1,7 @@
 """Small files are loaded together, and what comes of each is what comes of it when it is loaded by itself."""
 
 import gzip
-import os
 import random
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -22,6 +19,7 @@ from atlas_pipeline.ingest.sources import SourceFile
 from atlas_pipeline.ingest.sources.files import FileSource
 from atlas_pipeline.settings import Settings
 from atlas_pipeline.warehouse.connect import connect
+from atlas_pipeline_tests.forks import StartFork, stop
 from atlas_pipeline_tests.integration.conftest import Feed
 
 pytestmark = pytest.mark.slow
@@ -205,8 +203,7 @@ def work(url: str, home: Path, stop_after: int = -1) -> None:
     def counted(file: SourceFile) -> Iterator[BinaryIO]:
         nonlocal opened
         if opened == stop_after:
-            print("reached", flush=True)
-            sys.stdin.read()
+            stop()
         opened += 1
         with file.open() as stream:
             yield stream
@@ -218,17 +215,17 @@ def work(url: str, home: Path, stop_after: int = -1) -> None:
 
 
 @pytest.mark.parametrize(("stop_after", "there"), [(0, 0), (60, 0), (100, 100), (150, 100), (230, 200)])
-def test_killed_between_groups_and_within_them(warehouse_url: str, tmp_path: Path, stop_after: int, there: int) -> None:
+def test_killed_between_groups_and_within_them(
+    warehouse_url: str, tmp_path: Path, fork: StartFork, stop_after: int, there: int
+) -> None:
     """Groups are there whole or not at all, and the next load brings each file once."""
     (tmp_path / "landing").mkdir()
     for number in range(250):
         bad = b"1,2,3\n" if number % 10 == 0 else b""
         (tmp_path / "landing" / f"{number:04}.csv").write_bytes(HEADER + rows(number) + bad)
-    command = [sys.executable, __file__, warehouse_url, str(tmp_path), str(stop_after)]
-    with subprocess.Popen(command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline().strip() == "reached"
-        process.kill()
+    process = fork(work, warehouse_url, tmp_path, stop_after)
+    assert process.said() == "reached"
+    process.kill()
 
     def counts() -> tuple[int, ...]:
         with psycopg.connect(warehouse_url) as reader:
@@ -243,8 +240,3 @@ def test_killed_between_groups_and_within_them(warehouse_url: str, tmp_path: Pat
     assert counts() == (there, there * 3, there * 3, there // 10, there // 10)
     work(warehouse_url, tmp_path)
     assert counts() == (250, 750, 750, 25, 25)
-
-
-if __name__ == "__main__":
-    work(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]))
-    os._exit(0)
