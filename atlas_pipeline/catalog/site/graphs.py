@@ -13,7 +13,7 @@ from markupsafe import Markup
 from atlas_pipeline.catalog.site.addresses import anchor_of
 from atlas_pipeline.catalog.site.layout import Box, Edge, Layout, layered
 
-_WIDTH, _HEIGHT, _ROW, _HEAD = 224, 46, 22, 34
+_WIDTH, _HEIGHT, _ROW, _HEAD = 240, 46, 22, 34
 _LETTERS, _HEAD_LETTERS = 24, 19
 _MARGIN = 8
 
