@@ -19,18 +19,19 @@ def defs() -> dg.Definitions:
     """All assets, checks, jobs and sensors of this project; in place of declarations that are wrong, what says so.
 
     Raises:
-        DeclarationError: while definitions are validated, all that is wrong with declarations.
+        SystemExit: while definitions are validated, and declarations are wrong. Dagster would put a stack trace around
+            any exception.
         PolicyFileError: alerts.yaml is wrong.
     """
     # What declares tables imports numpy; importing this module, as every process of Dagster does, does not.
-    from atlas_pipeline.components.declaration import DeclarationError
     from atlas_pipeline.components.isolation import load_leniently
 
     _, loaded, invalid = load_leniently(lambda: dg.ComponentTree.for_project(Path(__file__).parent))
     for one in invalid:
         log.error("%s.%s is not loaded: %s", one.layer, one.table, one.reason)
     if invalid and validating():
-        raise DeclarationError("\n".join(one.reason for one in invalid))
+        count = len(invalid)
+        raise SystemExit(f"{count} {'declaration is' if count == 1 else 'declarations are'} wrong, as said above.")
     resources = dg.Definitions(resources={"warehouse": WarehouseResource()}, executor=dg.in_process_executor)
     definitions = dg.Definitions.merge(loaded, resources)
     taken = definitions.resolve_asset_graph().materializable_asset_keys if invalid else ()

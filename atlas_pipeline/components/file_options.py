@@ -21,6 +21,11 @@ class FileOptions(Declared):
     encoding: str | None = Field(
         None, description="Encoding of CSV files, such as cp1252. Default: UTF-8, or what a byte order mark says."
     )
+    escape: Literal["\\"] | None = Field(
+        None,
+        description="Backslash that stands before special characters of CSV files, as in exports of MySQL: `\\N` is no "
+        "value. Default: none.",
+    )
     sheet: str | int | None = Field(
         None, description="Sheet of workbooks: its name, or its number from 1. Default: the first that is not hidden."
     )
@@ -39,6 +44,7 @@ class FileOptions(Declared):
         {}, description="Positions of the columns of text files without delimiters: `{id: 1-6, name: 7-26}`."
     )
     skip_lines: int = Field(0, description="Lines of CSV files, or rows of a sheet, left out above the header.")
+    skip_below: int = Field(0, description="Lines of CSV files left out right below the header: units, as `[kg]`.")
     comment: str | None = Field(None, description="Lines of CSV files that begin with this character are left out.")
     footer: int = Field(0, description="Lines of CSV files, or rows of a sheet, at the end that are left out: totals.")
     header: bool | list[str] = Field(

@@ -33,7 +33,9 @@ warnings.filterwarnings("ignore", "Parameter `execution_type` of function `Asset
 
 _FILES = ("defs.yaml", "component.yaml")
 _COMPONENT = re.compile(r"Error while (?:loading component|building definitions for) (.+?)(?:\[\d+\])?:\n")
-_FOR_PROGRAMMERS = re.compile(r" \[type=\w+, input_value=.*\]$|\n +For further information visit \S+$", re.MULTILINE)
+_FOR_PROGRAMMERS = re.compile(
+    r" \[type=\w+, input_value=.*\]$|\n +For further information visit \S+$|(?<=^  )Value error, ", re.MULTILINE
+)
 _KINDS = {"Dataset": "silver", "GoldModel": "gold"}
 
 

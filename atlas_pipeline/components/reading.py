@@ -84,6 +84,8 @@ def reading_of(declared: Any, columns: Sequence[str]) -> ReadOptions:
             declared.comment,
             declared.footer,
             names,
+            declared.escape,
+            declared.skip_below,
         )
     except FileRefused as refusal:
         raise declared.fail(refusal.reason, "header") from None

@@ -66,9 +66,12 @@ class Intake:
     def _options(self, name: str) -> str:
         options: Any = None
         if _ending(name, "csv", "tsv", "txt", "dat") and (self.reading.csv != CsvOptions() or self.reading.fixed_width):
-            options = asdict(self.reading.csv) | (
-                {"fixed": self.reading.fixed_width} if self.reading.fixed_width else {}
-            )
+            options = asdict(self.reading.csv)
+            for option in ("escape", "skip_below"):  # hashes that are in ledgers were made without them
+                if not options[option]:
+                    del options[option]
+            if self.reading.fixed_width:
+                options["fixed"] = self.reading.fixed_width
         elif _ending(name, "json", "jsonl", "ndjson") and self.reading != ReadOptions(self.reading.csv):
             options = [asdict(self.reading.shape), self.reading.records]
         elif _ending(name, "xlsx", "xlsm", "xls", "ods") and self.reading != ReadOptions():

@@ -39,7 +39,7 @@ from atlas_pipeline.ingest.merging import (
     replace_memory,
 )
 from atlas_pipeline.ingest.missing import flag_missing, flag_of_published, flag_published
-from atlas_pipeline.ingest.planning import as_free_text, detected_clean, plan_columns
+from atlas_pipeline.ingest.planning import FEW_ROWS, as_free_text, detected_clean, plan_columns
 from atlas_pipeline.ingest.quarantine import count_quarantined, create_quarantine, quarantine_misfits, release_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.ingest.staging import StagingTables, TypedRows, create_tables, fill
@@ -62,6 +62,7 @@ from atlas_pipeline.warehouse.publish import STAGING
 
 _DRIFT_SHARE = 0.5
 _DRIFT_ROWS = 10
+_FEW_SHARE = 0.01
 
 
 class SchemaDrift(Exception):
@@ -120,6 +121,7 @@ class Planned:
         withdrawn: ids of files that are in silver and no longer count, since newer versions took their place.
         sampled_clean: columns that a sample showed to be clean, and nothing else did before.
         history: what the table of history will be made of, null without one.
+        set_apart: columns of which rows with personal data go to quarantine.
     """
 
     dataset: Dataset
@@ -130,6 +132,7 @@ class Planned:
     withdrawn: Sequence[int]
     sampled_clean: frozenset[str]
     history: HistoryPlan | None = None
+    set_apart: frozenset[str] = frozenset()
 
     @property
     def base(self) -> publishing.Publication | None:
@@ -282,9 +285,12 @@ def build_silver(build: SilverBuild, verify: Verify[OutcomeT]) -> SilverResult[O
         while True:
             staged = stage(build, planned)
             audited = audit(build, planned, staged, verify)
-            if not audited.missed:
+            if audited.missed:
+                planned = replan(build, planned, audited.missed)
+            elif few := _few_rows_of(planned, staged, audited):
+                planned = replace(planned, set_apart=planned.set_apart | few)
+            else:
                 break
-            planned = replan(build, planned, audited.missed)
         published = publish(build, planned, staged, audited) if audited.refusal is None else None
     return SilverResult(planned, staged, audited, published)
 
@@ -338,6 +344,26 @@ def replan(build: SilverBuild, planned: Planned, missed: Mapping[str, Mapping[st
     )
 
 
+def _few_rows_of(planned: Planned, staged: Staged, audited: Audited[OutcomeT]) -> frozenset[str]:
+    """The columns that were clean in what is published, and of which a few new rows hold personal data.
+
+    These rows go to quarantine, so that they keep no others back; where there are many, the column is another one than
+    it was, and a person has to say what it is.
+    """
+    if planned.before is None or not staged.new_rows:
+        return frozenset()
+    versions = audited.history_leaks.found if audited.history_leaks else {}
+    most = max(FEW_ROWS, int(_FEW_SHARE * staged.typed.read))
+    plans, types = planned.dataset.plans, {column.name: column.type for column in planned.dataset.columns}
+    found = set()
+    for name in {*audited.leaks.found, *versions} - planned.set_apart:
+        cells = max(sum(one.get(name, {}).values()) for one in (audited.leaks.found, versions))
+        if types[name] != "text" or plans[name].action != "keep" or cells > most:
+            return frozenset()
+        found.add(name)
+    return frozenset(found)
+
+
 def stage(build: SilverBuild, planned: Planned) -> Staged:
     """Make the table as it will be, in staging.
 
@@ -364,8 +390,9 @@ def stage(build: SilverBuild, planned: Planned) -> Staged:
     build.progress(f"{name}: typing {sum(file.rows for file in files):,} rows of {len(files)} files")
     direct, anew = base is None and not dataset.layered, base is None
     into, progress = (connection, build.url, dataset), build.progress
+    apart = planned.set_apart
     with checked_meanwhile(build.url, name, files) if anew else nullcontext():
-        typed = fill(*into, files, tables, build.keys, progress, direct=direct, all_files=anew)
+        typed = fill(*into, files, tables, build.keys, progress, direct=direct, all_files=anew, set_apart=apart)
     _check_drift(dataset, files, typed.misfits)
     _check_keys(dataset, files, typed.rewritten)
     build.progress(f"{name}: merging")
@@ -414,7 +441,8 @@ def _stage_layers(build: SilverBuild, planned: Planned, tables: StagingTables, n
     if missing:
         check_rows(connection, dataset.name, missing)
         build.progress(f"{dataset.name}: typing {sum(file.rows for file in missing):,} rows of history")
-        past = fill(connection, build.url, dataset, missing, tables.of_past, build.keys, build.progress)
+        into, apart = (connection, build.url, dataset), planned.set_apart
+        past = fill(*into, missing, tables.of_past, build.keys, build.progress, set_apart=apart)
     build.progress(f"{dataset.name}: merging history")
     stage_history(connection, dataset, tables, history)
     return _Layers(history, past, flag)

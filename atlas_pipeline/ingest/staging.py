@@ -5,7 +5,7 @@ of a key stays (`merging.py`), and what is done when too many rows do not fit (`
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
@@ -178,6 +178,7 @@ def fill(
     *,
     direct: bool = False,
     all_files: bool = False,
+    set_apart: Collection[str] = (),
 ) -> TypedRows:
     """Read the files' rows from bronze, type them, treat personal data, sweep them, and copy them into staging.
 
@@ -193,6 +194,7 @@ def fill(
         progress: told the rows that are done, after each block.
         direct: rows go into the table itself, and those that share a key are looked for; else they go into the delta.
         all_files: most of bronze is read.
+        set_apart: columns of which rows with personal data are rejected.
 
     Raises KeyMissing, psycopg.Error.
     """
@@ -207,7 +209,9 @@ def fill(
     with (
         connect(url) as reading,
         prefetched(_bronze_blocks(reading, dataset, files, all_files=all_files), lambda block: block.nbytes) as blocks,
-        prefetched(_typed_blocks(dataset, blocks, keys, sketching), lambda block: block.good.nbytes) as ready,
+        prefetched(
+            _typed_blocks(dataset, blocks, keys, sketching, set_apart), lambda block: block.good.nbytes
+        ) as ready,
         _Copying(connection, sql.Identifier(STAGING, tables.table if direct else tables.delta), types) as copying,
     ):
         for block in ready:
@@ -230,12 +234,12 @@ def fill(
 
 
 def _typed_blocks(
-    dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys, sketching: Sketching | None
+    dataset: Dataset, blocks: Iterable[pa.Table], keys: Keys, sketching: Sketching | None, set_apart: Collection[str]
 ) -> Iterator[_Typed]:
     for block in blocks:
         if sketching:
             sketching.add(block)
-        yield _Typed(block.num_rows, *typed_rows(dataset, block, keys))
+        yield _Typed(block.num_rows, *typed_rows(dataset, block, keys, set_apart))
 
 
 class _Copying:

@@ -3,6 +3,7 @@
 Belongs here: the pure step between bronze and staging, on one block of rows. Does not belong here: the database.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,9 +15,11 @@ from atlas_pipeline.ingest.identifiers import is_named
 from atlas_pipeline.ingest.types import NUMBERS, cast
 from atlas_pipeline.pii.apply import apply_column
 from atlas_pipeline.pii.keys import Keys
+from atlas_pipeline.pii.sweep import personal_cells
 
 MISSING_KEY = "missing_key"
 KEY_TOO_LONG = "key_too_long"
+PERSONAL_DATA = "personal_data"
 REWRITTEN_KEY = "rewritten_key"
 TRAILING_ZERO = r"\.(?:[0-9]*[1-9])?0+0$|\.[0-9]*[1-9]0$"
 _MEANING = {
@@ -25,6 +28,7 @@ _MEANING = {
     MISSING_KEY: "is missing, which is part of the key",
     REWRITTEN_KEY: "names something, and as {type} it could name something else",
     KEY_TOO_LONG: "is too long to be part of the key",
+    PERSONAL_DATA: "seems to hold personal data, which its plan says is not there: declare its `pii`, or `pii: none`",
 }
 _MISFITS = ("wrong_type", "out_of_range")
 # A row of a Postgres index, which the key gets, ends at 2,704 bytes.
@@ -48,13 +52,16 @@ class TypingReject:
     rewritten: tuple[str, ...] = ()
 
 
-def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, list[TypingReject]]:
+def typed_rows(
+    dataset: Dataset, rows: pa.Table, keys: Keys, set_apart: Collection[str] = ()
+) -> tuple[pa.Table, list[TypingReject]]:
     """Split a block of bronze rows into what silver takes and what goes to quarantine.
 
     Args:
         dataset: with a plan in each column.
         rows: the declared columns as strings, then file id and line.
         keys: of hashed and encrypted columns.
+        set_apart: columns of which rows with personal data are rejected.
 
     Returns:
         The rows that fit: the published columns as the text that Postgres parses into their types, then file id and
@@ -81,6 +88,10 @@ def typed_rows(dataset: Dataset, rows: pa.Table, keys: Keys) -> tuple[pa.Table, 
         changed = _rewritten(dataset, column, rows[column.name].combine_chunks(), values)
         if changed is not None and pc.any(changed).as_py():
             faults.append((REWRITTEN_KEY, column.name, changed))
+        if column.name in set_apart:
+            personal = personal_cells(values, dataset.policy.rules)
+            if pc.any(personal).as_py():
+                faults.append((PERSONAL_DATA, column.name, personal))
         if column.name in dataset.key:
             blank = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(values), ""), True)
             missing = pc.and_not(blank, done.bad)

@@ -153,6 +153,8 @@ _CHECKS = (
         lambda text: len(set(text.lower())) > 4 and any(map(str.isdigit, text)),
     ),
 )
+PROVEN = frozenset(check.rule for check in _CHECKS)
+"""The kinds that a sweep finds in any text, without recognisers or words of one's own."""
 _KEYED_HASH = "^[0-9a-f]{64}$"
 """A keyed hash. Its beginning may be a candidate of the prefilter; nothing that a check looks for is so long."""
 _HASH_LETTERS = 64
@@ -220,6 +222,20 @@ def sweep(
         for name in names:
             counts[name] = counts.get(name, 0) + rows.get(index, 0)
     return {name: counts[name] for name in sorted(counts) if counts[name]}
+
+
+def personal_cells(values: pa.Array | pa.ChunkedArray, rules: Rules | None = None) -> pa.BooleanArray:
+    """Which cells a sweep of the same values counts.
+
+    Args:
+        values: strings.
+        rules: as `sweep` has them.
+    """
+    encoded, findings = _findings(values, rules or Rules(), None, registers=True)
+    if not findings:
+        return pa.repeat(pa.scalar(False), len(values))
+    found = pc.is_in(encoded.indices, value_set=pa.array(list(findings), encoded.indices.type), skip_nulls=True)
+    return found
 
 
 def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:

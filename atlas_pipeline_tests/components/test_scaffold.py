@@ -238,6 +238,36 @@ def test_what_cannot_be_scaffolded(
     assert sorted(sandbox.defs_folder_path.rglob("*")) == before
 
 
+STATES = {"c_2026-01-01.csv": "1,a\n2,b\n3,c\n", "c_2026-01-02.csv": "1,a\n2,x\n4,d\n"}
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (STATES, "`mode: snapshot` and `key: id`"),
+        ({"c_2026-01-01.csv": "1,a\n2,b\n", "c_2026-01-02.csv": "3,c\n4,d\n"}, None),
+        ({"north.csv": "1,a\n2,b\n", "south.csv": "1,a\n2,x\n"}, None),
+        ({"c_2026-01-01.csv": "1,a\n2,b\n"}, None),
+    ],
+    ids=["states", "events", "two_things", "one_file"],
+)
+def test_files_that_look_like_states_of_one_table_are_hinted_at(
+    scaffold: Scaffold,
+    here: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    files: dict[str, str],
+    said: str | None,
+) -> None:
+    for name, rows in files.items():
+        put(tmp_path / "in" / name, f"id,name_of\n{rows}")
+    folder = scaffold("states", tmp_path / "in" / "*.csv")
+    out = capsys.readouterr().out
+    assert ("mode: snapshot" in out) == bool(said)
+    assert (said or "") in out
+    assert "mode" not in attributes(folder)
+
+
 def test_a_time_zone_that_there_is_not_is_said(here: Path, tmp_path: Path, scaffold: Scaffold) -> None:
     put(tmp_path / "in" / "a.csv", "n,at\n1,2024-07-01 02:30\n")
     with pytest.raises(ScaffoldError, match="--timezone 'Berlin' is not an IANA time zone"):

@@ -151,6 +151,28 @@ CASES = {
         {"timezone": "Europe/Berlin"},
         {"timezone": "Europe/Berlin"},
     ),
+    "units": Case(
+        {
+            "1.csv": "probe;Masse;Preis\n;[kg];[EUR]\na;1,5;2,25\nb;2,25;3,50\n",
+            "2.csv": "probe;Masse;Preis\n;[kg];[EUR]\nc;3,5;4\n",
+        },
+        ["text", "decimal", "decimal"],
+        [
+            ("a", Decimal("1.5"), Decimal("2.25")),
+            ("b", Decimal("2.25"), Decimal("3.50")),
+            ("c", Decimal("3.5"), Decimal(4)),
+        ],
+        fields={"delimiter": ";", "decimal": ",", "skip_below": 1},
+    ),
+    "exported_by_mysql": Case(
+        {
+            "1.csv": 'id,note,n\n1,"say \\"hi\\" now",5\n2,\\N,\\N\n',
+            "2.csv": 'id,note,n\n3,"C:\\\\temp\\tx",7\n',
+        },
+        ["text", "text", "integer"],
+        [("1", 'say "hi" now', 5), ("2", None, None), ("3", "C:\\temp\tx", 7)],
+        fields={"escape": "\\"},
+    ),
     "releases": Case(
         {"1.csv": "version,n\n1.1,1\n1.10,2\n2.0,3\n"},
         ["text", "integer"],

@@ -66,12 +66,3 @@ def test_without_the_extra_it_says_what_to_install() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install 'atlas-pipeline[connectors]'" in done.stdout
-
-
-def test_the_driver_of_sql_server_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No server is to be had: that its statements are right is not shown."""
-    from atlas_pipeline.ingest.connectors.sql import engine_of
-
-    monkeypatch.setenv("SHOP_DATABASE_URL", "mssql://atlas:hunter2@127.0.0.1:1/shop")
-    engine = engine_of("SHOP_DATABASE_URL")
-    assert (engine.dialect.name, engine.driver) == ("mssql", "pymssql")

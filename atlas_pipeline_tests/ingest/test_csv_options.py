@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from atlas_pipeline.ingest.batch import FileRefused
 from atlas_pipeline.ingest.readers import CsvOptions, ReadOptions, read
+from atlas_pipeline.ingest.readers.csv_sniffer import sniff
 
 
 def load(data: bytes, **options: Any) -> tuple[list[str], list[tuple], list[int]]:
@@ -94,3 +95,30 @@ def test_what_is_written_in_a_dialect_is_read_back(rows: list[tuple[str, str]], 
     lines = ["title", "# note", delimiter.join(("a", "b")), *(delimiter.join(map(cell, row)) for row in rows), "total"]
     data = ("\n".join(lines) + "\n").encode()
     assert load(data, delimiter=delimiter, quote=quote, skip_lines=2, footer=1)[1] == rows
+
+
+def test_lines_below_the_header_are_left_out_and_counted() -> None:
+    names, rows, lines = load(b"title\nid,v\n\n[-],[kg]\n1,2\n3,4\n", skip_lines=1, skip_below=1)
+    assert (names, rows, lines) == (["id", "v"], [("1", "2"), ("3", "4")], [5, 6])
+
+
+def test_a_file_of_a_header_and_units_has_no_rows() -> None:
+    with pytest.raises(FileRefused) as refused:
+        load(b"id,v\n[-],[kg]", skip_below=1)
+    assert refused.value.rule == "header_only"
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("t,m\n[s],[kg]\n1,2.5\n2,3.5\n", 1),
+        ("probe,m\n,kg\na,2.5\nb,3.5\n", 1),
+        ("item,price\n,EUR\ntea,2.5\ncup,3.5\n", 1),
+        ("from,to\nDE,FR\nFR,IT\nIT,DE\n", 0),
+        ("code,n\nkg,1\ng,2\nt,3\n", 0),
+        ("item,price\nEUR,n/a\ntea,2.5\ncup,3.5\n", 0),
+        ("id,v\n1,2\n2,3\n3,4\n", 0),
+    ],
+)
+def test_a_line_of_units_is_one_above_numbers(text: str, lines: int) -> None:
+    assert sniff(text.encode(), whole=True).options.skip_below == lines

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -145,3 +147,30 @@ def test_dev(atlas_env: Path, command: tuple[str, ...], tmp_path: Path) -> None:
             if process.is_running():
                 process.kill()
         server.wait()
+
+
+def test_check_says_what_is_wrong_with_declarations_and_no_more(atlas_env: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    for name in ("pyproject.toml", "dagster.yaml", "workspace.yaml"):
+        shutil.copy(PROJECT_ROOT / name, project / name)
+    shutil.copytree(
+        PROJECT_ROOT / "atlas_pipeline", project / "atlas_pipeline", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for name, field in (("typo", "modee: append"), ("keyless", "key: nope")):
+        folder = project / "atlas_pipeline" / "defs" / "datasets" / name
+        folder.mkdir()
+        (folder / "defs.yaml").write_text(
+            f"type: atlas_pipeline.components.Dataset\nattributes:\n  source: {name}/*.csv\n  {field}\n"
+            "  columns: [{name: id, type: integer}]\n"
+        )
+    command = [str(Path(sys.executable).parent / "dg"), "check", "defs"]
+    env = {**environment(), "PYTHONPATH": str(project), "VIRTUAL_ENV": sys.prefix}
+    done = subprocess.run(command, cwd=project, env=env, capture_output=True, text=True, check=False)
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "unknown key 'modee': did you mean 'mode'?" in said
+    assert "key names 'nope', which is not a declared column: id" in said
+    assert said.count("'modee'") == 1
+    assert "2 declarations are wrong" in said
+    assert not re.search(r"Traceback|Stack Trace|File \"", said)

@@ -56,7 +56,9 @@ def _dialect(path: Path) -> CsvOptions:
     with path.open("rb") as stream:
         head = decompressed(stream, compression).peek(HEAD_BYTES)
     found = sniff(head, whole=False).options
-    return CsvOptions(found.delimiter, found.quote, found.encoding) if not found.skip_lines else CsvOptions()
+    if found.skip_lines:
+        return CsvOptions()
+    return CsvOptions(found.delimiter, found.quote, found.encoding, escape=found.escape)
 
 
 def survey(path: Path, policy: Policy, rows: int, show: Show) -> Survey:

@@ -7,11 +7,13 @@ Belongs here: reading the files and writing the guess down for a person to revie
 import ast
 import datetime as dt
 import os
+import re
 import shutil
 import zoneinfo
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,8 @@ _SAMPLE_ROWS = 1_000_000
 _PERSONAL_SAMPLE = 20_000
 _SAMPLE_A_BATCH = 5_000
 _FIRST_VALUES = 100
+_STATE_ROWS = 1_000
+_SAME_SHARE = 0.6
 _PARTITION_FORMATS = {"daily": "%Y-%m-%d", "monthly": "%Y-%m"}
 _TEMPLATE_MARKS = ("{{", "{%", "{#")  # Dagster evaluates these in defs.yaml
 
@@ -111,13 +115,15 @@ def _defs_folder(request: ScaffoldRequest[DatasetScaffoldParams]) -> Path:
 class _Rows:
     """The rows of the files, one file after the other, and what was left out."""
 
-    def __init__(self, files: list[SourceFile], dialect: Written):
+    def __init__(self, pattern: str, files: list[SourceFile], dialect: Written):
+        self.pattern = pattern
         self.files = files
         self.dialect = dialect
         self.rules: Counter[str] = Counter()
         self.empty = 0
         self.sample: dict[str, list[str | None]] = {}
         self._columns: list[set[str]] = []
+        self._heads: list[dict[str, list[str | None]]] = []
 
     def __iter__(self) -> Iterator["Batch"]:
         from atlas_pipeline.ingest.batch import FileRefused
@@ -126,6 +132,7 @@ class _Rows:
 
         for file in self.files:
             self._columns.append(set())
+            self._heads.append({})
             try:
                 with file.open() as stream:
                     meter = Meter(limits_of(load_settings()), file.bytes)
@@ -154,8 +161,28 @@ class _Rows:
         """Whether some of the files are JSON."""
         return any(".json" in file.name.lower() or ".ndjson" in file.name.lower() for file in self.files)
 
+    @property
+    def same_in_all(self) -> str | None:
+        """The first column that tells rows apart within each file, and has mostly the same values in all.
+
+        Null for none, and where the names of the files differ in more than numbers.
+        """
+        heads = [head for head in self._heads if head]
+        if len(heads) < 2 or len({re.sub(r"\d+", "0", file.name) for file in self.files}) > 1:
+            return None
+        for name, first in heads[0].items():
+            values = [head.get(name, []) for head in heads]
+            if len(first) > 1 and all(None not in one and len(set(one)) == len(one) for one in values):
+                sets = [set(one) for one in values]
+                if all(len(a & b) >= _SAME_SHARE * min(len(a), len(b)) for a, b in pairwise(sets) if a and b):
+                    return name
+        return None
+
     def _take(self, batch: "Batch") -> None:
         """Add some of the rows to the sample in which personal data is looked for."""
+        if not self._heads[-1]:
+            head = batch.rows.slice(0, _STATE_ROWS)
+            self._heads[-1] = {name: head[name].to_pylist() for name in head.column_names}
         for name in batch.rows.column_names:
             taken = self.sample.setdefault(name, [])
             room = min(_SAMPLE_A_BATCH, _PERSONAL_SAMPLE - len(taken))
@@ -178,7 +205,7 @@ def _written(request: ScaffoldRequest[DatasetScaffoldParams]) -> tuple[dict[str,
         pattern, files = _find(params.source, load_settings())
         partitions = _partitions(files) if PARTITION in pattern else None
         dialect = found_dialect(files[0], params)
-        rows = _Rows(files, dialect)
+        rows = _Rows(pattern, files, dialect)
         guess: Inference = infer(
             rows,
             key=keys or None,
@@ -459,6 +486,13 @@ def _notes(
         if column.doubtful:
             words = ", ".join(column.doubtful)
             notes.append(f"{column.name}: if {words} means no value there, add `null_values: [{words}]` to the column.")
+    same = rows.same_in_all if not partitions and DELIVERY not in rows.pattern else None
+    if same:
+        notes.append(
+            f"{same}: mostly the same values in all {len(rows.files)} files, as in states of one table. If each file "
+            f"is the whole, add `mode: snapshot`{'' if same in keys else f' and `key: {same}`'}: rows that the newest "
+            "lacks are then deleted."
+        )
     if plans:
         found = ", ".join(f"{name} {plan.entity} ({plan.action})" for name, plan in plans.items())
         notes.append(f"Personal data: {found}.")

@@ -23,6 +23,7 @@ class DialectParams(BaseModel):
 
     delimiter: str | None = Field(None, description="Field separator of CSV files. Default: found.")
     quote: str | None = Field(None, description="Quote of CSV files. Default: found.")
+    escape: str | None = Field(None, description="Escape character of CSV files. Default: found.")
     encoding: str | None = Field(None, description="Encoding of CSV files, such as cp1252. Default: found.")
     sheet: str | None = Field(None, description="Sheet of workbooks, by name or number. Default: the first visible.")
     records: str | None = Field(None, description="Where the array of a JSON file is: keys with dots between them.")
@@ -30,6 +31,7 @@ class DialectParams(BaseModel):
     explode: str | None = Field(None, description="Key of an array in JSON whose items are the rows.")
     fixed_width: str | None = Field(None, description="Positions of columns: id=1-6,name=7-26.")
     skip_lines: int | None = Field(None, description="Lines left out at the beginning. Default: found.")
+    skip_below: int | None = Field(None, description="Lines left out below the header: units. Default: found.")
     comment: str | None = Field(None, description="Lines that begin with it are left out. Default: found.")
     footer: int | None = Field(None, description="Lines left out at the end. Default: found.")
     header: bool | None = Field(None, description="Whether there is a header row. Default: found.")
@@ -98,12 +100,13 @@ def _of_csv(file: "SourceFile", params: DialectParams, *, tab: bool) -> Written:
         head = source.peek(HEAD_BYTES + 1)
     sniffed = sniff(head[:HEAD_BYTES], whole=len(head) <= HEAD_BYTES)
     options = sniffed.options
-    own = ("delimiter", "quote", "encoding", "skip_lines", "comment", "footer")
+    own = ("delimiter", "quote", "escape", "encoding", "skip_lines", "skip_below", "comment", "footer")
     said = {name: value for name in own if (value := getattr(params, name)) is not None}
     if params.header:
         said["names"] = ()
     elif params.header is False:
         said["names"] = tuple(f"column_{i}" for i in range(1, sniffed.fields + 1))
+        said["skip_below"] = 0
     elif sniffed.header_in_doubt:
         raise ValueError(header_in_doubt(file.name))
     if not params.delimiter and options.delimiter == ("\t" if tab else ","):
@@ -170,7 +173,7 @@ def fields_of(written: Written) -> dict[str, Any]:
         "fixed_width": {name: f"{first}-{last}" for name, first, last in fixed} or None,
     }
     fields: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
-    own = ("delimiter", "quote", "encoding", "skip_lines", "comment", "footer")
+    own = ("delimiter", "quote", "escape", "encoding", "skip_lines", "skip_below", "comment", "footer")
     fields |= {name: getattr(options, name) for name in own if getattr(options, name) != getattr(plain, name)}
     if options.names:
         fields["header"] = False

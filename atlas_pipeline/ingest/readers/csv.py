@@ -20,6 +20,7 @@ from atlas_pipeline.ingest.batch import Batch, FileRefused, Reject
 from atlas_pipeline.ingest.readers import text
 from atlas_pipeline.ingest.readers.columns import check_names
 from atlas_pipeline.ingest.readers.compression import Source
+from atlas_pipeline.ingest.readers.csv_escapes import LINE_BREAK
 from atlas_pipeline.ingest.readers.csv_options import CsvOptions, arranged, decoded, separator_line
 from atlas_pipeline.ingest.readers.csv_records import MAX_MULTILINE_BYTES, Dialect, Fault, Layout, Positions
 from atlas_pipeline.ingest.readers.lines import lines_array
@@ -52,12 +53,16 @@ def read_csv(source: Source, options: CsvOptions, block_bytes: int) -> Iterator[
     if swapped:
         plain = source
         source = Source(lambda size: plain.read(size).translate(_SWAP))
+    escaped = options.escape is not None
     if options.names:
         names, block, line = list(options.names), b"", 1
     else:
         names, block, line = _header(source, dialect, block_bytes)
+        block, line = _below(source, block, line, options.skip_below, block_bytes)
     names = [_requoted(name, options.quote) for name in names]
-    parser = _Parser(names, dialect, swapped, options.quote)
+    if escaped:
+        names = [name.replace(LINE_BREAK.decode(), "\n") for name in names]
+    parser = _Parser(names, dialect, swapped, options.quote, escaped=escaped)
     found, last = False, False
     while not last:
         data = source.read(text.more_bytes(block, block_bytes))
@@ -98,6 +103,21 @@ def _header(source: Source, dialect: Dialect, block_bytes: int) -> tuple[list[st
         data = source.read(max(block_bytes, len(block)))
         last = not data
         block = _ended(block) if last else block + data
+
+
+def _below(source: Source, block: bytes, line: int, count: int, block_bytes: int) -> tuple[bytes, int]:
+    """What was read beyond `count` lines that are not blank, and the number of the line after them."""
+    while count:
+        end = block.find(b"\n") + 1
+        if not end:
+            data = source.read(block_bytes)
+            if not data:
+                return b"", line
+            block += data
+            continue
+        count -= bool(block[:end].strip())
+        block, line = block[end:], line + 1
+    return block, line
 
 
 def _names(header: bytes, dialect: Dialect) -> list[str]:
@@ -154,7 +174,8 @@ def _pieces(block: bytes, layout: Layout) -> Iterator[tuple[bytes, Layout, int]]
 class _Parser:
     """Turns blocks of whole records into batches."""
 
-    def __init__(self, names: list[str], dialect: Dialect, swapped: bool, quote: str):
+    def __init__(self, names: list[str], dialect: Dialect, swapped: bool, quote: str, *, escaped: bool = False):
+        self._escaped = escaped
         self._names = names
         self._dialect = dialect
         self._quote = quote
@@ -211,7 +232,7 @@ class _Parser:
         separators = len(self._names) - 1
         if self._dialect.delimiter != "," or not separators or b"\r" in block or b'"' in block:
             return False
-        if self._quote != '"' and b"'" in block:
+        if (self._quote != '"' and b"'" in block) or (self._escaped and LINE_BREAK in block):
             return False
         ends = _newlines(block)
         commas = np.flatnonzero(np.frombuffer(block, np.uint8) == 0x2C)
@@ -255,6 +276,8 @@ class _Parser:
         if self._swapped and (stand_in is not None or b'"' in block):
             token = _unused(block)
             table = _replaced(_replaced(_replaced(table, b"\n", token), b"\r", b"\n"), token, b"\r")
+        if self._escaped and LINE_BREAK in block:
+            table = _replaced(table, LINE_BREAK, b"\n")
         if self._quote != '"' and (b'"' in block or b"'" in block):
             token = _unused(block)
             table = _replaced(_replaced(_replaced(table, b"'", token), b'"', b"'"), token, b'"')

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from atlas_pipeline.ingest.batch import FileRefused
 from atlas_pipeline.ingest.readers.compression import Source
+from atlas_pipeline.ingest.readers.csv_escapes import ESCAPES, unescaped
 
 QUOTES = ('"', "'")
 _MAX_FOOTER = 100
@@ -30,7 +31,8 @@ class CsvOptions:
     `delimiter` is None for the format's own: a comma, a tab for .tsv; a first line `sep=;` (Excel's) then decides.
     `encoding` is a Python codec, None for UTF-8 or what a byte order mark says. `skip_lines` physical lines at the
     beginning, lines that begin with `comment`, and the last `footer` lines that are not blank are left out. With
-    `names` the file has no header row.
+    `names` the file has no header row; else `skip_below` lines below it, as those of units, are left out. `escape` is
+    the backslash where it stands before special characters, as MySQL exports them, None where it is a character as any.
     """
 
     delimiter: str | None = None
@@ -40,6 +42,8 @@ class CsvOptions:
     comment: str | None = None
     footer: int = 0
     names: tuple[str, ...] = ()
+    escape: str | None = None
+    skip_below: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError, naming the option, what was found and what was expected."""
@@ -48,8 +52,12 @@ class CsvOptions:
                 raise ValueError(f"{name} {value!r}: expected one ASCII character that is not a line break")
         if self.quote not in QUOTES:
             raise ValueError(f"quote {self.quote!r}: expected one of {' '.join(QUOTES)}")
+        if self.escape not in (None, *ESCAPES):
+            raise ValueError(f"escape {self.escape!r}: expected a backslash")
         if self.delimiter in QUOTES or self.delimiter == self.comment is not None:
             raise ValueError(f"delimiter {self.delimiter!r} is also a quote or the comment mark")
+        if self.skip_below < 0 or (self.skip_below and self.names):
+            raise ValueError("skip_below must be 0 or more, and is for files with a header row")
         if self.skip_lines < 0 or not 0 <= self.footer <= _MAX_FOOTER:
             raise ValueError(f"skip_lines must be 0 or more, footer 0 to {_MAX_FOOTER}")
         if self.encoding is not None:
@@ -107,6 +115,8 @@ def arranged(source: Source, options: CsvOptions, delimiter: str = ",") -> Sourc
     if options.quote != '"':
         plain, swap = source, bytes.maketrans(b"\"'", b"'\"")
         source = Source(lambda size: plain.read(size).translate(swap))
+    if options.escape is not None:
+        source = unescaped(source, delimiter)
     if not skip and not options.footer and options.comment is None:
         return source
     kept = _without_footer(_without_lines(_lines(source), skip, options.comment, delimiter), options.footer)

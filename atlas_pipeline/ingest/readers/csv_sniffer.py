@@ -19,6 +19,7 @@ from decimal import Decimal, InvalidOperation
 from typing import NamedTuple
 
 from atlas_pipeline.ingest.column_names import names_person, seems_value
+from atlas_pipeline.ingest.readers.csv_escapes import has_escapes, without_escapes
 from atlas_pipeline.ingest.readers.csv_options import QUOTES, CsvOptions, separator_line
 from atlas_pipeline.ingest.types import Notation
 
@@ -103,13 +104,15 @@ def sniff(head: bytes, *, whole: bool) -> Sniffed:
     """
     encoding = guess_encoding(head)
     text = _text(head, encoding, whole)
+    escape = "\\" if has_escapes(text) else None
+    text = without_escapes(text) if escape else text
     named = separator_line(text.encode()[:16])
     if named:
         text = text.split("\n", 1)[1] if "\n" in text else ""
     best = _best_reading(text, (named,) if named else DELIMITERS)
     if best is None:
         header = _has_header([[line] for line in text.split("\n")[:_MOST_RECORDS] if line.strip()])
-        alone = CsvOptions(named, encoding=encoding, names=("column_1",) if header is False else ())
+        alone = CsvOptions(named, encoding=encoding, names=("column_1",) if header is False else (), escape=escape)
         return Sniffed(alone, fields=1, header_in_doubt=header is None)
     records = best.records
     footer = _footer(best) if whole else 0
@@ -119,7 +122,8 @@ def sniff(head: bytes, *, whole: bool) -> Sniffed:
     lines = text.split("\n")[: best.lines[best.first] - 1]
     filled = [line for line in lines if line.strip()]
     comment = "#" if filled and all(line.startswith("#") for line in filled) else None
-    body = data if names else data[1:]
+    units = 1 if not names and _holds_units(data) else 0
+    body = data if names else data[1 + units :]
     booleans = _booleans(body)
     decimal, thousands, in_doubt = _number_marks(
         body, comma_is_free=best.delimiter != ",", continental=booleans is not None or _is_continental(data)
@@ -132,6 +136,8 @@ def sniff(head: bytes, *, whole: bool) -> Sniffed:
         comment=comment,
         footer=footer,
         names=names,
+        escape=escape,
+        skip_below=units,
     )
     return Sniffed(options, decimal, thousands, booleans, best.fields, header is None, in_doubt)
 
@@ -483,6 +489,25 @@ def _counts_rows(filled: list[str], rows: int) -> bool:
     counts = {str(rows - 1), str(rows), str(rows + 1)}
     marked = len(filled) > 1 and _TRAILER.fullmatch(filled[0].strip())
     return bool(marked) and any((cell.strip().lstrip("0") or "0") in counts for cell in filled[1:])
+
+
+_UNIT = re.compile(
+    r"\[[^\[\]]{0,20}\]|\([^()]{1,20}\)|[-–—/%‰°€$£¥]|[a-zµΩ°]{1,3}[²³23]?(?:/[a-z]{1,3}[²³23]?)?|[A-Z]{3}|[kMG]?(?:Wh?|V|A|Hz|Pa)"
+    r"|pcs|stk|stück|tage|days?|hours?|years?|°?[CFK]|[ΩNJ]"
+)
+
+
+def _holds_units(data: list[list[str]]) -> bool:
+    """Whether the row below the header says in which units the columns are, as `[kg]` or `EUR`, above numbers."""
+    below = data[2:6]
+    if len(below) < _FEWEST_BELOW or any(len(row) != len(data[0]) for row in (data[1], *below)):
+        return False
+    cells = [cell.strip() for cell in data[1]]
+    numbers = [i for i in range(len(cells)) if all(_kind(row[i]) in ("number", "money") for row in below)]
+    filled = [cell for cell in cells if cell]
+    measured = [i for i in numbers if cells[i]]
+    marked = all(cell.startswith(("[", "(")) for cell in filled) or len(measured) == len(filled)
+    return bool(measured) and marked and all(map(_UNIT.fullmatch, filled))
 
 
 def _holds_sums(row: list[str], above: list[list[str]], delimiter: str) -> bool:

@@ -136,10 +136,35 @@ def test_a_rare_email_that_no_sample_shows_is_found_by_the_sweep(land: Any, load
     ]
 
 
+@pytest.mark.parametrize("segment", ["anna@mail.example", "ask anna@mail.example"])
+def test_a_few_rows_with_emails_in_a_clean_column_keep_no_others_back(land: Any, load: Load, segment: str) -> None:
+    land("people/1.csv", HEADER + people(0, 100))
+    definitions = load()
+    assert run(definitions).success
+    for number, rows in enumerate((people(200, 1, segment=segment), people(300, 5)), 2):
+        land(f"people/{number}.csv", HEADER + rows)
+        result = run(definitions)
+        assert result.success
+        assert leak_checks(result)["silver/people"].passed
+        (fit,) = [check for check in result.get_asset_check_evaluations() if check.check_name == "rows_fit"]
+        assert (fit.passed, fit.severity) == (False, dg.AssetCheckSeverity.WARN)
+        assert "personal_data" in f"{fit.description} {fit.metadata}"
+        assert "anna@" not in f"{fit.description} {fit.metadata}"
+    assert query("SELECT count(*), count(DISTINCT segment) FROM silver.people") == [(105, 1)]
+    ((rule, columns, reason),) = query("SELECT rule, columns, reason FROM quarantine.people")
+    assert (rule, columns) == ("personal_data", ["segment"])
+    assert "declare its `pii`" in reason
+    assert "anna@" not in reason
+    # Declaring it is the way on.
+    columns = [column.replace("name: segment", "name: segment, pii: EMAIL_ADDRESS") for column in COLUMNS]
+    assert run(load(columns)).success
+    assert query("SELECT count(*) FROM silver.people") == [(106,)]
+    assert query("SELECT count(*) FROM quarantine.people") == [(0,)]
+    assert query("SELECT count(*) FROM silver.people WHERE segment LIKE '%@%'") == [(0,)]
+
+
 @pytest.mark.parametrize(
-    ("segment", "count"),
-    [("anna@mail.example", 30), ("ask anna@mail.example", 1)],
-    ids=["all_new_rows", "a_single_one"],
+    ("segment", "count"), [("anna@mail.example", 30), ("ask anna@mail.example", 12)], ids=["all_new_rows", "many"]
 )
 def test_a_clean_column_that_now_holds_emails_blocks_publishing(
     land: Any, load: Load, segment: str, count: int
