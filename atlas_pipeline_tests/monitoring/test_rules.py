@@ -1,5 +1,6 @@
 """The rules of Prometheus: that they are complete, over metrics that exist, documented, and tested by promtool."""
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,7 @@ def test_ratios_of_counts_have_a_minimum_volume(name: str) -> None:
     assert re.search(r"\band\b", text) or name == "RuleEvaluationSlow"
 
 
+@functools.cache
 def evaluations() -> dict[str, list[tuple[str, list[tuple[float, bool]]]]]:
     """For each alert, the groups that test it: name, and what is evaluated in the order of time: when, does it fire."""
     found: dict[str, list[tuple[str, list[tuple[float, bool]]]]] = {}
@@ -127,12 +129,9 @@ def evaluations() -> dict[str, list[tuple[str, list[tuple[float, bool]]]]]:
     return found
 
 
-EVALUATIONS = evaluations()
-
-
 @pytest.mark.parametrize("name", ALERTS)
 def test_every_alert_is_shown_not_to_fire_to_fire_and_to_end(name: str) -> None:
-    whole = [[fires for _, fires in seen] for _, seen in EVALUATIONS[name]]
+    whole = [[fires for _, fires in seen] for _, seen in evaluations()[name]]
     assert [False, True, False] in whole
 
 
@@ -142,11 +141,11 @@ def _is_gated(rule: dict[str, Any]) -> bool:
 
 @pytest.mark.parametrize("name", [name for name, rule in ALERTS.items() if _is_gated(rule)])
 def test_every_gate_is_shown_to_hold(name: str) -> None:
-    assert any(not any(fires for _, fires in seen) for _, seen in EVALUATIONS[name])
+    assert any(not any(fires for _, fires in seen) for _, seen in evaluations()[name])
 
 
 def test_unit_tests_test_nothing_else() -> None:
-    assert set(EVALUATIONS) == set(ALERTS)
+    assert set(evaluations()) == set(ALERTS)
 
 
 @pytest.mark.slow
