@@ -6,6 +6,7 @@ Belongs here: reading a result. Does not belong here: finding the rows that fail
 from collections.abc import Mapping, Sequence
 
 from soda_core.contracts.contract_verification import CheckResult
+from soda_core.contracts.impl.check_types.aggregate_check import AggregateCheckImpl
 from soda_core.contracts.impl.check_types.schema_check import SchemaCheckResult
 from soda_core.contracts.impl.contract_verification_impl import CheckImpl, ContractImpl, ThresholdImpl
 
@@ -19,6 +20,8 @@ _ROWS_FAILED = {
     "duplicate": "duplicate_count",
     "failed_rows": "failed_rows_count",
 }
+_OF_ONE_ROW = ("min", "max")
+"""Functions whose result is the value of a row, which messages and alerts do not quote."""
 
 
 def outcome_of(
@@ -59,7 +62,7 @@ def outcome_of(
         threshold=threshold,
         rows_tested=None if tested is None else int(tested),
         rows_failed=None if failed is None else int(failed),
-        problem=None if status == "passed" else _problem(result, measured, threshold),
+        problem=None if status == "passed" else _problem(impl, result, measured, threshold),
         sample=failed_rows(contract, impl, key, sample) if status != "passed" and failed and key else (),
     )
 
@@ -76,7 +79,7 @@ def _limit(threshold: ThresholdImpl) -> str:
 _UNMEASURED = "there was nothing to measure: the table has no rows for it, or the result is no finite number"
 
 
-def _problem(result: CheckResult, measured: float | None, threshold: str) -> str:
+def _problem(impl: CheckImpl, result: CheckResult, measured: float | None, threshold: str) -> str:
     if isinstance(result, SchemaCheckResult):
         faults = [f"column {name} is missing" for name in result.expected_column_names_not_actual]
         faults += [f"column {name} was not expected" for name in result.actual_column_names_not_expected]
@@ -87,5 +90,7 @@ def _problem(result: CheckResult, measured: float | None, threshold: str) -> str
         return "; ".join(faults) or "the columns are in another order"
     if measured is None:
         return "there is no time to measure from: no rows, or none with a time"
+    if isinstance(impl, AggregateCheckImpl) and impl.function in _OF_ONE_ROW:
+        return f"the {impl.function} is another than expected: {threshold}"
     number = f"{measured:.0f}" if measured.is_integer() else f"{measured:.10g}"
     return f"measured {number}, expected {threshold}"
