@@ -225,6 +225,7 @@ class Settings(_Running):
     )
     backup_signing_key_file: Path | None = Field(None, description="Ed25519 key (PEM) that signs backups' manifests.")
     backup_signers: str = Field("", description="Ed25519 keys (DER, base64) whose backups are believed. Default: all.")
+    drill_url: SecretStr | None = Field(None, description="Scratch server for drills. Default: an embedded one.")
     backup_storage_class: str | None = Field(None, description="S3 storage class of backups, such as STANDARD_IA.")
     backup_sse: str | None = Field(None, description="S3 server-side encryption of backups: AES256 or aws:kms.")
     backup_kms_key_id: str | None = Field(None, description="KMS key for `aws:kms`.")
@@ -233,9 +234,7 @@ class Settings(_Running):
     )
     backup_password: SecretStr | None = Field(None, description="Password of `ATLAS_BACKUP_ROLE`.")
     restore_role: str | None = Field(
-        None,
-        description="Role that restores on a server of your own, in place of that in the database URLs. What it needs "
-        "is looked at before each restore.",
+        None, description="Role that restores on a server of your own. Its rights are looked at before each restore."
     )
     restore_password: SecretStr | None = Field(None, description="Password of `ATLAS_RESTORE_ROLE`.")
     backup_jobs: int = Field(2, ge=1, le=64, description="Tables that are dumped or restored at the same time.")

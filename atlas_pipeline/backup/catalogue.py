@@ -35,7 +35,7 @@ from atlas_pipeline.backup.store import AlreadyThere, Entry, Store, StoreError
 
 LATEST = "latest"
 _ID = re.compile(rf"\d{{8}}T\d{{6}}Z-({'|'.join(get_args(BackupClass))})-[0-9a-f]{{6}}")
-_PROOF = re.compile(r"proof-(\d{8}T\d{6}\.\d{6})Z-(verified|restored)\.json")
+_PROOF = re.compile(r"proof-(\d{8}T\d{6}\.\d{6})Z-(verified|restored|undrilled)\.json")
 _OWNER = re.compile(r"^[^@/]*@?|/.*$")
 _MOMENT = "%Y%m%dT%H%M%S.%f"
 _READERS = 8

@@ -158,6 +158,11 @@ def _installation(settings: Settings) -> str | None:
     return installation(url, settings.home_path)
 
 
+def drill_url(settings: Settings) -> str | None:
+    """The server of drills; null for an embedded one."""
+    return settings.drill_url.get_secret_value() if settings.drill_url else None
+
+
 def s3_options(settings: Settings) -> dict[str, Any]:
     """Arguments of `s3_client`. The store tries again by itself, so the client does not."""
     return {"endpoint_url": settings.s3_endpoint_url, "region_name": settings.s3_region, "max_attempts": 1}

@@ -20,8 +20,9 @@ MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
 
 BackupClass = Literal["daily", "weekly", "monthly", "staging", "manual"]
-ProofKind = Literal["verified", "restored"]
-"""`verified`: every object is there with its SHA-256. `restored`: a restore equals the state in the manifest."""
+ProofKind = Literal["verified", "restored", "undrilled"]
+"""`verified`: every object is there with its SHA-256. `restored`: a restore equals the state in the manifest.
+`undrilled`: the scratch server lacks what the database needs, so nothing is proven; `detail` says why."""
 
 
 class UnknownClass(ValueError):
@@ -140,8 +141,18 @@ class Backup:
 
     @property
     def verified(self) -> bool:
-        """Whether there is a proof, and the newest one of any kind passed."""
-        return bool(self.proofs) and self.proofs[-1].problem is None
+        """Whether something was proven, and the newest proof passed."""
+        return self.newest is not None and self.newest.problem is None
+
+    @property
+    def newest(self) -> Proof | None:
+        """The newest proof that proves something, good or bad."""
+        return next((proof for proof in reversed(self.proofs) if proof.kind != "undrilled"), None)
+
+
+def why_undrilled(proof: Proof) -> str | None:
+    """Why a backup could not be drilled; null for another proof."""
+    return "; ".join(proof.detail.get("why", ())) if proof.kind == "undrilled" else None
 
 
 def to_json(value: Manifest | Proof) -> bytes:

@@ -40,6 +40,12 @@ _REWORDED = re.compile(r"(?:view|materialized view|rule|function|policy) .* has 
 """Another version of Postgres writes these from their parsed form in other words."""
 _COMMENT = re.compile("comment on ")
 """Format 1 also has those that extensions make themselves."""
+LACKED = re.compile(
+    r"[^;:]*(?:extension \"[^\"]*\" is not available|could not open extension control file|tablespace \"[^\"]*\" does "
+    r"not exist|ICU is not supported|could not create locale|invalid (?:LC_\w+ )?locale name|could not access file "
+    r"\"\$libdir)[^;]*"
+)
+"""What a server says that lacks what a database needs."""
 _LAST_SEEN = "RETENTION/last-seen.json"
 """Capital letters are in no folder of a database."""
 
@@ -160,7 +166,14 @@ class Backups:
         return self._prove(manifest, "verified", started, problems)
 
     def restore_into(
-        self, backup: Backup, url: str, progress: Progress = quiet, *, live: bool = False, accept: Sequence[str] = ()
+        self,
+        backup: Backup,
+        url: str,
+        progress: Progress = quiet,
+        *,
+        live: bool = False,
+        scratch: bool = False,
+        accept: Sequence[str] = (),
     ) -> Proof:
         """Restore a backup into an empty database, compare its content with the manifest, and store the proof.
 
@@ -169,6 +182,7 @@ class Backups:
             url: connection URL of the empty database, as a role that may restore.
             progress: called with a message on the way.
             live: roles of the server may have changed since the backup; differences are noted and not a problem.
+            scratch: the server may lack what the database needs, which is no fault of the backup.
             accept: differences, word for word, that are noted and not a problem.
 
         Returns:
@@ -200,9 +214,11 @@ class Backups:
                 if isinstance(cause, StoreUnavailable):
                     raise cause from None
             problems = [str(error)]
+        if scratch and (why := [match[0].strip() for text in problems if (match := LACKED.search(text))]):
+            return self._prove(manifest, "undrilled", started, [], why=why)
         changed = [problem for problem in problems if live and _CHANGED_ROLE.fullmatch(problem)]
         reworded = _reworded(problems, manifest, url)
-        damaged = self._damage_beside(manifest)
+        damaged = _damage_beside(self.store, folder, manifest)
         problems += [] if live else damaged
         accepted = [problem for problem in problems if problem in accept]
         problems = [problem for problem in problems if problem not in changed + reworded + accepted]
@@ -270,7 +286,7 @@ class Backups:
         backups = self.catalogue.backups()
         if self.catalogue.installation is None:
             backups = [backup for backup in backups if backup.manifest.installation is None]
-        decision = retain(backups, now, self._last_seen(), confirmed=confirmed)
+        decision = retain(backups, now, _last_seen(self.store), confirmed=confirmed)
         if not dry_run:
             for backup in decision.delete:
                 self.catalogue.delete(backup)
@@ -278,12 +294,6 @@ class Backups:
                 self.catalogue.sweep(now - LEFTOVER_AGE)
                 self.store.put(_LAST_SEEN, [json.dumps({"at": now.isoformat()}).encode()])
         return decision
-
-    def _damage_beside(self, manifest: Manifest) -> list[str]:
-        """What is wrong with files of a backup that a restore of the database does not read."""
-        return verify_objects(
-            self.store, self.catalogue.folder(manifest), [one for one in manifest.objects if BESIDE & one.files.keys()]
-        )
 
     def _try_key(self, backup: Backup) -> None:
         """Raise SealError if no identity opens the backup although it is undamaged."""
@@ -300,11 +310,6 @@ class Backups:
             except SealError:
                 if not verify_objects(self.store, folder, [stored]):
                     raise
-
-    def _last_seen(self) -> datetime | None:
-        if not any(entry.key == _LAST_SEEN for entry in self.store.list(f"{_LAST_SEEN.partition('/')[0]}/")):
-            return None
-        return datetime.fromisoformat(json.loads(b"".join(self.store.get(_LAST_SEEN)))["at"])
 
     def _prove(
         self, manifest: Manifest, kind: ProofKind, started: float, problems: Sequence[str], **notes: Sequence[str]
@@ -337,3 +342,14 @@ def _reworded(problems: Sequence[str], manifest: Manifest, url: str) -> list[str
     with closing(connect(url, session=silent(url))) as connection:
         same = connection.info.server_version // 10000 == int(manifest.server_version.split(".")[0])
     return [] if same else reworded
+
+
+def _damage_beside(store: Store, folder: str, manifest: Manifest) -> list[str]:
+    """What is wrong with files of a backup that a restore of the database does not read."""
+    return verify_objects(store, folder, [one for one in manifest.objects if BESIDE & one.files.keys()])
+
+
+def _last_seen(store: Store) -> datetime | None:
+    if not any(entry.key == _LAST_SEEN for entry in store.list(f"{_LAST_SEEN.partition('/')[0]}/")):
+        return None
+    return datetime.fromisoformat(json.loads(b"".join(store.get(_LAST_SEEN)))["at"])

@@ -13,11 +13,11 @@ from typing import Any
 import typer
 
 from atlas_pipeline.backup.catalogue import LATEST, NoMatch, NoSuchBackup
-from atlas_pipeline.backup.configured import Database, backups, dagsters_own, databases, names
+from atlas_pipeline.backup.configured import Database, backups, dagsters_own, databases, drill_url, names
 from atlas_pipeline.backup.drill import drill as run_drill
 from atlas_pipeline.backup.engine import BackupFailed, RestoreFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
-from atlas_pipeline.backup.manifest import Backup, ManifestError, Proof, UnknownClass, class_of
+from atlas_pipeline.backup.manifest import Backup, ManifestError, Proof, UnknownClass, class_of, why_undrilled
 from atlas_pipeline.backup.rights import refuse_missing_rights
 from atlas_pipeline.backup.sealing import SealError
 from atlas_pipeline.backup.service import Backups
@@ -141,7 +141,8 @@ def drill(database: str | None, json: bool) -> int:
         settings = load_settings()
         service = backups(settings)
         matches, missing = _matching(service, settings, LATEST, database)
-        proofs = [(match, run_drill(service, match, settings.home_path / "drills", show)) for match in matches]
+        folder, url = settings.home_path / "drills", drill_url(settings)
+        proofs = [(match, run_drill(service, match, folder, show, url=url)) for match in matches]
     return _print_proofs(proofs, missing, json)
 
 
@@ -372,13 +373,16 @@ def _print_proofs(proofs: Sequence[tuple[Backup, Proof]], missing: Sequence[str]
                 "kind": proof.kind,
                 "seconds": proof.seconds,
                 "problem": proof.problem,
+                "undrilled": why_undrilled(proof),
             }
             for backup, proof in proofs
         ]
         print_json({"ok": ok, "proofs": rows, "missing": list(missing)})
     else:
         for backup, proof in proofs:
-            result = proof.problem or f"{proof.kind} in {proof.seconds:.1f} s"
+            why = why_undrilled(proof)
+            result = proof.problem or (f"cannot be drilled here: {why}" if why else None)
+            result = result or f"{proof.kind} in {proof.seconds:.1f} s"
             OUT.print(f"{' '.join(backup.key)}: {result}", markup=False, highlight=False)
     return 0 if ok else 1
 
@@ -395,7 +399,7 @@ def _print(found: Sequence[Backup], json: bool, others: Sequence[Backup] = ()) -
         columns["of"] = "left"
     for backup in (*found, *others):
         manifest = backup.manifest
-        proof = backup.proofs[-1] if backup.proofs else None
+        proof = backup.newest
         proven = "no" if proof is None else f"{proof.kind} {proof.at:%Y-%m-%d}" if not proof.problem else "FAILED"
         sizes = (f"{manifest.bytes / _MIB:,.1f}", f"{manifest.raw_bytes / _MIB:,.1f}")
         times = (f"{manifest.finished_at:%Y-%m-%d %H:%M}", f"{manifest.expires_at:%Y-%m-%d}")

@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from atlas_pipeline import labels
-from atlas_pipeline.backup.configured import backups, databases
+from atlas_pipeline.backup.configured import backups, databases, drill_url
 from atlas_pipeline.backup.drill import drill
 from atlas_pipeline.backup.engine import BackupFailed
 from atlas_pipeline.backup.lock import AlreadyRunning
@@ -125,7 +125,8 @@ def _prune(context: dg.AssetExecutionContext, made: Backups) -> None:
 def _drill(context: dg.AssetExecutionContext, made: Backups, database: str) -> None:
     found = made.catalogue.backups(database)
     if found:
-        drill(made, found[0], load_settings().home_path / "drills", context.log.info)
+        settings = load_settings()
+        drill(made, found[0], settings.home_path / "drills", context.log.info, url=drill_url(settings))
 
 
 def _verify_newest(made: Backups, database: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from atlas_pipeline import labels
-from atlas_pipeline.backup.manifest import Backup
+from atlas_pipeline.backup.manifest import Backup, why_undrilled
 from atlas_pipeline.orchestration.backups.observations import asset_key
 
 DRILL_AGE = timedelta(days=8)
@@ -54,7 +54,7 @@ def _complete(database: str, backups: Sequence[Backup]) -> dg.AssetCheckResult:
     if not backups:
         return _result(database, COMPLETE, "there is no backup")
     newest = backups[0]
-    problem = newest.proofs[-1].problem if newest.proofs else "it was not verified"
+    problem = newest.newest.problem if newest.newest else "it was not verified"
     more = {"backup": newest.manifest.id, "objects": len(newest.manifest.objects)}
     return _result(database, COMPLETE, problem, more)
 
@@ -76,7 +76,10 @@ def _fresh(
 
 
 def _restorable(database: str, backups: Sequence[Backup], now: datetime) -> dg.AssetCheckResult:
-    tests = [(proof, backup) for backup in backups for proof in backup.proofs if proof.kind == "restored"]
+    drills = [(proof, backup) for backup in backups for proof in backup.proofs if proof.kind != "verified"]
+    tests = [(proof, backup) for proof, backup in drills if proof.kind == "restored"]
+    if drills and (why := why_undrilled(max(drills, key=lambda drill: drill[0].at)[0])):
+        return _result(database, RESTORABLE, f"cannot be drilled here: {why}: set ATLAS_DRILL_URL", warn=True)
     if not tests:
         return _result(database, RESTORABLE, "no restore was tested yet", warn=True)
     proof, backup = max(tests, key=lambda test: test[0].at)
