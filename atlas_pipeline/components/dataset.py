@@ -303,7 +303,7 @@ class Dataset(OfPersons, FileOptions):
             self.published_names,
             own=[ROWS_RECONCILED, ROWS_FIT, VALUES_JOIN],
             elsewhere=[reference.check for reference in references],
-            reserved=[labels.LEAK_CHECK, labels.REIDENTIFICATION],
+            reserved=[labels.LEAK_CHECK, labels.REIDENTIFICATION, labels.ANOMALIES],
         )
         tags = {column.name: column.tags for column in self.columns}
         with self.naming_the_place():
@@ -311,7 +311,10 @@ class Dataset(OfPersons, FileOptions):
             return dg.Definitions(
                 assets=[
                     bronze_asset(declared, shared | {"owners": self.owners or None}, self.description, self.tags),
-                    silver_asset(declared, shared, spec, tags, checks, self.risk_rule(self.published_names)),
+                    silver_asset(
+                        *(declared, shared, spec, tags, checks, self.risk_rule(self.published_names)),
+                        anomalies=self.anomalies,
+                    ),
                 ],
                 asset_checks=[referring] if referring else [],
                 schedules=schedules_of(self, declared, partitions),

@@ -181,7 +181,7 @@ class GoldModel(OfPersons):
             columns,
             reserved=[
                 *(labels.LEAK_CHECK, labels.SMALL_GROUPS, labels.REIDENTIFICATION),
-                *(labels.UP_TO_DATE, labels.UNIT_TESTS),
+                *(labels.UP_TO_DATE, labels.UNIT_TESTS, labels.ANOMALIES),
             ],
         )
         spec: dict[str, Any] = {
@@ -196,9 +196,8 @@ class GoldModel(OfPersons):
             groups = self._groups(context, catalog)
             hidden, allowed = disguises(model, catalog), self.allow_personal_data
             follows = self._incremental(context)
-            table = GoldTable(
-                model, lineage, key, allowed, _rules(context), checks, tests, groups, risk, hidden, follows
-            )
+            parts = (model, lineage, key, allowed, _rules(context), checks, tests, groups, risk, hidden, follows)
+            table = GoldTable(*parts, anomalies=self.anomalies)
             return dg.Definitions(assets=[gold_asset(table, spec)])
 
 

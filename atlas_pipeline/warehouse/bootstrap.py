@@ -19,7 +19,7 @@ ANALYST = "atlas_analyst"
 BACKUP = "atlas_backup"
 MONITOR = "atlas_monitor"
 LAYERS = ("bronze", "silver", "gold", "quarantine", "staging")
-VERSION = 15
+VERSION = 16
 _SETUP_LOCK = 0x61746C61
 
 
@@ -146,6 +146,6 @@ def _grant(connection: psycopg.Connection) -> None:
     tables = ["files", "publications", "column_plans", "quality_scores", "check_outcomes", "setup"]
     tables += ["alert_cursor", "alerts", "alert_silences", "alert_messages", "alert_messages_deleted", "alert_channels"]
     tables += ["telemetry_cursor", "telemetry_totals", "connectors", "publication_history", "gold_requests"]
-    tables += ["privacy_measures"]
+    tables += ["privacy_measures", "table_measures"]
     names = sql.SQL(", ").join(sql.Identifier("atlas", table) for table in tables)
     connection.execute(sql.SQL("GRANT SELECT ON {} TO {}").format(names, sql.Identifier(MONITOR)))

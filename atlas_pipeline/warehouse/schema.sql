@@ -256,6 +256,18 @@ CREATE TABLE IF NOT EXISTS atlas.check_counts (
     PRIMARY KEY (layer, name)
 );
 
+-- What was measured of each publication, to compare the next one with: numbers about many rows, no values.
+CREATE TABLE IF NOT EXISTS atlas.table_measures (
+    layer text NOT NULL,
+    name text NOT NULL,
+    measured_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    run text NOT NULL,
+    scope text NOT NULL,                -- what was measured: new rows, or the whole table
+    about timestamptz NOT NULL,         -- the day that its rows are of
+    numbers jsonb NOT NULL,
+    PRIMARY KEY (layer, name, measured_at)
+);
+
 -- Alerting. Where it is in Dagster's event log, and what it remembers of runs and of channels; one row.
 CREATE TABLE IF NOT EXISTS atlas.alert_cursor (
     one boolean PRIMARY KEY DEFAULT true CHECK (one),

@@ -13,6 +13,7 @@ import dagster as dg
 import psycopg
 
 from atlas_pipeline import labels
+from atlas_pipeline.orchestration.tables.anomalies import AnomalyAudit, anomaly_specs, table_numbers
 from atlas_pipeline.orchestration.tables.catalogue_link import catalogue_link
 from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking, limits_of
 from atlas_pipeline.orchestration.tables.model_tests import ModelTests, unit_tests_result, unit_tests_spec
@@ -55,6 +56,7 @@ class GoldTable:
         risk: the rule for rows of single persons.
         disguises: calls in the model whose results hide what they were made of.
         incremental: how it follows new rows; null for a table that is computed as a whole each time.
+        anomalies: whether it is compared with its own history.
     """
 
     model: Model
@@ -68,6 +70,7 @@ class GoldTable:
     risk: RiskRule
     disguises: Sequence[Disguise] = ()
     incremental: Incremental | None = None
+    anomalies: bool = True
 
     @property
     def name(self) -> str:
@@ -131,6 +134,7 @@ def gold_asset(table: GoldTable, spec: Mapping[str, Any]) -> dg.AssetsDefinition
         ],
         check_specs=[
             *(leak_spec(asset), small_groups_spec(asset), reidentification_spec(asset), up_to_date_spec(asset)),
+            *anomaly_specs(asset, enabled=table.anomalies),
             *tests,
             *table.checks.specs,
         ],
@@ -163,13 +167,13 @@ def _materialize(
     context: dg.AssetExecutionContext, warehouse: WarehouseResource, table: GoldTable
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """Build the table; dg.Failure, after the results of its checks, when it was not published."""
-    started = time.monotonic()
-    name = table.name
+    started, name = time.monotonic(), table.name
     audit = TableAudit(table.checks, warehouse.url, context.run.run_id, limits=limits_of(warehouse.settings))
     outcomes: list[Outcome] = []
     key: list[str] = []
     failure: str | None = None
     groups: GroupAudit | None = None
+    unusual, compared = AnomalyAudit(table.anomalies, "gold", name), list[dg.AssetCheckResult]()
     try:
         with warehouse.connect() as connection:
             privacy = table.privacy(connection)
@@ -191,19 +195,22 @@ def _materialize(
             with table_lock(connection, "gold", name, warehouse.settings.lock_timeout_seconds):
                 staged = groups.treat(gold.stage(build))
                 outcomes = audit.verify(staged.schema, staged.table, key, staged.change)
+                unusual.measure(connection, staged.schema, staged.new, list(table.lineage))
                 told_apart = risks.measure(connection, staged.schema, staged.table, privacy.plans, table.lineage)
                 failure = _publish(build, staged, privacy, groups, [*outcomes, *told_apart], audit)
                 risks.record(connection, "gold", name, context.run.run_id, published=failure is None)
                 connection.commit()
             scores = audit.record(connection, outcomes, published=failure is None)
             types = gold.column_types(connection, name) if failure is None else {}
+            if failure is None:
+                _note(connection, context, unusual, staged, scores | {labels.SECONDS: time.monotonic() - started})
+            compared = unusual.results(connection)
             up_to_date = up_to_date_result(connection, table.checks.asset, table.definition)
     except (gold.ModelFailed, PublishError, TableBusy) as error:
         failure = str(error)
     if failure is None:
-        metadata = (
-            _metadata(table, staged, privacy, types) | scores | {labels.SECONDS: round(time.monotonic() - started, 3)}
-        )
+        metadata = _metadata(table, staged, privacy, types) | scores
+        metadata |= {labels.SECONDS: round(time.monotonic() - started, 3)}
         yield dg.MaterializeResult(asset_key=table.checks.asset, metadata=metadata)
         yield up_to_date
     if privacy.report:
@@ -211,13 +218,31 @@ def _materialize(
         if groups:
             yield small_groups_result(table.checks.asset, groups.found)
         yield risks.result(table.checks.asset)
+        yield from compared
     yield from audit.results(outcomes, key)
     if failure is not None:
-        group_problem = groups.problem if groups else None
         failed = blocking([*outcomes, *told_apart]) if privacy.report else ""
-        problems = "; ".join(filter(None, [privacy.problem, group_problem, failed]))
-        reasons = f" Failed: {problems}" if problems else ""
-        raise dg.Failure(f"{table.model.path}: {failure}{reasons}", allow_retries=False)
+        raise _not_published(table, failure, privacy.problem, groups.problem if groups else None, failed)
+
+
+def _not_published(table: GoldTable, failure: str, *problems: str | None) -> dg.Failure:
+    """The end of a run that published nothing, with all that was wrong."""
+    reasons = "; ".join(filter(None, problems))
+    said = f" Failed: {reasons}" if reasons else ""
+    return dg.Failure(f"{table.model.path}: {failure}{said}", allow_retries=False)
+
+
+def _note(
+    connection: psycopg.Connection,
+    context: dg.AssetExecutionContext,
+    unusual: AnomalyAudit,
+    staged: gold.Staged,
+    measured: Mapping[str, Any],
+) -> None:
+    """Write down how this publication was; `measured` is its metadata so far."""
+    rows = staged.increment.rows if staged.increment else staged.rows
+    numbers = table_numbers(rows, measured[labels.SECONDS], measured.get(labels.QUALITY_SCORE))
+    unusual.record(connection, context.run.run_id, "new rows" if staged.increment else "whole table", numbers)
 
 
 def _publish(
@@ -293,6 +318,8 @@ def _check_published(
             risks.record(connection, "gold", table.name, context.run.run_id, published=True)
             connection.commit()
             yield risks.result(table.checks.asset)
+        if labels.ANOMALIES in names:
+            yield from AnomalyAudit(table.anomalies, "gold", table.name).results(connection)
         if labels.UP_TO_DATE in names:
             yield up_to_date_result(connection, table.checks.asset, table.definition)
     yield from audit.results(outcomes, key)

@@ -21,6 +21,7 @@ from atlas_pipeline.ingest.planning import PersonalDataDrift, decided
 from atlas_pipeline.ingest.quarantine import FailedRow, misfits_by_file, quarantine_failed
 from atlas_pipeline.ingest.reconcile import Reconciliation, reconcile
 from atlas_pipeline.ingest.silver import Published, SchemaDrift, SilverBuild, SilverResult, Staged, build_silver
+from atlas_pipeline.orchestration.tables.anomalies import AnomalyAudit, anomaly_specs, day_of, table_numbers
 from atlas_pipeline.orchestration.tables.catalogue_link import catalogue_link
 from atlas_pipeline.orchestration.tables.checks import TableAudit, TableChecks, blocking, limits_of
 from atlas_pipeline.orchestration.tables.history import HistoryAsset, Result
@@ -51,6 +52,7 @@ from atlas_pipeline.quality.generated import (
     values_join,
 )
 from atlas_pipeline.quality.history import newest_outcomes
+from atlas_pipeline.quality.measures import Scope
 from atlas_pipeline.quality.outcome import Outcome
 from atlas_pipeline.warehouse.ledger import loaded_files
 from atlas_pipeline.warehouse.publish import PublishError, TableBusy, published
@@ -65,10 +67,10 @@ def silver_asset(
     column_tags: Mapping[str, Mapping[str, str]],
     checks: TableChecks,
     risk: RiskRule,
+    *,
+    anomalies: bool = True,
 ) -> dg.AssetsDefinition:
-    """silver/<name>: typed, one row per key, personal data treated, published only when its contract holds.
-
-    Its checks can also be run alone, on what is published.
+    """silver/<name>: published only when its contract holds; its checks can also be run alone, on what is published.
 
     Args:
         dataset: as declared.
@@ -77,9 +79,12 @@ def silver_asset(
         column_tags: declared tags of each column.
         checks: of the table.
         risk: what is declared of how rows of persons may be told apart.
+        anomalies: whether it is compared with its own history.
     """
     declared = dataset.planned(decided(dataset, {}))
     history = HistoryAsset(dataset, spec, column_tags) if dataset.history else None
+    table = {"dagster/table_name": f"silver.{dataset.name}"}
+    metadata = {**table, **_columns(declared, column_tags), **catalogue_link(checks.asset)}
 
     @dg.multi_asset(
         name=f"silver__{dataset.name}",
@@ -89,18 +94,14 @@ def silver_asset(
                 deps=[dg.AssetKey(["bronze", dataset.name])],
                 group_name="silver",
                 kinds={"postgres"},
-                metadata={
-                    "dagster/table_name": f"silver.{dataset.name}",
-                    **_columns(declared, column_tags),
-                    **catalogue_link(checks.asset),
-                },
+                metadata=metadata,
                 **spec,
             ),
             *([history.spec(declared)] if history else []),
         ],
         check_specs=[
-            leak_spec(checks.asset),
-            reidentification_spec(checks.asset),
+            *(leak_spec(checks.asset), reidentification_spec(checks.asset)),
+            *anomaly_specs(checks.asset, enabled=anomalies),
             *checks.specs,
             *(history.check_specs if history else []),
         ],
@@ -110,10 +111,11 @@ def silver_asset(
         **shared,
     )
     def build_table(context: dg.AssetExecutionContext, warehouse: WarehouseResource) -> Iterator[Result]:
+        unusual = AnomalyAudit(anomalies, "silver", dataset.name, dataset.timezone)
         if context.selected_asset_keys:
-            results: Iterator[Result] = _materialize(context, warehouse, dataset, column_tags, checks, risk)
+            results: Iterator[Result] = _materialize(context, warehouse, dataset, column_tags, checks, risk, unusual)
         else:
-            results = _check_published(context, warehouse, dataset, checks, risk)
+            results = _check_published(context, warehouse, dataset, checks, risk, unusual)
         yield from (result for result in results if _asked_for(context, result))
 
     return build_table
@@ -135,31 +137,20 @@ def _materialize(
     column_tags: Mapping[str, Mapping[str, str]],
     checks: TableChecks,
     risk: RiskRule,
+    unusual: AnomalyAudit,
 ) -> Iterator[Result]:
     """Build the table; dg.Failure, after the results of its checks, when it was not published."""
     started = time.monotonic()
-    settings = warehouse.settings
-    changing, limits = [MISSING_SINCE] if dataset.intake.flag_missing else [], limits_of(settings)
+    changing, limits = [MISSING_SINCE] if dataset.intake.flag_missing else [], limits_of(warehouse.settings)
     lineage = (FILE_ID, LINE)
     audit = TableAudit(checks, warehouse.url, context.run.run_id, lineage=lineage, changing=changing, limits=limits)
     history = HistoryAsset(dataset, {}, column_tags) if dataset.history else None
     risks = RiskAudit(risk)
-    verify = partial(_verify, warehouse, audit, risks)
+    verify = partial(_verify, warehouse, audit, risks, unusual)
     try:
         with warehouse.connect() as connection:
             _refuse_nothing(connection, dataset.name)
-            build = SilverBuild(
-                connection,
-                warehouse.url,
-                dataset,
-                run_id=context.run.run_id,
-                keys=load_keys(settings),
-                partitions=partitions_of(context),
-                lock_seconds=settings.lock_timeout_seconds,
-                progress=progress_log(context),
-                recording=audit.keep_counts,
-            )
-            result = build_silver(build, verify)
+            result = build_silver(_build(context, warehouse, connection, dataset, audit), verify)
             failed = blocking(result.audited.outcomes)
             outcomes = [*without_risk(result.audited.outcomes), *_own(connection, dataset.name, result.audited.rows)]
             risks.record(connection, "silver", dataset.name, context.run.run_id, published=result.shown_to_readers)
@@ -169,6 +160,8 @@ def _materialize(
             shown = preview(connection, result.dataset) if result.published else ""
             if history and result.shown_to_readers:
                 history.measure(connection, context.run.run_id)
+            _note(connection, context, unusual, result, scores, time.monotonic() - started)
+            compared = unusual.results(connection)
     except PersonalDataDrift as error:
         yield leak_result(checks.asset, None, str(error))
         raise dg.Failure(str(error), allow_retries=False) from None
@@ -180,6 +173,7 @@ def _materialize(
         yield dg.MaterializeResult(asset_key=checks.asset, metadata=metadata)
     yield leak_result(checks.asset, result.audited.leaks)
     yield risks.result(checks.asset)
+    yield from compared
     yield from audit.results(outcomes, shown_key(result.dataset))
     if history:
         yield from history.results(result)
@@ -204,13 +198,60 @@ def _refuse_nothing(connection: psycopg.Connection, name: str) -> None:
 
 
 def _verify(
-    warehouse: WarehouseResource, audit: TableAudit, risks: RiskAudit, planned: Dataset, staged: Staged
+    warehouse: WarehouseResource,
+    audit: TableAudit,
+    risks: RiskAudit,
+    unusual: AnomalyAudit,
+    planned: Dataset,
+    staged: Staged,
 ) -> list[Outcome]:
     """What blocks publication of a staged table, and the outcomes of its contract."""
     table = (staged.schema, staged.table)
     with warehouse.connect() as reading:
         told_apart = risks.measure(reading, *table, planned.plans, _names(planned))
+        if staged.new_rows:
+            unusual.measure(reading, staged.schema, staged.new, _names(planned))
     return [*audit.verify(*table, shown_key(planned), staged.change), *told_apart]
+
+
+def _build(
+    context: dg.AssetExecutionContext,
+    warehouse: WarehouseResource,
+    connection: psycopg.Connection,
+    dataset: Dataset,
+    audit: TableAudit,
+) -> SilverBuild:
+    """What the build of a run works with. Raises KeyMissing."""
+    return SilverBuild(
+        connection,
+        warehouse.url,
+        dataset,
+        run_id=context.run.run_id,
+        keys=load_keys(warehouse.settings),
+        partitions=partitions_of(context),
+        lock_seconds=warehouse.settings.lock_timeout_seconds,
+        progress=progress_log(context),
+        recording=audit.keep_counts,
+    )
+
+
+def _note(
+    connection: psycopg.Connection,
+    context: dg.AssetExecutionContext,
+    unusual: AnomalyAudit,
+    result: SilverResult[Outcome],
+    scores: Mapping[str, Any],
+    seconds: float,
+) -> None:
+    """Write down how this publication was, where one was made."""
+    if not result.published or not result.published.changed:
+        return
+    merged = result.planned.base is not None
+    rows = result.staged.typed.read if merged else result.published.rows
+    files = len(result.planned.files) if merged else None
+    numbers = table_numbers(rows, seconds, scores.get(labels.QUALITY_SCORE), files)
+    scope: Scope = "new rows" if merged else "whole table"
+    unusual.record(connection, context.run.run_id, scope, numbers, day_of(partitions_of(context)))
 
 
 def _counts(result: SilverResult[Outcome], published: Published) -> dict[str, Any]:
@@ -241,6 +282,7 @@ def _check_published(
     dataset: Dataset,
     checks: TableChecks,
     risk: RiskRule,
+    unusual: AnomalyAudit,
 ) -> Iterator[dg.AssetCheckResult]:
     """The checks that were asked for, on the table as it is."""
     names = {key.name for key in context.selected_asset_check_keys if key.asset_key == checks.asset}
@@ -270,6 +312,8 @@ def _check_published(
             risks.record(connection, "silver", name, context.run.run_id, published=True)
             connection.commit()
             yield risks.result(checks.asset)
+        if labels.ANOMALIES in names:
+            yield from unusual.results(connection)
         if history and any(check.asset_key == history.key for check in context.selected_asset_check_keys):
             yield from history.check(connection, planned, context.run.run_id)
     yield from audit.results(outcomes, key)
