@@ -307,14 +307,11 @@ class Dataset(OfPersons, FileOptions):
         )
         tags = {column.name: column.tags for column in self.columns}
         with self.naming_the_place():
-            referring = reference_checks(declared, references, checks)
+            referring, risk = reference_checks(declared, references, checks), self.risk_rule(self.published_names)
             return dg.Definitions(
                 assets=[
                     bronze_asset(declared, shared | {"owners": self.owners or None}, self.description, self.tags),
-                    silver_asset(
-                        *(declared, shared, spec, tags, checks, self.risk_rule(self.published_names)),
-                        anomalies=self.anomalies,
-                    ),
+                    silver_asset(declared, shared, spec, tags, checks, risk, anomalies=self.anomalies),
                 ],
                 asset_checks=[referring] if referring else [],
                 schedules=schedules_of(self, declared, partitions),

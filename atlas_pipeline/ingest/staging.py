@@ -83,6 +83,15 @@ class StagingTables:
         return tuple(asdict(self).values())
 
 
+@dataclass(frozen=True)
+class _Typed:
+    """A block of bronze: how many rows were read, those that fit, and the others."""
+
+    read: int
+    good: pa.Table
+    bad: list[TypingReject]
+
+
 @dataclass
 class TypedRows:
     """Counts of rows: those that were read, those rejected by rule, and values that are not of their column's type.
@@ -99,6 +108,13 @@ class TypedRows:
     swept: LeakReport = field(default_factory=LeakReport)
     repeated: Repeated | None = None
     sketches: Mapping[str, Sketch] = field(default_factory=dict)
+
+    def add(self, block: _Typed) -> None:
+        """Count a block that was sent."""
+        self.read += block.read
+        self.rejected.update(reject.rule for reject in block.bad)
+        self.misfits.update((reject.file_id, column) for reject in block.bad for column in reject.misfits)
+        self.rewritten.update((reject.file_id, column) for reject in block.bad for column in reject.rewritten)
 
 
 def create_tables(connection: psycopg.Connection, dataset: Dataset, tables: StagingTables, new: str) -> None:
@@ -158,15 +174,6 @@ def _create_rejects(connection: psycopg.Connection, table: str) -> None:
     connection.execute(sql.SQL(statement).format(sql.Identifier(STAGING, table)))
 
 
-@dataclass(frozen=True)
-class _Typed:
-    """A block of bronze: how many rows were read, those that fit, and the others."""
-
-    read: int
-    good: pa.Table
-    bad: list[TypingReject]
-
-
 def fill(
     connection: psycopg.Connection,
     url: str,
@@ -222,10 +229,7 @@ def fill(
             if block.bad:
                 copying.end()
                 _copy_rejects(connection, tables.rejects, block.bad)
-            done.read += block.read
-            done.rejected.update(reject.rule for reject in block.bad)
-            done.misfits.update((reject.file_id, column) for reject in block.bad for column in reject.misfits)
-            done.rewritten.update((reject.file_id, column) for reject in block.bad for column in reject.rewritten)
+            done.add(block)
             progress(f"{dataset.name}: typed {done.read:,} of {expected:,} rows")
     done.swept = sweep.finish()
     done.repeated = numbers.repeated() if numbers else None

@@ -60,9 +60,9 @@ def record_sketches(
         sketches = {column: known[column].merged(new) if column in known else new for column, new in sketches.items()}
     with connection.cursor() as cursor:
         cursor.executemany(
-            "INSERT INTO atlas.join_sketches (name, column_name, key, counters, hashes) VALUES (%s, %s, %s, %s, %s)"
+            "INSERT INTO atlas.join_sketches (name, column_name, key, counters, sketch) VALUES (%s, %s, %s, %s, %s)"
             " ON CONFLICT (name, column_name) DO UPDATE SET key = EXCLUDED.key, counters = EXCLUDED.counters,"
-            " hashes = EXCLUDED.hashes",
+            " sketch = EXCLUDED.sketch",
             [(name, column, key, sketch.counters, list(sketch.hashes)) for column, sketch in sketches.items()],
         )
 
@@ -91,7 +91,7 @@ def mismatches(connection: psycopg.Connection, name: str) -> list[Mismatch]:
 
 def _sketches(connection: psycopg.Connection, name: str, key: str | None) -> dict[str, Sketch]:
     rows = connection.execute(
-        "SELECT column_name, hashes, counters FROM atlas.join_sketches WHERE name = %s AND key = coalesce(%s, key)",
+        "SELECT column_name, sketch, counters FROM atlas.join_sketches WHERE name = %s AND key = coalesce(%s, key)",
         [name, key],
     )
     return {column: Sketch(tuple(hashes), counters) for column, hashes, counters in rows}
@@ -103,8 +103,8 @@ def _sharing(
     """Columns of other tables with a hash in common, of which one has tokens and joining them finds nothing."""
     rows = connection.execute(
         "SELECT p.name, p.column_name, p.class, p.entity, p.confidence, p.evidence, p.action, p.key_domain, p.declared,"
-        " p.form, theirs.hashes, theirs.counters FROM atlas.join_sketches mine JOIN atlas.join_sketches theirs"
-        " ON theirs.hashes && mine.hashes AND theirs.key = mine.key AND theirs.name <> mine.name"
+        " p.form, theirs.sketch, theirs.counters FROM atlas.join_sketches mine JOIN atlas.join_sketches theirs"
+        " ON theirs.sketch && mine.sketch AND theirs.key = mine.key AND theirs.name <> mine.name"
         " JOIN atlas.column_plans p ON p.layer = 'silver' AND p.name = theirs.name"
         " AND p.column_name = theirs.column_name"
         " WHERE mine.name = %s AND mine.column_name = %s AND p.action = ANY(%s)",

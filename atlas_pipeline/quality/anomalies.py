@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
+from atlas_pipeline import labels
+
 LEAST_POINTS = 14
 MOST_POINTS = 70
 _SAME_WEEKDAY = 4
@@ -27,7 +29,7 @@ _MAD_TO_SIGMA = 1.4826
 _MAD_EFFICIENCY = 0.37
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
-ROWS, FILES, SECONDS, GAP, SCORE = "rows", "files", "seconds", "hours since the one before", "quality score"
+ROWS, FILES, SECONDS, GAP, SCORE = "rows", "files", "seconds", "hours since the one before", labels.QUALITY_SCORE
 NULLS, DISTINCT, LEVEL = "nulls", "distinct", "level"
 
 

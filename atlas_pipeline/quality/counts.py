@@ -67,9 +67,9 @@ class Tally:
             return
         row = connection.execute(
             sql.SQL(
-                "SELECT c.counts, c.merges, c.counted_at FROM atlas.check_counts c JOIN atlas.publications p"
+                "SELECT c.counts, c.carried, c.counted_at FROM atlas.check_counts c JOIN atlas.publications p"
                 " USING (layer, name, version) WHERE (c.layer, c.name) = (%s, %s) AND c.settings = {}"
-                " AND c.merges < %s AND c.counted_at > now() - make_interval(secs => %s)"
+                " AND c.carried < %s AND c.counted_at > now() - make_interval(secs => %s)"
             ).format(_SETTINGS),
             [self.layer, self.name, self.limits.merges, self.limits.hours * 3600],
         ).fetchone()
@@ -82,11 +82,11 @@ class Tally:
         counts = {what: list(map(_encoded, state)) for what, state in self.after.items()}
         connection.execute(
             sql.SQL(
-                "INSERT INTO atlas.check_counts (layer, name, version, counts, settings, merges, counted_at)"
+                "INSERT INTO atlas.check_counts (layer, name, version, counts, settings, carried, counted_at)"
                 " SELECT layer, name, version, %s, {}, %s, coalesce(%s, clock_timestamp())"
                 " FROM atlas.publications WHERE (layer, name) = (%s, %s) ON CONFLICT (layer, name) DO UPDATE SET"
                 " version = excluded.version, counts = excluded.counts, settings = excluded.settings,"
-                " merges = excluded.merges, counted_at = excluded.counted_at"
+                " carried = excluded.carried, counted_at = excluded.counted_at"
             ).format(_SETTINGS),
             [Jsonb(counts, dumps=json.dumps), self.merges, self.counted_at, self.layer, self.name],
         )

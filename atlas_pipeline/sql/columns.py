@@ -127,10 +127,8 @@ class Resolver:
             elif isinstance(part, exp.Dot) and (relation := composite(part, scope)):
                 sources |= field_sources(relation, fold(part.expression), part)
             else:
-                if isinstance(part, exp.Func) and (name := _called(part, self.sql)) in _DISGUISING | _TAKING_APART:
-                    hidden = _disguise(self, part, scope, outputs)
-                    if name in _DISGUISING or (hidden[2] and len(hidden[1]) > 1):
-                        self.disguises.append(hidden)
+                if isinstance(part, exp.Func):
+                    self.disguises += _disguises(self, part, scope, outputs)
                 if isinstance(part, exp.Window) and (window := named.pop(fold(part.args.get("alias")), None)):
                     stack.append(window)
                 stack.extend(part.iter_expressions())
@@ -326,13 +324,18 @@ class Resolver:
         return add(joined, current, node)
 
 
-def _disguise(resolver: Resolver, call: exp.Func, scope: Scope, outputs: set[str] | None) -> tuple[str, Sources, bool]:
+def _disguises(
+    resolver: Resolver, call: exp.Func, scope: Scope, outputs: set[str] | None
+) -> list[tuple[str, Sources, bool]]:
     """The name of a disguising function, the sources of its arguments, and whether an `@` is put between them."""
+    name = _called(call, resolver.sql)
+    if name not in _DISGUISING | _TAKING_APART:
+        return []
     sources: set[Origin] = set()
     for argument in call.iter_expressions():
         sources |= resolver.value(argument, scope, outputs)
     joint = any("@" in str(text.this) for text in call.find_all(exp.Literal))
-    return _called(call, resolver.sql), frozenset(sources), joint
+    return [(name, frozenset(sources), joint)] if name in _DISGUISING or (joint and len(sources) > 1) else []
 
 
 def _called(call: exp.Func, sql: str) -> str:

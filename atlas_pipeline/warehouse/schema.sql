@@ -8,7 +8,9 @@ CREATE TABLE IF NOT EXISTS atlas.setup (
 
 -- Which installation this is. With the server's system identifier it tells whose backups are whose.
 CREATE TABLE IF NOT EXISTS atlas.installation (id uuid NOT NULL);
-INSERT INTO atlas.installation SELECT gen_random_uuid() WHERE NOT EXISTS (SELECT FROM atlas.installation);
+INSERT INTO atlas.installation
+SELECT gen_random_uuid()
+WHERE NOT EXISTS (SELECT FROM atlas.installation);
 
 -- The ledger: one row for each file, or extract of a source table, that was ever looked at.
 CREATE TABLE IF NOT EXISTS atlas.files (
@@ -195,17 +197,17 @@ CREATE TABLE IF NOT EXISTS atlas.group_counts (
     PRIMARY KEY (name, key)
 );
 
--- Which columns of silver hold the same values: the smallest keyed hashes of each column's values, no values. Nobody but
--- the pipeline reads it.
+-- Which columns of silver hold the same values: the smallest keyed hashes of each column's values, no values.
+-- Nobody but the pipeline reads it.
 CREATE TABLE IF NOT EXISTS atlas.join_sketches (
     name text NOT NULL,
     column_name text NOT NULL,
     key text NOT NULL,                  -- id of the key; hashes of different keys do not compare
     counters boolean NOT NULL,          -- most values are small numbers
-    hashes bigint[] NOT NULL,
+    sketch bigint[] NOT NULL,
     PRIMARY KEY (name, column_name)
 );
-CREATE INDEX IF NOT EXISTS join_sketches_hashes ON atlas.join_sketches USING gin (hashes);
+CREATE INDEX IF NOT EXISTS join_sketches_sketch ON atlas.join_sketches USING gin (sketch);
 
 -- How good each table was each time its checks were evaluated: one row for each dimension that has checks, and one for
 -- all of them. A run that is retried keeps its id, so that one run may have several times.
@@ -243,15 +245,15 @@ CREATE TABLE IF NOT EXISTS atlas.check_outcomes (
     PRIMARY KEY (layer, name, measured_at, run, path)
 );
 
--- What was counted of each published table for its contract, so that a merge counts only the rows that come and go. Sums
--- and outermost values are among the counts: nobody but the pipeline reads it.
+-- What was counted of each published table for its contract, so that a merge counts only the rows that come and go.
+-- Sums and outermost values are among the counts: nobody but the pipeline reads it.
 CREATE TABLE IF NOT EXISTS atlas.check_counts (
     layer text NOT NULL,
     name text NOT NULL,
     version bigint NOT NULL,            -- the publication whose rows were counted
     counts jsonb NOT NULL,              -- by the hash of what is counted
     settings text NOT NULL,             -- of the session that counted, which conditions depend on
-    merges int NOT NULL,                -- publications since all rows were counted
+    carried int NOT NULL,               -- publications since all rows were counted
     counted_at timestamptz NOT NULL,    -- when all rows were
     PRIMARY KEY (layer, name)
 );

@@ -267,7 +267,7 @@ def test_a_kill_before_the_commit_leaves_the_counts_of_what_readers_see(
     things: tuple[Feed, Contract], warehouse_url: str, tmp_path: Path
 ) -> None:
     one, contract = things
-    record = "SELECT version, counts, merges FROM atlas.check_counts"
+    record = "SELECT version, counts, carried FROM atlas.check_counts"
     before = one.query(record)
     one.land("001.csv", lines(random.Random(5), range(100, 220), 50, 1))
     one.load()

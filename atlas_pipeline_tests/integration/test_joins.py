@@ -92,7 +92,7 @@ def test_new_rows_are_added_and_a_new_build_begins_anew(make_feed: Any) -> None:
     feed.land("visits2.csv", "n,who\n" + "".join(f"b{at},{value}\n" for at, value in enumerate(LOGINS)))
     feed.run()
     assert "'who'" in said(feed)
-    kept = "SELECT cardinality(hashes) FROM atlas.join_sketches WHERE name = 'visits' AND column_name = 'who'"
+    kept = "SELECT cardinality(sketch) FROM atlas.join_sketches WHERE name = 'visits' AND column_name = 'who'"
     assert feed.query(kept) == [(len(LOGINS) + 2,)]
     feed.outdate()
     feed.build()

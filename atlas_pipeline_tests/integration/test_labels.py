@@ -107,6 +107,7 @@ def test_names_are_those_that_installations_know() -> None:
         "UNIT_TESTS": "model_tests",
         "SMALL_GROUPS": "small_groups",
         "REIDENTIFICATION": "reidentification",
+        "ANOMALIES": "anomalies",
         "DATASET_TAG": "atlas/dataset",
         "DECLARATION_CHECK": "declaration",
         "INVALID_KIND": "invalid",

@@ -43,7 +43,7 @@ def test_new_rows_are_followed_and_a_failed_contract_keeps_the_table(load_files:
     made = run(definitions)
     assert (made["built"], made["keys computed"], made["rows replaced"]) == ("by new rows", 2, 1)
     assert made["dagster/row_count"] == 2001
-    counted = "SELECT name, c.merges FROM atlas.check_counts c JOIN atlas.publications USING (layer, name, version)"
+    counted = "SELECT name, c.carried FROM atlas.check_counts c JOIN atlas.publications USING (layer, name, version)"
     assert rows(counted) == [("parts", 1)], "its contract was evaluated on what is new"
     whole = f"({FILES['gold/parts/model.sql']})"
     assert rows(f"SELECT count(*) FROM ({whole} EXCEPT TABLE gold.parts) d") == [(0,)]

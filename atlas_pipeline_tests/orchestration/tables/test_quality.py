@@ -106,6 +106,7 @@ def test_every_check_of_a_contract_is_an_asset_check_without_a_database(project:
         "rows_reconciled",
         "values_join",
         "leak_check",
+        "anomalies",
         "reidentification",
     }
     assert {name for name, spec in shown.items() if spec.blocking} == {
@@ -360,6 +361,7 @@ def test_checks_run_alone_on_the_published_table(land: Any, project: Load) -> No
         "leak_check",
         "contract",
         "small_groups",
+        "anomalies",
         "reidentification",
         "up_to_date",
     }
