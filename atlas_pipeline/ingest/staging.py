@@ -91,6 +91,10 @@ class _Typed:
     good: pa.Table
     bad: list[TypingReject]
 
+    def size(self) -> int:
+        """Bytes of the rows that fit."""
+        return int(self.good.nbytes)
+
 
 @dataclass
 class TypedRows:
@@ -216,9 +220,7 @@ def fill(
     with (
         connect(url) as reading,
         prefetched(_bronze_blocks(reading, dataset, files, all_files=all_files), lambda block: block.nbytes) as blocks,
-        prefetched(
-            _typed_blocks(dataset, blocks, keys, sketching, set_apart), lambda block: block.good.nbytes
-        ) as ready,
+        prefetched(_typed_blocks(dataset, blocks, keys, sketching, set_apart), _Typed.size) as ready,
         _Copying(connection, sql.Identifier(STAGING, tables.table if direct else tables.delta), types) as copying,
     ):
         for block in ready:

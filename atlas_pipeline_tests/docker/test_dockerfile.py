@@ -45,7 +45,7 @@ def test_the_image_has_what_the_tests_ran_with_and_none_of_the_tools() -> None:
     assert needed - image.keys() == set()
     tools = {normal(one) for one in project["dependency-groups"]["dev"]}
     # These are needed by packages that the image has.
-    assert tools & image.keys() == {"graphql-core", "packaging", "websockets"}
+    assert tools & image.keys() == {"attrs", "graphql-core", "packaging", "websockets"}
 
 
 def test_the_engine_is_sent_what_is_copied_and_nothing_else() -> None:

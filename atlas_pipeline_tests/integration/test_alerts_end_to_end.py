@@ -31,7 +31,7 @@ HEADER = (
     "customer_id,full_name,email,phone,date_of_birth,street_address,city,postcode,country,segment,marketing_opt_in,"
     "created_at,updated_at\n"
 )
-ROW = "7,A B,a@example.com,1,1990-01-01,S 1,C,01234,{country},vip,true,2024-01-01T00:00:00Z,2024-01-0{day}T00:00:00Z\n"
+ROW = "7,A B,a@example.com,1,1990-01-01,S 1,C,01234,{country},vip,true,2024-01-01T00:00:00Z,{updated}\n"
 ROUTES = """
 route:
   receiver: chat
@@ -153,15 +153,16 @@ def test_a_broken_file_is_told_by_severity_and_so_is_its_end(
         load_settings.cache_clear()
         with daemon(log):
             await_row(warehouse, "SELECT FROM atlas.alert_cursor", log)
-            (customers / "1.csv").write_text(HEADER)  # a contract wants rows
+            (customers / "1.csv").write_text(HEADER + ROW.format(updated="", country="DE"))  # a contract wants a time
             began = [("/hook", "firing", "critical"), ("/pager", "firing", "critical")]
-            measured("critical began", "row_count", False, *began)
-            (customers / "2.csv").write_text(HEADER + ROW.format(day=1, country="Germany"))  # and warns of countries
+            measured("critical began", "updated_at_missing", False, *began)
+            # It warns of countries.
+            (customers / "2.csv").write_text(HEADER + ROW.format(updated="2024-01-01T00:00:00Z", country="Germany"))
             over = [("/hook", "resolved", "critical"), ("/pager", "resolved", "critical")]
-            measured("critical over", "row_count", True, *over)
+            measured("critical over", "updated_at_missing", True, *over)
             warned = [("/hook", "firing", "warning"), ("/chat", "firing", "warning")]
             measured("warning began", "country_invalid", False, *warned)
-            (customers / "3.csv").write_text(HEADER + ROW.format(day=2, country="DE"))
+            (customers / "3.csv").write_text(HEADER + ROW.format(updated="2024-01-02T00:00:00Z", country="DE"))
             mended = [("/hook", "resolved", "warning"), ("/chat", "resolved", "warning")]
             measured("warning over", "country_invalid", True, *mended)
     assert sorted(told for told, _ in heard.at) == sorted([*began, *over, *warned, *mended])

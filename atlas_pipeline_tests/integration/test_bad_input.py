@@ -21,12 +21,14 @@ from atlas_pipeline.orchestration.tables.checks import TableChecks
 from atlas_pipeline.orchestration.tables.silver import silver_asset
 from atlas_pipeline.orchestration.warehouse import WarehouseResource
 from atlas_pipeline.pii.reidentification import RiskRule
-from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED
+from atlas_pipeline.quality.generated import ROWS_FIT, ROWS_RECONCILED, VALUES_JOIN
 
 SECRET = "Zwiebelkuchen"
 TYPES = {"id": "integer", "name": "text", "born": "date", "price": "decimal"}
 HEADER = "id,name,born,price\n"
 GOOD = HEADER + "1,Ann,1990-01-01,1.50\n"
+
+OWN = [ROWS_RECONCILED, ROWS_FIT, VALUES_JOIN]
 
 
 # Rows.
@@ -252,7 +254,7 @@ def test_refused_files_show_on_the_asset_and_its_check(atlas_env: Path) -> None:
     (folder / "good.csv").write_text("id,name\n1,Ann\n")
     columns = (Column("id", "integer"), Column("name"))
     dataset = Dataset("things", FileSource("things/*"), columns, key=("id",))
-    checks = TableChecks(dg.AssetKey(["silver", "things"]), None, ("id", "name"), own=[ROWS_RECONCILED, ROWS_FIT])
+    checks = TableChecks(dg.AssetKey(["silver", "things"]), None, ("id", "name"), own=OWN)
     assets = [bronze_asset(dataset, {}, None, {}), silver_asset(dataset, {}, {}, {}, checks, RiskRule())]
     result = dg.materialize(assets, resources={"warehouse": WarehouseResource()})
     assert result.success
@@ -279,7 +281,7 @@ def test_a_table_that_no_file_was_loaded_for_is_not_published(
     else:
         path.symlink_to("/etc/hostname")
     dataset = Dataset("things", FileSource("things/*"), (Column("id", "integer"),))
-    checks = TableChecks(dg.AssetKey(["silver", "things"]), None, ("id",), own=[ROWS_RECONCILED, ROWS_FIT])
+    checks = TableChecks(dg.AssetKey(["silver", "things"]), None, ("id",), own=OWN)
     assets = [bronze_asset(dataset, {}, None, {}), silver_asset(dataset, {}, {}, {}, checks, RiskRule())]
     run = partial(dg.materialize, assets, resources={"warehouse": WarehouseResource()}, raise_on_error=False)
     failed = run()
