@@ -24,7 +24,7 @@ OPEN_ASSETS = 20_000
 NO_DIMENSION = "none"
 ASSETS = "assets"
 """The job of a run that no job chose."""
-KINDS: Collection[EventKind] = frozenset(get_args(EventKind)) - {"freshness", "unknown"}
+KINDS: Collection[EventKind] = frozenset(get_args(EventKind)) - {"freshness", "step_started", "unknown"}
 """The events that are counted."""
 _RUN_ENDS: Mapping[EventKind, str] = {"run_succeeded": "success", "run_failed": "failure", "run_canceled": "canceled"}
 _STEP_ENDS: Mapping[EventKind, str] = {
