@@ -248,7 +248,7 @@ def test_drill(installed: Path, name: str, postgres: EmbeddedPostgres) -> None:
     drilled = document("drill", "--database", name)
     assert drilled["ok"] is True
     (proof,) = drilled["proofs"]
-    assert set(proof) == {"database", "id", "kind", "seconds", "problem"}
+    assert set(proof) == {"database", "id", "kind", "seconds", "problem", "undrilled"}
     assert (proof["kind"], proof["problem"]) == ("restored", None)
     assert proof["seconds"] > 0
     assert databases(postgres) == before
