@@ -82,8 +82,8 @@ def test_a_run_that_fails_in_all_processes_of_dagster(atlas_env: Path, sentry: R
     with output.open("wb") as stream:
         server = subprocess.Popen([*command, "-p", str(port)], stdout=stream, stderr=stream, env=env, cwd=home)
     try:
-        run_id = wait_for(lambda: launched(port), 120)
-        wait_for(lambda: '"step": "gold__broken"' in output.read_text() and "tripping" in output.read_text(), 120)
+        run_id = wait_for(lambda: launched(port), 300)
+        wait_for(lambda: '"step": "gold__broken"' in output.read_text() and "tripping" in output.read_text(), 300)
         sentry.wait_for(lambda: {"gold/broken", "silver/people"} <= set(assets_of(sentry)))
         sentry.wait_for(lambda: any("tripping" in json.dumps(one) for one in sentry.of("event")))
         with dg.DagsterInstance.from_config(str(home)) as instance:
@@ -140,10 +140,10 @@ def test_atlas_up_writes_nothing_else() -> None:
         with (home / "err").open("wb") as err, (home / "out").open("wb") as out:
             up = subprocess.Popen(command, env={**env, "ATLAS_LOG_FORMAT": "json"}, stdout=out, stderr=err)
         try:
-            wait_for(lambda: (home / "out").read_text().rstrip().endswith("}"), 180)
+            wait_for(lambda: (home / "out").read_text().rstrip().endswith("}"), 600)
             (home / "landing" / "customers" / "new.csv").write_text(NEW_CUSTOMER)
             log = home / "logs" / "server.log"
-            wait_for(lambda: '"asset": "silver/customers"' in log.read_text(), 120)
+            wait_for(lambda: '"asset": "silver/customers"' in log.read_text(), 300)
         finally:
             up.send_signal(signal.SIGINT)
             up.wait(90)

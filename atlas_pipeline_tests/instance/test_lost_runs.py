@@ -176,7 +176,7 @@ def instance(servers: Servers) -> Iterator[dg.DagsterInstance]:
         yield one
 
 
-def until(condition: Callable[[], Any], seconds: float = 120) -> None:
+def until(condition: Callable[[], Any], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"

@@ -81,7 +81,7 @@ class Platform:
         self.processes[process].send_signal(number)
         return self.processes[process].wait(60)
 
-    def until(self, condition: Callable[[], Any], seconds: float = 120) -> None:
+    def until(self, condition: Callable[[], Any], seconds: float = 300) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             dead = {name: one.poll() for name, one in self.processes.items() if one.poll() is not None}

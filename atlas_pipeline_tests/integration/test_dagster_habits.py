@@ -124,7 +124,7 @@ def test_dev(atlas_env: Path, command: tuple[str, ...], tmp_path: Path) -> None:
         )
     family: list[psutil.Process] = []
     try:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while True:
             try:
                 with urllib.request.urlopen(f"{url}/server_info", timeout=5):

@@ -31,7 +31,7 @@ from atlas_pipeline_tests.servers import own_postgres
 PASSWORD = "Geheimnis"
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> None:
+def until(condition: Callable[[], Any], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"

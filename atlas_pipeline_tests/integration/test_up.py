@@ -102,8 +102,8 @@ def test_up_serves_loads_what_lands_stops_cleanly_and_goes_on(up_home: Path) -> 
     before = first.rows("gold", "customer_360")
     assert before == first.rows("silver", "customers") > 0
     (up_home / "landing" / "customers" / "new.csv").write_text(NEW_CUSTOMER)
-    wait_for(lambda: first.rows("silver", "customers") == before + 1, 120)
-    wait_for(lambda: first.rows("gold", "customer_360") == before + 1, 120)
+    wait_for(lambda: first.rows("silver", "customers") == before + 1, 300)
+    wait_for(lambda: first.rows("gold", "customer_360") == before + 1, 300)
     services = first.status()["services"]
     assert {name: one["state"] for name, one in services.items()} == dict.fromkeys(
         ("warehouse", "dagster_storage", "webserver", "daemon", "declarations"), "up"

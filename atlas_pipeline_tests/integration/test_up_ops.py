@@ -74,8 +74,8 @@ def test_after_the_demo_every_family_has_numbers_and_a_dead_daemon_shows(up_home
     run(up_home, "atlas_pipeline_tests.integration.mishaps")
     up = Up(up_home, ATLAS_ALERT_CHANNELS="pager=json://127.0.0.1:1")
     assert up.ops
-    wait_for(lambda: not problems(up.ops), 120)
-    wait_for(lambda: sampled(up.ops) == families().keys(), 120)
+    wait_for(lambda: not problems(up.ops), 300)
+    wait_for(lambda: sampled(up.ops) == families().keys(), 300)
     assert get(f"{up.ops}/health")[0] == get(f"{up.ops}/health/startup")[0] == 200
     metrics = get(f"{up.ops}/metrics")[1]
     names = (up_home / "landing" / "customers" / "customers-2024-01-01.csv").read_text().splitlines()[1:]
@@ -101,10 +101,10 @@ def test_after_the_demo_every_family_has_numbers_and_a_dead_daemon_shows(up_home
 
     [daemon] = [one for one in _processes(up_home) if "dagster._daemon" in _words(one)]
     daemon.suspend()
-    wait_for(lambda: "no sign of life" in problems(up.ops).get("daemon", ""), 120)
+    wait_for(lambda: "no sign of life" in problems(up.ops).get("daemon", ""), 300)
     assert problems(up.ops).keys() == {"daemon"}
     daemon.resume()
-    wait_for(lambda: not problems(up.ops), 120)
+    wait_for(lambda: not problems(up.ops), 300)
     assert up.stop(signal.SIGINT) == 0
     wait_for(lambda: not _processes(up_home), 30)
 

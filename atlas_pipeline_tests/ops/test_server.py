@@ -107,7 +107,7 @@ def serving(*arguments: str, **settings: str) -> Iterator[Ops]:
             ops.process.communicate()
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 180) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
