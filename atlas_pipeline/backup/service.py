@@ -38,8 +38,6 @@ BESIDE = frozenset({configuration.NAME})
 _CHANGED_ROLE = re.compile(r"role .* (?:has other attributes or memberships|is not expected)")
 _REWORDED = re.compile(r"(?:view|materialized view|rule|function|policy) .* has another definition")
 """Another version of Postgres writes these from their parsed form in other words."""
-_COMMENT = re.compile("comment on ")
-"""Format 1 also has those that extensions make themselves."""
 LACKED = re.compile(
     r"[^;:]*(?:extension \"[^\"]*\" is not available|could not open extension control file|tablespace \"[^\"]*\" does "
     r"not exist|ICU is not supported|could not create locale|invalid (?:LC_\w+ )?locale name|could not access file "
@@ -323,7 +321,10 @@ class Backups:
 
 
 def _comparable(manifest: Manifest, actual: DatabaseState) -> tuple[DatabaseState, DatabaseState]:
-    """The expected and the actual state without what only one of the manifest's format and this one holds."""
+    """The expected and the actual state without what only one of the manifest's format and this one holds.
+
+    Manifests of format 1 have the comments that extensions make themselves, too.
+    """
     expected = manifest.state
     if manifest.format >= FORMAT:
         return expected, actual
