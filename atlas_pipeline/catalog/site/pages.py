@@ -85,6 +85,11 @@ class Site:
         ]
 
     @cached_property
+    def checks(self) -> dict[str, list[dict[str, Any]]]:
+        """The checks of each table with what came of them, those that do not pass first."""
+        return {key: check_rows(table, self.of(key)) for key, table in self.tables.items()}
+
+    @cached_property
     def states(self) -> dict[str, tuple[str, str]]:
         """How each table is: a class of the style, and words."""
         return {key: self._state(key) for key in self.tables}
@@ -95,7 +100,7 @@ class Site:
             return "failed", "declaration is wrong"
         if self.recorded is None:
             return "unknown", "not measured"
-        counted = Counter(check["status"] for check in check_rows(table, recorded))
+        counted = Counter(check["status"] for check in self.checks[key])
         worst = next((status for status in _WORST if counted[status]), None)
         if recorded.scores and not recorded.scores[-1].published:
             return "failed", "last build was not published"
@@ -125,7 +130,7 @@ def index_page(site: Site) -> dict[str, Any]:
     scores = [score for key in site.tables if (score := _score(site.of(key))) is not None]
     return {
         "rows": rows,
-        "layers": [(layer, number) for layer, number in _layers(site).items()],
+        "layers": list(Counter(table.layer for table in site.tables.values()).items()),
         "columns": sum(len(site.columns(key)) for key in site.tables),
         "personal_tables": len(personal),
         "personal_columns": sum(row["personal"] for row in rows),
@@ -135,11 +140,6 @@ def index_page(site: Site) -> dict[str, Any]:
         "without_owner": [row for row in rows if not row["owners"]],
         "without_words": [row for row in rows if not row["description"]],
     }
-
-
-def _layers(site: Site) -> dict[str, int]:
-    counted = Counter(table.layer for table in site.tables.values())
-    return {layer: counted[layer] for layer in counted}
 
 
 def _listed(site: Site, key: str) -> dict[str, Any]:
@@ -188,7 +188,7 @@ def table_page(site: Site, key: str) -> dict[str, Any]:
         "traced": not _as_named(site.columns(key)),
         "planned": any(column["plan"] for column in columns),
         "dropped": [name for name, plan in recorded.plans.items() if plan.action == "drop"],
-        "checks": check_rows(table, recorded),
+        "checks": site.checks[key],
         "no_contract": any(check.name == labels.NO_CONTRACT for check in table.checks),
         "score": shown(overall[-1]) if overall else None,
         "score_line": number_line(overall, "Quality score", 0),
@@ -233,7 +233,7 @@ def _column(site: Site, key: str, column: Column) -> dict[str, Any]:
 def _of_column(site: Site, key: str, column: str) -> list[dict[str, Any]]:
     """Checks of the contract that are about a column."""
     inside = f"columns.{column}.checks."
-    return [check for check in check_rows(site.tables[key], site.of(key)) if (check["path"] or "").startswith(inside)]
+    return [check for check in site.checks[key] if (check["path"] or "").startswith(inside)]
 
 
 def check_rows(table: Table, recorded: Recorded) -> list[dict[str, Any]]:
