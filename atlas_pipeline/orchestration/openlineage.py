@@ -5,9 +5,9 @@ Belongs here: one look at the log, and what the project is to it. Does not belon
 does not hold them up, and what a killed run could not say is said here.
 """
 
-import copy
 import json
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,18 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from psycopg import conninfo
 
 from atlas_pipeline import labels
+from atlas_pipeline.event_log.event import Event
 from atlas_pipeline.event_log.reader import EVENTS, Log, Page, Position, newest, read_events
 from atlas_pipeline.openlineage.events import KINDS, State, fold
 from atlas_pipeline.openlineage.project import Project
-from atlas_pipeline.openlineage.sending import Transport
+from atlas_pipeline.openlineage.sending import Sent, Transport
 from atlas_pipeline.orchestration.alerts.retries import assets_of_steps
 from atlas_pipeline.orchestration.alerts.tick import log_of
 from atlas_pipeline.orchestration.tables.catalogue import declared_tables
 
 SECONDS = 10.0
 """How long one look sends, at most."""
-_PAGE = 200
+_ENTRIES = 200
 _PORT = 5432
 
 
@@ -78,29 +79,32 @@ def look(
     with log_of(instance) as log:
         if cursor is None:
             return Looked(_written(newest(log, EVENTS), {}), 0)
-        return _look(log, project, transport, cursor, seconds)
+        end = time.monotonic() + seconds
+        done = _page(log, project, transport, cursor, seconds)
+        while done.more and not done.problem and (left := end - time.monotonic()) > 0:
+            then = _page(log, project, transport, done.cursor, left)
+            done = replace(then, sent=done.sent + then.sent, refused=done.refused + then.refused)
+        return done
 
 
-def _look(log: Log, project: Project, transport: Transport, cursor: str, seconds: float) -> Looked:
+def _page(log: Log, project: Project, transport: Transport, cursor: str, seconds: float) -> Looked:
+    """Send what follows from one page of the log."""
     position, state = _read(cursor)
-    page: Page[Any] = read_events(log, position, KINDS, _PAGE)
+    page: Page[Event] = read_events(log, position, KINDS, _ENTRIES)
     messages: list[dict[str, Any]] = []
-    after: list[tuple[int, int, State]] = []
-    folded = copy.deepcopy(state)
+    needed: list[int] = []
     for event in page.entries:
-        messages += fold(folded, event, project)
-        after.append((event.id, len(messages), copy.deepcopy(folded)))
-    sent = transport.send(messages, seconds) if messages else None
-    if sent is None or sent.number == len(messages):
-        return Looked(_written(page.position, folded), len(messages), sent.refused if sent else 0, more=page.more)
+        messages += fold(state, event, project)
+        needed.append(len(messages))
+    sent = transport.send(messages, seconds) if messages else Sent(0)
+    if sent.number == len(messages):
+        return Looked(_written(page.position, state), sent.number, sent.refused, more=page.more)
     # Events all of whose messages were sent are read; of the one that was not, some may be sent twice.
-    read: set[int] = set()
-    for number, needed, then in after:
-        if needed > sent.number:
-            break
-        read.add(number)
-        state = then
-    position = Position(position.through, position.recent | read)
+    taken = [event for event, number in zip(page.entries, needed, strict=True) if number <= sent.number]
+    _, state = _read(cursor)
+    for event in taken:
+        fold(state, event, project)
+    position = Position(position.through, position.recent | {event.id for event in taken})
     return Looked(_written(position, state), sent.number, sent.refused, sent.problem, more=True)
 
 

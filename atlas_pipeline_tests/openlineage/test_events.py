@@ -233,6 +233,24 @@ def test_sending_goes_on_where_it_stopped(
     assert seen == whole.path.read_text().splitlines()
 
 
+def test_one_look_reads_as_many_pages_as_there_is_time_for(
+    instance: dg.DagsterInstance,
+    project: Callable[..., dg.Definitions],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    definitions = project({})
+    whole, by_page = FileTransport(tmp_path / "whole.jsonl"), FileTransport(tmp_path / "by_page.jsonl")
+    first = look(instance, known(definitions), whole, None).cursor
+    assert build(definitions, instance)
+    assert not look(instance, known(definitions), whole, first).more
+    monkeypatch.setattr("atlas_pipeline.orchestration.openlineage._ENTRIES", 3)
+    done = look(instance, known(definitions), by_page, first)
+    assert (done.more, by_page.path.read_text()) == (False, whole.path.read_text())
+    assert done.sent == len(by_page.path.read_text().splitlines())
+    assert look(instance, known(definitions), by_page, first, seconds=0).more, "a page, and no time for another one"
+
+
 def test_nothing_is_sent_unless_it_is_set(atlas_env: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert transports(load_settings()) == {}
     monkeypatch.setenv("ATLAS_OPENLINEAGE_FILE", "lineage/events.jsonl")
