@@ -67,9 +67,9 @@ if "TMPDIR" not in os.environ and _MEMORY.is_dir() and os.access(_MEMORY, os.W_O
 # Dagster describes all installed components anew for each project that is loaded, which is half of a small one's time.
 snapshot.get_package_entry_snap = functools.cache(snapshot.get_package_entry_snap)
 
-# The same examples at each run; `--hypothesis-profile=search` looks for others.
-hypothesis.settings.register_profile("seeded", derandomize=True)
-hypothesis.settings.register_profile("search", derandomize=False)
+# The same examples at each run; `--hypothesis-profile=search` looks for others. No test asserts how long it takes.
+hypothesis.settings.register_profile("seeded", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("search", derandomize=False, deadline=None)
 hypothesis.settings.load_profile("seeded")
 
 # A shell starts background jobs with SIGINT ignored, programs that tests start inherit that, and Dagster then ignores

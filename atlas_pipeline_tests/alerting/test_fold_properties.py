@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atlas_pipeline.alerting.conditions import Condition, Finding, Known, Snapshot
@@ -99,7 +99,6 @@ def bare(alert: Alert) -> Alert:
     return replace(alert, notified_at=None, notified=(), summarized=(), notified_severity=None)
 
 
-@settings(deadline=None)
 @given(st.lists(ITEMS, max_size=6))
 def test_where_the_log_is_cut_does_not_matter(parts: list[Items]) -> None:
     ids = count(1)
@@ -153,7 +152,6 @@ def walked(walk: Walk, cap: int, end: bool = True) -> tuple[State, list[tuple[da
 WALKS: st.SearchStrategy[Walk] = st.lists(STEPS, max_size=12)
 
 
-@settings(deadline=None)
 @given(WALKS)
 def test_each_end_is_told_once_to_each_who_heard_of_the_beginning(walk: Walk) -> None:
     state, sent = walked(walk, cap=10**6)
@@ -171,7 +169,6 @@ def test_each_end_is_told_once_to_each_who_heard_of_the_beginning(walk: Walk) ->
     assert all(alert.status == "resolved" for alert in state.alerts.values())
 
 
-@settings(deadline=None)
 @given(WALKS)
 def test_all_incidents_that_were_opened_are_closed(walk: Walk) -> None:
     _, sent = walked(walk, cap=3)
@@ -181,7 +178,6 @@ def test_all_incidents_that_were_opened_are_closed(walk: Walk) -> None:
         assert opened <= {one for message in messages for one in message.closes}
 
 
-@settings(deadline=None)
 @given(WALKS, st.integers(0, 4))
 def test_counts_add_up_and_the_cap_holds(walk: Walk, cap: int) -> None:
     state, sent = walked(walk, cap, end=False)
@@ -196,7 +192,6 @@ def test_counts_add_up_and_the_cap_holds(walk: Walk, cap: int) -> None:
     assert not forward or all(number <= cap for number in hours.values())
 
 
-@settings(deadline=None)
 @given(WALKS)
 def test_nobody_hears_of_what_is_silenced_or_held(walk: Walk) -> None:
     _, sent = walked(walk, cap=10**6)
@@ -206,7 +201,6 @@ def test_nobody_hears_of_what_is_silenced_or_held(walk: Walk) -> None:
             assert alert.inhibited_by is None
 
 
-@settings(deadline=None)
 @given(WALKS, st.integers(0, 4))
 def test_names_are_the_same_each_time_and_no_two_are_alike(walk: Walk, cap: int) -> None:
     _, sent = walked(walk, cap)

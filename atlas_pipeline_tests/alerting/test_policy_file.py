@@ -528,9 +528,7 @@ def loads_or_refuses(folder: Path, text: bytes) -> None:
     assert said.encode()
 
 
-@settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=FILES | VALUES)
 @example(data={"policies": [{"name": "x", "when": ["low_score"], "severity": "critical", "below": float("nan")}]})
 def test_any_mapping_loads_or_is_refused(tmp_path: Path, data: Any) -> None:
@@ -539,7 +537,7 @@ def test_any_mapping_loads_or_is_refused(tmp_path: Path, data: Any) -> None:
     loads_or_refuses(tmp_path, written.getvalue())
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.one_of(
         st.text().map(lambda one: one.encode(errors="replace")),
@@ -551,7 +549,7 @@ def test_any_text_loads_or_is_refused(tmp_path: Path, text: bytes) -> None:
     loads_or_refuses(tmp_path, text)
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_good_file_with_one_piece_replaced_loads_or_is_refused(tmp_path: Path, data: st.DataObject) -> None:
     text = (PROJECT_ROOT / "docs" / "alerts.md").read_text(encoding="utf-8").split("```yaml\n")[2].split("```")[0]

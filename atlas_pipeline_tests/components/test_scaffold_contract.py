@@ -461,7 +461,7 @@ def tables(draw: st.DrawFn) -> Table:
 
 
 @pytest.mark.slow
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, suppress_health_check=list(HealthCheck))
 @given(st.lists(tables(), min_size=1, max_size=4))
 @example([{"a\x85b": ["x"], "c\u2028d": ["y"], "\x85e": ["z"]}])
 def test_it_holds_on_any_data(atlas_env: Path, warehouse_url: str, found: list[Table]) -> None:

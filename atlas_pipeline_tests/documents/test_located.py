@@ -113,7 +113,7 @@ def places(data: Any, place: tuple[Any, ...] = ()) -> set[tuple[Any, ...]]:
     return {at for at, _ in inside}.union(*(places(value, at) for at, value in inside))
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     text=st.one_of(
         st.binary(max_size=200),

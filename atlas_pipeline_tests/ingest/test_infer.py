@@ -276,7 +276,7 @@ texts = (
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(texts, max_size=12)
     | st.lists(st.integers().map(str), max_size=12)

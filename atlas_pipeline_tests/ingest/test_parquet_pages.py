@@ -38,7 +38,7 @@ def longest(data: bytes, nullable: bool) -> int | None:
     return longest_value(io.BytesIO(data), chunk, nullable=nullable)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(VALUES, st.booleans(), STORED)
 def test_no_value_is_longer_than_pages_tell_and_they_do_not_tell_far_more(
     texts: list[str | None], nullable: bool, stored: dict[str, Any]
@@ -50,7 +50,7 @@ def test_no_value_is_longer_than_pages_tell_and_they_do_not_tell_far_more(
     assert most <= found <= 2 * most
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(0, 2**32), STORED)
 def test_damaged_pages_tell_nothing_or_a_number(seed: int, stored: dict[str, Any]) -> None:
     chance = random.Random(seed)

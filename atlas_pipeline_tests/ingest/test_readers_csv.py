@@ -331,7 +331,7 @@ def expected(rows: list[list[str]], parts: list[bytes], first: int = 2) -> tuple
     return [tuple(row) for row in rows], lines
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(tables, st.sampled_from([1, 16, 64, 4 << 20]), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_what_csv_writes_is_read_back(rows: list[list[str]], block_bytes: int, end: str, quote_all: bool) -> None:
     quoting = csv.QUOTE_ALL if quote_all else csv.QUOTE_MINIMAL
@@ -344,7 +344,7 @@ def test_what_csv_writes_is_read_back(rows: list[list[str]], block_bytes: int, e
     assert (found, lines, rejects) == (wanted, wanted_lines, [])
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(
     st.lists(st.lists(cells, min_size=2, max_size=2), min_size=1, max_size=8),
     st.sampled_from(
@@ -364,7 +364,7 @@ def test_a_broken_line_loses_no_other_row(rows: list[list[str]], broken: bytes, 
     assert [(reject.line, reject.raw + b"\n") for reject in rejects] == [(wanted_lines[at], broken)]
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(st.lists(st.sampled_from([b'"', b",", b"\n", b"x", b"\r\n", b'""', b"1,2\n"]), max_size=40).map(b"".join))
 def test_the_block_size_changes_nothing_and_no_line_is_lost(body: bytes) -> None:
     data = b"a,b\n" + body + b"\n1,2\n"

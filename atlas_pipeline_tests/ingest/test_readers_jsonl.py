@@ -205,7 +205,7 @@ def as_text(value: object) -> str | None:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(objects, st.sampled_from([1, 16, 4 << 20]), st.booleans(), st.sampled_from(["\n", "\r\n", "\n\n"]))
 def test_what_json_writes_is_read_back(
     rows: list[dict[str, Any]], block_bytes: int, ascii_only: bool, end: str
@@ -218,7 +218,7 @@ def test_what_json_writes_is_read_back(
     assert rejects == []
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=100, derandomize=True)
 @given(
     objects,
     st.sampled_from([b"{", b'{"a": 1},{"a": 2}', b"[]", b'{"a": "\xff"}', b'{"a": "\\u0000"}', b'{"a": [{}', b"\0"]),

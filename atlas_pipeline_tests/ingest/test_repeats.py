@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atlas_pipeline.ingest import repeats
@@ -34,7 +34,6 @@ def looked_at(keys: list[tuple[str, str]], cut: int, types: tuple[ColumnType, Co
     return numbers.repeated()
 
 
-@settings(deadline=None)
 @given(KEYS, st.integers(0, 30))
 def test_rows_with_the_key_of_another_row_are_found_in_whatever_block_they_are(
     keys: list[tuple[str, str]], cut: int
@@ -47,7 +46,6 @@ def test_rows_with_the_key_of_another_row_are_found_in_whatever_block_they_are(
     assert (found.surplus, found.rows) == (len(keys) - len(counts), len(keys))
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(), unique=True), st.integers(0, 5))
 def test_texts_that_differ_have_different_numbers_wherever_they_lie(texts: list[str], start: int) -> None:
     numbers = text_numbers(pa.array(texts, pa.string()))

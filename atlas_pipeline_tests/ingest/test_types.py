@@ -16,7 +16,7 @@ from psycopg import sql
 
 from atlas_pipeline.ingest.types import COLUMN_TYPES, POSTGRES_TYPE, Cast, ColumnType, cast
 
-QUICK = settings(max_examples=60, deadline=None)
+QUICK = settings(max_examples=60)
 
 
 def done(texts: list[str | None], type: ColumnType, **options: object) -> Cast:
@@ -387,7 +387,7 @@ def copied(connection: psycopg.Connection, type: ColumnType, values: list[str | 
 
 
 @pytest.mark.parametrize("type", COLUMN_TYPES)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
 @given(texts=st.lists(texts, max_size=40), zone=st.sampled_from(["UTC", "Europe/Copenhagen", "Asia/Kolkata"]))
 @example(texts=["1e308", "2e-308", "5e-324", "4.9e-324", "1.7976931348623158e308", "1e-99", "0e-99"], zone="UTC")
 @example(texts=["[" * 256 + "]" * 256, "1e999", "1e-1000", "9" * 1000, "[" + "1e999," * 9 + "0]"], zone="UTC")
@@ -426,7 +426,7 @@ def test_postgres_takes_every_value(
 
 
 @pytest.mark.parametrize("format", ["%d/%m/%Y", "%d-%b-%Y", "%Y%m%d", "%d/%m/%y %H:%M", "%Y-%m-%d %H:%M:%S.%f %z"])
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, suppress_health_check=list(HealthCheck))
 @given(moments=st.lists(st.datetimes(timezones=st.just(UTC) | offsets), max_size=20), noise=st.lists(noise, max_size=5))
 def test_postgres_takes_every_formatted_timestamp(
     connection: psycopg.Connection, format: str, moments: list[datetime], noise: list[str]

@@ -254,7 +254,7 @@ def emptied(feed: Any) -> Iterator[None]:
 
 
 @pytest.mark.slow
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     deliveries=st.lists(DELIVERY, min_size=1, max_size=5),
     key=st.sampled_from([("id",), ("id", "part"), ()]),

@@ -144,7 +144,7 @@ def test_a_token_that_is_sent_does_not_stand_for_its_owner(tmp_path):
 
 
 @pytest.mark.parametrize("form", [form for form in FORMS if form.plain], ids=lambda form: form.kinds[0])
-@settings(max_examples=200, derandomize=True, deadline=None)
+@settings(max_examples=200, derandomize=True)
 @given(data=strategies.data())
 def test_a_plain_value_is_its_own_form(form: Form, data: strategies.DataObject) -> None:
     value = data.draw(strategies.from_regex(re.compile(form.plain, re.ASCII), fullmatch=True))

@@ -49,7 +49,7 @@ CELLS = st.dictionaries(
 
 
 @given(cells=CELLS, at_least=st.integers(2, 6))
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_totals_leave_is_of_enough_persons(
     warehouse: psycopg.Connection, cells: dict[tuple[str, str], int], at_least: int
 ) -> None:

@@ -190,7 +190,7 @@ def test_long_odd_texts_end_soon(unit):
         assert span.start < span.end
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(max_size=200))
 def test_any_text_gives_ordered_spans_inside_it(text):
     end = 0

@@ -44,7 +44,7 @@ def only_contract_errors(folder: Path, text: str | bytes) -> None:
             raise AssertionError(f"no place in {error}") from error
 
 
-any_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=300)
+any_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
 
 
 @any_folder

@@ -424,7 +424,7 @@ ROWS = st.lists(
 @given(
     rows=ROWS, missing=st.lists(st.sampled_from(["N/A", "", "it's"]), unique=True, max_size=3), least=st.integers(-3, 3)
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_counts_are_those_of_python(
     warehouse: Any,
     warehouse_url: str,

@@ -464,7 +464,7 @@ WORDS = r"""
 """
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.sampled_from(WORDS.split()), max_size=25), st.text(max_size=10))
 def test_anything_is_read_or_a_model_error(words: list[str], tail: str) -> None:
     try:

@@ -47,7 +47,7 @@ def added(events: Sequence[Event], family: str, piece: str = "", memory: Memory 
     return {labels: value for (name, part, labels), value in found.items() if (name, part) == (family, piece)}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(EVENTS, max_size=60), st.data())
 def test_any_split_of_events_into_pages_gives_the_same_totals(events: list[Event], data: st.DataObject) -> None:
     whole = count(events, Memory())
@@ -58,7 +58,7 @@ def test_any_split_of_events_into_pages_gives_the_same_totals(events: list[Event
     assert parts == whole
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(EVENTS, max_size=60))
 def test_every_number_belongs_to_a_family_of_the_list_and_no_counter_falls(events: list[Event]) -> None:
     found = count(events, Memory())

@@ -86,7 +86,7 @@ def check(connection: psycopg.Connection, table: pa.Table, types: dict[str, str]
 
 
 @pytest.mark.parametrize("type", TEXTS)
-@settings(max_examples=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data(), zone=st.sampled_from(["UTC", "Europe/Copenhagen", "Asia/Kolkata"]))
 def test_a_column_of_any_type(connection: psycopg.Connection, type: ColumnType, data: st.DataObject, zone: str) -> None:
     """With nulls and without; what does not fit the type is not sent."""
@@ -98,7 +98,7 @@ def test_a_column_of_any_type(connection: psycopg.Connection, type: ColumnType, 
     assert encoded or type not in ALWAYS
 
 
-@settings(max_examples=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_columns_beside_each_other(connection: psycopg.Connection, data: st.DataObject) -> None:
     """Those with nulls come after those without, and a part of a table is not the whole."""

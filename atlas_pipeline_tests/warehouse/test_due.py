@@ -162,7 +162,7 @@ def reset(connection: psycopg.Connection) -> None:
 @pytest.mark.slow
 def test_any_order_of_events_ends_with_gold_of_the_newest_silver(warehouse_url: str) -> None:
     machine = type("Machine", (Interleaving,), {"url": warehouse_url})
-    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=20, deadline=None))
+    run_state_machine_as_test(machine, settings=settings(max_examples=25, stateful_step_count=20))
 
 
 @pytest.fixture

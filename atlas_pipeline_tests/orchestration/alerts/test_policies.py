@@ -102,7 +102,7 @@ WORDS += [
 ]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(parts=st.lists(st.sampled_from(WORDS) | st.text(max_size=3), max_size=8))
 def test_any_selection_selects_or_is_refused_with_a_reason(project: dg.Definitions, parts: list[str]) -> None:
     select = selector(project)
