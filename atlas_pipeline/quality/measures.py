@@ -3,9 +3,9 @@
 Belongs here: every statement on that table, and measuring a staged one. Does not belong here: the comparison
 (`anomalies.py`). It holds numbers about many rows, never a value.
 
-Measuring reads no row: Postgres's own statistics, of a sample of 30,000 rows that `ANALYZE` takes, say how many values
-of a column are null, how many are different, and how large numbers are. Their size is the mean of their logarithms,
-which a change of unit moves by the same in each table.
+Measuring reads no row: Postgres's own statistics, of the sample of 30,000 rows that `ANALYZE` took when the table was
+staged, say how many values of a column are null, how many are different, and how large numbers are. Their size is the
+mean of their logarithms, which a change of unit moves by the same in each table.
 """
 
 import json
@@ -14,7 +14,6 @@ from datetime import datetime
 from typing import Literal
 
 import psycopg
-from psycopg import sql
 
 from atlas_pipeline.quality.anomalies import DISTINCT, GAP, LEVEL, MOST_POINTS, NULLS, Point, of_column
 
@@ -50,12 +49,11 @@ def measure_columns(
     """Null shares, distinct shares and sizes of the columns of a table, by name of the number.
 
     Args:
-        connection: of the table's owner; nothing is committed.
+        connection: may be read only.
         schema: that it is in.
-        table: its name there; not that of a view.
+        table: its name there, that was analysed; not that of a view.
         columns: to measure.
     """
-    connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(schema, table)))
     numbers: dict[str, float] = {}
     sizes = []
     for column, nulls, distinct, rows, numeric in connection.execute(_SHARES, [schema, table, list(columns)]):

@@ -33,17 +33,16 @@ class AnomalyAudit:
         self._judged: tuple[list[Point], list[Anomaly]] | None = None
 
     def measure(self, connection: psycopg.Connection, schema: str, table: str, columns: Collection[str]) -> None:
-        """Measure a staged table of rows, and commit.
+        """Measure a staged table of rows.
 
         Args:
-            connection: of the table's owner.
+            connection: may be read only.
             schema: that it is in.
             table: its name there.
             columns: to measure.
         """
         if self._enabled:
             self._columns = measure_columns(connection, schema, table, columns)
-            connection.commit()
 
     def record(
         self,
