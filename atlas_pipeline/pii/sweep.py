@@ -234,8 +234,7 @@ def personal_cells(values: pa.Array | pa.ChunkedArray, rules: Rules | None = Non
     encoded, findings = _findings(values, rules or Rules(), None, registers=True)
     if not findings:
         return pa.repeat(pa.scalar(False), len(values))
-    found = pc.is_in(encoded.indices, value_set=pa.array(list(findings), encoded.indices.type), skip_nulls=True)
-    return found
+    return pc.is_in(encoded.indices, value_set=pa.array(list(findings), encoded.indices.type), skip_nulls=True)
 
 
 def _whole(values: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -288,7 +287,7 @@ def _findings(
     finders = _finders(rules) if len(indices) else []
     findings = {}
     texts = distinct.take(indices)
-    cued = pc.and_(pc.match_substring_regex(texts, PREFILTER), registers).to_pylist()
+    cued = pc.match_substring_regex(texts, PREFILTER).to_pylist() if registers else [False] * len(texts)
     for index, text, cue in zip(indices.to_pylist(), texts.to_pylist(), cued, strict=True):
         names = _rules_in(text, finders, rules.allow if cue else None)
         if names:

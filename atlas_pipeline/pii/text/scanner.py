@@ -113,7 +113,6 @@ class TextScanner:
         results = [*pattern_results(text, gates), *cued_results(text, gates)]
         if gates & DIGITS_4:
             results.extend(gated_results(text, presidio_recognizers()))
-        if gates & DIGITS_4:
             results.extend((start, end, kind, _REGISTERED) for start, end, kind in cued_numbers(text))
         results.extend(custom_results(text, self._custom))
         results.extend((*match.span(), UNKNOWN, 1.0) for match in self._deny.finditer(text))
