@@ -24,6 +24,8 @@ SECONDS = "seconds"
 
 # Metadata of checks, which alerts show as facts.
 DIMENSION = "dimension"
+CHECK_PATH = "path"
+"""Place of a check in its contract: read by the catalogue, to find its outcomes."""
 MEASURED = "measured"
 THRESHOLD = "threshold"
 ROWS_TESTED = "rows tested"

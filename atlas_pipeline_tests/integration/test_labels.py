@@ -96,6 +96,7 @@ def test_names_are_those_that_installations_know() -> None:
         "LINES_REJECTED": "lines rejected",
         "SECONDS": "seconds",
         "DIMENSION": "dimension",
+        "CHECK_PATH": "path",
         "MEASURED": "measured",
         "THRESHOLD": "threshold",
         "ROWS_TESTED": "rows tested",

@@ -14,6 +14,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph, Asset
 
 from atlas_pipeline import labels
 from atlas_pipeline.catalog.site.declared import Check, Column, Table
+from atlas_pipeline.orchestration.tables.checks import title_of
 from atlas_pipeline.orchestration.tables.invalid import Invalid
 
 _ORDER = ("gold", "silver", "bronze")
@@ -21,7 +22,6 @@ _ORDER = ("gold", "silver", "bronze")
 _OWN_GROUPS = (labels.BACKUPS, labels.ALERTS)
 """Groups of assets that are about Atlas itself."""
 _KIND_TAG = "dagster/kind/"
-_ENDING = re.compile(r" \((?P<dimension>[a-z]+), (?:error|warn)\)$")
 _CREDENTIALS = re.compile(r"//[^/@\s]+@")
 
 
@@ -93,11 +93,8 @@ def _plain(value: Any) -> Any:
 
 def _check(spec: dg.AssetCheckSpec) -> Check:
     metadata = spec.metadata or {}
-    title = spec.description or spec.name
-    ending = _ENDING.search(title)
-    dimension = str(_plain(metadata.get(labels.DIMENSION)) or (ending["dimension"] if ending else ""))
-    path = _plain(metadata.get("path"))
-    return Check(spec.name, _ENDING.sub("", title), path, dimension, spec.blocking)
+    dimension = str(_plain(metadata.get(labels.DIMENSION)) or "")
+    return Check(spec.name, title_of(spec), _plain(metadata.get(labels.CHECK_PATH)), dimension, spec.blocking)
 
 
 def _facts(component: Any, layer: str, root: Path) -> Iterator[tuple[str, str]]:

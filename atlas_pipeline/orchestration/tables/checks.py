@@ -26,6 +26,7 @@ from atlas_pipeline.warehouse.publish import Change
 
 ROWS_SHOWN = 20
 _ROWS_NAMED = 1000
+_ENDING = re.compile(r" \([a-z]+, (?:error|warn)\)$")
 
 
 class TableChecks:
@@ -233,8 +234,13 @@ def check_spec(asset: dg.AssetKey, check: Check, name: str, reads: Collection[dg
         description=f"{check.title} ({check.dimension}, {check.severity})",
         blocking=check.severity == "error",
         additional_deps=list(reads),
-        metadata={labels.DIMENSION: check.dimension, "path": check.path},
+        metadata={labels.DIMENSION: check.dimension, labels.CHECK_PATH: check.path},
     )
+
+
+def title_of(spec: dg.AssetCheckSpec) -> str:
+    """What is checked, in words: the description that `check_spec` gives, without dimension and severity."""
+    return _ENDING.sub("", spec.description or spec.name)
 
 
 def check_result(asset: dg.AssetKey, outcome: Outcome, name: str) -> dg.AssetCheckResult:
