@@ -4,9 +4,10 @@ Belongs here: that health check, for Dagster's run monitoring. Does not belong h
 fails the run, `run_retries` starts it again), and runs that a database remembers from before a restore
 (`cli/backup/lost_runs.py`).
 
-Monitoring believes the first "no" and ends the run, and `run_retries` then tries once, at once, to start it again. So a
-"no" is said only when the worker was missed at three looks in a row. Where to look depends on the code server that the
-launcher noted on the run:
+Monitoring believes the first "no" and ends the run, and `run_retries` then tries once to start it again: at once under
+`dagster dev`, and under `atlas serve daemon` when the code can be reached (`daemon.py`). So a "no" is said only when
+the worker was missed at three looks in a row. Where to look depends on the code server that the launcher noted on the
+run:
 
 - on a Unix socket, as those that `dagster dev` and the daemon start, the run's process is on this machine. It is looked
   for itself, by the pid that it wrote into the event log. The server's word would be worth less: once the code was

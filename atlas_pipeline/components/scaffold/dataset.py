@@ -258,8 +258,11 @@ def _in_zone(guess: "Inference", timezone: str | None) -> "Inference":
         zoneinfo.ZoneInfo(timezone)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError):
         raise ValueError(f"--timezone {timezone!r} is not an IANA time zone such as Europe/Paris") from None
-    columns = (replace(one, type="timestamp") if one.type == "local_timestamp" else one for one in guess.columns)
-    return replace(guess, columns=tuple(replace(column, zoneless=False) for column in columns))
+    columns = (
+        replace(one, type="timestamp" if one.type == "local_timestamp" else one.type, zoneless=False)
+        for one in guess.columns
+    )
+    return replace(guess, columns=tuple(columns))
 
 
 def _check_no_values(file: SourceFile, names: list[str]) -> None:

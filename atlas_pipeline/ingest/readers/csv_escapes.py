@@ -27,6 +27,8 @@ _SPECIAL = {
     b"Z": b"\x1a",
 }
 _PAIR = re.compile(rb"\\(.)", re.DOTALL)
+_NULL_FIELD = re.compile(r"(?m)(?:^|[,;\t|])\"?\\N\"?(?=[,;\t|\r]|$)")
+_QUOTE_WITHIN = re.compile(r"[^\\](?:\\\\)*\\\"(?![,;\t|\r\n]|$)")
 
 
 def unescaped(source: Source, delimiter: str) -> Source:
@@ -104,10 +106,6 @@ def _quoted(pair: re.Match[bytes]) -> bytes:
 def without_escapes(text: str) -> str:
     """A text that has the same fields, for a look at how it is written: escaped characters are left out."""
     return re.sub(r"\\(.)", "", text)
-
-
-_NULL_FIELD = re.compile(r"(?m)(?:^|[,;\t|])\"?\\N\"?(?=[,;\t|\r]|$)")
-_QUOTE_WITHIN = re.compile(r"[^\\](?:\\\\)*\\\"(?![,;\t|\r\n]|$)")
 
 
 def has_escapes(text: str) -> bool:
