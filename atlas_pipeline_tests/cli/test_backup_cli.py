@@ -468,9 +468,27 @@ def test_the_password_of_a_role_takes_the_place_of_the_other(
     assert CANARY not in said
 
 
+PROGRAMS = ("pg_dump", "pg_restore", "psql")
+
+
+def telling(folder: Path, told: Path) -> Path:
+    """A folder of the programs as of a release that is newer than any; each tells with what it was called."""
+    folder.mkdir()
+    for program in PROGRAMS:
+        script = folder / program
+        script.write_text(
+            f"#!/bin/sh\n[ \"$1\" = --version ] && echo '{program} (PostgreSQL) 18.99' && exit\n"
+            f'echo "{program} $*" >> {told}\nexec {EmbeddedPostgres.bin()}/{program} "$@"\n'
+        )
+        script.chmod(0o755)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
-def test_nobody_sees_a_password(installed: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_sees_a_password(
+    installed: Path, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     admin = os.environ["ATLAS_DATABASE_URL"]
     role = f"seen_{name}"
     execute(
@@ -485,12 +503,13 @@ def test_nobody_sees_a_password(installed: Path, name: str, monkeypatch: pytest.
         while not stopped.wait(0.01):
             for process in Path("/proc").glob("[0-9]*"):
                 with suppress(OSError):
-                    seen.add((process / "comm").read_text().strip())
                     if CANARY.encode() in (process / "cmdline").read_bytes():
                         seen.add(CANARY)
 
     url = admin.replace(f"//{SUPERUSER}@", f"//{role}:{CANARY}@")
-    environment = os.environ | {"ATLAS_DATABASE_URL": url}
+    told = tmp_path_factory.mktemp("told") / "calls"
+    path = f"{telling(told.parent / 'bin', told)}:{os.environ['PATH']}"
+    environment = os.environ | {"ATLAS_DATABASE_URL": url, "PATH": path}
     said = ""
     watcher = threading.Thread(target=look)
     watcher.start()
@@ -508,8 +527,10 @@ def test_nobody_sees_a_password(installed: Path, name: str, monkeypatch: pytest.
         stopped.set()
         watcher.join()
         execute(admin, f"REASSIGN OWNED BY {role} TO {SUPERUSER}", f"DROP OWNED BY {role}", f"DROP ROLE {role}")
-    assert {"pg_dump", "pg_restore", "psql"} & seen, "the look is blind"
-    assert CANARY not in seen
+    calls = told.read_text()
+    assert {line.split()[0] for line in calls.splitlines()} == set(PROGRAMS)
+    assert CANARY not in calls
+    assert seen == set()
     assert CANARY not in said
     assert len(stored(installed)) >= 4
     for path in stored(installed):
