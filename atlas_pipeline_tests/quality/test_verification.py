@@ -51,6 +51,7 @@ CASES: dict[str, Case] = {
     "max of some": ("amount", "aggregate", {"function": "max", "filter": "id < 2"}, 10, None, None),
     "average length": ("code", "aggregate", {"function": "avg_length"}, 2.5, None, None),
     "metric expression": (None, "metric", {"expression": "sum(amount) / count(*)"}, 9.6, None, None),
+    "metric of one row": (None, "metric", {"expression": "min(amount) - 1"}, -3, None, None),
     "metric query": (None, "metric", {"query": "SELECT max(id) FROM silver.things"}, 5, None, None),
     "rows by expression": (None, "failed_rows", {"expression": "amount < 0 OR mood IS NULL"}, 2, 5, 2),
     "rows percent": (None, "failed_rows", {"expression": "amount < 0", **PERCENT}, 20, 5, 1),
@@ -114,9 +115,9 @@ def test_a_check_passes_warns_and_fails(case: Case, url: str, tmp_path: Path) ->
         "both": ("failed", "error", True),
     }
     assert {(one.measured, one.rows_tested, one.rows_failed) for one in found.values()} == {(measured, tested, failed)}
-    # A minimum or maximum is the value of a row, which nothing quotes.
-    one_row = body.get("function") in ("min", "max")
-    said = f"the {body['function']} is another than expected:" if one_row else f"measured {measured:g}, expected"
+    # A minimum or maximum is the value of a row, and what a query selects may be one: nothing quotes them.
+    one_row = body.get("function") in ("min", "max") or (kind == "metric" and body != CASES["metric expression"][2])
+    said = "what was measured is another than expected:" if one_row else f"measured {measured:g}, expected"
     assert found["passes"].problem is None
     assert found["passes"].threshold == f"= {measured}"
     assert found["warns"].problem == f"{said} != {measured} (warn)"

@@ -3,10 +3,12 @@
 Belongs here: reading a result. Does not belong here: finding the rows that failed (`rows.py`).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from soda_core.contracts.contract_verification import CheckResult
 from soda_core.contracts.impl.check_types.aggregate_check import AggregateCheckImpl
+from soda_core.contracts.impl.check_types.metric_check import MetricCheckImpl
 from soda_core.contracts.impl.check_types.schema_check import SchemaCheckResult
 from soda_core.contracts.impl.contract_verification_impl import CheckImpl, ContractImpl, ThresholdImpl
 
@@ -20,7 +22,7 @@ _ROWS_FAILED = {
     "duplicate": "duplicate_count",
     "failed_rows": "failed_rows_count",
 }
-_OF_ONE_ROW = ("min", "max")
+_OF_ONE_ROW = re.compile(r"(?i)\b(?:min|max|mode|percentile_\w+|first_value|last_value|any_value|\w+_agg)\s*\(")
 """Functions whose result is the value of a row, which messages and alerts do not quote."""
 
 
@@ -79,6 +81,16 @@ def _limit(threshold: ThresholdImpl) -> str:
 _UNMEASURED = "there was nothing to measure: the table has no rows for it, or the result is no finite number"
 
 
+def _may_be_a_value(impl: CheckImpl) -> bool:
+    """Whether the number that a check measures may be the value of a row, as a maximum is, or what a query selects."""
+    if isinstance(impl, AggregateCheckImpl):
+        return bool(_OF_ONE_ROW.match(f"{impl.function}("))
+    if isinstance(impl, MetricCheckImpl):
+        declared = impl.metric_check_yaml
+        return bool(_OF_ONE_ROW.search(declared.expression) if declared.expression else declared.query)
+    return False
+
+
 def _problem(impl: CheckImpl, result: CheckResult, measured: float | None, threshold: str) -> str:
     if isinstance(result, SchemaCheckResult):
         faults = [f"column {name} is missing" for name in result.expected_column_names_not_actual]
@@ -90,7 +102,7 @@ def _problem(impl: CheckImpl, result: CheckResult, measured: float | None, thres
         return "; ".join(faults) or "the columns are in another order"
     if measured is None:
         return "there is no time to measure from: no rows, or none with a time"
-    if isinstance(impl, AggregateCheckImpl) and impl.function in _OF_ONE_ROW:
-        return f"the {impl.function} is another than expected: {threshold}"
+    if _may_be_a_value(impl):
+        return f"what was measured is another than expected: {threshold}"
     number = f"{measured:.0f}" if measured.is_integer() else f"{measured:.10g}"
     return f"measured {number}, expected {threshold}"
