@@ -16,6 +16,9 @@ PREFIX = "ATLAS_"
 _CHECKOUT = Path(__file__).resolve().parents[1]
 PROJECT_ROOT = _CHECKOUT if (_CHECKOUT / "workspace.yaml").exists() else Path.cwd()
 
+CATALOGUE_PORT = 3001
+"""Of `atlas docs serve`, which links in the UI lead to in development."""
+
 _FILE = "_FILE"
 _SECRETS_DIR = f"{PREFIX}SECRETS_DIR"
 _PLACEHOLDER = "<CHANGE_ME"

@@ -15,7 +15,15 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from atlas_pipeline.environment import PREFIX, PROJECT_ROOT, SettingsError, given, source_database_url, source_secret
+from atlas_pipeline.environment import (
+    CATALOGUE_PORT,
+    PREFIX,
+    PROJECT_ROOT,
+    SettingsError,
+    given,
+    source_database_url,
+    source_secret,
+)
 from atlas_pipeline.passwords import put_password, weakness
 
 __all__ = [
@@ -230,11 +238,15 @@ class Settings(_Running):
     backup_sse: str | None = Field(None, description="S3 server-side encryption of backups: AES256 or aws:kms.")
     backup_kms_key_id: str | None = Field(None, description="KMS key for `aws:kms`.")
     backup_role: str | None = Field(
-        None, description="Role that backs up a server of your own, in place of the URLs'; it needs to read all."
+        None,
+        description="Role that backs up a server of your own, in place of that in the database URLs; it needs to read "
+        "all.",
     )
     backup_password: SecretStr | None = Field(None, description="Password of `ATLAS_BACKUP_ROLE`.")
     restore_role: str | None = Field(
-        None, description="Role that restores on a server of your own. Its rights are looked at before each restore."
+        None,
+        description="Role that restores on a server of your own, in place of that in the database URLs. What it needs "
+        "is looked at before each restore.",
     )
     restore_password: SecretStr | None = Field(None, description="Password of `ATLAS_RESTORE_ROLE`.")
     backup_jobs: int = Field(2, ge=1, le=64, description="Tables that are dumped or restored at the same time.")
@@ -324,7 +336,7 @@ class Settings(_Running):
     @property
     def catalogue_address(self) -> str | None:
         """Where the catalogue is, for links, without a slash at the end; null for nowhere."""
-        served = "http://127.0.0.1:3001" if self.environment == "development" else None
+        served = f"http://127.0.0.1:{CATALOGUE_PORT}" if self.environment == "development" else None
         return (self.catalogue_url or served or "").rstrip("/") or None
 
     @property

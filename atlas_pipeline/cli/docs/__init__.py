@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from atlas_pipeline.environment import CATALOGUE_PORT
+
 app = typer.Typer(name="docs", help="The catalogue: a site of all tables, for people.", no_args_is_help=True)
 
 Output = Annotated[
@@ -41,7 +43,9 @@ def build(
 
 @app.command(epilog="Example: atlas docs serve --port 8080")
 def serve(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to bind on 127.0.0.1; 0 for a free one.")] = 3001,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to bind on 127.0.0.1; 0 for a free one.")
+    ] = CATALOGUE_PORT,
     output: Output = None,
     declared_only: Declared = False,
     json: Annotated[bool, typer.Option("--json", help="Print the address as one JSON document.")] = False,
