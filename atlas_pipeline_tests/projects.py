@@ -10,7 +10,7 @@ import pytest
 from dagster._core.storage.defs_state.base import _current_storage
 from dagster.components.testing import DefsFolderSandbox
 
-from atlas_pipeline.orchestration.warehouse import WarehouseResource
+from atlas_pipeline.orchestration.warehouse import with_warehouse
 
 Load = Callable[..., dg.Definitions]
 
@@ -27,7 +27,7 @@ def load(sandbox: DefsFolderSandbox) -> dg.Definitions:
     """All that lies under `defs/`."""
     _current_storage.set(None)  # a run in this process leaves that of an instance that is gone
     with sandbox.build_component_tree() as tree:
-        return dg.Definitions.merge(tree.build_defs(), dg.Definitions(resources={"warehouse": WarehouseResource()}))
+        return with_warehouse(tree.build_defs())
 
 
 def complaint(load: Load, *arguments: Mapping[str, str]) -> str:

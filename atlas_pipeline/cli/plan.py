@@ -58,14 +58,13 @@ def run(tables: Sequence[str], json: bool, as_markdown: bool, since: str | None)
 
 def _steps() -> tuple[list[Step], dict[str, set[str]]]:
     """The plan of all tables, and which tables each reads."""
-    import dagster as dg
 
     from atlas_pipeline.components import Dataset
     from atlas_pipeline.orchestration.tables.plan import plan_steps
-    from atlas_pipeline.orchestration.warehouse import WarehouseResource
+    from atlas_pipeline.orchestration.warehouse import with_warehouse
 
     tree, loaded, invalid = load_project()
-    definitions = dg.Definitions.merge(loaded, dg.Definitions(resources={"warehouse": WarehouseResource()}))
+    definitions = with_warehouse(loaded)
     graph = definitions.resolve_asset_graph()
     found = tree.get_all_components(Dataset)
     settings = load_settings()

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from atlas_pipeline.orchestration.tables.invalid import Invalid
 
 
+ROOT = Path(atlas_pipeline.__file__).parent
+"""Of the project: `defs/` is in it."""
+
+
 def load_project() -> tuple[dg.ComponentTree, dg.Definitions, list[Invalid]]:
     """All components of the project but those of wrong declarations, their definitions, and what was left out.
 
@@ -28,8 +32,7 @@ def load_project() -> tuple[dg.ComponentTree, dg.Definitions, list[Invalid]]:
 
     from atlas_pipeline.components.isolation import load_leniently
 
-    root = Path(atlas_pipeline.__file__).parent
-    return load_leniently(lambda: dg.ComponentTree.for_project(root))
+    return load_leniently(lambda: dg.ComponentTree.for_project(ROOT))
 
 
 def load_components() -> dg.ComponentTree:

@@ -40,3 +40,8 @@ class WarehouseResource(dg.ConfigurableResource[None]):
                     dg.get_dagster_logger().warning(warning)
                 _prepared.add(url)
             yield connection
+
+
+def with_warehouse(loaded: dg.Definitions) -> dg.Definitions:
+    """Definitions and the resource that all assets need."""
+    return dg.Definitions.merge(loaded, dg.Definitions(resources={"warehouse": WarehouseResource()}))

@@ -10,7 +10,7 @@ from dagster.components.testing import DefsFolderSandbox
 from atlas_pipeline import labels
 from atlas_pipeline.components.isolation import load_leniently
 from atlas_pipeline.orchestration.tables.invalid import Invalid, invalid_definitions
-from atlas_pipeline.orchestration.warehouse import WarehouseResource
+from atlas_pipeline.orchestration.warehouse import with_warehouse
 from atlas_pipeline_tests.projects import write
 
 DATASET = "type: atlas_pipeline.components.Dataset\nattributes:\n  source: {name}/*.csv\n  key: id\n  columns:\n"
@@ -43,7 +43,7 @@ def lenient(sandbox: DefsFolderSandbox, atlas_env: Path) -> Iterator[Lenient]:
             _, loaded, invalid = load_leniently(
                 lambda: dg.ComponentTree(defs_module=tree.defs_module, project_root=tree.project_root)
             )
-        loaded = dg.Definitions.merge(loaded, dg.Definitions(resources={"warehouse": WarehouseResource()}))
+        loaded = with_warehouse(loaded)
         taken = loaded.resolve_asset_graph().materializable_asset_keys
         return dg.Definitions.merge(loaded, invalid_definitions(invalid, taken)), invalid
 

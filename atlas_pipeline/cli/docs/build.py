@@ -12,13 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import atlas_pipeline
 from atlas_pipeline.catalog.site.building import Built, OutputError, build_site
 from atlas_pipeline.catalog.site.declared import Table
 from atlas_pipeline.catalog.site.pages import Site
 from atlas_pipeline.catalog.site.recorded import Recorded, read_recorded
 from atlas_pipeline.cli.output import ERR, OUT, failures_as_messages, print_json, progress
-from atlas_pipeline.cli.project import load_project
+from atlas_pipeline.cli.project import ROOT, load_project
 from atlas_pipeline.settings import Settings, load_settings
 from atlas_pipeline.warehouse.bootstrap import prepare_warehouse
 from atlas_pipeline.warehouse.connect import WarehouseError, connect
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     import dagster as dg
 
     from atlas_pipeline.orchestration.tables.invalid import Invalid
-
-_ROOT = Path(atlas_pipeline.__file__).parent
 
 
 def run(output: Path | None, declared_only: bool, json: bool) -> int:
@@ -78,7 +75,7 @@ def build(output: Path | None, declared_only: bool) -> tuple[Built, Mapping[str,
         settings = load_settings()
         # Asked first, since that is soon said and loading takes seconds.
         recorded = None if declared_only else _recorded(settings)
-        tables = tables_of(*load_project(), _ROOT)
+        tables = tables_of(*load_project(), ROOT)
         show("writing pages")
         site = Site(tables, recorded, datetime.now(UTC), settings.ui_address, version("atlas-pipeline"))
         try:
@@ -109,13 +106,12 @@ def tables_of(
         invalid: declarations that are wrong.
         root: of the project.
     """
-    import dagster as dg
 
     from atlas_pipeline.components import Dataset, GoldModel
     from atlas_pipeline.orchestration.tables.catalogue import declared_tables
-    from atlas_pipeline.orchestration.warehouse import WarehouseResource
+    from atlas_pipeline.orchestration.warehouse import with_warehouse
 
-    definitions = dg.Definitions.merge(loaded, dg.Definitions(resources={"warehouse": WarehouseResource()}))
+    definitions = with_warehouse(loaded)
     components: dict[tuple[str, str], Any] = {
         ("silver", name): dataset for dataset in tree.get_all_components(Dataset) for name in dataset.silver_tables
     }

@@ -12,7 +12,7 @@ from atlas_pipeline.catalog.plan import ColumnChanges, Step, changed_columns, do
 from atlas_pipeline.components import Dataset
 from atlas_pipeline.components.isolation import load_leniently
 from atlas_pipeline.orchestration.tables.plan import plan_steps
-from atlas_pipeline.orchestration.warehouse import WarehouseResource
+from atlas_pipeline.orchestration.warehouse import with_warehouse
 from atlas_pipeline.settings import load_settings
 from atlas_pipeline_tests.projects import Load, write
 
@@ -39,7 +39,7 @@ def plan(sandbox: DefsFolderSandbox) -> Plan:
                 lambda: dg.ComponentTree(defs_module=found.defs_module, project_root=found.project_root)
             )
             datasets = [each.declared for each in tree.get_all_components(Dataset)]
-        definitions = dg.Definitions.merge(loaded, dg.Definitions(resources={"warehouse": WarehouseResource()}))
+        definitions = with_warehouse(loaded)
         settings = load_settings()
         assert settings.database_url
         with psycopg.connect(settings.database_url.get_secret_value()) as connection:
