@@ -25,7 +25,6 @@ _CONTEXT.set_forkserver_preload(
         "atlas_pipeline_tests.integration.test_incremental_gold",
         "atlas_pipeline_tests.integration.test_kill_states",
         "atlas_pipeline_tests.integration.test_small_files",
-        "atlas_pipeline_tests.ops.test_kill",
     ]
 )
 

@@ -22,6 +22,7 @@ from atlas_pipeline.settings import load_settings
 from atlas_pipeline_tests.openlineage.receivers import receiver
 from atlas_pipeline_tests.openlineage.spec import conforms
 from atlas_pipeline_tests.ops.runs import dagster_at
+from atlas_pipeline_tests.pay import CONTRACT, SALARY
 from atlas_pipeline_tests.projects import load, write
 
 pytestmark = pytest.mark.slow
@@ -38,24 +39,12 @@ attributes:
     - {name: email, pii: EMAIL_ADDRESS, action: hash, description: How we write.}
     - {name: salary, type: decimal, pii: none}
 """
-CONTRACT = """\
-dataset: atlas/atlas/silver/people
-columns:
-  - name: salary
-    checks:
-      - missing:
-          threshold: {must_be: 0, level: warn}
-      - aggregate:
-          function: max
-          threshold: {must_be_less_than: 5, level: LEVEL}
-"""
 FILES = {
     "datasets/people/defs.yaml": PEOPLE,
     "datasets/people/contract.yml": CONTRACT.replace("LEVEL", "warn"),
     "gold/pay/defs.yaml": "type: atlas_pipeline.components.GoldModel\nattributes: {description: Pay., key: id}\n",
     "gold/pay/model.sql": "SELECT id, email AS reach, salary FROM silver.people",
 }
-SALARY = 731_000
 ROWS = "id,email,salary\n" + "".join(
     f"{7_000_000 + n},person{n}@mail.example,{SALARY + n if n else ''}\n" for n in range(30)
 )

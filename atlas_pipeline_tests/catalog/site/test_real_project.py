@@ -19,6 +19,7 @@ from atlas_pipeline.components.isolation import load_leniently
 from atlas_pipeline.orchestration.tables.catalogue import source_shown
 from atlas_pipeline.warehouse.embedded import SUPERUSER, EmbeddedPostgres
 from atlas_pipeline_tests.catalog.site.sites import site_of
+from atlas_pipeline_tests.pay import CONTRACT, SALARY
 from atlas_pipeline_tests.projects import Load, load, write
 
 pytestmark = pytest.mark.slow
@@ -39,24 +40,12 @@ attributes:
     - {name: salary, type: decimal, pii: none}
     - {name: secret, pii: PERSON, action: drop}
 """
-CONTRACT = """\
-dataset: atlas/atlas/silver/people
-columns:
-  - name: salary
-    checks:
-      - missing:
-          threshold: {must_be: 0, level: warn}
-      - aggregate:
-          function: max
-          threshold: {must_be_less_than: 5, level: warn}
-"""
 FILES = {
     "datasets/people/defs.yaml": PEOPLE,
-    "datasets/people/contract.yml": CONTRACT,
+    "datasets/people/contract.yml": CONTRACT.replace("LEVEL", "warn"),
     "gold/words/defs.yaml": "type: atlas_pipeline.components.GoldModel\nattributes: {description: Words., key: id}\n",
     "gold/words/model.sql": "SELECT id, email AS reach, nickname AS word FROM silver.people",
 }
-SALARY = 731_000
 ROWS = "id,email,nickname,salary,secret\n" + "".join(
     f"{7_000_000 + n},person{n}@mail.example,zanzibar{n},{SALARY + n},Xaver Yon{n}\n" for n in range(30)
 )
