@@ -16,7 +16,7 @@ from pydantic import Field
 
 from atlas_pipeline import labels
 from atlas_pipeline.components.connectors import FilesystemSource, RestApiSource, SqlDatabaseSource
-from atlas_pipeline.components.declaration import Described, absent_tables, by_table
+from atlas_pipeline.components.declaration import Described, TableFields, absent_tables, by_table
 from atlas_pipeline.components.every import schedules_of
 from atlas_pipeline.components.file_options import FileOptions
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
@@ -94,7 +94,7 @@ class PiiPolicy(Described):
 
 
 @scaffold_with(DatasetScaffolder)
-class Dataset(OfPersons, FileOptions):
+class Dataset(TableFields, OfPersons, FileOptions):
     """Files, or a table of another Postgres, as bronze and silver tables."""
 
     name: str | None = Field(None, description="Name of the tables. Default: the name of the folder.")
@@ -157,7 +157,6 @@ class Dataset(OfPersons, FileOptions):
         False, description="Whether a file that holds what another one does is passed over: the same feed, sent again."
     )
     description: str | None = Field(None, description="What the dataset is; shown in the UI.")
-    owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
     tags: dict[str, str] = Field({}, description="Tags of both assets.")
 
     @property

@@ -18,7 +18,7 @@ import dagster as dg
 from dagster.components.core.decl import YamlDecl
 from dagster.components.resolved.base import derive_model_type
 from dagster_shared.yaml_utils.source_position import SourcePositionTree
-from pydantic import BaseModel, PrivateAttr, ValidationError, create_model, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, create_model, model_validator
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 from atlas_pipeline.documents.faults import DocumentError, one_of, shown, unknown
@@ -107,6 +107,15 @@ class Declared(dg.Component, Described):
                 "name",
             )
         return name
+
+
+class TableFields(Declared):
+    """The fields that datasets and gold models have alike."""
+
+    owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
+    anomalies: bool = Field(
+        True, description="Whether each publication is compared with those before it: the check `anomalies`, a warning."
+    )
 
 
 def is_table_name(name: str) -> bool:

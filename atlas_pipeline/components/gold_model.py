@@ -13,7 +13,7 @@ from pydantic import Field
 
 from atlas_pipeline import labels
 from atlas_pipeline.components.dataset import Dataset, people_of
-from atlas_pipeline.components.declaration import Described, absent_tables, by_table, memoize_per_tree
+from atlas_pipeline.components.declaration import Described, TableFields, absent_tables, by_table, memoize_per_tree
 from atlas_pipeline.components.freshness import Freshness, freshness_policy
 from atlas_pipeline.components.privacy import OfPersons
 from atlas_pipeline.ingest.copying import FILE_ID
@@ -67,7 +67,7 @@ class FollowsNewRows(Described):
     )
 
 
-class GoldModel(OfPersons):
+class GoldModel(TableFields, OfPersons):
     """One SELECT over silver and gold, in `model.sql` beside this file, as a gold table."""
 
     name: str | None = Field(None, description="Name of the table. Default: the name of the folder.")
@@ -85,7 +85,6 @@ class GoldModel(OfPersons):
         None, description="What holds for groups of few persons, where data of persons reaches the model."
     )
     freshness: Freshness | None = Field(None, description="How old it may get before the UI says that it is stale.")
-    owners: list[str] = Field([], description="E-mail addresses, or team:<name>.")
     tags: dict[str, str] = Field({}, description="Tags of the asset.")
 
     @property
@@ -195,9 +194,10 @@ class GoldModel(OfPersons):
             risk = self.risk_rule(columns)
             groups = self._groups(context, catalog)
             hidden, allowed = disguises(model, catalog), self.allow_personal_data
-            follows = self._incremental(context)
-            parts = (model, lineage, key, allowed, _rules(context), checks, tests, groups, risk, hidden, follows)
-            table = GoldTable(*parts, anomalies=self.anomalies)
+            follows, watched = self._incremental(context), self.anomalies
+            table = GoldTable(
+                model, lineage, key, allowed, _rules(context), checks, tests, groups, risk, hidden, follows, watched
+            )
             return dg.Definitions(assets=[gold_asset(table, spec)])
 
 

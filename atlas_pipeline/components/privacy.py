@@ -21,7 +21,7 @@ class Anonymity(Described):
 
 
 class OfPersons(Declared):
-    """The fields that every table may have for what is checked without a contract, and for the privacy report."""
+    """The fields that a table with persons in it may have."""
 
     quasi: list[str] = Field(
         [], description="Columns that others may know of a person, beside those of such kinds: birth dates, postcodes."
@@ -33,9 +33,6 @@ class OfPersons(Declared):
     purpose: str | None = Field(None, description="What the data is processed for, for the privacy report.")
     basis: str | None = Field(None, description="The legal basis, such as `contract`, for the privacy report.")
     recipients: list[str] = Field([], description="Who else receives the data, for the privacy report.")
-    anomalies: bool = Field(
-        True, description="Whether each publication is compared with those before it: the check `anomalies`, a warning."
-    )
 
     def risk_rule(self, columns: Sequence[str]) -> RiskRule:
         """How well rows of persons must be hidden. Raises DeclarationError for a column that the table has not."""
